@@ -1,0 +1,186 @@
+/**
+ * The sparse primitives on which all learning is written, and what every backend must compute.
+ *
+ * Legend: B = nRows of a batch, dIn = inputs, dOut = outputs, dSae = latents, nnz = kept pairs (row, latent).
+ * All matrices are row-major f32. Both weight matrices are latent-major: W_enc [dSae, dIn], W_dec [dSae, dOut].
+ *
+ * Rules for every primitive
+ * - Sizes are checked before any work; a wrong one throws `MonosemeError` ERR_SHAPE, a wrong option ERR_OPTION.
+ *   B = 0 is allowed and gives empty results.
+ * - Inputs are only read, except where a doc comment says "mutates". While a returned promise is pending the
+ *   caller must not write to any array it passed.
+ * - The same backend, instruction set and thread count give the same bytes.
+ */
+
+/** Sparse latent activations of a batch, in CSR form. */
+export interface Codes {
+  readonly nRows: number;
+  readonly dSae: number;
+  /** [nRows + 1]; the pairs of row b are `rowPointers[b]` … `rowPointers[b + 1] − 1`. */
+  readonly rowPointers: Uint32Array;
+  /** [nnz]; ascending within a row. */
+  readonly latentIndices: Uint32Array;
+  /** [nnz] */
+  readonly values: Float32Array;
+}
+
+/** The same pairs sorted by latent (CSC form): made once a step and shared by every `updateRows`. */
+export interface CodesByLatent {
+  readonly nRows: number;
+  readonly dSae: number;
+  /** [dSae + 1] */
+  readonly latentPointers: Uint32Array;
+  /** [nnz]; ascending within a latent. */
+  readonly rowIndices: Uint32Array;
+  /** [nnz]; where the pair stands in the CSR arrays. */
+  readonly pairIndices: Uint32Array;
+}
+
+/**
+ * Which pre-activations `encode` keeps. The kept value is the pre-activation itself.
+ *
+ * - `threshold`: those strictly greater than `thresholds[j]` (0 for all latents when absent, which is ReLU).
+ * - `topK`: the k largest of each row, then only those > 0 (so a row may keep fewer than k).
+ *   Ties at the k-th place go to the lower latent index.
+ * - `batchTopK`: the k·B largest positive ones of the whole batch. Ties at the last place go to the lower row,
+ *   then to the lower latent index.
+ */
+export type Selection =
+  | { readonly kind: 'threshold'; readonly thresholds?: Float32Array }
+  | { readonly kind: 'topK'; readonly k: number }
+  | { readonly kind: 'batchTopK'; readonly k: number };
+
+export interface EncodeInput {
+  /** [nRows, dIn] */
+  readonly x: Float32Array;
+  readonly nRows: number;
+  readonly dIn: number;
+  readonly dSae: number;
+  /** [dSae, dIn] */
+  readonly W_enc: Float32Array;
+  /** [dSae] */
+  readonly b_enc: Float32Array;
+  readonly selection: Selection;
+  /** Only these latents take part (ascending, unique); all when absent. Indices in the result are of the whole. */
+  readonly latents?: Uint32Array;
+}
+
+export interface DecodeInput {
+  readonly codes: Codes;
+  readonly dOut: number;
+  /** [dSae, dOut] */
+  readonly W_dec: Float32Array;
+  /** [dOut]; zero when absent. */
+  readonly b_dec?: Float32Array;
+}
+
+export interface ResidualsInput extends DecodeInput {
+  /** [nRows, dOut] */
+  readonly target: Float32Array;
+}
+
+export interface Residuals {
+  /** [nRows, dOut]: x̂ − target. */
+  readonly residuals: Float32Array;
+  /** [nRows]: ‖x̂ − target‖² of each row. */
+  readonly squaredErrors: Float64Array;
+  /** [nnz]: ⟨residuals[b], W_dec[j]⟩ of every kept pair. */
+  readonly products: Float32Array;
+}
+
+export interface SampledProductsInput {
+  readonly codes: Codes;
+  readonly dOut: number;
+  /** [nRows, dOut] */
+  readonly rows: Float32Array;
+  /** [dSae, dOut] */
+  readonly W_dec: Float32Array;
+}
+
+export interface AdamOptions {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** 1 for the first update: the bias corrections are 1 − beta^step. */
+  readonly step: number;
+}
+
+export interface UpdateRowsInput {
+  readonly byLatent: CodesByLatent;
+  /** Length of a weight row: dIn for the encoder, dOut for the decoder. */
+  readonly width: number;
+  /** [nnz], in CSR order: the factor of each pair in the gradient. */
+  readonly coefficients: Float32Array;
+  /** [nRows, width]: gradient of weight row j = Σ over its pairs of coefficient · rows[b]. */
+  readonly rows: Float32Array;
+  /** [dSae, width]. Mutated. */
+  readonly weights: Float32Array;
+  /** [dSae, width], Adam's m. Mutated. */
+  readonly firstMoments: Float32Array;
+  /** [dSae, width], Adam's v. Mutated. */
+  readonly secondMoments: Float32Array;
+  /**
+   * `unitNorm`: before Adam the part of the gradient along the weight row is removed (g ← g − ⟨g, w⟩ w / ‖w‖²), and
+   * after it the row is scaled to length 1 (a row of length 0 is left). Bricken et al. 2023, appendix.
+   */
+  readonly constraint: 'none' | 'unitNorm';
+  readonly adam: AdamOptions;
+}
+
+export interface GeometricMedianInput {
+  /** [nRows, width] */
+  readonly points: Float32Array;
+  readonly nRows: number;
+  readonly width: number;
+  /** Weiszfeld steps at most (100). */
+  readonly maxIterations: number;
+  /** Stop once the estimate moves by less than this (1e-5). */
+  readonly tolerance: number;
+}
+
+export interface KernelBackend {
+  readonly name: 'native' | 'reference';
+  /** For people and manifests, as in `native avx512, 2 threads`. */
+  readonly description: string;
+  readonly threads: number;
+
+  /**
+   * Codes of a batch: preActs[b, j] = ⟨x[b], W_enc[j]⟩ + b_enc[j], kept by `selection`.
+   *
+   * Cost 2·B·dIn·dSae. The dense pre-activations are never stored. NaN is never kept.
+   */
+  encode(input: EncodeInput): Promise<Codes>;
+
+  /** x̂[b] = Σ_j codes[b, j] · W_dec[j] + b_dec, [nRows, dOut]. Cost 2·dOut·nnz. */
+  decode(input: DecodeInput): Promise<Float32Array>;
+
+  /** ⟨rows[b], W_dec[j]⟩ of every kept pair, [nnz]. Cost 2·dOut·nnz. */
+  sampledProducts(input: SampledProductsInput): Promise<Float32Array>;
+
+  /**
+   * `decode`, the difference from a target, its squared length, and `sampledProducts` of the difference, in one
+   * traversal: the decoder rows of a row are still in cache when they are needed again. Cost 4·dOut·nnz.
+   */
+  residuals(input: ResidualsInput): Promise<Residuals>;
+
+  /** Sort the pairs by latent. */
+  transpose(codes: Codes): Promise<CodesByLatent>;
+
+  /**
+   * One Adam step on every row of a weight matrix whose gradient is a sparse sum of rows; the gradient matrix is
+   * never stored. Rows without pairs have gradient zero: their moments decay and they move by what is left of
+   * them, as in dense Adam.
+   *
+   * Formula  g_j = Σ coefficient·rows[b], constraint, m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
+   *          w ← w − lr · (m/(1−β₁^t)) / (√(v/(1−β₂^t)) + ε), constraint.
+   * Mutates  weights, firstMoments, secondMoments.
+   */
+  updateRows(input: UpdateRowsInput): Promise<void>;
+
+  /**
+   * argmin_y Σ‖x_b − y‖ by Weiszfeld's steps from the mean, distances clamped at 1e-6. [width]
+   * @throws {MonosemeError} ERR_OPTION when there are no points.
+   */
+  geometricMedian(input: GeometricMedianInput): Promise<Float32Array>;
+}

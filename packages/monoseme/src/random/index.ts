@@ -1,0 +1,1 @@
+export { Random, hashSeed } from './random.ts';

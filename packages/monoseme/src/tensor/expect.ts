@@ -1,0 +1,32 @@
+import { MonosemeError } from '../errors.ts';
+
+/** @throws {MonosemeError} ERR_SHAPE when the array does not have as many elements as its shape says. */
+export function expectLength(name: string, array: { length: number }, ...shape: number[]): void {
+  const expected = shape.reduce((product, n) => product * n, 1);
+  if (array.length === expected) return;
+  throw new MonosemeError(
+    'ERR_SHAPE',
+    `${name} has ${array.length} elements, but [${shape.join(', ')}] holds ${expected}.`,
+    'Pass an array of that shape, row-major.',
+  );
+}
+
+/** @throws {MonosemeError} ERR_OPTION when the value is not a whole number of at least 1. */
+export function expectPositiveInteger(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, 'It takes a whole number of at least 1.');
+}
+
+/** @throws {MonosemeError} ERR_NOT_FINITE naming the first NaN or infinity and its place. */
+export function expectFinite(name: string, array: Float32Array): void {
+  // x − x is 0 for finite x and NaN otherwise; one sum keeps the common case fast.
+  let sum = 0;
+  for (let i = 0; i < array.length; i++) sum += array[i] - array[i];
+  if (sum === 0) return;
+  const index = array.findIndex((value) => !Number.isFinite(value));
+  throw new MonosemeError(
+    'ERR_NOT_FINITE',
+    `${name} holds ${array[index]} at element ${index}.`,
+    'Look for the cause where the data was made (overflow in fp16 is the usual one).',
+  );
+}

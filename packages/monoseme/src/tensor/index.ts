@@ -1,0 +1,2 @@
+export { expectLength, expectFinite, expectPositiveInteger } from './expect.ts';
+export { type Dtype, bytesPerElement, decodeFloats, encodeFloats } from './dtype.ts';
