@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   ERR_EXISTS: 'the output exists and holds something else',
   ERR_DIVERGED: 'training diverged',
   ERR_INTERRUPTED: 'the work was interrupted',
+  ERR_INTERNAL: 'a mistake in monoseme itself',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -43,8 +44,8 @@ export class MonosemeError extends Error {
 }
 
 /** The error for work stopped by a signal (Ctrl-C): nothing is broken, and it can be resumed. */
-export function interrupted(): MonosemeError {
-  return new MonosemeError('ERR_INTERRUPTED', 'Interrupted.', 'Run the same command again to go on.');
+export function interrupted(advice = 'Run the same command again to go on.'): MonosemeError {
+  return new MonosemeError('ERR_INTERRUPTED', 'Interrupted.', advice);
 }
 
 /** Throw {@link interrupted} when the signal has fired. */

@@ -5,28 +5,23 @@ export function bytesPerElement(dtype: Dtype): number {
   return dtype === 'F32' ? 4 : 2;
 }
 
-const scratchFloat = new Float32Array(1);
-const scratchBits = new Uint32Array(scratchFloat.buffer);
-
-/** The nearest half-precision bits of x (ties to even; overflow gives infinity). */
-function halfBits(x: number): number {
-  scratchFloat[0] = x;
-  const bits = scratchBits[0];
+/** The nearest half-precision bits of a float's bits (ties to even; overflow gives infinity). */
+function halfBits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x38800000) {
-    // Subnormal halves are multiples of 2^-24.
-    scratchBits[0] = magnitude;
-    const scaled = scratchFloat[0] * 16777216;
-    const floor = Math.floor(scaled);
-    const rest = scaled - floor;
-    const up = rest > 0.5 || (rest === 0.5 && (floor & 1) === 1);
-    return sign | (floor + (up ? 1 : 0));
+  if (magnitude >= 0x38800000) {
+    const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+    return sign | ((rounded - 0x38000000) >>> 13);
   }
-  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
-  return sign | ((rounded - 0x38000000) >>> 13);
+  // Subnormal halves are multiples of 2^-24: shift the 24-bit fraction there, and round what falls off.
+  const shift = 126 - (magnitude >>> 23);
+  if (shift > 24) return sign;
+  const fraction = (magnitude & 0x7fffff) | 0x800000;
+  const half = 1 << (shift - 1);
+  const odd = (fraction >>> shift) & 1;
+  return sign | ((fraction + half - 1 + odd) >>> shift);
 }
 
 /** All 65,536 half-precision values, made at first use: a table is the fastest decoder in JavaScript. */
@@ -75,10 +70,10 @@ export function decodeFloats(bytes: Uint8Array, dtype: Dtype): Float32Array {
 export function encodeFloats(values: Float32Array, dtype: Dtype): Uint8Array {
   if (dtype === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const halves = new Uint16Array(values.length);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   if (dtype === 'F16') {
-    for (let i = 0; i < values.length; i++) halves[i] = halfBits(values[i]);
+    for (let i = 0; i < bits.length; i++) halves[i] = halfBits(bits[i]);
   } else {
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
     for (let i = 0; i < values.length; i++) {
       const b = bits[i];
       const isNaN = (b & 0x7fffffff) > 0x7f800000;

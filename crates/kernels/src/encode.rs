@@ -1,0 +1,183 @@
+//! Codes of a batch: a tiled product whose tiles are compared while they are in cache.
+//!
+//! Lanes are rows of the batch. X is packed once, in panels of a few vectors of rows, `[d_in][rows]`; W_enc is
+//! read in place, since a row of it is contiguous and its elements are broadcast. A micro-tile is some latents × one
+//! panel; its sums stay in registers over a block of d_in, start with b_enc, and are one chain of multiply-adds each,
+//! in the order of the inputs. So a value does not depend on threads, blocks or selection.
+
+mod best;
+mod micro_kernel;
+mod panels;
+mod selection;
+mod tile;
+
+use crate::codes::Codes;
+use crate::engine::Engine;
+use crate::error::{KernelError, expect_length};
+use crate::lanes::{Kernel, Lanes};
+use rayon::prelude::*;
+use selection::{MAX_ROWS, MAX_PLACES, RowPairs, Shared};
+use std::cell::RefCell;
+use std::ops::Range;
+use tile::Scratch;
+
+/// Which pre-activations are kept. The kept value is the pre-activation itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Selection<'a> {
+    /// Those greater than the latent's threshold (`[d_sae]`; 0 for all when absent).
+    Threshold(Option<&'a [f32]>),
+    /// The k largest of each row, and of them only those > 0. Ties go to the lower latent.
+    TopK(usize),
+    /// The k · n_rows largest positive ones of the batch. Ties go to the lower row, then to the lower latent.
+    BatchTopK(usize),
+}
+
+#[derive(Clone, Copy)]
+pub struct EncodeInput<'a> {
+    /// `[n_rows, d_in]`
+    pub x: &'a [f32],
+    pub n_rows: usize,
+    pub d_in: usize,
+    pub d_sae: usize,
+    /// `[d_sae, d_in]`
+    pub w_enc: &'a [f32],
+    /// `[d_sae]`
+    pub b_enc: &'a [f32],
+    pub selection: Selection<'a>,
+    /// Only these latents take part (ascending, unique); all when absent.
+    pub latents: Option<&'a [u32]>,
+}
+
+impl EncodeInput<'_> {
+    fn check(&self) -> Result<(), KernelError> {
+        if self.d_in == 0 || self.d_sae == 0 {
+            return Err(KernelError::option("dIn and dSae must be at least 1."));
+        }
+        expect_length("x", self.x.len(), &[self.n_rows, self.d_in])?;
+        expect_length("W_enc", self.w_enc.len(), &[self.d_sae, self.d_in])?;
+        expect_length("b_enc", self.b_enc.len(), &[self.d_sae])?;
+        match self.selection {
+            Selection::Threshold(Some(thresholds)) => {
+                expect_length("thresholds", thresholds.len(), &[self.d_sae])?;
+            }
+            Selection::TopK(k) | Selection::BatchTopK(k) if k == 0 || k > self.d_sae => {
+                return Err(KernelError::option(format!("k is {k}, but the dictionary has {}.", self.d_sae)));
+            }
+            _ => {}
+        }
+        let Some(latents) = self.latents else { return Ok(()) };
+        let ascending = latents.is_sorted_by(|a, b| a < b);
+        if ascending && latents.last().is_none_or(|&last| (last as usize) < self.d_sae) {
+            return Ok(());
+        }
+        Err(KernelError::option("latents must be ascending, unique and below dSae."))
+    }
+
+    fn n_latents(&self) -> usize {
+        self.latents.map_or(self.d_sae, <[u32]>::len)
+    }
+
+    /// The latent at a place of those that take part.
+    #[inline(always)]
+    fn latent(&self, place: usize) -> usize {
+        self.latents.map_or(place, |latents| latents[place] as usize)
+    }
+}
+
+/// One task: some rows × some of the latents that take part.
+#[derive(Clone, Debug)]
+struct Task {
+    rows: Range<usize>,
+    places: Range<usize>,
+}
+
+/// Bytes of packed X that one task works on: with a block of W they fill most of a 1 MiB L2 cache.
+const PACKED_BYTES: usize = 400 << 10;
+
+/// Cut 0..n into `parts` ranges that are multiples of `unit`, as even as can be.
+fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
+    let units = n.div_ceil(unit);
+    let parts = parts.clamp(1, units.max(1));
+    (0..parts)
+        .map(|i| (units * i / parts * unit).min(n)..(units * (i + 1) / parts * unit).min(n))
+        .filter(|range| !range.is_empty())
+        .collect()
+}
+
+/// Rows are cut so that a task's packed X fits in L2, and latents only where that leaves threads without work.
+fn plan(input: &EncodeInput<'_>, threads: usize, panel_rows: usize) -> Vec<Vec<Task>> {
+    let panel_bytes = 4 * panel_rows * input.d_in.min(panels::BLOCK);
+    let task_rows = panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_ROWS / panel_rows);
+    let row_parts = input.n_rows.div_ceil(task_rows).next_multiple_of(threads);
+    let row_ranges = even_ranges(input.n_rows, panel_rows, row_parts);
+    let idle = if row_ranges.len() < threads { threads.div_ceil(row_ranges.len().max(1)) } else { 1 };
+    let latent_parts = idle.max(input.n_latents().div_ceil(MAX_PLACES));
+    row_ranges
+        .into_iter()
+        .map(|rows| {
+            even_ranges(input.n_latents(), 64, latent_parts)
+                .into_iter()
+                .map(|places| Task { rows: rows.clone(), places })
+                .collect()
+        })
+        .collect()
+}
+
+thread_local! {
+    /// A thread of the pool keeps its buffers from call to call.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+struct RunTask<'a> {
+    input: &'a EncodeInput<'a>,
+    task: &'a Task,
+    shared: &'a Shared,
+    scratch: &'a mut Scratch,
+}
+
+impl Kernel for RunTask<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { input, task, shared, scratch } = self;
+        match L::TILE_LATENTS {
+            8 => tile::run_task::<L, 8>(lanes, input, task, scratch, shared),
+            6 => tile::run_task::<L, 6>(lanes, input, task, scratch, shared),
+            _ => tile::run_task::<L, 4>(lanes, input, task, scratch, shared),
+        }
+    }
+}
+
+fn run_task(input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.collector.start(input, task, shared);
+        shared.set.run(RunTask { input, task, shared, scratch: &mut *scratch });
+        scratch.collector.finish(input, task, shared)
+    })
+}
+
+/// See `KernelBackend.encode` in the contract. Cost 2 · n_rows · d_in · d_sae.
+pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
+    input.check()?;
+    let set = engine.instruction_set;
+    let shared = Shared::new(set, input);
+    let tasks = plan(input, engine.threads(), set.run(PanelRows));
+    engine.install(|| {
+        let rows_of = |tasks: &Vec<Task>| {
+            let parts = tasks.par_iter().map(|task| run_task(input, task, &shared)).collect();
+            selection::join_latents(set, input, parts)
+        };
+        let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
+        selection::join_rows(set, input, parts)
+    })
+}
+
+struct PanelRows;
+
+impl Kernel for PanelRows {
+    type Output = usize;
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) -> usize {
+        L::WIDTH * L::TILE_VECTORS
+    }
+}

@@ -1,0 +1,90 @@
+use std::ops::Range;
+
+/// Inputs of a block: sums go to memory and back between blocks of d_in.
+pub const BLOCK: usize = 512;
+
+/// Some rows of X, packed for the micro-kernel: block by block of d_in, in it panel by panel, in it `[k][lane]`.
+/// The lanes of rows past the end are 0.
+#[derive(Default)]
+pub struct Panels {
+    packed: Vec<f32>,
+    /// Vectors of rows of each panel; the last may have fewer.
+    pub vectors: Vec<usize>,
+    /// Lanes of all panels before each one, and of all at the end.
+    starts: Vec<usize>,
+    d_in: usize,
+}
+
+impl Panels {
+    pub fn pack(&mut self, x: &[f32], d_in: usize, width: usize, most_vectors: usize) {
+        let n_rows = x.len() / d_in;
+        self.d_in = d_in;
+        self.vectors.clear();
+        self.starts.clear();
+        let mut start = 0;
+        while start < n_rows {
+            let vectors = (n_rows - start).div_ceil(width).min(most_vectors);
+            self.vectors.push(vectors);
+            self.starts.push(start);
+            start += vectors * width;
+        }
+        self.starts.push(start);
+        self.packed.resize(start * d_in, 0.0);
+        for block in 0..self.n_blocks() {
+            for panel in 0..self.vectors.len() {
+                self.pack_panel(x, block, panel);
+            }
+        }
+    }
+
+    fn pack_panel(&mut self, x: &[f32], block: usize, panel: usize) {
+        let d_in = self.d_in;
+        let inputs = self.inputs(block);
+        let rows = self.rows(panel);
+        let n_rows = x.len() / d_in;
+        let range = self.range(block, panel);
+        let out = &mut self.packed[range];
+        let width = rows.len();
+        for (lane, row) in rows.enumerate() {
+            let out = out[lane..].iter_mut().step_by(width);
+            if row < n_rows {
+                let x = &x[row * d_in..][inputs.clone()];
+                out.zip(x).for_each(|(out, x)| *out = *x);
+            } else {
+                out.for_each(|out| *out = 0.0);
+            }
+        }
+    }
+
+    pub fn n_blocks(&self) -> usize {
+        self.d_in.div_ceil(BLOCK)
+    }
+
+    /// The inputs of a block.
+    pub fn inputs(&self, block: usize) -> Range<usize> {
+        block * BLOCK..self.d_in.min((block + 1) * BLOCK)
+    }
+
+    /// The lanes of a panel: its rows, counted from the first row packed, and padding.
+    pub fn rows(&self, panel: usize) -> Range<usize> {
+        self.starts[panel]..self.starts[panel + 1]
+    }
+
+    /// All lanes.
+    pub fn n_lanes(&self) -> usize {
+        self.starts[self.vectors.len()]
+    }
+
+    fn range(&self, block: usize, panel: usize) -> Range<usize> {
+        let inputs = self.inputs(block);
+        let rows = self.rows(panel);
+        let start = inputs.start * self.n_lanes() + rows.start * inputs.len();
+        start..start + rows.len() * inputs.len()
+    }
+
+    /// `[inputs of the block][lanes of the panel]`
+    #[inline(always)]
+    pub fn panel(&self, block: usize, panel: usize) -> &[f32] {
+        &self.packed[self.range(block, panel)]
+    }
+}

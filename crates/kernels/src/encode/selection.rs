@@ -1,0 +1,317 @@
+use super::best::Cut;
+use super::{EncodeInput, Selection, Task};
+use crate::codes::Codes;
+use crate::error::KernelError;
+use crate::instruction_set::InstructionSet;
+use crate::lanes::{Lanes, MAX_WIDTH};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// A kept pre-activation of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    latent: u32,
+    value: f32,
+}
+
+/// Pairs of some consecutive rows: `counts[row]` of them for each, latents ascending.
+#[derive(Default)]
+pub struct RowPairs {
+    counts: Vec<u32>,
+    pairs: Vec<Pair>,
+}
+
+impl RowPairs {
+    /// Keep the n best of all; ties go to the lower row, then to the lower latent.
+    fn keep_best(&mut self, set: InstructionSet, n: usize) {
+        if self.pairs.len() <= n {
+            return;
+        }
+        let mut cut = Cut::of(set, &self.pairs.iter().map(|pair| pair.value).collect::<Vec<_>>(), n);
+        let (mut from, mut to) = (0, 0);
+        for count in &mut self.counts {
+            let end = from + *count as usize;
+            let start = to;
+            while from < end {
+                let pair = self.pairs[from];
+                from += 1;
+                if cut.keeps(pair.value) {
+                    self.pairs[to] = pair;
+                    to += 1;
+                }
+            }
+            *count = (to - start) as u32;
+        }
+        self.pairs.truncate(to);
+    }
+}
+
+/// What the tasks of one `encode` share.
+pub struct Shared {
+    pub set: InstructionSet,
+    /// For `BatchTopK`: the best values of the finished tasks, so that later ones start with a high bar.
+    best: Mutex<Vec<f32>>,
+    /// k · n_rows
+    n: usize,
+}
+
+impl Shared {
+    pub fn new(set: InstructionSet, input: &EncodeInput<'_>) -> Self {
+        let n = match input.selection {
+            Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
+            _ => 0,
+        };
+        Self { set, best: Mutex::default(), n }
+    }
+
+    /// A bar that at least n of the batch's pre-activations reach; 0 as long as none is known.
+    fn bar_with(&self, new_values: impl Iterator<Item = f32>) -> f32 {
+        let mut best = self.best.lock().expect("no thread panics while it holds the lock");
+        best.extend(new_values);
+        if best.len() < self.n {
+            return 0.0;
+        }
+        let mut cut = Cut::of(self.set, &best, self.n);
+        best.retain(|&value| cut.keeps(value));
+        cut.bar
+    }
+}
+
+/// The kept pairs of a task, while its tiles come in with latents ascending.
+///
+/// What passes its bar goes to a log, without a branch for each pair; when the log is full it is sorted into rows, and
+/// there the bars of top-k rise.
+#[derive(Default)]
+pub struct Collector {
+    /// `[lanes]`: what each row's pre-activations must exceed, for both kinds of top-k.
+    bars: Vec<f32>,
+    /// Bits of `place of the latent in the task << ROW_BITS | row`, and the values, `n_logged` of each.
+    log_keys: Vec<f32>,
+    log_values: Vec<f32>,
+    n_logged: usize,
+    rows: Vec<Vec<Pair>>,
+    n_rows: usize,
+    values: Vec<f32>,
+}
+
+/// Bits of a log key that hold the row.
+const ROW_BITS: u32 = 8;
+/// Rows and latents of a task at most, so that a key has 32 bits.
+pub const MAX_ROWS: usize = 1 << ROW_BITS;
+pub const MAX_PLACES: usize = 1 << (32 - ROW_BITS);
+
+/// Pairs that the log holds: few enough to stay in cache beside the packed rows, 128 KiB.
+const LOG: usize = 16 << 10;
+
+impl Collector {
+    pub fn start(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) {
+        self.n_rows = task.rows.len();
+        self.n_logged = 0;
+        // A vector is stored whole even where it adds fewer pairs.
+        self.log_keys.resize(LOG + MAX_WIDTH, 0.0);
+        self.log_values.resize(LOG + MAX_WIDTH, 0.0);
+        if self.rows.len() < self.n_rows {
+            self.rows.resize_with(self.n_rows, Vec::new);
+        }
+        self.rows[..self.n_rows].iter_mut().for_each(Vec::clear);
+        let bar = match input.selection {
+            Selection::BatchTopK(_) => just_below(shared.bar_with(std::iter::empty())),
+            _ => 0.0,
+        };
+        self.bars.clear();
+        self.bars.resize(self.n_rows + MAX_WIDTH, bar);
+    }
+
+    /// Keep what passes of a complete tile `[latents][rows]`, whose latents are the task's from `place` on.
+    #[inline(always)]
+    pub fn look<L: Lanes>(
+        &mut self,
+        lanes: L,
+        input: &EncodeInput<'_>,
+        place: usize,
+        latents: &[usize],
+        rows: Range<usize>,
+        sums: &[f32],
+        shared: &Shared,
+    ) {
+        if self.n_logged + latents.len() * rows.len() > LOG {
+            self.settle(input, shared);
+        }
+        for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact(rows.len())).enumerate() {
+            let bar = match input.selection {
+                Selection::Threshold(thresholds) => Some(thresholds.map_or(0.0, |all| all[latent])),
+                Selection::TopK(_) | Selection::BatchTopK(_) => None,
+            };
+            let key = ((place + m) << ROW_BITS) as u32;
+            for (first, values) in rows.clone().step_by(L::WIDTH).zip(sums.chunks_exact(L::WIDTH)) {
+                let bars = bar.map_or_else(|| lanes.load_slice(&self.bars[first..]), |bar| lanes.splat(bar));
+                let values = lanes.load_slice(values);
+                // Lanes past the last row keep nothing.
+                let mask = lanes.greater(values, bars) & ones(self.n_rows.saturating_sub(first));
+                if mask != 0 {
+                    let keys = lanes.count_from(key | first as u32);
+                    lanes.store_slice(&mut self.log_keys[self.n_logged..], lanes.compress(mask, keys));
+                    lanes.store_slice(&mut self.log_values[self.n_logged..], lanes.compress(mask, values));
+                    self.n_logged += mask.count_ones() as usize;
+                }
+            }
+        }
+    }
+
+    /// Sort the log into rows. Each row's latents ascend, since those of the tiles do.
+    #[inline(never)]
+    fn settle(&mut self, input: &EncodeInput<'_>, shared: &Shared) {
+        let log = self.log_keys[..self.n_logged].iter().zip(&self.log_values);
+        for (key, &value) in log {
+            let key = key.to_bits();
+            let row = key as usize & (MAX_ROWS - 1);
+            self.rows[row].push(Pair { latent: key >> ROW_BITS, value });
+        }
+        self.n_logged = 0;
+        match input.selection {
+            Selection::Threshold(_) => {}
+            // Half of k more than is kept: often enough to keep the bars high, seldom enough to cost little.
+            Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k + k / 2, shared)),
+            Selection::BatchTopK(_) => self.cut_batch(shared.n.saturating_mul(2), shared),
+        }
+    }
+
+    /// Cut a row of more than `limit` pairs to its k best; ties go to the lower latent.
+    fn cut_row(&mut self, row: usize, k: usize, limit: usize, shared: &Shared) {
+        let pairs = &mut self.rows[row];
+        if pairs.len() <= limit {
+            return;
+        }
+        self.values.clear();
+        self.values.extend(pairs.iter().map(|pair| pair.value));
+        let mut cut = Cut::of(shared.set, &self.values, k);
+        // A later latent that only reaches the bar has lost the tie.
+        self.bars[row] = cut.bar;
+        pairs.retain(|pair| cut.keeps(pair.value));
+    }
+
+    /// Cut the task's pairs to the k · n_rows best once they are more than `limit`; ties go to the lower row, then to
+    /// the lower latent.
+    fn cut_batch(&mut self, limit: usize, shared: &Shared) {
+        let rows = &mut self.rows[..self.n_rows];
+        if rows.iter().map(Vec::len).sum::<usize>() <= limit {
+            return;
+        }
+        self.values.clear();
+        self.values.extend(rows.iter().flatten().map(|pair| pair.value));
+        let mut cut = Cut::of(shared.set, &self.values, shared.n);
+        // A tie may still be won by a lower row.
+        self.bars.fill(just_below(cut.bar));
+        rows.iter_mut().for_each(|pairs| pairs.retain(|pair| cut.keeps(pair.value)));
+    }
+
+    /// The pairs of the task.
+    pub fn finish(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
+        self.settle(input, shared);
+        match input.selection {
+            Selection::Threshold(_) => {}
+            Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k, shared)),
+            Selection::BatchTopK(_) => {
+                self.cut_batch(shared.n, shared);
+                shared.bar_with(self.rows[..self.n_rows].iter().flatten().map(|pair| pair.value));
+            }
+        }
+        let rows = &self.rows[..self.n_rows];
+        let mut pairs = rows.concat();
+        for pair in &mut pairs {
+            pair.latent = input.latent(task.places.start + pair.latent as usize) as u32;
+        }
+        RowPairs { counts: rows.iter().map(|pairs| pairs.len() as u32).collect(), pairs }
+    }
+}
+
+/// The lowest n bits.
+#[inline(always)]
+fn ones(n: usize) -> u32 {
+    if n >= 32 { u32::MAX } else { (1 << n) - 1 }
+}
+
+/// The bar that lets a value equal to `bar` pass, and no value that is not positive.
+fn just_below(bar: f32) -> f32 {
+    bar.next_down().max(0.0)
+}
+
+/// Join the parts of the same rows that tasks with ascending latents found.
+pub fn join_latents(set: InstructionSet, input: &EncodeInput<'_>, mut parts: Vec<RowPairs>) -> RowPairs {
+    if parts.len() <= 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let mut rests: Vec<&[Pair]> = parts.iter().map(|part| &part.pairs[..]).collect();
+    let mut joined = RowPairs::default();
+    for row in 0..parts[0].counts.len() {
+        let mut of_row = RowPairs { counts: vec![0], pairs: Vec::new() };
+        for (part, rest) in parts.iter().zip(&mut rests) {
+            let (pairs, after) = rest.split_at(part.counts[row] as usize);
+            of_row.pairs.extend_from_slice(pairs);
+            *rest = after;
+        }
+        of_row.counts[0] = of_row.pairs.len() as u32;
+        if let Selection::TopK(k) = input.selection {
+            of_row.keep_best(set, k);
+        }
+        joined.counts.push(of_row.counts[0]);
+        joined.pairs.append(&mut of_row.pairs);
+    }
+    joined
+}
+
+/// Join the rows of all tasks into the codes of the batch.
+pub fn join_rows(
+    set: InstructionSet,
+    input: &EncodeInput<'_>,
+    mut parts: Vec<RowPairs>,
+) -> Result<Codes, KernelError> {
+    if let Selection::BatchTopK(k) = input.selection {
+        let mut all = RowPairs::default();
+        for part in &mut parts {
+            all.counts.append(&mut part.counts);
+            all.pairs.append(&mut part.pairs);
+        }
+        all.keep_best(set, k.saturating_mul(input.n_rows));
+        parts = vec![all];
+    }
+    let nnz: usize = parts.iter().map(|part| part.pairs.len()).sum();
+    if u32::try_from(nnz).is_err() {
+        return Err(KernelError::limit(format!("The batch has {nnz} active latents; codes hold 2^32 at most.")));
+    }
+    let mut codes = Codes {
+        row_pointers: Vec::with_capacity(input.n_rows + 1),
+        latent_indices: vec![0; nnz],
+        values: vec![0.0; nnz],
+    };
+    codes.row_pointers.push(0);
+    let mut total = 0;
+    for &count in parts.iter().flat_map(|part| &part.counts) {
+        total += count;
+        codes.row_pointers.push(total);
+    }
+    codes.row_pointers.resize(input.n_rows + 1, total);
+    fill(&mut codes, &parts);
+    Ok(codes)
+}
+
+fn fill(codes: &mut Codes, parts: &[RowPairs]) {
+    let (mut latents, mut values) = (&mut codes.latent_indices[..], &mut codes.values[..]);
+    let pieces: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            let (latents_here, rest) = std::mem::take(&mut latents).split_at_mut(part.pairs.len());
+            latents = rest;
+            let (values_here, rest) = std::mem::take(&mut values).split_at_mut(part.pairs.len());
+            values = rest;
+            (&part.pairs, latents_here, values_here)
+        })
+        .collect();
+    pieces.into_par_iter().for_each(|(pairs, latents, values)| {
+        for ((pair, latent), value) in pairs.iter().zip(latents).zip(values) {
+            *latent = pair.latent;
+            *value = pair.value;
+        }
+    });
+}

@@ -1,0 +1,62 @@
+use crate::error::KernelError;
+use crate::lanes::Kernel;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::{avx2::Avx2, avx512::Avx512};
+use crate::lanes::portable::Portable;
+
+/// An instruction set that this CPU was seen to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    Portable(Portable),
+}
+
+impl InstructionSet {
+    /// Those of this CPU, fastest first.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            sets.extend(Avx512::detect().map(Self::Avx512));
+            sets.extend(Avx2::detect().map(Self::Avx2));
+        }
+        sets.push(Self::Portable(Portable));
+        sets
+    }
+
+    /// The one of that name, or the fastest.
+    pub fn choose(name: Option<&str>) -> Result<Self, KernelError> {
+        let available = Self::available();
+        let Some(name) = name else { return Ok(available[0]) };
+        available.iter().copied().find(|set| set.name() == name).ok_or_else(|| {
+            let names: Vec<_> = available.iter().map(|set| set.name()).collect();
+            KernelError::backend(format!(
+                "The instruction set {name} is not available here; there are: {}.",
+                names.join(", ")
+            ))
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            Self::Portable(_) => "portable",
+        }
+    }
+
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(lanes) => lanes.run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(lanes) => lanes.run(kernel),
+            Self::Portable(lanes) => lanes.run(kernel),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Vectors of f32 lanes, one type for each instruction set, and the way a kernel is run on one of them.
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+pub mod portable;
+
+/// An instruction set as a value. It exists only where the CPU was seen to have it, which is what makes its methods safe.
+pub trait Lanes: Copy + Send + Sync + 'static {
+    /// A vector of `WIDTH` f32 lanes.
+    type Vector: Copy;
+    const WIDTH: usize;
+    /// Latents of a micro-tile of `encode`, and vectors of rows in it: its sums fill most of the registers.
+    const TILE_LATENTS: usize;
+    const TILE_VECTORS: usize;
+
+    fn splat(self, value: f32) -> Self::Vector;
+
+    /// # Safety
+    /// `from` must be readable for `WIDTH` floats. No alignment is needed.
+    unsafe fn load(self, from: *const f32) -> Self::Vector;
+
+    /// # Safety
+    /// `to` must be writable for `WIDTH` floats. No alignment is needed.
+    unsafe fn store(self, to: *mut f32, vector: Self::Vector);
+
+    /// Bring the cache line at an address near. The address need not be readable.
+    fn prefetch(self, address: *const f32);
+
+    /// a·b + c, rounded once where the instruction set can.
+    fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn subtract(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn multiply(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn divide(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    fn square_root(self, a: Self::Vector) -> Self::Vector;
+
+    /// Bit i is set where a[i] > b[i]; never for NaN.
+    fn greater(self, a: Self::Vector, b: Self::Vector) -> u32;
+
+    /// The lanes whose bit is set, in their order, moved to the front; the others are undefined.
+    fn compress(self, mask: u32, a: Self::Vector) -> Self::Vector;
+
+    /// Lane i holds the bits of the integer `start + i`.
+    fn count_from(self, start: u32) -> Self::Vector;
+
+    /// The sum of all lanes, in a fixed order.
+    fn sum(self, a: Self::Vector) -> f32;
+
+    #[inline(always)]
+    fn load_slice(self, from: &[f32]) -> Self::Vector {
+        assert!(from.len() >= Self::WIDTH);
+        // SAFETY: the slice holds at least WIDTH floats.
+        unsafe { self.load(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store_slice(self, to: &mut [f32], vector: Self::Vector) {
+        assert!(to.len() >= Self::WIDTH);
+        // SAFETY: the slice holds at least WIDTH floats.
+        unsafe { self.store(to.as_mut_ptr(), vector) }
+    }
+
+    /// Load a slice of fewer than `WIDTH` floats; the other lanes are 0.
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::Vector {
+        let mut whole = [0.0; MAX_WIDTH];
+        whole[..from.len()].copy_from_slice(from);
+        self.load_slice(&whole)
+    }
+
+    /// Store the first lanes to a slice of fewer than `WIDTH` floats.
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32], vector: Self::Vector) {
+        let mut whole = [0.0; MAX_WIDTH];
+        self.store_slice(&mut whole, vector);
+        to.copy_from_slice(&whole[..to.len()]);
+    }
+}
+
+/// The widest vector of any instruction set.
+pub const MAX_WIDTH: usize = 16;
+
+/// A piece of work written once for all instruction sets. `run` must be `#[inline(always)]`, so that it is compiled
+/// with the instructions of the set that it is given.
+pub trait Kernel {
+    type Output;
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}

@@ -1,0 +1,93 @@
+use super::{Kernel, Lanes};
+
+/// Plain Rust that compilers turn into the vectors of whatever the target guarantees (SSE2, NEON, SIMD128).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portable;
+
+const WIDTH: usize = 4;
+
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub struct Vector([f32; WIDTH]);
+
+impl Portable {
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+}
+
+#[inline(always)]
+fn each(a: Vector, b: Vector, operation: impl Fn(f32, f32) -> f32) -> Vector {
+    Vector(std::array::from_fn(|i| operation(a.0[i], b.0[i])))
+}
+
+impl Lanes for Portable {
+    type Vector = Vector;
+    const WIDTH: usize = WIDTH;
+    const TILE_LATENTS: usize = 4;
+    const TILE_VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Vector {
+        Vector([value; WIDTH])
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Vector {
+        // SAFETY: the caller vouches for WIDTH floats; an array of f32 is aligned as its elements are.
+        unsafe { Vector(from.cast::<[f32; WIDTH]>().read()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, vector: Vector) {
+        // SAFETY: as for `load`.
+        unsafe { to.cast::<[f32; WIDTH]>().write(vector.0) }
+    }
+    #[inline(always)]
+    fn prefetch(self, _address: *const f32) {}
+    #[inline(always)]
+    fn multiply_add(self, a: Vector, b: Vector, c: Vector) -> Vector {
+        // Two roundings: without the instruction, a fused one is a slow call.
+        self.add(self.multiply(a, b), c)
+    }
+    #[inline(always)]
+    fn add(self, a: Vector, b: Vector) -> Vector {
+        each(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn subtract(self, a: Vector, b: Vector) -> Vector {
+        each(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn multiply(self, a: Vector, b: Vector) -> Vector {
+        each(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn divide(self, a: Vector, b: Vector) -> Vector {
+        each(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn square_root(self, a: Vector) -> Vector {
+        Vector(a.0.map(f32::sqrt))
+    }
+    #[inline(always)]
+    fn greater(self, a: Vector, b: Vector) -> u32 {
+        (0..WIDTH).fold(0, |mask, i| mask | u32::from(a.0[i] > b.0[i]) << i)
+    }
+    #[inline(always)]
+    fn compress(self, mask: u32, a: Vector) -> Vector {
+        let mut front = [0.0; WIDTH];
+        let mut n = 0;
+        for (lane, value) in a.0.into_iter().enumerate() {
+            front[n & (WIDTH - 1)] = value;
+            n += (mask >> lane & 1) as usize;
+        }
+        Vector(front)
+    }
+    #[inline(always)]
+    fn count_from(self, start: u32) -> Vector {
+        Vector(std::array::from_fn(|lane| f32::from_bits(start.wrapping_add(lane as u32))))
+    }
+    #[inline(always)]
+    fn sum(self, a: Vector) -> f32 {
+        (a.0[0] + a.0[2]) + (a.0[1] + a.0[3])
+    }
+}

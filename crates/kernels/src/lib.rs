@@ -1,0 +1,31 @@
+//! The sparse primitives on which Monoseme's learning is written, for the instruction sets of CPUs.
+//!
+//! What each primitive computes is stated once, in `packages/monoseme/src/kernels/contract.ts`; names and shapes here
+//! are the same. All matrices are row-major f32 slices.
+//!
+//! Every primitive takes an [`Engine`]: an instruction set, chosen when the program runs, and a pool of threads.
+//! Results do not depend on the number of threads: an output element is always summed by one thread in one order.
+
+mod codes;
+mod decode;
+mod encode;
+mod engine;
+mod error;
+mod geometric_median;
+mod instruction_set;
+mod lanes;
+mod limits;
+mod sums;
+mod transpose;
+mod update_rows;
+
+pub use codes::{Codes, CodesView};
+pub use decode::{DecodeInput, Residuals, decode, residuals, sampled_products};
+pub use encode::{EncodeInput, Selection, encode};
+pub use engine::Engine;
+pub use error::KernelError;
+pub use geometric_median::{GeometricMedianInput, geometric_median};
+pub use instruction_set::InstructionSet;
+pub use limits::{bandwidth_bytes_per_second, fma_flops_per_second};
+pub use transpose::{CodesByLatent, CodesByLatentView, transpose};
+pub use update_rows::{Adam, UpdateRowsInput, update_rows};

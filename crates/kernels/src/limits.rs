@@ -1,0 +1,85 @@
+//! What the machine can do at most, measured: the yardstick of the benchmarks.
+
+use crate::engine::Engine;
+use crate::lanes::{Kernel, Lanes};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Multiply-adds into as many sums as an `encode` micro-tile has, from registers only.
+struct MultiplyAdds {
+    rounds: usize,
+}
+
+impl Kernel for MultiplyAdds {
+    /// Floating-point operations done.
+    type Output = f64;
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> f64 {
+        const SUMS: usize = 12;
+        let a = lanes.splat(black_box(0.999));
+        let b = lanes.splat(black_box(0.001));
+        let mut sums = [lanes.splat(black_box(1.0)); SUMS];
+        for _ in 0..self.rounds {
+            for sum in &mut sums {
+                *sum = lanes.multiply_add(*sum, a, b);
+            }
+        }
+        black_box(sums.into_iter().map(|sum| lanes.sum(sum)).sum::<f32>());
+        (2 * SUMS * L::WIDTH * self.rounds) as f64
+    }
+}
+
+/// Run a piece of work again and again for a time on every thread; gives its total rate a second.
+fn rate(engine: &Engine, duration: Duration, piece: impl Fn() -> f64 + Sync) -> f64 {
+    let rates = engine.on_every_thread(|| {
+        let start = Instant::now();
+        let mut done = 0.0;
+        while start.elapsed() < duration {
+            done += piece();
+        }
+        done / start.elapsed().as_secs_f64()
+    });
+    rates.into_iter().sum()
+}
+
+/// fp32 operations a second of all threads together; a multiply-add counts as two.
+pub fn fma_flops_per_second(engine: &Engine, duration: Duration) -> f64 {
+    rate(engine, duration, || engine.instruction_set.run(MultiplyAdds { rounds: 10_000 }))
+}
+
+struct ReadAll<'a>(&'a [f32]);
+
+impl Kernel for ReadAll<'_> {
+    /// Bytes read.
+    type Output = f64;
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> f64 {
+        let mut sums = [lanes.splat(0.0); 8];
+        for chunk in self.0.chunks_exact(8 * L::WIDTH) {
+            for (sum, piece) in sums.iter_mut().zip(chunk.chunks_exact(L::WIDTH)) {
+                *sum = lanes.add(*sum, lanes.load_slice(piece));
+            }
+        }
+        black_box(sums.into_iter().map(|sum| lanes.sum(sum)).sum::<f32>());
+        size_of_val(self.0) as f64
+    }
+}
+
+/// Bytes a second that all threads together can read from an array of `bytes`. An array larger than all caches gives
+/// the bandwidth of memory, a smaller one that of a cache.
+pub fn bandwidth_bytes_per_second(engine: &Engine, bytes: usize, duration: Duration) -> f64 {
+    let array = vec![1.0f32; bytes / 4];
+    let share = (array.len() / engine.threads()).max(1);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let rates = engine.on_every_thread(|| {
+        let part = array.chunks(share).nth(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let part = part.unwrap_or(&array);
+        let start = Instant::now();
+        let mut done = 0.0;
+        while start.elapsed() < duration {
+            done += engine.instruction_set.run(ReadAll(part));
+        }
+        done / start.elapsed().as_secs_f64()
+    });
+    rates.into_iter().sum()
+}

@@ -1,0 +1,48 @@
+const whole = new Intl.NumberFormat('en');
+
+export function count(value: number): string {
+  return whole.format(value);
+}
+
+/** 12,345,678 → 12.3 M; for headlines. */
+export function roughCount(value: number): string {
+  if (value < 10_000) return whole.format(value);
+  const [scaled, unit] =
+    value < 1e6 ? [value / 1e3, 'k'] : value < 1e9 ? [value / 1e6, 'M'] : [value / 1e9, 'B'];
+  return `${scaled.toPrecision(3)} ${unit}`;
+}
+
+/** Three significant digits, without an exponent where that stays readable. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace('e', ' e').replace('-', '−');
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(size)));
+  return value.toFixed(Math.min(digits, 4)).replace('-', '−');
+}
+
+export function signed(value: number): string {
+  return (value > 0 ? '+' : '') + figure(value);
+}
+
+export function percent(share: number): string {
+  if (share === 0) return '0 %';
+  const value = share * 100;
+  if (value < 0.001) return '< 0.001 %';
+  return `${value >= 99.95 ? '100' : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toFixed(3)} %`;
+}
+
+/** 0.0032 → 1 in 313 */
+export function oneIn(share: number): string {
+  return share > 0 ? `1 in ${roughCount(Math.round(1 / share))}` : 'never';
+}
+
+/** Wilson's interval at 95 % for a share of n trials. */
+export function wilson(hits: number, n: number): [number, number] {
+  const z2 = 1.96 ** 2;
+  const share = hits / n;
+  const middle = share + z2 / (2 * n);
+  const spread = 1.96 * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
+  return [(middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)];
+}

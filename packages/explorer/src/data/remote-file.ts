@@ -1,0 +1,69 @@
+import type { AsyncBuffer } from 'hyparquet';
+import { IndexError } from './index-error.ts';
+
+/**
+ * A file on the host, read by ranges. A host that does not know ranges sends the whole file: it is then kept and
+ * never asked for again.
+ */
+export class RemoteFile implements AsyncBuffer {
+  readonly byteLength: number;
+  readonly #url: URL;
+  #whole: Promise<ArrayBuffer> | undefined;
+
+  constructor(url: URL, byteLength: number) {
+    this.#url = url;
+    this.byteLength = byteLength;
+  }
+
+  async slice(start: number, end = this.byteLength): Promise<ArrayBuffer> {
+    if (this.#whole) return (await this.#whole).slice(start, end);
+    if (start === 0 && end >= this.byteLength) return this.whole();
+    const response = await request(this.#url, { headers: { Range: `bytes=${start}-${end - 1}` } });
+    if (response.status === 200) {
+      this.#whole = response.arrayBuffer().then((bytes) => this.#checked(bytes, this.byteLength));
+      return (await this.#whole).slice(start, end);
+    }
+    return this.#checked(await response.arrayBuffer(), end - start);
+  }
+
+  whole(): Promise<ArrayBuffer> {
+    this.#whole ??= request(this.#url)
+      .then((response) => response.arrayBuffer())
+      .then((bytes) => this.#checked(bytes, this.byteLength));
+    return this.#whole;
+  }
+
+  #checked(bytes: ArrayBuffer, expected: number): ArrayBuffer {
+    if (bytes.byteLength === expected) return bytes;
+    throw new IndexError(
+      'A file of the index is cut short',
+      `${this.#url.pathname.split('/').at(-1)} gave ${bytes.byteLength} bytes where ${expected} were expected.`,
+      'Copy or build the index again.',
+    );
+  }
+}
+
+/** Fetch, with errors that a reader understands. */
+export async function request(url: URL, options: RequestInit = {}): Promise<Response> {
+  const name = url.pathname.split('/').at(-1) ?? '';
+  let response: Response;
+  try {
+    response = await fetch(url, options);
+  } catch {
+    throw new IndexError(
+      'The host does not answer',
+      `${name} could not be fetched.`,
+      location.protocol === 'file:'
+        ? 'Browsers do not let a page opened from disk read files: serve the folder, for example with `monoseme explore`.'
+        : 'Check that the server still runs, then load the page again.',
+    );
+  }
+  if (response.ok) return response;
+  throw new IndexError(
+    response.status === 404 ? 'A file of the index is missing' : 'The host refused a file of the index',
+    `${name}: ${response.status} ${response.statusText}`.trim(),
+    response.status === 404
+      ? 'Build the index with `monoseme index`, or copy the whole folder beside the page.'
+      : 'Check the server that the page comes from.',
+  );
+}

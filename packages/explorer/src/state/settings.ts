@@ -1,0 +1,44 @@
+import { createSignal, type Signal } from 'solid-js';
+
+export type ContextMode = 'near' | 'line' | 'wide';
+export type Theme = 'system' | 'light' | 'dark';
+
+/** A choice of the reader that this browser remembers. Storage may be refused: then it lasts as long as the page. */
+function remembered<T extends string>(name: string, choices: readonly T[], usual: T): Signal<T> {
+  const key = `monoseme.${name}`;
+  let stored: string | null = null;
+  try {
+    stored = localStorage.getItem(key);
+  } catch {
+    // Private windows may throw.
+  }
+  const [value, setValue] = createSignal<T>(choices.includes(stored as T) ? (stored as T) : usual);
+  const set = ((next: T) => {
+    setValue(() => next);
+    try {
+      localStorage.setItem(key, next);
+    } catch {
+      // As above.
+    }
+  }) as Signal<T>[1];
+  return [value, set];
+}
+
+export const [contextMode, setContextMode] = remembered<ContextMode>(
+  'context',
+  ['near', 'line', 'wide'],
+  'line',
+);
+export const [theme, setTheme] = remembered<Theme>('theme', ['system', 'light', 'dark'], 'system');
+export const [countScale, setCountScale] = remembered<'linear' | 'log'>('counts', ['linear', 'log'], 'log');
+
+export function nextContextMode(): void {
+  const order: ContextMode[] = ['near', 'line', 'wide'];
+  setContextMode(order[(order.indexOf(contextMode()) + 1) % order.length]);
+}
+
+export function toggleTheme(): void {
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const shown = theme() === 'system' ? (dark ? 'dark' : 'light') : theme();
+  setTheme(shown === 'dark' ? 'light' : 'dark');
+}

@@ -1,0 +1,29 @@
+/**
+ * The compiled kernels. What the primitives compute, and the shapes of their arrays, is said in the contract of
+ * `monoseme`; their inputs and results have its fields. Errors have the message `code \n what was wrong`.
+ */
+export interface Binding {
+  /** Names of the instruction sets of this CPU, fastest first. */
+  instructionSets(): string[];
+  Kernels: new (threads: number, instructionSet?: string) => NativeKernels;
+}
+
+export interface NativeKernels {
+  readonly instructionSet: string;
+  encode(input: object): Promise<unknown>;
+  decode(input: object): Promise<unknown>;
+  sampledProducts(input: object): Promise<unknown>;
+  residuals(input: object): Promise<unknown>;
+  transpose(codes: object): Promise<unknown>;
+  updateRows(input: object): Promise<unknown>;
+  geometricMedian(input: object): Promise<unknown>;
+  /** fp32 operations a second of all threads together, measured for so long; a multiply-add counts as two. */
+  fmaFlopsPerSecond(milliseconds: number): Promise<number>;
+  /** Bytes a second that all threads together read from an array of so many bytes. */
+  bandwidthBytesPerSecond(bytes: number, milliseconds: number): Promise<number>;
+  /** Panics in the threads of the pool: rejects. */
+  panic(message: string): Promise<never>;
+}
+
+/** Throws when the binding was not built, or cannot run on this machine. */
+export function loadBinding(): Binding;

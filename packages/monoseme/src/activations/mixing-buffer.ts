@@ -1,0 +1,160 @@
+import { throwIfAborted } from '../errors.ts';
+import { hashSeed, Random } from '../random/index.ts';
+import { expectPositiveInteger } from '../tensor/index.ts';
+import { type ActivationSource, totalRows } from './source.ts';
+
+export interface MixingOptions {
+  /** Rows of a batch. */
+  batchRows: number;
+  /** Rows that are mixed with each other, about; at least one chunk. */
+  bufferRows: number;
+  seed: number;
+  /** How often every row is used; 1 by default. */
+  epochs?: number;
+}
+
+/**
+ * Well-mixed batches from a source whose neighbouring rows come from the same text.
+ *
+ * In every epoch the chunks are put in a random order, that order is cut in blocks of as many chunks as fit in
+ * `bufferRows` rows, and the rows of a block in a random order are the stream; batches are cut from the stream, across
+ * the borders of blocks and epochs. So every row comes exactly once an epoch. What remains at the very end, less than
+ * a batch, is dropped.
+ *
+ * The permutations depend on seed, epoch and block alone: batch i is the same bytes wherever the reading began. The
+ * block after the current one is read while the current one is used, so at most two blocks are in memory:
+ * 2 · max(bufferRows, chunkRows) · dIn · 4 bytes.
+ */
+export class MixingBuffer {
+  readonly nBatches: number;
+  readonly #source: ActivationSource;
+  readonly #batchRows: number;
+  readonly #seed: number;
+  readonly #epochRows: number;
+  readonly #epochs: number;
+  readonly #chunksPerBlock: number;
+
+  /** @throws {MonosemeError} ERR_OPTION */
+  constructor(source: ActivationSource, options: MixingOptions) {
+    const { batchRows, bufferRows, seed, epochs = 1 } = options;
+    expectPositiveInteger('The number of rows of a batch', batchRows);
+    expectPositiveInteger('The number of rows of the mixing buffer', bufferRows);
+    expectPositiveInteger('The number of epochs', epochs);
+    this.#source = source;
+    this.#batchRows = batchRows;
+    this.#seed = seed;
+    this.#epochs = epochs;
+    this.#epochRows = totalRows(source);
+    this.#chunksPerBlock = Math.max(1, Math.floor(bufferRows / Math.max(1, source.chunkRows(0))));
+    this.nBatches = Math.floor((this.#epochRows * epochs) / batchRows);
+  }
+
+  /**
+   * Batches `fromBatch` … `nBatches − 1`, each a new array [batchRows, dIn].
+   *
+   * @throws {MonosemeError} ERR_INTERRUPTED on the signal; errors of the source
+   */
+  async *batches(fromBatch = 0, signal?: AbortSignal): AsyncGenerator<Float32Array<ArrayBuffer>> {
+    const { dIn } = this.#source;
+    const end = this.nBatches * this.#batchRows;
+    let row = fromBatch * this.#batchRows;
+    if (row >= end) return;
+    const stop = new AbortController();
+    const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    // Two pieces of memory take turns, so that what is used does not depend on when garbage is collected.
+    const memory = [this.#blockMemory(), new Float32Array()];
+    let place = this.#placeOf(row);
+    let reading: Promise<Block> = this.#read(place, memory[0], signals);
+    try {
+      let batch = new Float32Array(this.#batchRows * dIn);
+      let filled = 0;
+      while (row < end) {
+        const block: Block = await reading;
+        const { start } = place;
+        place = this.#after(place, block.order.length);
+        memory.reverse();
+        if (place.start < end) {
+          if (memory[0].length === 0) memory[0] = this.#blockMemory();
+          reading = this.#read(place, memory[0], signals);
+          reading.catch(() => {}); // looked at in the next round, or given up
+        }
+        for (; row < start + block.order.length && row < end; row++) {
+          const from = block.order[row - start] * dIn;
+          batch.set(block.rows.subarray(from, from + dIn), filled);
+          filled += dIn;
+          if (filled < batch.length) continue;
+          throwIfAborted(signal);
+          yield batch;
+          batch = new Float32Array(this.#batchRows * dIn);
+          filled = 0;
+        }
+      }
+    } finally {
+      stop.abort();
+      await reading.catch(() => {});
+    }
+  }
+
+  #blockMemory(): Float32Array {
+    const rows = Math.min(this.#chunksPerBlock * this.#source.chunkRows(0), this.#epochRows);
+    return new Float32Array(rows * this.#source.dIn);
+  }
+
+  /** The block that holds a row of the stream. */
+  #placeOf(row: number): Place {
+    const epoch = Math.floor(row / this.#epochRows);
+    const order = this.#chunkOrder(epoch);
+    let start = epoch * this.#epochRows;
+    for (let block = 0; ; block++) {
+      const rows = this.#blockRows(order, block);
+      if (row < start + rows) return { epoch, order, block, start };
+      start += rows;
+    }
+  }
+
+  #after({ epoch, order, block, start }: Place, rows: number): Place {
+    if ((block + 1) * this.#chunksPerBlock < order.length)
+      return { epoch, order, block: block + 1, start: start + rows };
+    const nextOrder = epoch + 1 < this.#epochs ? this.#chunkOrder(epoch + 1) : order;
+    return { epoch: epoch + 1, order: nextOrder, block: 0, start: start + rows };
+  }
+
+  #chunkOrder(epoch: number): Uint32Array {
+    return new Random(hashSeed(this.#seed, 'chunk order', epoch)).permutation(this.#source.nChunks);
+  }
+
+  #blockChunks(order: Uint32Array, block: number): Uint32Array {
+    return order.subarray(block * this.#chunksPerBlock, (block + 1) * this.#chunksPerBlock);
+  }
+
+  #blockRows(order: Uint32Array, block: number): number {
+    let rows = 0;
+    for (const chunk of this.#blockChunks(order, block)) rows += this.#source.chunkRows(chunk);
+    return rows;
+  }
+
+  async #read(place: Place, memory: Float32Array, signal: AbortSignal): Promise<Block> {
+    let filled = 0;
+    for (const chunk of this.#blockChunks(place.order, place.block)) {
+      const rows = await this.#source.readChunk(chunk, signal);
+      memory.set(rows, filled);
+      filled += rows.length;
+    }
+    const random = new Random(hashSeed(this.#seed, 'row order', place.epoch, place.block));
+    return { rows: memory, order: random.permutation(filled / this.#source.dIn) };
+  }
+}
+
+/** A block of the stream: which chunks it holds, and the number of its first row in the stream. */
+interface Place {
+  epoch: number;
+  order: Uint32Array;
+  block: number;
+  start: number;
+}
+
+/** The rows of a block as they were read, and the order in which they are used. */
+interface Block {
+  rows: Float32Array;
+  order: Uint32Array;
+}

@@ -1,0 +1,27 @@
+import { type Command, Option } from 'commander';
+import { type KernelBackend, selectBackend } from '../kernels/index.ts';
+import type { CommandContext } from './context.ts';
+import { numberOption } from './options.ts';
+
+export interface BackendFlags {
+  readonly backend?: 'native' | 'reference';
+  readonly threads?: number;
+}
+
+export function addBackendFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--backend <name>', 'kernels: native (default where it is built) or reference').choices([
+        'native',
+        'reference',
+      ]),
+    )
+    .option('--threads <n>', 'threads of the kernels and of the model (default: all cores)', numberOption);
+}
+
+/** The backend chosen, or the best there is; which one it is, is printed. */
+export async function openBackend(flags: BackendFlags, context: CommandContext): Promise<KernelBackend> {
+  const backend = await selectBackend({ name: flags.backend, threads: flags.threads });
+  context.progress.write(`${'kernels'.padEnd(10)} ${backend.description}\n`);
+  return backend;
+}

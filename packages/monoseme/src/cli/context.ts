@@ -1,0 +1,50 @@
+import { type ProgressOutput, Stage, standardProgress } from './progress.ts';
+
+/** What a command needs of the world. */
+export interface CommandContext {
+  readonly signal: AbortSignal;
+  readonly progress: ProgressOutput;
+  /** `--json`: one result object on stdout, nothing else there. */
+  readonly json: boolean;
+  /** A line for people on stdout; nothing with `--json`. */
+  print(line: string): void;
+  /** The result object of the command; printed with `--json`. */
+  result(value: Record<string, unknown>): void;
+}
+
+/** Text for stdout. A reader that left (`| head`) is no error. */
+function writeOut(text: string): void {
+  process.stdout.write(text);
+}
+
+export function commandContext(json: boolean, signal: AbortSignal): CommandContext {
+  return {
+    signal,
+    progress: standardProgress(),
+    json,
+    print: (line) => {
+      if (!json) writeOut(`${line}\n`);
+    },
+    result: (value) => {
+      if (json) writeOut(`${JSON.stringify(value)}\n`);
+    },
+  };
+}
+
+/** Run a stage with its progress; the bar is removed when it fails. */
+export async function withStage<T>(
+  context: CommandContext,
+  name: string,
+  unit: string,
+  work: (stage: Stage) => Promise<[T, string]>,
+): Promise<T> {
+  const stage = new Stage(context.progress, name, unit);
+  try {
+    const [value, summary] = await work(stage);
+    stage.finish(summary);
+    return value;
+  } catch (error) {
+    stage.abandon();
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import type { Dictionary } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { sha256File } from '../formats/index.ts';
+import type { OnnxModel } from '../model/index.ts';
+import { openModel } from './model-option.ts';
+
+/** The hash that stands for a dictionary: that of its weights. */
+export function dictionaryHash(folder: string): Promise<string> {
+  return sha256File(join(folder, 'sae_weights.safetensors'));
+}
+
+/** The model and hook that a dictionary was trained on, unless others are named. */
+export async function modelOfDictionary(
+  dictionary: Dictionary,
+  flags: { model?: string; hook?: string },
+): Promise<{ model: OnnxModel; hook: string }> {
+  const { modelName, hookName } = dictionary.config;
+  const name = flags.model ?? modelName;
+  const hook = flags.hook ?? hookName;
+  if (name === '' || hook === '')
+    throw new MonosemeError(
+      'ERR_USAGE',
+      'The dictionary does not say which model and tensor it was trained on.',
+      'Name them with --model and --hook.',
+    );
+  return { model: await openModel(name), hook };
+}

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { type ActivationSource, modelSource } from '../activations/index.ts';
+import type { TokenSet, Tokenizer } from '../corpus/index.ts';
+import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
+import { readReportFigures } from '../evaluation/index.ts';
+import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
+import type { KernelBackend } from '../kernels/index.ts';
+import { averageLogitJacobian, ModelRunner } from '../model/index.ts';
+import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
+import { type CommandContext, withStage } from './context.ts';
+import { dictionaryHash, modelOfDictionary } from './dictionary-option.ts';
+import type { DeclareCommand } from './main.ts';
+import { MODEL_HELP } from './model-option.ts';
+import { numberOption } from './options.ts';
+import { compact } from './progress.ts';
+import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+
+interface Flags extends TextFlags, BackendFlags {
+  readonly model?: string;
+  readonly hook?: string;
+  readonly tokens: number;
+  readonly out: string;
+  readonly seed: number;
+}
+
+/** `monoseme index`: the feature index that the page reads. */
+export const indexCommand: DeclareCommand = (program, run) => {
+  const command = program
+    .command('index')
+    .description('Build the index of a dictionary: examples, histograms and logit effects of every feature.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .requiredOption('--out <folder>', 'folder of the index')
+    .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
+    .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)')
+    .option('--tokens <n>', 'tokens to read, at most', numberOption, 1_000_000)
+    .option('--seed <n>', 'order of the documents, and which examples are drawn', numberOption, 0)
+    .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
+    .action(
+      run(async (context, flags: Flags, folder) => {
+        const backend = await openBackend(flags, context);
+        const dictionary = await loadDictionary(folder);
+        const { model, hook } = await modelOfDictionary(dictionary, flags);
+        const { tokens, tokenizer } = await readTokens(context, model, flags, {
+          maxTokens: flags.tokens,
+          seed: flags.seed,
+        });
+        const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
+        try {
+          const evaluation = await readReportFigures(join(folder, 'evaluation.json')).catch(() => ({}));
+          const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
+          const source = modelSource(runner, tokens);
+          const built = await indexWithProgress(context, {
+            ...{ out: flags.out, dictionary, backend, runner, source, tokens, tokenizer },
+            ...{ evaluation, madeFrom, seed: flags.seed },
+          });
+          context.print(flags.out);
+          context.result({ index: flags.out, ...built });
+        } finally {
+          await runner.close();
+        }
+      }),
+    );
+  addBackendFlags(command);
+  addTextFlags(command, 'all');
+};
+
+export interface IndexInput {
+  readonly out: string;
+  readonly dictionary: Dictionary;
+  readonly backend: KernelBackend;
+  readonly runner: ModelRunner;
+  readonly source: ActivationSource;
+  readonly tokens: TokenSet;
+  readonly tokenizer: Tokenizer;
+  readonly evaluation: Readonly<Record<string, number>>;
+  readonly madeFrom: Readonly<Record<string, string>>;
+  readonly seed: number;
+}
+
+export async function indexWithProgress(context: CommandContext, input: IndexInput): Promise<BuiltIndex> {
+  const { signal } = context;
+  const { runner, tokens, seed } = input;
+  return withStage(context, 'index', 'tokens', async (stage) => {
+    const jacobian =
+      runner.vocabSize === undefined
+        ? undefined
+        : await averageLogitJacobian(runner, tokens.tokens, tokens.contextSize, { seed, signal });
+    const built = await buildFeatureIndex({
+      ...input,
+      tokenSet: tokens,
+      jacobian,
+      signal,
+      onProgress: (done, total) => stage.update(done, total),
+    });
+    const size = `${compact(built.bytes)}B, ${(built.bytesPerLatent / 1000).toFixed(1)} kB a feature`;
+    return [built, `${built.nAlive} features over ${compact(built.nTokens)} tokens, ${size}`];
+  });
+}

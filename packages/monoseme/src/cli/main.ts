@@ -1,0 +1,89 @@
+import { Command, CommanderError, Option } from 'commander';
+import { MonosemeError } from '../errors.ts';
+import { TOOLKIT_VERSION } from '../formats/index.ts';
+import { commandContext, type CommandContext } from './context.ts';
+import { demoCommand } from './demo.ts';
+import { evaluateCommand } from './evaluate.ts';
+import { exploreCommand } from './explore.ts';
+import { harvestCommand } from './harvest.ts';
+import { indexCommand } from './index-features.ts';
+import { inspectCommand } from './inspect.ts';
+import { trainCommand } from './train.ts';
+
+/** A command: declares itself on the program; `run` wraps its action with the context. */
+export type DeclareCommand = (program: Command, run: RunAction) => void;
+export type RunAction = <O>(
+  action: (context: CommandContext, options: O, ...args: string[]) => Promise<void>,
+) => (...args: unknown[]) => Promise<void>;
+
+const COMMANDS: readonly DeclareCommand[] = [
+  demoCommand,
+  inspectCommand,
+  harvestCommand,
+  trainCommand,
+  evaluateCommand,
+  indexCommand,
+  exploreCommand,
+];
+
+/** Errors that mean the command line itself was wrong. */
+const USAGE_CODES = new Set(['ERR_USAGE', 'ERR_OPTION']);
+
+/**
+ * Run the command line.
+ *
+ * @returns the exit code: 0, 1 for a failure, 2 for wrong usage
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  const onSignal = (): void => {
+    if (abort.signal.aborted) process.exit(1);
+    abort.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  try {
+    await program(abort.signal).parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (error) {
+    return exitCodeOf(error, argv.includes('--debug'));
+  } finally {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+  }
+}
+
+function program(signal: AbortSignal): Command {
+  const root = new Command('monoseme')
+    .description('Learn, measure and read the features inside neural networks.')
+    .version(TOOLKIT_VERSION)
+    .showHelpAfterError('(--help shows the options)')
+    .exitOverride();
+  const run: RunAction =
+    (action) =>
+    async (...args) => {
+      const command = args.pop() as Command;
+      const options = args.pop() as Parameters<typeof action>[1];
+      await action(commandContext(command.opts()['json'] === true, signal), options, ...(args as string[]));
+    };
+  for (const declare of COMMANDS) declare(root, run);
+  for (const command of root.commands) {
+    command
+      .addOption(new Option('--json', 'print one result object on stdout'))
+      .addOption(new Option('--debug', 'show the stack of an error'))
+      .exitOverride();
+  }
+  return root;
+}
+
+function exitCodeOf(error: unknown, debug: boolean): number {
+  // Commander has printed its message; help and version are no failures.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const known = error instanceof MonosemeError;
+  const code = known ? error.code : 'ERR_INTERNAL';
+  const message = error instanceof Error ? error.message : String(error);
+  const advice = known ? '' : ' This is a mistake in monoseme; --debug shows where.';
+  process.stderr.write(`${code}: ${message.replace(/\s*\n\s*/g, ' ')}${advice}\n`);
+  if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return USAGE_CODES.has(code) ? 2 : 1;
+}

@@ -1,0 +1,19 @@
+import { InvalidArgumentError } from 'commander';
+
+/** A number on the command line; `1e6`, `1.5M` and `64k` are fine. */
+export function numberOption(text: string): number {
+  const match = /^([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)([kMG]?)$/i.exec(text.trim().replaceAll('_', ''));
+  if (!match) throw new InvalidArgumentError('It takes a number, as in 4096, 1e-3 or 1.5M.');
+  const factor = { k: 1e3, m: 1e6, g: 1e9 }[match[2].toLowerCase()] ?? 1;
+  return Number((Number(match[1]) * factor).toPrecision(15));
+}
+
+/** `0.2,0.4` → [0.2, 0.4]; `off` → []. */
+export function numberListOption(text: string): number[] {
+  return text === 'off' ? [] : text.split(',').map(numberOption);
+}
+
+/** An option that may be repeated; each use adds one value. */
+export function repeatable(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}

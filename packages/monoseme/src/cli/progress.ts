@@ -1,0 +1,108 @@
+/** Seconds between two lines where there is no terminal to redraw. */
+const PLAIN_INTERVAL_MS = 10_000;
+const REDRAW_INTERVAL_MS = 100;
+const BAR_WIDTH = 24;
+
+/** Where progress goes and what time it is; passed in, so that tests can hold both. */
+export interface ProgressOutput {
+  readonly isTerminal: boolean;
+  readonly columns: number;
+  write(text: string): void;
+  now(): number;
+}
+
+/** The error stream of this process. */
+export function standardProgress(): ProgressOutput {
+  const { stderr } = process;
+  return {
+    isTerminal: stderr.isTTY === true,
+    columns: stderr.columns ?? 80,
+    write: (text) => void stderr.write(text),
+    now: () => performance.now(),
+  };
+}
+
+/**
+ * The progress of one stage: a bar redrawn in place on a terminal, a plain line every ten seconds elsewhere, with
+ * rate and time left.
+ */
+export class Stage {
+  readonly #output: ProgressOutput;
+  readonly #name: string;
+  readonly #unit: string;
+  readonly #started: number;
+  #lastShown: number;
+  #done = 0;
+  #startedAt = 0;
+
+  constructor(output: ProgressOutput, name: string, unit: string) {
+    this.#output = output;
+    this.#name = name;
+    this.#unit = unit;
+    this.#started = output.now();
+    this.#lastShown = output.isTerminal ? -Infinity : this.#started;
+  }
+
+  /** Start the count at `done` (a resumed run): the rate counts only what this process does. */
+  startAt(done: number): void {
+    this.#startedAt = done;
+  }
+
+  update(done: number, total: number, note = ''): void {
+    this.#done = done;
+    const now = this.#output.now();
+    if (now - this.#lastShown < (this.#output.isTerminal ? REDRAW_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
+    this.#lastShown = now;
+    this.#show(this.#line(done, total, note, (now - this.#started) / 1000));
+  }
+
+  /** End the stage with a line that stays. */
+  finish(summary: string): void {
+    const seconds = (this.#output.now() - this.#started) / 1000;
+    const clear = this.#output.isTerminal ? '\r\u001b[2K' : '';
+    this.#output.write(`${clear}${this.#name.padEnd(10)} ${summary}  ${duration(seconds)}\n`);
+  }
+
+  /** Remove the unfinished bar (before an error is printed). */
+  abandon(): void {
+    if (this.#output.isTerminal && this.#done > 0) this.#output.write('\r\u001b[2K');
+  }
+
+  #line(done: number, total: number, note: string, seconds: number): string {
+    const rate = (done - this.#startedAt) / Math.max(seconds, 1e-3);
+    const left = rate > 0 ? duration((total - done) / rate) : '…';
+    const share = total > 0 ? Math.min(1, done / total) : 0;
+    const filled = Math.round(share * BAR_WIDTH);
+    const bar = this.#output.isTerminal ? `${'━'.repeat(filled)}${'─'.repeat(BAR_WIDTH - filled)} ` : '';
+    const percent = `${Math.floor(share * 100)}%`.padStart(4);
+    const parts = [`${compact(rate)} ${this.#unit}/s`, `${left} left`, note].filter(Boolean);
+    return `${this.#name.padEnd(10)} ${bar}${percent}  ${parts.join(' · ')}`;
+  }
+
+  #show(line: string): void {
+    if (!this.#output.isTerminal) this.#output.write(`${line}\n`);
+    else this.#output.write(`\r\u001b[2K${line.slice(0, this.#output.columns - 1)}`);
+  }
+}
+
+/** 1234567 → `1.23 M`; three significant digits. */
+export function compact(value: number): string {
+  for (const [size, suffix] of [
+    [1e9, ' G'],
+    [1e6, ' M'],
+    [1e3, ' k'],
+  ] as const) {
+    if (Math.abs(value) >= size) return `${(value / size).toPrecision(3)}${suffix}`;
+  }
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+/** 8 → `8 s`, 125 → `2 min 5 s`, 7300 → `2 h 2 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '…';
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

@@ -1,0 +1,70 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { MonosemeError } from '../errors.ts';
+import { DEFAULT_OPTIONS, PRESETS, type TrainOptions } from '../training/index.ts';
+import { numberListOption, numberOption } from './options.ts';
+
+type Flag = readonly [keyof TrainOptions, string, (text: string) => unknown];
+
+/** One row an option of training; the flag is the kebab-case form of the name, but for those given here. */
+const FLAGS: readonly Flag[] = [
+  ['dSae', 'number of latents', numberOption],
+  ['tokens', 'tokens to train on', numberOption],
+  ['batchRows', 'tokens a step', numberOption],
+  ['l1Coefficient', 'weight λ of the L1 penalty', numberOption],
+  ['l1Scale', 'sum (error summed over the elements) or paper (averaged)', oneOf('sum', 'paper')],
+  ['l1WarmUp', 'fraction of the run over which λ grows from 0', numberOption],
+  ['learningRate', "Adam's learning rate", numberOption],
+  ['learningRateWarmUp', 'fraction of the run', numberOption],
+  ['learningRateDecay', 'last fraction of the run, over which it falls to 0', numberOption],
+  ['beta1', "Adam's β₁", numberOption],
+  ['beta2', "Adam's β₂", numberOption],
+  ['normalize', 'none or expected-norm (inputs scaled to E‖x‖ = √d_in)', oneOf('none', 'expected-norm')],
+  ['encoderInit', 'tied (starts as the decoder) or kaiming', oneOf('tied', 'kaiming')],
+  [
+    'decoderBiasInit',
+    'geometric-median, mean, zeros, or none (no bias at all)',
+    oneOf('geometric-median', 'mean', 'zeros', 'none'),
+  ],
+  ['resampleAt', 'fractions of the run at which dead latents are resampled, or off', numberListOption],
+  ['resampleWindow', 'fraction of the run without firing that makes a latent dead for it', numberOption],
+  ['resampleInputs', 'inputs whose loss decides where resampled latents start', numberOption],
+  ['deadAfterTokens', 'tokens without firing after which a latent counts as dead', numberOption],
+  ['bufferRows', 'activations mixed together in memory', numberOption],
+  ['seed', 'seed of everything random', numberOption],
+  ['checkpointEvery', 'steps between checkpoints', numberOption],
+  ['logEvery', 'steps between lines of training/metrics.jsonl', numberOption],
+];
+
+function oneOf(...choices: string[]): (text: string) => string {
+  return (text) => {
+    if (choices.includes(text)) return text;
+    throw new InvalidArgumentError(`It takes ${choices.join(' or ')}.`);
+  };
+}
+
+export type TrainFlags = Partial<Record<keyof TrainOptions, unknown>> & { preset?: string };
+
+export function addTrainFlags(command: Command): Command {
+  command.option('--preset <name>', `settings to start from: ${Object.keys(PRESETS).join(', ')}`);
+  for (const [name, help, parse] of FLAGS) {
+    const flag = name.replace(/[A-Z]|(?<=[a-z]{2})\d/g, (part) => `-${part.toLowerCase()}`);
+    const value = [DEFAULT_OPTIONS[name]].flat().join(',');
+    command.option(`--${flag} <value>`, `${help} (default: ${value})`, parse);
+  }
+  return command;
+}
+
+/** Defaults, then the preset, then what was given. */
+export function trainOptions(flags: TrainFlags, base: TrainOptions = DEFAULT_OPTIONS): TrainOptions {
+  const { preset } = flags;
+  if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `There is no preset ${preset}.`,
+      `Choose from: ${Object.keys(PRESETS).join(', ')}.`,
+    );
+  const given = Object.fromEntries(
+    FLAGS.filter(([name]) => flags[name] !== undefined).map(([name]) => [name, flags[name]]),
+  );
+  return { ...base, ...(preset === undefined ? {} : PRESETS[preset]), ...given };
+}

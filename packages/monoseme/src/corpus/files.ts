@@ -1,0 +1,94 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join, relative, resolve, sep } from 'node:path';
+import { MonosemeError, fileError } from '../errors.ts';
+import type { Document } from './document.ts';
+import { toDocuments } from './document.ts';
+import { compileGlob, isGlob, staticPrefix } from './glob.ts';
+import { readJsonl } from './jsonl.ts';
+import { readText } from './read-text.ts';
+
+/** What is taken as text inside a folder; a file named outright may have any ending. */
+const TEXT_FILE =
+  /\.(txt|text|md|markdown|rst|tex|html?|xml|svg|css|jsonl?|ya?ml|toml|csv|tsv|[cm]?[jt]sx?|py|rs|go|java|[ch](pp)?|rb|sh|sql)$/i;
+
+/** More is a mistake (a whole disk) rather than a corpus of this form. */
+const MAX_FILES = 100_000;
+
+/**
+ * Documents of a file, a folder (its text files, at any depth) or a glob (`*`, `**`, `?`, `{a,b}`). A `.jsonl`
+ * file gives a document a line. Order is by path; ids are paths relative to `cwd`, with forward slashes. Hidden
+ * entries, `node_modules` and symbolic links inside folders are passed over.
+ *
+ * @throws {MonosemeError} ERR_NOT_FOUND when nothing matches, ERR_LIMIT (over 100,000 files), and what reading throws
+ */
+export function readFiles(pattern: string, options: { cwd?: string; textField?: string } = {}): Document[] {
+  const { cwd = process.cwd(), textField } = options;
+  return findFiles(pattern, cwd).flatMap((file) => {
+    if (/\.jsonl$/i.test(file)) return readJsonl(file, textField);
+    const id = relative(cwd, file).split(sep).join('/');
+    return toDocuments(sourceOf(file), id, readText(file));
+  });
+}
+
+function findFiles(pattern: string, cwd: string): string[] {
+  if (!isGlob(pattern)) {
+    const path = resolve(cwd, pattern);
+    if (isFolder(path))
+      return notNone(
+        pattern,
+        [...walk(path)].filter((file) => TEXT_FILE.test(file)),
+      );
+    return [path];
+  }
+  const base = resolve(cwd, staticPrefix(pattern));
+  const matches = compileGlob(pattern.slice(staticPrefix(pattern).length));
+  const found = [...walk(base)].filter((file) => matches.test(relative(base, file).split(sep).join('/')));
+  return notNone(pattern, found);
+}
+
+function* walk(root: string): Generator<string> {
+  let count = 0;
+  const folders = [root];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const inner: string[] = [];
+    for (const entry of entriesOf(folder)) {
+      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
+      if (entry.isDirectory()) inner.push(join(folder, entry.name));
+      if (!entry.isFile()) continue;
+      if (++count > MAX_FILES) {
+        throw new MonosemeError(
+          'ERR_LIMIT',
+          `${root} holds more than ${MAX_FILES} files.`,
+          'Name a smaller folder, or collect the texts in a JSONL file.',
+        );
+      }
+      yield join(folder, entry.name);
+    }
+    folders.push(...inner.reverse());
+  }
+}
+
+function entriesOf(folder: string) {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    throw fileError(error, `read the folder ${folder}`);
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw fileError(error, `read ${path}`);
+  }
+}
+
+function notNone(pattern: string, files: string[]): string[] {
+  if (files.length > 0) return files;
+  throw new MonosemeError('ERR_NOT_FOUND', `No text file matches ${pattern}.`, 'Check the path.');
+}
+
+function sourceOf(file: string): string {
+  return /\.([^./\\]+)$/.exec(file)?.[1].toLowerCase() ?? 'text';
+}

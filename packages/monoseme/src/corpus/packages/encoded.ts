@@ -1,0 +1,34 @@
+import type { Document } from '../document.ts';
+
+/** Documents as e-mail carries them: base64 of the UTF-8 bytes, 76 characters a line (RFC 2045). */
+export function asBase64(documents: readonly Document[]): Document[] {
+  return encode(documents, 'base64', 3_000, (bytes) => bytes.toString('base64').replace(/.{76}/g, '$&\n'));
+}
+
+/** Documents as a dump prints them: an offset and sixteen bytes a line, in hexadecimal. */
+export function asHex(documents: readonly Document[]): Document[] {
+  return encode(documents, 'hex', 1_000, (bytes) => {
+    const lines: string[] = [];
+    for (let at = 0; at < bytes.length; at += 16) {
+      const row = bytes
+        .subarray(at, at + 16)
+        .toString('hex')
+        .replace(/..(?=.)/g, '$& ');
+      lines.push(`${at.toString(16).padStart(8, '0')}  ${row}`);
+    }
+    return lines.join('\n');
+  });
+}
+
+function encode(
+  documents: readonly Document[],
+  form: string,
+  maxBytes: number,
+  write: (bytes: Buffer) => string,
+): Document[] {
+  return documents.map(({ id, text }) => ({
+    id: `${form}/${id}`,
+    source: 'encoded',
+    text: `${write(Buffer.from(text).subarray(0, maxBytes))}\n`,
+  }));
+}

@@ -1,0 +1,90 @@
+import type { Codes, KernelBackend, Selection } from '../kernels/contract.ts';
+import { expectLength } from '../tensor/index.ts';
+
+/**
+ * A sparse autoencoder ready for use: no optimiser, no schedule.
+ *
+ * Legend: dIn = width of the activations, dSae = number of latents. Weights are f32, latent-major.
+ */
+export interface Weights {
+  /** [dSae, dIn]; the rows are the encoder directions. */
+  readonly W_enc: Float32Array;
+  /** [dSae] */
+  readonly b_enc: Float32Array;
+  /** [dSae, dIn]; the rows are the dictionary's directions. */
+  readonly W_dec: Float32Array;
+  /** [dIn] */
+  readonly b_dec: Float32Array;
+}
+
+export interface DictionaryConfig {
+  readonly architecture: 'standard';
+  readonly dIn: number;
+  readonly dSae: number;
+  /** Where in the model the activations were read. */
+  readonly hookName: string;
+  readonly modelName: string;
+  readonly contextSize: number | undefined;
+  /** Whether `b_dec` is subtracted from the input before encoding (the paper's tied pre-encoder bias). */
+  readonly applyBDecToInput: boolean;
+  /** Whatever else `cfg.json` held; kept when written again. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+export interface Dictionary {
+  readonly config: DictionaryConfig;
+  readonly weights: Weights;
+}
+
+/** x − b_dec for every row: what the encoder sees. [nRows, dIn], a new array; `x` itself without a bias. */
+export function centered(x: Float32Array, b_dec: Float32Array, subtract: boolean): Float32Array {
+  if (!subtract) return x;
+  const dIn = b_dec.length;
+  const out = new Float32Array(x.length);
+  for (let start = 0; start < x.length; start += dIn) {
+    for (let i = 0; i < dIn; i++) out[start + i] = x[start + i] - b_dec[i];
+  }
+  return out;
+}
+
+/** Which pre-activations become latent activations when the dictionary is used. */
+export function inferenceSelection(_config: DictionaryConfig): Selection {
+  return { kind: 'threshold' };
+}
+
+/**
+ * Latent activations of raw activations.
+ *
+ * Formula  f = ReLU(W_enc (x − b_dec) + b_enc)  (Bricken et al. 2023)
+ * Shapes   x [nRows, dIn]
+ * Units    x as the model gives it; the values in the same unit, because every training scale is folded in
+ * @throws {MonosemeError} ERR_SHAPE
+ */
+export async function encode(
+  dictionary: Dictionary,
+  backend: KernelBackend,
+  x: Float32Array,
+  nRows: number,
+): Promise<Codes> {
+  const { config, weights } = dictionary;
+  expectLength('x', x, nRows, config.dIn);
+  return backend.encode({
+    x: centered(x, weights.b_dec, config.applyBDecToInput),
+    nRows,
+    dIn: config.dIn,
+    dSae: config.dSae,
+    W_enc: weights.W_enc,
+    b_enc: weights.b_enc,
+    selection: inferenceSelection(config),
+  });
+}
+
+/** Reconstructions x̂ = Σ_j f_j W_dec[j] + b_dec, [nRows, dIn], in the unit of the raw activations. */
+export async function decode(
+  dictionary: Dictionary,
+  backend: KernelBackend,
+  codes: Codes,
+): Promise<Float32Array> {
+  const { config, weights } = dictionary;
+  return backend.decode({ codes, dOut: config.dIn, W_dec: weights.W_dec, b_dec: weights.b_dec });
+}

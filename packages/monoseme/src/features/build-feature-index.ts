@@ -1,0 +1,262 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { ActivationSource } from '../activations/index.ts';
+import type { TokenSet } from '../corpus/index.ts';
+import { type Dictionary, encode } from '../dictionary/index.ts';
+import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
+import { writeManifest } from '../formats/index.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
+import { logEdges } from './activation-histogram.ts';
+import { writeCorpus } from './corpus-files.ts';
+import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
+import { LOGIT_BINS, logitEffects } from './logit-effects.ts';
+import { nearestLatents } from './nearest-latents.ts';
+import {
+  INDEX_VERSION,
+  type IndexDetails,
+  type IndexFile,
+  LATENTS_PER_PART,
+  LATENTS_PER_ROW_GROUP,
+  LINEAR_BINS,
+} from './schema.ts';
+import { writeTokenLatents } from './token-latents.ts';
+import { type TokenTexts, tokenCounts, writeVocabulary } from './vocabulary.ts';
+import { writeLatentTables } from './write-latents.ts';
+
+/** Logits in each of a latent's two lists, and its neighbours. */
+const TOP_LOGITS = 10;
+const NEIGHBOURS = 10;
+
+export interface BuildFeatureIndexInput {
+  /** Folder of the index. An index that is there is replaced. */
+  readonly out: string;
+  readonly dictionary: Dictionary;
+  readonly backend: KernelBackend;
+  /** Activations of the tokens of `tokenSet`, in their order (`modelSource(runner, tokenSet)`, or a store). */
+  readonly source: ActivationSource;
+  readonly tokenSet: TokenSet;
+  readonly tokenizer: TokenTexts;
+  /** [dIn, vocabSize], from `averageLogitJacobian`. Without it the index has no logits. */
+  readonly jacobian?: Float32Array;
+  /** Figures of the evaluation report, by their names on disk: shown at the head of the page. */
+  readonly evaluation?: Readonly<Record<string, number>>;
+  /** Hashes of what the index is made from, for its manifest; tokens and activations are added. */
+  readonly madeFrom?: Readonly<Record<string, string>>;
+  readonly seed?: number;
+  readonly examples?: Partial<Omit<BuilderOptions, 'dSae' | 'contextSize' | 'seed'>>;
+  readonly signal?: AbortSignal;
+  /** In tokens while text is encoded, the last twentieth while tables are written. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface BuiltIndex {
+  readonly folder: string;
+  readonly nTokens: number;
+  /** Latents that fired at least once. */
+  readonly nAlive: number;
+  /** Of all files together, and of all but the corpus and the vocabulary. */
+  readonly bytes: number;
+  readonly bytesPerLatent: number;
+}
+
+/**
+ * Build a feature index in one pass over the activations of a text. docs/feature-index.md describes the files.
+ *
+ * The manifest is written last: a folder without one is no index. The same inputs and seed give the same bytes.
+ *
+ * Memory  about 19 KB a latent, and the text itself
+ * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
+ * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
+ */
+export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<BuiltIndex> {
+  const { out, dictionary, tokenSet, tokenizer, seed = 0, signal } = input;
+  checkInput(input);
+  const builder = await gather(input);
+  throwIfAborted(signal);
+  await clear(out);
+
+  const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
+  const corpus = await writeCorpus(out, tokenSet, counts.length);
+  const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
+  const tables = await writeTables(input, builder, counts);
+  const files = [...corpus.files, vocabulary, ...tables];
+  await writeManifest(out, {
+    kind: 'feature-index',
+    madeFrom: { ...input.madeFrom, activations: input.source.hash, tokens: corpus.files[0].sha256 },
+    seed,
+    backend: input.backend.description,
+    details: { ...details(input, builder, counts), files, corpus: corpusDetails(input, corpus, counts.length) },
+  });
+  const bytes = sizeOf(files);
+  const { dSae } = dictionary.config;
+  return {
+    folder: out,
+    nTokens: builder.nTokens,
+    nAlive: builder.moments.nFired.reduce((alive, nFired) => alive + (nFired > 0 ? 1 : 0), 0),
+    bytes,
+    bytesPerLatent: Math.round(sizeOf(tables) / dSae),
+  };
+}
+
+function sizeOf(files: readonly IndexFile[]): number {
+  return files.reduce((sum, file) => sum + file.bytes, 0);
+}
+
+/** One pass: activations to codes to the builder; the next chunk is read while this one is encoded. */
+async function gather(input: BuildFeatureIndexInput): Promise<FeatureIndexBuilder> {
+  const { dictionary, backend, source, tokenSet, signal, onProgress } = input;
+  const builder = new FeatureIndexBuilder(tokenSet.tokens, builderOptions(input));
+  const total = Math.ceil(tokenSet.tokens.length / 0.95);
+  let next = source.nChunks > 0 ? source.readChunk(0, signal) : undefined;
+  for (let chunk = 0; chunk < source.nChunks; chunk++) {
+    throwIfAborted(signal);
+    const x = await next!;
+    next = chunk + 1 < source.nChunks ? source.readChunk(chunk + 1, signal) : undefined;
+    // A failure of the next chunk is met when its turn comes, not as an unhandled one before.
+    next?.catch(() => {});
+    const codes = await encode(dictionary, backend, x, source.chunkRows(chunk));
+    builder.addBatch(codes, builder.nTokens);
+    onProgress?.(builder.nTokens, total);
+  }
+  return builder;
+}
+
+function builderOptions({ dictionary, tokenSet, seed = 0, examples }: BuildFeatureIndexInput): BuilderOptions {
+  return {
+    ...DEFAULT_EXAMPLES,
+    ...examples,
+    dSae: dictionary.config.dSae,
+    contextSize: tokenSet.contextSize,
+    seed,
+  };
+}
+
+async function writeTables(
+  input: BuildFeatureIndexInput,
+  builder: FeatureIndexBuilder,
+  counts: Uint32Array,
+): Promise<IndexFile[]> {
+  const { out, dictionary, backend, jacobian, signal, onProgress } = input;
+  const { dSae, dIn } = dictionary.config;
+  const { W_dec } = dictionary.weights;
+  const tokens = Uint32Array.from(counts.keys()).filter((id) => counts[id] > 0);
+  const gathered = builder.nTokens;
+  const tables = await writeLatentTables({
+    folder: out,
+    builder,
+    dictionary,
+    logits:
+      jacobian &&
+      logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
+    neighbours: nearestLatents(backend, W_dec, dIn, NEIGHBOURS, signal),
+    logRange: logRange(builder, dSae),
+    onLatent: (done) => {
+      if (done % 256 === 0) onProgress?.(gathered + (gathered / 0.95 - gathered) * (done / dSae), gathered / 0.95);
+    },
+  });
+  return [...tables, await writeTokenLatents(out, builder, dSae, counts)];
+}
+
+/** Binary exponents of the smallest value any latent resolves and of the largest limit. */
+function logRange(builder: FeatureIndexBuilder, dSae: number): [number, number] {
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (let latent = 0; latent < dSae; latent++) {
+    const limit = builder.histogram.limit(latent);
+    if (limit === 0) continue;
+    lowest = Math.min(lowest, Math.log2(limit) - 12);
+    highest = Math.max(highest, Math.log2(limit));
+  }
+  return lowest < highest ? [lowest, highest] : [-12, 0];
+}
+
+function details(
+  input: BuildFeatureIndexInput,
+  builder: FeatureIndexBuilder,
+  counts: Uint32Array,
+): Omit<IndexDetails, 'files' | 'corpus'> {
+  const { dictionary, jacobian, evaluation = {} } = input;
+  const { architecture, dIn, dSae, hookName, modelName } = dictionary.config;
+  const { nTop, nIntervals, perInterval, nRandom, windowRadius } = builderOptions(input);
+  return {
+    index_version: INDEX_VERSION,
+    dictionary: { architecture, d_in: dIn, d_sae: dSae, hook_name: hookName, model_name: modelName },
+    evaluation,
+    examples: {
+      n_top: nTop,
+      n_intervals: nIntervals,
+      per_interval: perInterval,
+      n_random: nRandom,
+      window_radius: windowRadius,
+    },
+    histogram: {
+      linear_bins: LINEAR_BINS,
+      log_edges: logEdges(...logRange(builder, dSae)),
+    },
+    logits: jacobian
+      ? { n_top: TOP_LOGITS, bins: LOGIT_BINS, n_tokens: counts.reduce((n, count) => n + (count > 0 ? 1 : 0), 0) }
+      : null,
+    latents_per_part: LATENTS_PER_PART,
+    latents_per_row_group: LATENTS_PER_ROW_GROUP,
+  };
+}
+
+function corpusDetails(
+  { tokenSet }: BuildFeatureIndexInput,
+  { tokenBytes, sources }: { tokenBytes: 2 | 4; sources: Record<string, number> },
+  vocabSize: number,
+): IndexDetails['corpus'] {
+  return {
+    n_tokens: tokenSet.tokens.length,
+    n_contexts: tokenSet.nContexts,
+    context_size: tokenSet.contextSize,
+    n_documents: tokenSet.documents.length,
+    token_bytes: tokenBytes,
+    vocab_size: vocabSize,
+    sources,
+  };
+}
+
+function checkInput(input: BuildFeatureIndexInput): void {
+  const { dictionary, source, tokenSet, jacobian } = input;
+  const { dIn, dSae } = dictionary.config;
+  let rows = 0;
+  for (let chunk = 0; chunk < source.nChunks; chunk++) rows += source.chunkRows(chunk);
+  const mismatch = (what: string, advice: string) => new MonosemeError('ERR_MISMATCH', what, advice);
+  if (source.dIn !== dIn)
+    throw mismatch(
+      `The dictionary reads ${dIn} inputs, but the activations are ${source.dIn} wide.`,
+      'Choose the hook that the dictionary was trained on.',
+    );
+  if (source.contextSize !== tokenSet.contextSize || rows !== tokenSet.tokens.length)
+    throw mismatch(
+      `The activations are of ${rows} tokens in contexts of ${source.contextSize}, the text has ` +
+        `${tokenSet.tokens.length} in contexts of ${tokenSet.contextSize}.`,
+      'Use the tokens that the activations were made from.',
+    );
+  if (jacobian && jacobian.length % dIn !== 0)
+    throw mismatch(
+      `The derivative of the logits has ${jacobian.length} elements, not a multiple of ${dIn}.`,
+      'Compute it at the hook of the dictionary.',
+    );
+  const needed = FeatureIndexBuilder.bytesPerLatent(builderOptions(input)) * dSae;
+  if (needed > 0.75 * totalmem())
+    throw new MonosemeError(
+      'ERR_MEMORY',
+      `An index of ${dSae} latents takes ${Math.ceil(needed / 2 ** 30)} GiB of memory.`,
+      'Use a machine with more memory, or a smaller window around the examples.',
+    );
+}
+
+/** Remove the manifest of an older index first: from here on the folder is no index until the new one is whole. */
+async function clear(out: string): Promise<void> {
+  try {
+    await mkdir(out, { recursive: true });
+    for (const name of ['manifest.json', 'details', 'examples', 'corpus']) {
+      await rm(join(out, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw fileError(error, `write to ${out}`);
+  }
+}
+

@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import type { TokenSet } from '../corpus/index.ts';
+import { atomicWrite, sha256 } from '../formats/index.ts';
+import { emptyColumns, pushRow, writeTable } from './parquet-table.ts';
+import { DOCUMENTS, type IndexFile } from './schema.ts';
+
+/** Write `corpus/tokens.bin` and `corpus/documents.parquet`. */
+export async function writeCorpus(
+  folder: string,
+  tokenSet: TokenSet,
+  vocabSize: number,
+): Promise<{ files: IndexFile[]; tokenBytes: 2 | 4; sources: Record<string, number> }> {
+  const { tokens, documents } = tokenSet;
+  const tokenBytes = vocabSize <= 2 ** 16 ? 2 : 4;
+  const bytes = littleEndian(tokens, tokenBytes);
+  await atomicWrite(join(folder, 'corpus/tokens.bin'), bytes);
+
+  const columns = emptyColumns(DOCUMENTS);
+  const sources: Record<string, number> = {};
+  documents.forEach(({ id, source, start, length }, document_index) => {
+    pushRow(columns, { document_index, id, source, start, length });
+    sources[source] = (sources[source] ?? 0) + length;
+  });
+  const table = await writeTable(join(folder, 'corpus/documents.parquet'), DOCUMENTS, columns, 2 ** 17);
+  const files = [
+    { path: 'corpus/tokens.bin', bytes: bytes.byteLength, sha256: sha256(bytes) },
+    { path: 'corpus/documents.parquet', ...table },
+  ];
+  return { files, tokenBytes, sources };
+}
+
+function littleEndian(tokens: Uint32Array, tokenBytes: 2 | 4): Uint8Array {
+  // Every platform that Node runs on is little-endian.
+  const array = tokenBytes === 2 ? Uint16Array.from(tokens) : tokens;
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

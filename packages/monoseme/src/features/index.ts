@@ -1,0 +1,13 @@
+export { buildFeatureIndex, type BuildFeatureIndexInput, type BuiltIndex } from './build-feature-index.ts';
+export { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
+export type { Example, ExampleGroup } from './choose-examples.ts';
+export {
+  type DetailsRow,
+  type ExampleRow,
+  FeatureIndex,
+  type FeatureRow,
+  openFeatureIndex,
+  type TokenLatentRow,
+} from './open-feature-index.ts';
+export type { IndexDetails, IndexFile } from './schema.ts';
+export type { TokenTexts } from './vocabulary.ts';

@@ -1,0 +1,307 @@
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { fileError, MonosemeError } from '../errors.ts';
+import { type Manifest, parseJson, readLimited, readManifest, sha256File } from '../formats/index.ts';
+import type { TableSchema } from './parquet-table.ts';
+import {
+  DETAILS,
+  EXAMPLES,
+  FEATURES,
+  INDEX_VERSION,
+  type IndexDetails,
+  partName,
+  TOKEN_LATENTS,
+} from './schema.ts';
+
+/** A vocabulary of a million tokens of 30 bytes, written as JSON. */
+const MAX_VOCABULARY_BYTES = 2 ** 26;
+/** A table is read whole only when it is asked for; a footer of this size describes millions of row groups. */
+const MAX_FOOTER_BYTES = 2 ** 28;
+
+type Row<S extends TableSchema> = {
+  readonly [name in keyof S]: S[name] extends 'string'
+    ? string
+    : S[name] extends 'boolean'
+      ? boolean
+      : S[name] extends 'list<int32>' | 'list<float>'
+        ? number[]
+        : number;
+};
+
+export type FeatureRow = Row<typeof FEATURES>;
+export type DetailsRow = Row<typeof DETAILS>;
+export type ExampleRow = Row<typeof EXAMPLES>;
+export type TokenLatentRow = Row<typeof TOKEN_LATENTS>;
+
+interface Table {
+  readonly file: AsyncBuffer;
+  readonly metadata: FileMetaData;
+}
+
+/**
+ * An index on disk, opened for reading. Tables are opened when they are first needed; a latent's details and examples
+ * cost one small read each.
+ */
+export class FeatureIndex {
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly details: IndexDetails;
+  readonly #tables = new Map<string, Promise<Table>>();
+  #vocabulary: Promise<string[]> | undefined;
+
+  constructor(folder: string, manifest: Manifest, details: IndexDetails) {
+    this.folder = folder;
+    this.manifest = manifest;
+    this.details = details;
+  }
+
+  get dSae(): number {
+    return this.details.dictionary.d_sae;
+  }
+
+  /** Rows `start` … `end − 1` of `features.parquet`; all when left out. */
+  features(start = 0, end = this.dSae): Promise<FeatureRow[]> {
+    return this.#read('features.parquet', FEATURES, start, end);
+  }
+
+  /** @throws {MonosemeError} ERR_OPTION for a latent that does not exist */
+  async detailsOf(latent: number): Promise<DetailsRow> {
+    const { part, start } = this.#place(latent);
+    const row = latent - start;
+    const rows = await this.#read(partName('details', part), DETAILS, row, row + 1);
+    return rows[0];
+  }
+
+  /** In the order of reading. @throws {MonosemeError} ERR_OPTION for a latent that does not exist */
+  async examplesOf(latent: number): Promise<ExampleRow[]> {
+    const { part } = this.#place(latent);
+    const path = partName('examples', part);
+    const { metadata } = await this.#table(path);
+    const [start, end] = rowsOfLatent(metadata, latent);
+    const rows = await this.#read(path, EXAMPLES, start, end);
+    return rows.filter((row) => row.latent_index === latent);
+  }
+
+  /** Latents that fire on a token, largest mean activation first. */
+  async latentsOf(token: number): Promise<TokenLatentRow[]> {
+    const { metadata } = await this.#table('token_latents.parquet');
+    const [start, end] = rowsOfLatent(metadata, token);
+    const rows = await this.#read('token_latents.parquet', TOKEN_LATENTS, start, end);
+    return rows.filter((row) => row.token === token);
+  }
+
+  /** Texts of the tokens, by id. */
+  vocabulary(): Promise<string[]> {
+    this.#vocabulary ??= readVocabulary(join(this.folder, 'vocabulary.json'), this.details.corpus.vocab_size);
+    return this.#vocabulary;
+  }
+
+  /** Tokens `start` … `end − 1` of the corpus. */
+  async tokens(start: number, end: number): Promise<Uint32Array> {
+    const { token_bytes, n_tokens } = this.details.corpus;
+    const first = Math.max(0, start);
+    const last = Math.min(n_tokens, end);
+    const path = join(this.folder, 'corpus/tokens.bin');
+    const bytes = await readSlice(path, first * token_bytes, Math.max(first, last) * token_bytes);
+    return Uint32Array.from(token_bytes === 2 ? new Uint16Array(bytes) : new Uint32Array(bytes));
+  }
+
+  /**
+   * Compare every file with the hash in the manifest. Reads the whole index.
+   *
+   * @throws {MonosemeError} ERR_MISMATCH naming the first file that differs
+   */
+  async verify(): Promise<void> {
+    for (const { path, sha256 } of this.details.files) {
+      if ((await sha256File(join(this.folder, path))) === sha256) continue;
+      throw new MonosemeError(
+        'ERR_MISMATCH',
+        `${path} is not the file that the index was made with.`,
+        'Copy or build the index again.',
+      );
+    }
+  }
+
+  #place(latent: number): { part: number; start: number } {
+    if (!Number.isInteger(latent) || latent < 0 || latent >= this.dSae)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `There is no latent ${latent}.`,
+        `The index has latents 0 to ${this.dSae - 1}.`,
+      );
+    const part = Math.floor(latent / this.details.latents_per_part);
+    return { part, start: part * this.details.latents_per_part };
+  }
+
+  #table(path: string): Promise<Table> {
+    let table = this.#tables.get(path);
+    if (!table) {
+      table = openTable(this.folder, path);
+      this.#tables.set(path, table);
+    }
+    return table;
+  }
+
+  async #read<S extends TableSchema>(path: string, schema: S, start: number, end: number): Promise<Row<S>[]> {
+    const { file, metadata } = await this.#table(path);
+    if (start >= end) return [];
+    try {
+      const columns = Object.keys(schema);
+      const rows = await parquetReadObjects({ file, metadata, rowStart: start, rowEnd: end, columns });
+      return rows as Row<S>[];
+    } catch (cause) {
+      throw damaged(path, cause);
+    }
+  }
+}
+
+/**
+ * Open an index for reading.
+ *
+ * Checks the manifest, its version, and that every file is there with its full length; contents are checked when they
+ * are read ({@link FeatureIndex.verify} checks them all).
+ *
+ * @throws {MonosemeError} ERR_NOT_FOUND without a manifest; ERR_FORMAT for a missing, cut or damaged file;
+ * ERR_MISMATCH for another kind of artifact or a version this toolkit does not read
+ */
+export async function openFeatureIndex(folder: string): Promise<FeatureIndex> {
+  const manifest = await readManifest(folder, 'feature-index');
+  const details = manifest.details as Partial<IndexDetails> | undefined;
+  const version = details?.index_version;
+  if (version !== INDEX_VERSION)
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `${folder} is a feature index of version ${String(version)}; this toolkit reads version ${INDEX_VERSION}.`,
+      typeof version === 'number' && version > INDEX_VERSION ? 'Update monoseme.' : 'Build the index again.',
+    );
+  if (!isSound(details))
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `The manifest of ${folder} is incomplete.`,
+      'Build the index again.',
+    );
+  await checkFiles(folder, details);
+  return new FeatureIndex(folder, manifest, details);
+}
+
+function isSound(details: Partial<IndexDetails> | undefined): details is IndexDetails {
+  const whole = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  const { dictionary, corpus, files, latents_per_part } = details ?? {};
+  return (
+    whole(dictionary?.d_sae) &&
+    dictionary!.d_sae > 0 &&
+    whole(corpus?.n_tokens) &&
+    whole(corpus?.context_size) &&
+    corpus!.context_size > 0 &&
+    whole(corpus?.vocab_size) &&
+    (corpus?.token_bytes === 2 || corpus?.token_bytes === 4) &&
+    whole(latents_per_part) &&
+    latents_per_part! > 0 &&
+    Array.isArray(files) &&
+    files.every((file) => typeof file?.path === 'string' && whole(file.bytes) && isInside(file.path))
+  );
+}
+
+/** A relative path of plain names: nothing in a manifest leads out of the folder. */
+function isInside(path: string): boolean {
+  return path.split('/').every((part) => /^[\w-][\w.-]*$/.test(part));
+}
+
+async function checkFiles(folder: string, { files, dictionary, latents_per_part }: IndexDetails): Promise<void> {
+  const nParts = Math.ceil(dictionary.d_sae / latents_per_part);
+  const parts = Array.from({ length: nParts }, (_, part) => [
+    partName('details', part),
+    partName('examples', part),
+  ]);
+  const needed = [
+    'features.parquet',
+    'token_latents.parquet',
+    'vocabulary.json',
+    'corpus/tokens.bin',
+    'corpus/documents.parquet',
+    ...parts.flat(),
+  ];
+  const listed = new Map(files.map((file) => [file.path, file.bytes]));
+  for (const path of needed) {
+    const bytes = listed.get(path);
+    const size = await stat(join(folder, path)).then(
+      (stats) => (stats.isFile() ? stats.size : undefined),
+      () => undefined,
+    );
+    if (size !== undefined && size === bytes) continue;
+    const what =
+      size === undefined ? 'is missing' : `has ${size} bytes, but the manifest says ${bytes ?? 'nothing of it'}`;
+    throw new MonosemeError('ERR_FORMAT', `${join(folder, path)} ${what}.`, 'Copy or build the index again.');
+  }
+}
+
+async function openTable(folder: string, path: string): Promise<Table> {
+  const full = join(folder, path);
+  const { size } = await stat(full).catch((error: unknown) => {
+    throw fileError(error, `read ${full}`);
+  });
+  const file: AsyncBuffer = {
+    byteLength: size,
+    slice: (start, end = size) => readSlice(full, start, end),
+  };
+  try {
+    const tail = new DataView(await file.slice(Math.max(0, size - 8), size));
+    const footer = tail.byteLength === 8 ? tail.getUint32(0, true) : Infinity;
+    if (footer > Math.min(size - 8, MAX_FOOTER_BYTES)) throw new Error('its footer does not fit');
+    return { file, metadata: await parquetMetadataAsync(file) };
+  } catch (cause) {
+    throw damaged(path, cause);
+  }
+}
+
+async function readSlice(path: string, start: number, end: number): Promise<ArrayBuffer> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw fileError(error, `read ${path}`);
+  });
+  try {
+    const { size } = await file.stat();
+    if (!(start >= 0 && start <= end && end <= size)) throw damaged(path, undefined);
+    const bytes = new Uint8Array(end - start);
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+      if (bytesRead === 0) throw damaged(path, undefined);
+      done += bytesRead;
+    }
+    return bytes.buffer;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Rows of the row groups whose first column (sorted, with statistics) may hold a value. */
+function rowsOfLatent(metadata: FileMetaData, value: number): [number, number] {
+  let row = 0;
+  let range: [number, number] = [0, 0];
+  for (const group of metadata.row_groups) {
+    const next = row + Number(group.num_rows);
+    const statistics = group.columns[0]?.meta_data?.statistics;
+    const low = Number(statistics?.min_value ?? -Infinity);
+    const high = Number(statistics?.max_value ?? Infinity);
+    if (low <= value && value <= high) range = range[1] === 0 ? [row, next] : [range[0], next];
+    row = next;
+  }
+  return range;
+}
+
+async function readVocabulary(path: string, vocabSize: number): Promise<string[]> {
+  const json = parseJson(await readLimited(path, MAX_VOCABULARY_BYTES), path) as { texts?: unknown } | null;
+  const texts = json?.texts;
+  if (Array.isArray(texts) && texts.length === vocabSize && texts.every((text) => typeof text === 'string'))
+    return texts as string[];
+  throw damaged(path, undefined);
+}
+
+function damaged(path: string, cause: unknown): MonosemeError {
+  if (cause instanceof MonosemeError) return cause;
+  const reason = cause instanceof Error ? ` (${cause.message.split('\n')[0].slice(0, 120)})` : '';
+  return new MonosemeError('ERR_FORMAT', `${path} is damaged${reason}.`, 'Copy or build the index again.', {
+    cause,
+  });
+}

@@ -1,0 +1,116 @@
+/** A sampled firing: where it is kept, and what it is. */
+export interface Sample {
+  readonly slot: number;
+  /** Index into the token corpus. */
+  readonly position: number;
+  readonly activation: number;
+}
+
+/** The activations of one latent around a sampled firing. */
+export interface ActivationWindow {
+  /** Corpus index of the first token of `window`. */
+  readonly windowStart: number;
+  /** From the first to the last firing token within the radius; 0 where the latent does not fire. */
+  readonly window: Float32Array;
+}
+
+/**
+ * Storage for sampled firings: a fixed number of slots a latent, each with the activations of the tokens around it.
+ * The window is copied when a firing is taken, so nothing has to be read a second time.
+ */
+export class SampleSlots {
+  readonly perLatent: number;
+  /** [dSae, perLatent] */
+  readonly positions: Uint32Array;
+  /** [dSae, perLatent] */
+  readonly activations: Float32Array;
+  /** [dSae, perLatent]: what a sample is ordered by or known by. */
+  readonly keys: Uint32Array;
+  /** [dSae, perLatent, 2·radius + 1] short floats (see below); the firing itself in the middle. */
+  readonly #windows: Uint16Array;
+  readonly #radius: number;
+  readonly #width: number;
+  readonly #contextSize: number;
+
+  constructor(dSae: number, perLatent: number, radius: number, contextSize: number) {
+    this.perLatent = perLatent;
+    this.positions = new Uint32Array(dSae * perLatent);
+    this.activations = new Float32Array(dSae * perLatent);
+    this.keys = new Uint32Array(dSae * perLatent);
+    this.#radius = radius;
+    this.#width = 2 * radius + 1;
+    this.#windows = new Uint16Array(dSae * perLatent * this.#width);
+    this.#contextSize = contextSize;
+  }
+
+  static bytesPerSlot(radius: number): number {
+    return 12 + 2 * (2 * radius + 1);
+  }
+
+  /** Take firing `i` of a latent's run `start` … `end − 1`. The window stays inside its context. */
+  take(
+    slot: number,
+    key: number,
+    positions: Uint32Array,
+    values: Float32Array,
+    start: number,
+    end: number,
+    i: number,
+  ): void {
+    const position = positions[i];
+    this.positions[slot] = position;
+    this.activations[slot] = values[i];
+    this.keys[slot] = key;
+
+    const contextStart = position - (position % this.#contextSize);
+    const first = Math.max(contextStart, position - this.#radius);
+    const last = Math.min(contextStart + this.#contextSize - 1, position + this.#radius);
+    const windows = this.#windows;
+    const origin = slot * this.#width + this.#radius - position;
+    windows.fill(0, slot * this.#width, (slot + 1) * this.#width);
+    for (let j = i; j >= start && positions[j] >= first; j--) windows[origin + positions[j]] = toShort(values[j]);
+    for (let j = i + 1; j < end && positions[j] <= last; j++) windows[origin + positions[j]] = toShort(values[j]);
+  }
+
+  /** Copy a sample from one slot to another. */
+  move(from: number, to: number): void {
+    if (from === to) return;
+    this.positions[to] = this.positions[from];
+    this.activations[to] = this.activations[from];
+    this.keys[to] = this.keys[from];
+    this.#windows.copyWithin(to * this.#width, from * this.#width, (from + 1) * this.#width);
+  }
+
+  sample(slot: number): Sample {
+    return { slot, position: this.positions[slot], activation: this.activations[slot] };
+  }
+
+  window(slot: number): ActivationWindow {
+    const base = slot * this.#width;
+    let first = 0;
+    while (first < this.#radius && this.#windows[base + first] === 0) first++;
+    let last = this.#width - 1;
+    while (last > this.#radius && this.#windows[base + last] === 0) last--;
+    const window = new Float32Array(last - first + 1);
+    for (let i = first; i <= last; i++) window[i - first] = fromShort(this.#windows[base + i]);
+    return { windowStart: this.positions[slot] - this.#radius + first, window };
+  }
+}
+
+/*
+ * Short floats: a positive f32 without its sign and its 15 lowest bits, rounded to nearest. Relative error at most
+ * 2^−9 (0.2 %), over the whole range of f32: unlike f16 they do not care how large a model's activations are.
+ */
+const scratchFloat = new Float32Array(1);
+const scratchBits = new Uint32Array(scratchFloat.buffer);
+
+function toShort(value: number): number {
+  scratchFloat[0] = value;
+  // The largest finite f32 would round up to infinity, and a very small one to "does not fire".
+  return Math.min(0xfeff, Math.max(1, (scratchBits[0] + 0x4000) >>> 15));
+}
+
+function fromShort(short: number): number {
+  scratchBits[0] = short << 15;
+  return scratchFloat[0];
+}

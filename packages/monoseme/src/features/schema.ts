@@ -1,0 +1,164 @@
+import type { TableSchema } from './parquet-table.ts';
+
+/**
+ * The tables of a feature index and the meaning of their columns; docs/feature-index.md says it at length.
+ * A change that a reader of the old form could misread raises the version.
+ */
+export const INDEX_VERSION = 1;
+
+/** Latents in one file of `details/` and `examples/`: the file's footer stays small enough to read at once. */
+export const LATENTS_PER_PART = 4096;
+/** Latents whose details, and whose examples, one range read brings. */
+export const LATENTS_PER_ROW_GROUP = 64;
+/** Bins of equal width over [0, max] of a latent: four to each of the paper's 12 intervals. */
+export const LINEAR_BINS = 48;
+
+/** `features.parquet`: one row a latent, in order, of single figures. What a list shows and sorts by. */
+export const FEATURES = {
+  latent_index: 'int32',
+  n_fired: 'int32',
+  /** n_fired / tokens of the corpus. */
+  density: 'float',
+  n_contexts: 'int32',
+  max_activation: 'float',
+  mean_activation: 'float',
+  std_activation: 'float',
+  skewness: 'float',
+  kurtosis: 'float',
+  median_activation: 'float',
+  /** The token that carries most of the activation, −1 when the latent never fired, and the share it carries. */
+  top_token: 'int32',
+  top_token_share: 'float',
+  encoder_bias: 'float',
+  encoder_decoder_cosine: 'float',
+  decoder_norm: 'float',
+  /** Largest decoder cosine with another latent. */
+  nearest_cosine: 'float',
+  /** Largest and smallest logit weight; 0 when the index has none. */
+  max_logit: 'float',
+  min_logit: 'float',
+  logit_kurtosis: 'float',
+  /** The four tokens with the largest logit weights. */
+  top_logit_tokens: 'list<int32>',
+  /** The first example: its peak in the corpus, and the activations from token `preview_start` on. */
+  preview_token: 'int32',
+  preview_start: 'int32',
+  preview_window: 'list<float>',
+} as const satisfies TableSchema;
+
+/** `details/part-NNNNN.parquet`: one row a latent, in order, of lists. What a feature's page shows. */
+export const DETAILS = {
+  latent_index: 'int32',
+  /** Firing activations in 48 bins of equal width over [0, max_activation]. */
+  histogram: 'list<int32>',
+  /** The same on the logarithmic edges of the manifest, without the empty bins below and above. */
+  log_histogram_start: 'int32',
+  log_histogram: 'list<int32>',
+  /** Activations below which 1, 5, 10, 25, 50, 75, 90, 95 and 99 % of the firings lie. */
+  quantiles: 'list<float>',
+  top_logit_tokens: 'list<int32>',
+  top_logits: 'list<float>',
+  bottom_logit_tokens: 'list<int32>',
+  bottom_logits: 'list<float>',
+  logit_histogram: 'list<int32>',
+  /** Tokens that carry most of the activation: share of it, firings. */
+  top_tokens: 'list<int32>',
+  top_token_shares: 'list<float>',
+  top_token_firings: 'list<int32>',
+  neighbours: 'list<int32>',
+  neighbour_cosines: 'list<float>',
+  /** Elements of the activation in which the direction is largest, its value there, its share of the L1 norm. */
+  neurons: 'list<int32>',
+  neuron_weights: 'list<float>',
+  neuron_shares: 'list<float>',
+} as const satisfies TableSchema;
+
+/** `examples/part-NNNNN.parquet`: one row an example, by latent, then in the order of reading. */
+export const EXAMPLES = {
+  latent_index: 'int32',
+  /** `top`, `interval` or `random`. */
+  group: 'string',
+  rank: 'int32',
+  /** Which twelfth of [0, max] the activation lies in, 0 the highest; given for every group. */
+  interval: 'int32',
+  repeats: 'boolean',
+  /** The peak: index into `corpus/tokens.bin`. */
+  token_index: 'int32',
+  activation: 'float',
+  /** First token of `window`, relative to `token_index` (0 or less). */
+  window_offset: 'int32',
+  window: 'list<float>',
+} as const satisfies TableSchema;
+
+/** `token_latents.parquet`: which latents fire on a token. By token, then by mean activation, largest first. */
+export const TOKEN_LATENTS = {
+  token: 'int32',
+  latent_index: 'int32',
+  n_fired: 'int32',
+  /** Mean over all occurrences of the token, those without a firing included. */
+  mean_activation: 'float',
+  /** Share of the latent's whole activation that falls on this token. */
+  share: 'float',
+} as const satisfies TableSchema;
+
+/** `corpus/documents.parquet`: the documents that the corpus was joined from. */
+export const DOCUMENTS = {
+  document_index: 'int32',
+  id: 'string',
+  source: 'string',
+  /** First token and number of tokens. */
+  start: 'int32',
+  length: 'int32',
+} as const satisfies TableSchema;
+
+export const QUANTILES = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
+
+export function partName(table: 'details' | 'examples', part: number): string {
+  return `${table}/part-${String(part).padStart(5, '0')}.parquet`;
+}
+
+/** A file of the index, as the manifest lists it. */
+export interface IndexFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Rows of a table. */
+  readonly rows?: number;
+}
+
+/** `details` of the index's manifest: everything a reader needs before it opens a table. */
+export interface IndexDetails {
+  readonly index_version: number;
+  readonly dictionary: {
+    readonly architecture: string;
+    readonly d_in: number;
+    readonly d_sae: number;
+    readonly hook_name: string;
+    readonly model_name: string;
+  };
+  /** Figures of the evaluation report, by their names on disk; empty when there was none. */
+  readonly evaluation: Readonly<Record<string, number>>;
+  readonly corpus: {
+    readonly n_tokens: number;
+    readonly n_contexts: number;
+    readonly context_size: number;
+    readonly n_documents: number;
+    /** Bytes of one token in `corpus/tokens.bin`, little-endian: 2 or 4. */
+    readonly token_bytes: 2 | 4;
+    readonly vocab_size: number;
+    /** Tokens of each source. */
+    readonly sources: Readonly<Record<string, number>>;
+  };
+  readonly examples: {
+    readonly n_top: number;
+    readonly n_intervals: number;
+    readonly per_interval: number;
+    readonly n_random: number;
+    readonly window_radius: number;
+  };
+  readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
+  readonly logits: { readonly n_top: number; readonly bins: number; readonly n_tokens: number } | null;
+  readonly latents_per_part: number;
+  readonly latents_per_row_group: number;
+  readonly files: readonly IndexFile[];
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import type { FeatureIndexBuilder } from './feature-index-builder.ts';
+import { emptyColumns, pushRow, writeTable } from './parquet-table.ts';
+import { type IndexFile, TOKEN_LATENTS } from './schema.ts';
+
+/** Heaviest tokens of a latent that are listed, and latents of a token: the ends of both lists tell little. */
+const TOKENS_PER_LATENT = 24;
+const LATENTS_PER_TOKEN = 100;
+const ROWS_PER_GROUP = 32_768;
+
+/**
+ * Write `token_latents.parquet`, the inverted index: search by token needs neither the model nor the network.
+ *
+ * @param counts [vocab]: occurrences of every token in the corpus
+ */
+export async function writeTokenLatents(
+  folder: string,
+  builder: FeatureIndexBuilder,
+  dSae: number,
+  counts: Uint32Array,
+): Promise<IndexFile> {
+  const tokens: number[] = [];
+  const latents: number[] = [];
+  const sums: number[] = [];
+  const firings: number[] = [];
+  for (let latent = 0; latent < dSae; latent++) {
+    for (const entry of builder.tokenMass.of(latent).slice(0, TOKENS_PER_LATENT)) {
+      tokens.push(entry.token);
+      latents.push(latent);
+      sums.push(entry.sum);
+      firings.push(entry.nFired);
+    }
+  }
+  const order = Uint32Array.from(tokens, (_, i) => i).sort(
+    (a, b) => tokens[a] - tokens[b] || sums[b] - sums[a] || latents[a] - latents[b],
+  );
+  const columns = emptyColumns(TOKEN_LATENTS);
+  let listed = 0;
+  let last = -1;
+  for (const i of order) {
+    listed = tokens[i] === last ? listed + 1 : 1;
+    last = tokens[i];
+    if (listed > LATENTS_PER_TOKEN) continue;
+    pushRow(columns, {
+      token: tokens[i],
+      latent_index: latents[i],
+      n_fired: firings[i],
+      mean_activation: sums[i] / counts[tokens[i]],
+      share: sums[i] / builder.moments.sum(latents[i]),
+    });
+  }
+  const path = 'token_latents.parquet';
+  return { path, ...(await writeTable(join(folder, path), TOKEN_LATENTS, columns, ROWS_PER_GROUP)) };
+}

@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import type { Dictionary } from '../dictionary/index.ts';
+import type { Bins } from './activation-histogram.ts';
+import type { Example } from './choose-examples.ts';
+import type { FeatureIndexBuilder } from './feature-index-builder.ts';
+import type { LogitEffects } from './logit-effects.ts';
+import type { Neighbours } from './nearest-latents.ts';
+import { emptyColumns, pushRow, type TableColumns, writeTable } from './parquet-table.ts';
+import {
+  DETAILS,
+  EXAMPLES,
+  FEATURES,
+  type IndexFile,
+  LATENTS_PER_PART,
+  LATENTS_PER_ROW_GROUP,
+  LINEAR_BINS,
+  partName,
+  QUANTILES,
+} from './schema.ts';
+import { type WeightFigures, weightFigures } from './weight-figures.ts';
+
+/** Tokens on each side of the peak in the preview of a list. */
+const PREVIEW_RADIUS = 8;
+const PREVIEW_LOGITS = 4;
+const TOP_TOKENS = 8;
+/** Rows of a row group of `features.parquet`: a million latents make 62 of them. */
+const FEATURES_PER_ROW_GROUP = 16_384;
+
+export interface LatentTablesInput {
+  readonly folder: string;
+  readonly builder: FeatureIndexBuilder;
+  readonly dictionary: Dictionary;
+  /** One for each latent in order; nothing when the index has no logits. */
+  readonly logits: AsyncIterator<LogitEffects> | undefined;
+  readonly neighbours: AsyncIterator<Neighbours> | undefined;
+  /** Binary exponents between which the logarithmic histograms lie. */
+  readonly logRange: readonly [number, number];
+  readonly onLatent?: (latent: number) => void;
+}
+
+/** What is known of one latent. */
+interface LatentRecord {
+  readonly latent: number;
+  readonly examples: Example[];
+  readonly weights: WeightFigures;
+  readonly logits: LogitEffects | undefined;
+  readonly neighbours: Neighbours | undefined;
+}
+
+/** Write `features.parquet` and the parts of `details/` and `examples/`, latent by latent. */
+export async function writeLatentTables(input: LatentTablesInput): Promise<IndexFile[]> {
+  const { folder, builder, dictionary, onLatent } = input;
+  const { dSae, dIn } = dictionary.config;
+  const files: IndexFile[] = [];
+  const features = emptyColumns(FEATURES);
+  for (let partStart = 0; partStart < dSae; partStart += LATENTS_PER_PART) {
+    const partEnd = Math.min(dSae, partStart + LATENTS_PER_PART);
+    const details = emptyColumns(DETAILS);
+    const examples = emptyColumns(EXAMPLES);
+    const exampleCounts: number[] = [];
+    for (let latent = partStart; latent < partEnd; latent++) {
+      const record: LatentRecord = {
+        latent,
+        examples: builder.examples(latent),
+        weights: weightFigures(dictionary.weights, latent, dIn),
+        logits: (await input.logits?.next())?.value,
+        neighbours: (await input.neighbours?.next())?.value,
+      };
+      pushFeature(features, builder, record);
+      pushDetails(details, builder, record, input.logRange);
+      for (const example of record.examples) pushExample(examples, latent, example);
+      exampleCounts.push(record.examples.length);
+      onLatent?.(latent + 1);
+    }
+    const part = partStart / LATENTS_PER_PART;
+    const detailsPath = partName('details', part);
+    files.push({
+      path: detailsPath,
+      ...(await writeTable(join(folder, detailsPath), DETAILS, details, LATENTS_PER_ROW_GROUP)),
+    });
+    const examplesPath = partName('examples', part);
+    files.push({
+      path: examplesPath,
+      ...(await writeTable(join(folder, examplesPath), EXAMPLES, examples, groupSizes(exampleCounts))),
+    });
+  }
+  const path = 'features.parquet';
+  const table = await writeTable(join(folder, path), FEATURES, features, FEATURES_PER_ROW_GROUP);
+  return [{ path, ...table }, ...files];
+}
+
+/** Rows of each row group, so that a group holds the examples of 64 latents. Groups without rows do not exist. */
+function groupSizes(exampleCounts: number[]): number[] {
+  const sizes: number[] = [];
+  for (let start = 0; start < exampleCounts.length; start += LATENTS_PER_ROW_GROUP) {
+    const counts = exampleCounts.slice(start, start + LATENTS_PER_ROW_GROUP);
+    const size = counts.reduce((sum, count) => sum + count, 0);
+    if (size > 0) sizes.push(size);
+  }
+  return sizes.length > 0 ? sizes : [1];
+}
+
+function pushFeature(
+  columns: TableColumns<typeof FEATURES>,
+  builder: FeatureIndexBuilder,
+  { latent, examples, weights, logits, neighbours }: LatentRecord,
+): void {
+  const moments = builder.moments.of(latent);
+  const heaviest = builder.tokenMass.of(latent)[0];
+  const first = examples[0];
+  pushRow(columns, {
+    latent_index: latent,
+    n_fired: moments.nFired,
+    density: moments.nFired / builder.nTokens,
+    n_contexts: moments.nContexts,
+    max_activation: moments.max,
+    mean_activation: short(moments.mean),
+    std_activation: short(moments.std),
+    skewness: short(moments.skewness),
+    kurtosis: short(moments.kurtosis),
+    median_activation: short(moments.nFired ? builder.histogram.quantile(latent, 0.5, moments.max) : 0),
+    top_token: heaviest ? heaviest.token : -1,
+    top_token_share: short(heaviest ? heaviest.sum / builder.moments.sum(latent) : 0),
+    encoder_bias: short(weights.encoderBias),
+    encoder_decoder_cosine: short(weights.encoderDecoderCosine),
+    decoder_norm: short(weights.decoderNorm),
+    nearest_cosine: short(neighbours?.cosines[0] ?? 0),
+    max_logit: short(logits?.topWeights[0] ?? 0),
+    min_logit: short(logits?.bottomWeights[0] ?? 0),
+    logit_kurtosis: short(logits?.kurtosis ?? 0),
+    top_logit_tokens: logits?.topTokens.slice(0, PREVIEW_LOGITS) ?? [],
+    preview_token: first ? first.position : -1,
+    ...previewWindow(first),
+  });
+}
+
+/** The stored activations that lie within the preview's radius of the peak. */
+function previewWindow(example: Example | undefined): { preview_start: number; preview_window: Float32Array } {
+  if (!example) return { preview_start: -1, preview_window: new Float32Array(0) };
+  const { position, windowStart, window } = example;
+  const start = Math.max(windowStart, position - PREVIEW_RADIUS);
+  const end = Math.min(windowStart + window.length, position + PREVIEW_RADIUS + 1);
+  return { preview_start: start, preview_window: window.slice(start - windowStart, end - windowStart) };
+}
+
+function pushDetails(
+  columns: TableColumns<typeof DETAILS>,
+  builder: FeatureIndexBuilder,
+  { latent, weights, logits, neighbours }: LatentRecord,
+  [lowest, highest]: readonly [number, number],
+): void {
+  const { max, nFired } = builder.moments.of(latent);
+  const mass = builder.tokenMass.of(latent).slice(0, TOP_TOKENS);
+  const { histogram } = builder;
+  const log = nFired ? trimmed(histogram.logarithmic(latent, lowest, highest)) : { start: 0, counts: [] };
+  const total = builder.moments.sum(latent);
+  pushRow(columns, {
+    latent_index: latent,
+    histogram: nFired ? histogram.linear(latent, LINEAR_BINS, max) : [],
+    log_histogram_start: log.start,
+    log_histogram: log.counts,
+    quantiles: nFired ? QUANTILES.map((q) => short(histogram.quantile(latent, q, max))) : [],
+    top_logit_tokens: logits?.topTokens ?? [],
+    top_logits: shorts(logits?.topWeights),
+    bottom_logit_tokens: logits?.bottomTokens ?? [],
+    bottom_logits: shorts(logits?.bottomWeights),
+    logit_histogram: logits?.histogram ?? [],
+    top_tokens: mass.map((entry) => entry.token),
+    top_token_shares: mass.map((entry) => short(entry.sum / total)),
+    top_token_firings: mass.map((entry) => entry.nFired),
+    neighbours: neighbours?.latents ?? [],
+    neighbour_cosines: shorts(neighbours?.cosines),
+    neurons: weights.neurons,
+    neuron_weights: shorts(weights.neuronWeights),
+    neuron_shares: shorts(weights.neuronShares),
+  });
+}
+
+function pushExample(columns: TableColumns<typeof EXAMPLES>, latent: number, example: Example): void {
+  pushRow(columns, {
+    latent_index: latent,
+    group: example.group,
+    rank: example.rank,
+    interval: example.interval,
+    repeats: example.repeats,
+    token_index: example.position,
+    activation: short(example.activation),
+    window_offset: example.windowStart - example.position,
+    window: example.window,
+  });
+}
+
+function trimmed(counts: Bins['counts'] | Uint32Array): { start: number; counts: ArrayLike<number> } {
+  let start = 0;
+  while (start < counts.length && counts[start] === 0) start++;
+  let end = counts.length;
+  while (end > start && counts[end - 1] === 0) end--;
+  return { start, counts: counts.slice(start, end) };
+}
+
+const scratchFloat = new Float32Array(1);
+const scratchBits = new Uint32Array(scratchFloat.buffer);
+
+/**
+ * An f32 rounded to 16 significant bits (relative error under 2^−16): its lowest byte is zero, which costs nothing on
+ * disk once floats are split into byte streams.
+ */
+function short(value: number): number {
+  scratchFloat[0] = value;
+  scratchBits[0] = (scratchBits[0] + 0x80) & 0xffffff00;
+  return scratchFloat[0];
+}
+
+function shorts(values: Float32Array | undefined): ArrayLike<number> {
+  return values ? values.map(short) : [];
+}

@@ -1,0 +1,50 @@
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileError } from '../errors.ts';
+
+/**
+ * Write a file so that its name either holds all of the new content or what it held before.
+ *
+ * The content goes to `path.partial`, is flushed to the disk and then renamed. When writing fails the partial file is
+ * removed and the old one stays. A leftover partial file of a killed process is overwritten. The folder is made
+ * where it is missing.
+ *
+ * @param content the bytes, a string (UTF-8), or a function that writes to the open file
+ * @throws {MonosemeError} ERR_DISK_FULL, ERR_FILE; an error thrown by the function passes through
+ */
+export async function atomicWrite(
+  path: string,
+  content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
+  const partial = `${path}.partial`;
+  let file: FileHandle | undefined;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    file = await open(partial, 'w');
+    if (typeof content === 'function') await content(file);
+    else await writeAll(file, typeof content === 'string' ? new TextEncoder().encode(content) : content);
+    await file.sync();
+    await file.close();
+    file = undefined;
+    await rename(partial, path);
+  } catch (error) {
+    await file?.close().catch(() => {});
+    await rm(partial, { force: true }).catch(() => {});
+    throw isSystemError(error) ? fileError(error, `write ${path}`) : error;
+  }
+}
+
+/** One write call moves at most 2 GiB and may move less: repeat until all is written. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  const most = 2 ** 30;
+  for (let done = 0; done < bytes.byteLength;) {
+    const length = Math.min(most, bytes.byteLength - done);
+    const { bytesWritten } = await file.write(bytes, done, length);
+    done += bytesWritten;
+  }
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}

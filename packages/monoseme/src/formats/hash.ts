@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { fileError } from '../errors.ts';
+
+/** SHA-256 of bytes and UTF-8 strings, one after the other, as 64 hexadecimal digits. */
+export function sha256(...parts: (Uint8Array | string)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}
+
+/** SHA-256 of a file, read as a stream. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE */
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk);
+  } catch (error) {
+    throw fileError(error, `read ${path}`);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,143 @@
+import { MonosemeError } from '../errors.ts';
+import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
+import type {
+  Codes,
+  DecodeInput,
+  EncodeInput,
+  GeometricMedianInput,
+  ResidualsInput,
+  SampledProductsInput,
+  Selection,
+  UpdateRowsInput,
+} from './contract.ts';
+
+/*
+ * What both backends check before any work. Each check costs time in the number of arrays and latents, never in the
+ * number of pairs: the pairs are checked by the backends while they read them.
+ */
+
+/** Sizes stay below 2^31 so that indices fit in 32 bits in every language. */
+const MAX_SIZE = 2 ** 31 - 1;
+
+function expectSize(name: string, value: number, least: 0 | 1): void {
+  if (Number.isInteger(value) && value >= least && value <= MAX_SIZE) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `${name} is ${value}.`,
+    `It takes a whole number from ${least} to ${MAX_SIZE}.`,
+  );
+}
+
+function expectFiniteOption(name: string, value: number, least: number): void {
+  if (Number.isFinite(value) && value >= least) return;
+  throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes a number of at least ${least}.`);
+}
+
+function checkSelection(selection: Selection, dSae: number): void {
+  if (selection.kind === 'threshold') {
+    if (selection.thresholds) expectLength('thresholds', selection.thresholds, dSae);
+    return;
+  }
+  expectPositiveInteger('k', selection.k);
+  if (selection.k > dSae) {
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `k is ${selection.k}, but the dictionary has ${dSae} latents.`,
+      'Take a k of at most dSae.',
+    );
+  }
+}
+
+function checkLatents(latents: Uint32Array, dSae: number): void {
+  for (let i = 0; i < latents.length; i++) {
+    const ascending = i === 0 || latents[i] > latents[i - 1];
+    if (ascending && latents[i] < dSae) continue;
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `latents holds ${latents[i]} at element ${i}.`,
+      `It takes ascending, unique indices below dSae = ${dSae}.`,
+    );
+  }
+}
+
+export function checkEncode(input: EncodeInput): void {
+  const { nRows, dIn, dSae } = input;
+  expectSize('nRows', nRows, 0);
+  expectSize('dIn', dIn, 1);
+  expectSize('dSae', dSae, 1);
+  expectLength('x', input.x, nRows, dIn);
+  expectLength('W_enc', input.W_enc, dSae, dIn);
+  expectLength('b_enc', input.b_enc, dSae);
+  checkSelection(input.selection, dSae);
+  if (input.latents) checkLatents(input.latents, dSae);
+}
+
+/** Lengths and ends; {@link corruptCodes} is for what is found inside. */
+export function checkCodes(codes: Codes): void {
+  expectSize('codes.nRows', codes.nRows, 0);
+  expectSize('codes.dSae', codes.dSae, 1);
+  expectLength('codes.rowPointers', codes.rowPointers, codes.nRows + 1);
+  const nnz = codes.rowPointers[codes.nRows];
+  if (codes.rowPointers[0] !== 0) throw corruptCodes('codes.rowPointers does not start at 0.');
+  expectLength('codes.latentIndices', codes.latentIndices, nnz);
+  expectLength('codes.values', codes.values, nnz);
+}
+
+export function corruptCodes(what: string): MonosemeError {
+  return new MonosemeError('ERR_SHAPE', what, 'Pass codes as encode returns them.');
+}
+
+export function checkDecode(input: DecodeInput): void {
+  checkCodes(input.codes);
+  expectSize('dOut', input.dOut, 1);
+  expectLength('W_dec', input.W_dec, input.codes.dSae, input.dOut);
+  if (input.b_dec) expectLength('b_dec', input.b_dec, input.dOut);
+}
+
+export function checkResiduals(input: ResidualsInput): void {
+  checkDecode(input);
+  expectLength('target', input.target, input.codes.nRows, input.dOut);
+}
+
+export function checkSampledProducts(input: SampledProductsInput): void {
+  checkDecode(input);
+  expectLength('rows', input.rows, input.codes.nRows, input.dOut);
+}
+
+export function checkUpdateRows(input: UpdateRowsInput): void {
+  const { byLatent, width, adam } = input;
+  expectSize('byLatent.nRows', byLatent.nRows, 0);
+  expectSize('byLatent.dSae', byLatent.dSae, 1);
+  expectSize('width', width, 1);
+  expectLength('byLatent.latentPointers', byLatent.latentPointers, byLatent.dSae + 1);
+  const nnz = byLatent.latentPointers[byLatent.dSae];
+  expectLength('byLatent.rowIndices', byLatent.rowIndices, nnz);
+  expectLength('byLatent.pairIndices', byLatent.pairIndices, nnz);
+  expectLength('coefficients', input.coefficients, nnz);
+  expectLength('rows', input.rows, byLatent.nRows, width);
+  expectLength('weights', input.weights, byLatent.dSae, width);
+  expectLength('firstMoments', input.firstMoments, byLatent.dSae, width);
+  expectLength('secondMoments', input.secondMoments, byLatent.dSae, width);
+  expectFiniteOption('learningRate', adam.learningRate, 0);
+  expectFiniteOption('epsilon', adam.epsilon, 0);
+  expectPositiveInteger('step', adam.step);
+  for (const name of ['beta1', 'beta2'] as const) {
+    if (adam[name] >= 0 && adam[name] < 1) continue;
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `${name} is ${adam[name]}.`,
+      'It takes a number from 0 to below 1.',
+    );
+  }
+}
+
+export function checkGeometricMedian(input: GeometricMedianInput): void {
+  expectSize('width', input.width, 1);
+  expectSize('maxIterations', input.maxIterations, 0);
+  expectFiniteOption('tolerance', input.tolerance, 0);
+  if (input.nRows === 0) {
+    throw new MonosemeError('ERR_OPTION', 'There are no points.', 'A median needs at least one.');
+  }
+  expectSize('nRows', input.nRows, 1);
+  expectLength('points', input.points, input.nRows, input.width);
+}

@@ -1,0 +1,478 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { loadBinding } from '@monoseme/kernels-native';
+import { MonosemeError, type ErrorCode } from '../errors.ts';
+import { Random } from '../random/index.ts';
+import {
+  assertClose,
+  assertGuards,
+  assertSelected,
+  codesCase,
+  encodeCase,
+  normals,
+  randomShape,
+  resultsOfAll,
+  selections,
+  SHAPES,
+  someLatents,
+  sumBound,
+  unaligned,
+  updateCase,
+  wholeNumbers,
+} from '../testing/kernel-cases.ts';
+import { type Codes, type KernelBackend, selectBackend, type UpdateRowsInput } from './index.ts';
+import { nativeError } from './native-backend.ts';
+import { referenceBackend } from './reference/index.ts';
+
+/*
+ * The contract of the kernels, checked on the reference and on every instruction set of the native backend. On whole
+ * numbers every sum is exact, so results must equal the reference's, ties included; on normal numbers they must agree
+ * within the rounding of their sums.
+ */
+
+const INSTRUCTION_SETS = ['avx512', 'avx2', 'portable'];
+const RANDOM_SHAPES = Number(process.env.KERNEL_SHAPES ?? 100);
+
+function availableSets(): string[] | string {
+  try {
+    return loadBinding().instructionSets();
+  } catch (error) {
+    if (process.env.REQUIRE_NATIVE === '1') throw error;
+    return 'the native kernels are not built';
+  }
+}
+
+const available = availableSets();
+
+function skipReason(instructionSet: string): string | false {
+  if (typeof available === 'string') return available;
+  return available.includes(instructionSet) ? false : `this CPU has no ${instructionSet}`;
+}
+
+describe('kernels: reference', () => contract(async () => referenceBackend));
+for (const instructionSet of INSTRUCTION_SETS) {
+  const options = { skip: skipReason(instructionSet) };
+  describe(`kernels: native ${instructionSet}`, options, () => {
+    contract(() => selectBackend({ name: 'native', threads: 2, instructionSet }));
+    sameBytesOnAnyThreads(instructionSet);
+  });
+}
+describe('kernels: native failures', { skip: skipReason('portable') }, nativeFailures);
+
+/** The shape corpus, then random shapes. */
+function* shapes(random: Random) {
+  yield* SHAPES;
+  for (let i = 0; i < RANDOM_SHAPES; i++) yield randomShape(random);
+}
+
+function contract(open: () => Promise<KernelBackend>): void {
+  test('encode keeps exactly what the reference keeps, ties included', async () => {
+    const backend = await open();
+    const random = new Random(1);
+    for (const shape of shapes(random)) {
+      for (const selection of selections(random, shape)) {
+        const whole = encodeCase(random, shape, selection, wholeNumbers);
+        const input = random.integer(3) > 0 ? whole : { ...whole, latents: someLatents(random, shape.dSae) };
+        const expected = await referenceBackend.encode(input);
+        assert.deepEqual(await backend.encode(input), expected, JSON.stringify({ ...shape, selection }));
+      }
+    }
+  });
+
+  test('encode is within rounding on normal numbers', async () => {
+    const backend = await open();
+    const random = new Random(2);
+    for (const shape of shapes(random)) {
+      const drawn = selections(random, shape);
+      const selection = drawn[random.integer(drawn.length)];
+      const input = encodeCase(random, shape, selection, normals);
+      assertSelected(input, await backend.encode(input));
+    }
+  });
+
+  test('encode never keeps NaN, keeps infinity, and leaves silent rows empty', async () => {
+    const backend = await open();
+    const x = Float32Array.from([NaN, 1, Infinity, 1, -5, -5, 1, 1]);
+    const input = {
+      x,
+      nRows: 4,
+      dIn: 2,
+      dSae: 2,
+      W_enc: new Float32Array(4).fill(1),
+      b_enc: new Float32Array(2),
+    };
+    for (const selection of [
+      { kind: 'threshold' },
+      { kind: 'topK', k: 2 },
+      { kind: 'batchTopK', k: 2 },
+    ] as const) {
+      const codes = await backend.encode({ ...input, selection });
+      assert.deepEqual([...codes.rowPointers], [0, 0, 2, 2, 4]);
+      assert.deepEqual([...codes.values], [Infinity, Infinity, 2, 2]);
+    }
+    const thresholds = Float32Array.from([NaN, 1]);
+    const codes = await backend.encode({ ...input, selection: { kind: 'threshold', thresholds } });
+    assert.deepEqual([...codes.latentIndices], [1, 1]);
+  });
+
+  test('top-k with values that only rise, only fall, and are all equal', async () => {
+    const backend = await open();
+    const dSae = 700;
+    for (const bias of [(j: number) => j, (j: number) => dSae - j, () => 1]) {
+      const b_enc = Float32Array.from({ length: dSae }, (_, j) => bias(j));
+      const input = {
+        x: new Float32Array(40),
+        nRows: 40,
+        dIn: 1,
+        dSae,
+        W_enc: new Float32Array(dSae),
+        b_enc,
+      };
+      for (const kind of ['topK', 'batchTopK'] as const) {
+        const selected = { ...input, selection: { kind, k: 3 } };
+        assert.deepEqual(await backend.encode(selected), await referenceBackend.encode(selected));
+      }
+    }
+  });
+
+  test('decode, sampledProducts and residuals are exact on whole numbers', async () => {
+    const backend = await open();
+    const random = new Random(3);
+    for (const { nRows, dIn: dOut, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, wholeNumbers);
+      const W_dec = wholeNumbers(random, dSae * dOut);
+      const b_dec = random.integer(2) === 0 ? wholeNumbers(random, dOut) : undefined;
+      const rows = wholeNumbers(random, nRows * dOut);
+      const where = JSON.stringify({ nRows, dOut, dSae });
+      for (const [actual, expected] of [
+        [
+          await backend.decode({ codes, dOut, W_dec, b_dec }),
+          await referenceBackend.decode({ codes, dOut, W_dec, b_dec }),
+        ],
+        [
+          await backend.sampledProducts({ codes, dOut, W_dec, rows }),
+          await referenceBackend.sampledProducts({ codes, dOut, W_dec, rows }),
+        ],
+      ]) {
+        assertClose(where, actual, expected, () => 0);
+      }
+      const input = { codes, dOut, W_dec, b_dec, target: rows };
+      const expected = await referenceBackend.residuals(input);
+      const actual = await backend.residuals(input);
+      for (const key of ['residuals', 'squaredErrors', 'products'] as const) {
+        assertClose(`${key} ${where}`, actual[key], expected[key], () => 0);
+      }
+    }
+  });
+
+  test('decode and sampledProducts are within rounding on normal numbers', async () => {
+    const backend = await open();
+    const random = new Random(4);
+    for (const { nRows, dIn: dOut, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, normals);
+      const [W_dec, rows] = [normals(random, dSae * dOut), normals(random, nRows * dOut)];
+      const magnitudes = {
+        codes: { ...codes, values: codes.values.map(Math.abs) },
+        dOut,
+        W_dec: W_dec.map(Math.abs),
+        rows: rows.map(Math.abs),
+      };
+      const decodeBounds = await referenceBackend.decode(magnitudes);
+      assertClose(
+        'decode',
+        await backend.decode({ codes, dOut, W_dec }),
+        await referenceBackend.decode({ codes, dOut, W_dec }),
+        (i) => sumBound(dSae, decodeBounds[i]),
+      );
+      const productBounds = await referenceBackend.sampledProducts(magnitudes);
+      assertClose(
+        'sampledProducts',
+        await backend.sampledProducts({ codes, dOut, W_dec, rows }),
+        await referenceBackend.sampledProducts({ codes, dOut, W_dec, rows }),
+        (i) => sumBound(dOut, productBounds[i]),
+      );
+    }
+  });
+
+  test('transpose sorts by latent, then by row', async () => {
+    const backend = await open();
+    const random = new Random(5);
+    for (const { nRows, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, normals);
+      const actual = await backend.transpose(codes);
+      assert.deepEqual(actual, await referenceBackend.transpose(codes));
+      for (let i = 0; i < actual.pairIndices.length; i++) {
+        const pair = actual.pairIndices[i];
+        const row = actual.rowIndices[i];
+        assert.ok(codes.rowPointers[row] <= pair && pair < codes.rowPointers[row + 1]);
+      }
+    }
+  });
+
+  test('updateRows takes the step of the reference and writes nowhere else', async () => {
+    const backend = await open();
+    const random = new Random(6);
+    for (const { nRows, dIn: width, dSae } of shapes(random)) {
+      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
+      for (const constraint of ['none', 'unitNorm'] as const) {
+        const input = updateCase(random, byLatent, width, constraint);
+        const expected = copyOfUpdate(input);
+        await referenceBackend.updateRows(expected);
+        await backend.updateRows(input);
+        // Gradients are sums of nRows products of about 1; projecting and normalising add sums over the width.
+        const bound = sumBound(nRows + width, 64 * Math.sqrt(nRows + width));
+        for (const key of ['weights', 'firstMoments', 'secondMoments'] as const) {
+          assertClose(key, input[key], expected[key], (i) => bound * (1 + Math.abs(expected[key][i])));
+          assertGuards(input[key]);
+        }
+      }
+    }
+  });
+
+  test('updateRows leaves a row of length 0, and a silent row without moments, as they are', async () => {
+    const backend = await open();
+    const random = new Random(7);
+    const codes = codesCase(random, 3, 5, normals);
+    const silent = {
+      ...codes,
+      rowPointers: new Uint32Array(4),
+      latentIndices: new Uint32Array(0),
+      values: new Float32Array(0),
+    };
+    for (const constraint of ['none', 'unitNorm'] as const) {
+      const input = updateCase(random, await backend.transpose(silent), 19, constraint);
+      input.firstMoments.fill(0);
+      input.secondMoments.fill(0);
+      input.weights.fill(0);
+      for (let j = 1; j < 5; j++) input.weights[j * 19 + j] = -1;
+      const before = input.weights.slice();
+      await backend.updateRows(input);
+      assertClose('weights', input.weights, before, () => 0);
+    }
+  });
+
+  test('geometricMedian finds the point that the reference finds', async () => {
+    const backend = await open();
+    const random = new Random(8);
+    for (const { nRows, dIn: width } of shapes(random)) {
+      if (nRows === 0) continue;
+      const points = normals(random, nRows * width);
+      points.set(points.slice(0, width), (nRows - 1) * width); // The last point is a copy of the first.
+      const input = { points, nRows, width, maxIterations: 100, tolerance: 1e-5 };
+      const expected = await referenceBackend.geometricMedian(input);
+      assertClose('median', await backend.geometricMedian(input), expected, () => 2e-4);
+    }
+    const outlier = Float32Array.from([0, 0, 1, 0, 0, 1, 1, 1, 1e6, 1e6]);
+    const input = { points: outlier, nRows: 5, width: 2, maxIterations: 500, tolerance: 1e-9 };
+    const median = await backend.geometricMedian(input);
+    assertClose('median', median, [0.8, 0.8], () => 0.2);
+  });
+
+  test('inputs that are only read are not changed', async () => {
+    const backend = await open();
+    const random = new Random(9);
+    const shape = { nRows: 20, dIn: 30, dSae: 40 };
+    const input = encodeCase(random, shape, { kind: 'topK', k: 3 }, normals);
+    const codes = codesCase(random, 20, 40, normals);
+    const readOnly = [input.x, input.W_enc, input.b_enc, codes.values];
+    const before = readOnly.map((array) => array.slice());
+    await backend.encode(input);
+    await backend.residuals({ codes, dOut: 30, W_dec: input.W_enc, target: input.x });
+    await backend.transpose(codes);
+    readOnly.forEach((array, i) => {
+      assert.deepEqual([...array], [...before[i]]);
+      assertGuards(array);
+    });
+  });
+
+  test('wrong inputs are refused with a code, before any work', async () => {
+    const backend = await open();
+    for (const [what, code, call] of wrongCalls(backend)) {
+      await assert.rejects(call, (error) => {
+        assert.ok(error instanceof MonosemeError, `${what}: ${error}`);
+        assert.equal(error.code, code, `${what}: ${error.message}`);
+        assert.match(error.message, /^[^\n]+$/);
+        return true;
+      });
+    }
+  });
+}
+
+function copyOfUpdate(input: UpdateRowsInput): UpdateRowsInput {
+  const { weights, firstMoments, secondMoments } = input;
+  return {
+    ...input,
+    weights: unaligned(weights),
+    firstMoments: unaligned(firstMoments),
+    secondMoments: unaligned(secondMoments),
+  };
+}
+
+function* wrongCalls(backend: KernelBackend): Generator<[string, ErrorCode, () => Promise<unknown>]> {
+  const random = new Random(10);
+  const shape = { nRows: 4, dIn: 3, dSae: 5 };
+  const encode = encodeCase(random, shape, { kind: 'threshold' }, normals);
+  const short = new Float32Array(2);
+  for (const key of ['x', 'W_enc', 'b_enc'] as const) {
+    yield [key, 'ERR_SHAPE', () => backend.encode({ ...encode, [key]: short })];
+  }
+  for (const key of ['nRows', 'dIn', 'dSae'] as const) {
+    for (const value of [-1, 1.5, NaN, 2 ** 32]) {
+      yield [`${key} ${value}`, 'ERR_OPTION', () => backend.encode({ ...encode, [key]: value })];
+    }
+  }
+  const thresholds = { kind: 'threshold', thresholds: short } as const;
+  yield ['thresholds', 'ERR_SHAPE', () => backend.encode({ ...encode, selection: thresholds })];
+  for (const kind of ['topK', 'batchTopK'] as const) {
+    for (const k of [0, 6, 1.5]) {
+      yield [`${kind} ${k}`, 'ERR_OPTION', () => backend.encode({ ...encode, selection: { kind, k } })];
+    }
+  }
+  for (const latents of [[1, 1], [2, 1], [5]]) {
+    const input = { ...encode, latents: Uint32Array.from(latents) };
+    yield [`latents ${latents}`, 'ERR_OPTION', () => backend.encode(input)];
+  }
+  yield* wrongPairs(backend, codesCase(new Random(11), 4, 5, normals));
+  const median = { points: new Float32Array(6), nRows: 2, width: 3, maxIterations: 1, tolerance: 0 };
+  yield ['points', 'ERR_SHAPE', () => backend.geometricMedian({ ...median, points: short })];
+  const none = { ...median, points: new Float32Array(0), nRows: 0 };
+  yield ['no points', 'ERR_OPTION', () => backend.geometricMedian(none)];
+}
+
+function* wrongPairs(
+  backend: KernelBackend,
+  good: Codes,
+): Generator<[string, ErrorCode, () => Promise<unknown>]> {
+  const random = new Random(12);
+  const wide = {
+    dOut: 3,
+    W_dec: normals(random, 15),
+    target: normals(random, 12),
+    rows: normals(random, 12),
+  };
+  const outside = good.latentIndices.slice();
+  outside[outside.length - 1] = 5;
+  const wrong: Codes[] = [
+    { ...good, latentIndices: outside },
+    { ...good, values: good.values.subarray(1) },
+    { ...good, rowPointers: good.rowPointers.subarray(1) },
+    { ...good, rowPointers: Uint32Array.from([0, 4294967295, 1, 1, good.values.length]) },
+    { ...good, rowPointers: good.rowPointers.map((pointer) => pointer + 1) },
+  ];
+  for (const [i, codes] of wrong.entries()) {
+    yield [`decode, codes ${i}`, 'ERR_SHAPE', () => backend.decode({ ...wide, codes })];
+    yield [`residuals, codes ${i}`, 'ERR_SHAPE', () => backend.residuals({ ...wide, codes })];
+    yield [`sampledProducts, codes ${i}`, 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes })];
+    yield [`transpose, codes ${i}`, 'ERR_SHAPE', () => backend.transpose(codes)];
+  }
+  const short = new Float32Array(2);
+  yield ['W_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, W_dec: short })];
+  yield ['b_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, b_dec: short })];
+  yield ['target', 'ERR_SHAPE', () => backend.residuals({ ...wide, codes: good, target: short })];
+  yield ['rows', 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes: good, rows: short })];
+  const update = async (change: (input: UpdateRowsInput) => Partial<UpdateRowsInput>) => {
+    const input = updateCase(random, await referenceBackend.transpose(good), 3, 'none');
+    await backend.updateRows({ ...input, ...change(input) });
+  };
+  for (const key of ['coefficients', 'rows', 'weights', 'firstMoments', 'secondMoments']) {
+    yield [key, 'ERR_SHAPE', () => update(() => ({ [key]: short }))];
+  }
+  for (const key of ['latentPointers', 'rowIndices', 'pairIndices'] as const) {
+    const broken = (input: UpdateRowsInput) => input.byLatent[key].map((value, i) => (i === 1 ? 99 : value));
+    yield [
+      key,
+      'ERR_SHAPE',
+      () => update((input) => ({ byLatent: { ...input.byLatent, [key]: broken(input) } })),
+    ];
+  }
+  for (const wrongAdam of [
+    { beta1: 1 },
+    { beta2: -0.1 },
+    { step: 0 },
+    { epsilon: NaN },
+    { learningRate: -1 },
+  ]) {
+    const change = (input: UpdateRowsInput) => ({ adam: { ...input.adam, ...wrongAdam } });
+    yield [JSON.stringify(wrongAdam), 'ERR_OPTION', () => update(change)];
+  }
+}
+
+/** More than the contract promises: no element of a result is summed by more than one thread. */
+function sameBytesOnAnyThreads(instructionSet: string): void {
+  test('1, 2 and 3 threads give the same bytes, and so does a second run', async () => {
+    for (const shape of [
+      { nRows: 300, dIn: 65, dSae: 150 },
+      { nRows: 2, dIn: 600, dSae: 800 },
+    ]) {
+      const results: string[] = [];
+      for (const threads of [1, 2, 2, 3]) {
+        const backend = await selectBackend({ name: 'native', threads, instructionSet });
+        results.push((await resultsOfAll(backend, 13, shape)).toString('hex'));
+      }
+      for (const result of results) assert.ok(result === results[0]);
+    }
+  });
+}
+
+function nativeFailures(): void {
+  test('a panic becomes ERR_KERNEL, and the backend works on', async () => {
+    const kernels = new (loadBinding().Kernels)(2);
+    const failure = await kernels.panic('out of cheese').catch(nativeError);
+    assert.equal(failure.code, 'ERR_KERNEL');
+    assert.match(failure.message, /out of cheese/);
+    assert.ok((await kernels.fmaFlopsPerSecond(1)) > 0);
+  });
+
+  test('the native side checks lengths itself', async () => {
+    const kernels = new (loadBinding().Kernels)(1);
+    const x = new Float32Array(2);
+    const sizes = { nRows: 1000, dIn: 1000, dSae: 1000, dOut: 1000, width: 1000 };
+    const codes = { ...sizes, rowPointers: new Uint32Array(1), latentIndices: new Uint32Array(9), values: x };
+    const byLatent = {
+      ...codes,
+      latentPointers: codes.rowPointers,
+      rowIndices: codes.rowPointers,
+      pairIndices: codes.rowPointers,
+    };
+    const arrays = { codes, byLatent, x, W_enc: x, b_enc: x, W_dec: x, target: x, rows: x, points: x };
+    const moments = { weights: x, firstMoments: x, secondMoments: x, coefficients: x };
+    const adam = { learningRate: 0, beta1: 0, beta2: 0, epsilon: 0, step: 1 };
+    const options = {
+      selection: { kind: 'threshold' },
+      constraint: 'none',
+      adam,
+      maxIterations: 1,
+      tolerance: 0,
+    };
+    const input = { ...sizes, ...arrays, ...moments, ...options };
+    for (const name of [
+      'encode',
+      'decode',
+      'sampledProducts',
+      'residuals',
+      'updateRows',
+      'geometricMedian',
+    ] as const) {
+      const error = nativeError(
+        await kernels[name](input).then(
+          () => assert.fail(name),
+          (failure: unknown) => failure,
+        ),
+      );
+      assert.equal(error.code, 'ERR_SHAPE', `${name}: ${error.message}`);
+    }
+    assert.equal(
+      nativeError(await kernels.transpose(codes).catch((failure: unknown) => failure)).code,
+      'ERR_SHAPE',
+    );
+  });
+
+  test('what cannot be had is refused, not replaced', async () => {
+    const refused = (code: ErrorCode) => (error: unknown) =>
+      error instanceof MonosemeError && error.code === code;
+    await assert.rejects(selectBackend({ name: 'native', instructionSet: 'mmx' }), refused('ERR_BACKEND'));
+    for (const threads of [0, 1.5, 5000]) {
+      await assert.rejects(selectBackend({ name: 'native', threads }), refused('ERR_OPTION'));
+    }
+  });
+}

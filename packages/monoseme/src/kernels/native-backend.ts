@@ -1,0 +1,82 @@
+import type { NativeKernels } from '@monoseme/kernels-native';
+import { ERROR_CODES, MonosemeError, type ErrorCode } from '../errors.ts';
+import {
+  checkCodes,
+  checkDecode,
+  checkEncode,
+  checkGeometricMedian,
+  checkResiduals,
+  checkSampledProducts,
+  checkUpdateRows,
+} from './check.ts';
+import type { Codes, CodesByLatent, KernelBackend, Residuals } from './contract.ts';
+
+/** Errors cross from Rust as `code \n message`; a panic has the code ERR_KERNEL. */
+export function nativeError(error: unknown): MonosemeError {
+  const message = error instanceof Error ? error.message : String(error);
+  const [first, ...rest] = message.split('\n');
+  const cause = { cause: error };
+  if (first in ERROR_CODES && first !== 'ERR_KERNEL') {
+    return new MonosemeError(
+      first as ErrorCode,
+      rest.join(' '),
+      'Look at what was passed to the kernels.',
+      cause,
+    );
+  }
+  return new MonosemeError(
+    'ERR_KERNEL',
+    `The native kernels failed: ${(rest.length ? rest.join(' ') : message).trim()}.`,
+    'Please report this; the reference backend does the same work.',
+    cause,
+  );
+}
+
+async function typed<T>(result: Promise<unknown>): Promise<T> {
+  try {
+    return (await result) as T;
+  } catch (error) {
+    throw nativeError(error);
+  }
+}
+
+/**
+ * The contract on the native kernels. Every call runs off the main thread, on arrays that are not copied.
+ *
+ * The checks run before anything is awaited, so that a caller's mistake is found in its own stack.
+ */
+export function nativeBackend(kernels: NativeKernels, threads: number): KernelBackend {
+  return {
+    name: 'native',
+    description: `native ${kernels.instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    threads,
+    async encode(input) {
+      checkEncode(input);
+      return typed<Codes>(kernels.encode(input));
+    },
+    async decode(input) {
+      checkDecode(input);
+      return typed<Float32Array>(kernels.decode(input));
+    },
+    async sampledProducts(input) {
+      checkSampledProducts(input);
+      return typed<Float32Array>(kernels.sampledProducts(input));
+    },
+    async residuals(input) {
+      checkResiduals(input);
+      return typed<Residuals>(kernels.residuals(input));
+    },
+    async transpose(codes) {
+      checkCodes(codes);
+      return typed<CodesByLatent>(kernels.transpose(codes));
+    },
+    async updateRows(input) {
+      checkUpdateRows(input);
+      await typed<void>(kernels.updateRows(input));
+    },
+    async geometricMedian(input) {
+      checkGeometricMedian(input);
+      return typed<Float32Array>(kernels.geometricMedian(input));
+    },
+  };
+}

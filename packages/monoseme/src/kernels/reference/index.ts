@@ -1,0 +1,25 @@
+import type { KernelBackend } from '../contract.ts';
+import { decode } from './decode.ts';
+import { encode } from './encode.ts';
+import { geometricMedian } from './geometric-median.ts';
+import { residuals } from './residuals.ts';
+import { sampledProducts } from './sampled-products.ts';
+import { transpose } from './transpose.ts';
+import { updateRows } from './update-rows.ts';
+
+/**
+ * What the contract means, in the plainest TypeScript: sums in f64, rounded once on store, no speed-ups.
+ * It is the oracle of every other backend, and what runs where no native binding loads.
+ */
+export const referenceBackend: KernelBackend = {
+  name: 'reference',
+  description: 'reference (TypeScript), 1 thread',
+  threads: 1,
+  encode: async (input) => encode(input),
+  decode: async (input) => decode(input),
+  sampledProducts: async (input) => sampledProducts(input),
+  residuals: async (input) => residuals(input),
+  transpose: async (codes) => transpose(codes),
+  updateRows: async (input) => updateRows(input),
+  geometricMedian: async (input) => geometricMedian(input),
+};

@@ -1,0 +1,204 @@
+import type { NodeProto } from 'onnx-buf';
+import type { OnnxGraph } from './onnx-graph.ts';
+import { rowWidth, type TensorInfo } from './tensor-shapes.ts';
+
+/**
+ * Find the places of a transformer that have names in TransformerLens, by the shape of the graph.
+ *
+ * The residual stream is followed from the token embedding: at each step it is the sum of itself and a branch that was
+ * computed from it. A branch with a softmax is attention, one with a weight product and no softmax an MLP, and a sum
+ * of both is a parallel block. Inside a branch, the input of the last weight product is what the neurons (`hook_post`)
+ * or the heads (`hook_z`) give out. Graphs with another layout simply have fewer aliases, or none.
+ *
+ * @returns tensor name by alias; one tensor may have two (`blocks.0.hook_resid_post`, `blocks.1.hook_resid_pre`)
+ */
+export function findAliases(graph: OnnxGraph, infos: ReadonlyMap<string, TensorInfo>): Map<string, string> {
+  return new AliasFinder(graph, infos).find();
+}
+
+interface Branch {
+  kind: 'attn' | 'mlp';
+  output: string;
+  region: Set<NodeProto>;
+}
+
+interface Step {
+  before: string;
+  after: string;
+  branches: Branch[];
+}
+
+const ATTENTION_OPS = new Set(['Softmax', 'Attention', 'MultiHeadAttention', 'GroupQueryAttention']);
+const PASSING = new Set(['Cast', 'Identity', 'Dropout', 'Reshape']);
+
+class AliasFinder {
+  readonly #graph: OnnxGraph;
+  readonly #infos: ReadonlyMap<string, TensorInfo>;
+  readonly #aliases = new Map<string, string>();
+  readonly #residuals = new Set<string>();
+
+  constructor(graph: OnnxGraph, infos: ReadonlyMap<string, TensorInfo>) {
+    this.#graph = graph;
+    this.#infos = infos;
+  }
+
+  find(): Map<string, string> {
+    const embedding = tokenEmbedding(this.#graph);
+    if (embedding === undefined || this.#width(embedding.output[0]) === undefined) return this.#aliases;
+    const first = this.#embedded(embedding.output[0]);
+    const steps = this.#steps(first);
+    let block = -1;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i];
+      if (i === 0 || step.branches[0].kind === 'attn') block++;
+      this.#nameStep(block, step, steps[i + 1]);
+    }
+    return this.#aliases;
+  }
+
+  /** The stream before the first block: the embedding, plus what is added to it (positions), scaled or cast. */
+  #embedded(embedding: string): string {
+    this.#aliases.set('hook_embed', embedding);
+    let stream = embedding;
+    for (;;) {
+      const after = this.#graph.descendants(stream);
+      const next = this.#graph.consumers(stream).find((node) => {
+        const others = node.input.filter((name) => name !== stream);
+        const independent = others.every((name) => !this.#madeBy(name, after));
+        const keeps = this.#width(node.output[0]) === this.#width(stream);
+        const single = this.#graph.consumers(stream).length === 1;
+        return (
+          keeps &&
+          independent &&
+          (node.opType === 'Add' || (single && /^(Mul|Cast|Identity)$/.test(node.opType)))
+        );
+      });
+      if (next === undefined) return stream;
+      const added = next.input.find((name) => name !== stream);
+      if (next.opType === 'Add' && added !== undefined && !this.#aliases.has('hook_pos_embed'))
+        this.#aliases.set('hook_pos_embed', added);
+      stream = next.output[0];
+    }
+  }
+
+  #steps(first: string): Step[] {
+    const steps: Step[] = [];
+    const after = this.#graph.descendants(first);
+    let stream: string | undefined = first;
+    while (stream !== undefined) {
+      this.#residuals.add(stream);
+      const step = this.#nextStep(stream, after);
+      if (step) steps.push(step);
+      stream = step?.after;
+    }
+    return steps;
+  }
+
+  #nextStep(stream: string, after: ReadonlySet<NodeProto>): Step | undefined {
+    for (const node of this.#graph.consumers(stream)) {
+      const added = node.input.find((name) => name !== stream);
+      if (node.opType !== 'Add' || added === undefined || !this.#madeBy(added, after)) continue;
+      if (this.#width(node.output[0]) !== this.#width(stream) || this.#width(added) !== this.#width(stream))
+        continue;
+      const branches = this.#branches(added);
+      if (branches) return { before: stream, after: node.output[0], branches };
+    }
+    return undefined;
+  }
+
+  /** A branch's kind; for the sum of an attention and an MLP branch both, attention first. */
+  #branches(output: string): Branch[] | undefined {
+    const region = this.#graph.ancestors([output], this.#residuals);
+    const attention = [...region].some(({ opType }) => ATTENTION_OPS.has(opType));
+    const sum = this.#graph.producer(output)!;
+    if (attention && sum.opType === 'Add' && sum.input.every((name) => !this.#graph.isWeight(name))) {
+      const parts = sum.input.flatMap((name) => this.#branches(name) ?? []);
+      const kinds = parts.map(({ kind }) => kind).sort();
+      if (kinds.join() === 'attn,mlp') return parts.sort((a, b) => (a.kind < b.kind ? -1 : 1));
+    }
+    if (attention) return [{ kind: 'attn', output, region }];
+    return this.#linear(region).length > 0 ? [{ kind: 'mlp', output, region }] : undefined;
+  }
+
+  #nameStep(block: number, step: Step, next: Step | undefined): void {
+    const name = (hook: string) => `blocks.${block}.${hook}`;
+    const startsBlock = step.branches[0].kind === 'attn';
+    const endsBlock = next === undefined || next.branches[0].kind === 'attn';
+    if (startsBlock) this.#aliases.set(name('hook_resid_pre'), step.before);
+    // A parallel MLP reads the stream as it was before attention: then there is no middle.
+    const middle = next?.branches[0].region;
+    if (!endsBlock && middle && this.#reads(middle, step.after))
+      this.#aliases.set(name('hook_resid_mid'), step.after);
+    if (endsBlock) this.#aliases.set(name('hook_resid_post'), step.after);
+    for (const { kind, output, region } of step.branches) {
+      this.#aliases.set(name(`hook_${kind}_out`), output);
+      const linear = this.#linear(region);
+      const inner = linear.length > 0 ? this.#rows(linear.at(-1)!.input[0]) : undefined;
+      if (inner !== undefined)
+        this.#aliases.set(name(kind === 'attn' ? 'attn.hook_z' : 'mlp.hook_post'), inner);
+      const pre = kind === 'mlp' && linear.length === 2 ? this.#withBias(linear[0].output[0]) : undefined;
+      if (pre !== undefined && this.#width(pre) !== undefined) this.#aliases.set(name('mlp.hook_pre'), pre);
+    }
+  }
+
+  #reads(region: ReadonlySet<NodeProto>, tensor: string): boolean {
+    return this.#graph.consumers(tensor).some((node) => region.has(node));
+  }
+
+  /** Products with a weight matrix, in the order of the graph. */
+  #linear(region: ReadonlySet<NodeProto>): NodeProto[] {
+    return this.#graph.nodes.filter(
+      (node) =>
+        region.has(node) &&
+        /^(MatMul|Gemm|MatMulNBits)$/.test(node.opType) &&
+        this.#graph.isWeight(node.input[1]) &&
+        !this.#graph.isWeight(node.input[0]),
+    );
+  }
+
+  #withBias(tensor: string): string {
+    const next = this.#graph.consumers(tensor).find(({ opType }) => opType === 'Add');
+    const biased = next?.input.some((name) => this.#graph.isWeight(name));
+    return next && biased ? this.#withReshape(next.output[0]) : this.#withReshape(tensor);
+  }
+
+  #withReshape(tensor: string): string {
+    const next = this.#graph.consumers(tensor)[0];
+    return this.#width(tensor) === undefined && next && PASSING.has(next.opType) ? next.output[0] : tensor;
+  }
+
+  /** The tensor itself, or what it was before it was reshaped to other axes than rows of tokens. */
+  #rows(tensor: string): string | undefined {
+    let name: string | undefined = tensor;
+    while (name !== undefined && this.#width(name) === undefined) {
+      const node: NodeProto | undefined = this.#graph.producer(name);
+      name = node && PASSING.has(node.opType) ? node.input[0] : undefined;
+    }
+    return name;
+  }
+
+  #madeBy(tensor: string, nodes: ReadonlySet<NodeProto>): boolean {
+    const node = this.#graph.producer(tensor);
+    return node !== undefined && nodes.has(node);
+  }
+
+  #width(tensor: string): number | undefined {
+    const info = this.#infos.get(tensor);
+    return info && info.type.startsWith('float') && info.shape[0] === 'batch'
+      ? rowWidth(info.shape)
+      : undefined;
+  }
+}
+
+/** The node that looks token ids up in a table of weights. */
+export function tokenEmbedding(graph: OnnxGraph): NodeProto | undefined {
+  return graph.nodes.find((node) => {
+    if (node.opType !== 'Gather' || !graph.isWeight(node.input[0])) return false;
+    let indices: string | undefined = node.input[1];
+    while (indices !== undefined && indices !== 'input_ids') {
+      const before: NodeProto | undefined = graph.producer(indices);
+      indices = before && PASSING.has(before.opType) ? before.input[0] : undefined;
+    }
+    return indices === 'input_ids';
+  });
+}

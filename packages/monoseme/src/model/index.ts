@@ -1,0 +1,4 @@
+export { averageLogitJacobian, type JacobianOptions } from './logit-jacobian.ts';
+export { type ModelBatch, ModelRunner, type RunnerOptions } from './model-runner.ts';
+export { type HookPoint, OnnxModel } from './onnx-model.ts';
+export { type Axis, type TensorInfo } from './tensor-shapes.ts';

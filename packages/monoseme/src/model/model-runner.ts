@@ -1,0 +1,220 @@
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { MonosemeError } from '../errors.ts';
+import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
+import { cutGraph, type GraphPart, harvestPrefix } from './cut.ts';
+import { fixedSizes } from './model-inputs.ts';
+import type { OnnxModel } from './onnx-model.ts';
+import { lastLogitsHead, lossHead } from './suffix-heads.ts';
+import { WorkerClient } from './worker-client.ts';
+import type { SessionName } from './worker-messages.ts';
+
+/** Tokens of one call of ONNX Runtime: enough to keep its threads busy, little enough to stay in cache. */
+const TOKENS_PER_RUN = 1024;
+/** Logits of one call of a suffix, at most: 64 MiB, which LogSoftmax doubles. */
+const LOGITS_PER_RUN = 2 ** 24;
+
+export interface RunnerOptions {
+  /** Tensor name or alias. */
+  hook: string;
+  /** Threads of ONNX Runtime; all cores by default. */
+  threads?: number;
+  /** Prepare the suffix too, for {@link ModelRunner.openBatch}. */
+  suffix?: boolean;
+}
+
+/** Some contexts whose activations can be edited. Close it to free what the worker keeps for it. */
+export interface ModelBatch {
+  /** [tokens, dIn] as the model computes them. */
+  readonly activations: Float32Array<ArrayBuffer>;
+  /**
+   * Loss of each next token in nats when the activations are replaced by `edited` [tokens, dIn]:
+   * [nContexts, contextSize − 1].
+   */
+  losses(edited: Float32Array): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one dimension of
+   * that position's activations. Only for a batch opened with `oneRun`.
+   */
+  nudgedLastLogits(
+    dimension: number,
+    steps: Float32Array,
+    rowWeights: Float32Array,
+  ): Promise<Float32Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+/**
+ * A model cut at one tensor, running in a worker thread of its own.
+ *
+ * Calls may overlap; they are worked off in order. Every method throws ERR_MODEL when ONNX Runtime fails, the worker
+ * died or the runner was closed, and ERR_MEMORY when the runtime ran out of it.
+ */
+export class ModelRunner {
+  readonly model: OnnxModel;
+  /** TransformerLens name of the hook where it has one, else the tensor's name. */
+  readonly hookName: string;
+  /** Name of the hooked tensor in the graph. */
+  readonly tensorName: string;
+  readonly dIn: number;
+  /** Width of the logits; undefined for a model without. */
+  readonly vocabSize: number | undefined;
+  readonly threads: number;
+  readonly #worker = new WorkerClient();
+  readonly #loaded = new Map<SessionName, Promise<void>>();
+
+  /**
+   * @throws {MonosemeError} ERR_HOOK (no such tensor; not one row per token; no effect on the logits with `suffix`),
+   * ERR_MODEL (`suffix` without logits), ERR_OPTION
+   */
+  static async start(model: OnnxModel, options: RunnerOptions): Promise<ModelRunner> {
+    const { hook, threads = availableParallelism(), suffix = false } = options;
+    expectPositiveInteger('The number of threads', threads);
+    const point = model.resolveHook(hook);
+    if (point.dIn === undefined)
+      throw new MonosemeError(
+        'ERR_HOOK',
+        `"${hook}" has the axes [${point.shape.join(', ')}], not one row per token.`,
+        'Choose a tensor [batch, sequence, …].',
+      );
+    const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
+    const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads);
+    try {
+      if (suffix) await Promise.all([runner.#load('prefix'), runner.#load('losses')]);
+      else await runner.#load('harvest');
+    } catch (error) {
+      await runner.close();
+      throw error;
+    }
+    return runner;
+  }
+
+  private constructor(model: OnnxModel, hookName: string, tensorName: string, dIn: number, threads: number) {
+    this.model = model;
+    this.hookName = hookName;
+    this.tensorName = tensorName;
+    this.dIn = dIn;
+    this.vocabSize = model.logits?.vocabSize;
+    this.threads = threads;
+  }
+
+  /**
+   * Activations at the hook, f32 [tokens.length, dIn], for whole contexts one after the other.
+   *
+   * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (context longer than the model's), ERR_TOKENIZER (id too large)
+   */
+  async activations(tokens: Uint32Array, contextSize: number): Promise<Float32Array<ArrayBuffer>> {
+    this.#check(tokens, contextSize);
+    await this.#load('harvest');
+    const perRun = this.#contextsPerRun(contextSize);
+    return this.#worker.ask('activations', { tokens: tokens.slice(), contextSize, perRun });
+  }
+
+  /**
+   * Run the prefix on whole contexts and keep what the suffix needs.
+   *
+   * @param options oneRun: all contexts in one call of the runtime, however many
+   * @throws {MonosemeError} as {@link activations}; ERR_MODEL for a model without logits
+   */
+  async openBatch(
+    tokens: Uint32Array,
+    contextSize: number,
+    options: { oneRun?: boolean } = {},
+  ): Promise<ModelBatch> {
+    this.#check(tokens, contextSize);
+    await this.#load('prefix');
+    const nContexts = tokens.length / contextSize;
+    const perRun = options.oneRun ? nContexts : this.#contextsPerRun(contextSize, this.vocabSize);
+    const opened = await this.#worker.ask('openBatch', { tokens: tokens.slice(), contextSize, perRun });
+    const { batch, activations } = opened;
+    return {
+      activations,
+      losses: async (edited) => {
+        expectLength('The edited activations', edited, tokens.length, this.dIn);
+        await this.#load('losses');
+        const copy = edited.slice();
+        return this.#worker.ask('losses', { batch, edited: copy }, [copy.buffer]);
+      },
+      nudgedLastLogits: async (dimension, steps, rowWeights) => {
+        await this.#load('last-logits');
+        return this.#worker.ask('nudge', { batch, dimension, steps, rowWeights });
+      },
+      close: () => this.#worker.ask('closeBatch', { batch }),
+    };
+  }
+
+  /** Finish what was asked, then end the worker. */
+  async close(): Promise<void> {
+    await this.#worker.close();
+  }
+
+  #check(tokens: Uint32Array, contextSize: number): void {
+    expectPositiveInteger('The context size', contextSize);
+    const nContexts = Math.floor(tokens.length / contextSize);
+    expectLength('The tokens', tokens, nContexts, contextSize);
+    const longest = this.model.contextSize ?? Infinity;
+    const { sequence } = fixedSizes(this.model.inputs);
+    if (contextSize > longest || contextSize !== (sequence ?? contextSize))
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `The context size is ${contextSize}, but the model takes ${sequence ?? `at most ${longest}`}.`,
+        'Choose another context size.',
+      );
+    const rows = this.model.embeddingRows ?? Infinity;
+    for (let i = 0; i < tokens.length; i++) {
+      if (tokens[i] >= rows)
+        throw new MonosemeError(
+          'ERR_TOKENIZER',
+          `Token ${i} has the id ${tokens[i]}, but the model embeds only ${rows} tokens.`,
+          'Use the tokenizer.json that belongs to the model.',
+        );
+    }
+  }
+
+  #contextsPerRun(contextSize: number, vocabSize = 0): number {
+    const { batch } = fixedSizes(this.model.inputs);
+    const tokens = Math.min(TOKENS_PER_RUN, LOGITS_PER_RUN / vocabSize);
+    return batch ?? Math.max(1, Math.floor(tokens / contextSize));
+  }
+
+  /** Make a session in the worker at its first use. */
+  #load(name: SessionName): Promise<void> {
+    let loading = this.#loaded.get(name);
+    if (!loading) {
+      loading = this.#loadNow(name);
+      loading.catch(() => {});
+      this.#loaded.set(name, loading);
+    }
+    return loading;
+  }
+
+  async #loadNow(name: SessionName): Promise<void> {
+    const { bytes, modelInputs, crossing } = this.#part(name);
+    const inputs = this.model.inputs.filter((input) => modelInputs.includes(input.name));
+    const folder = dirname(this.model.path);
+    const session = { bytes, folder, threads: this.threads, inputs, crossing, optimize: true };
+    await this.#worker.ask('load', { as: name, session }, [bytes.buffer]);
+  }
+
+  #part(name: SessionName): GraphPart {
+    const { graph, tensors, logits } = this.model;
+    const hook = this.tensorName;
+    if (name === 'harvest') return harvestPrefix(graph, hook);
+    if (!logits)
+      throw new MonosemeError(
+        'ERR_MODEL',
+        'The model has no next-token logits ([batch, sequence, vocab]).',
+        'Only its activations can be harvested.',
+      );
+    const end = graph.producer(logits.name)!;
+    if (hook !== logits.name && !graph.descendants(hook).has(end))
+      throw new MonosemeError(
+        'ERR_HOOK',
+        `"${this.hookName}" has no effect on the logits.`,
+        'Choose a tensor before them.',
+      );
+    const head = name === 'last-logits' ? lastLogitsHead(graph, logits) : lossHead(graph, logits);
+    const { prefix, suffix } = cutGraph(graph, hook, tensors, head);
+    return name === 'prefix' ? prefix : suffix;
+  }
+}

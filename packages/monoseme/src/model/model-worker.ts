@@ -1,0 +1,228 @@
+import { parentPort } from 'node:worker_threads';
+import ort from 'onnxruntime-node';
+import { MonosemeError } from '../errors.ts';
+import { ACTIVATIONS, EDITED } from './cut.ts';
+import { type Feed, makeFeeds } from './model-inputs.ts';
+import { LOG_PROBS, ROW_WEIGHTS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
+import type { AnswerMessage, Op, RequestMessage, SessionName, SessionSpec } from './worker-messages.ts';
+import type { AnswerOf, RequestOf } from './worker-messages.ts';
+
+/**
+ * The thread in which ONNX Runtime works: its `run` blocks the thread that calls it. Requests are answered one after
+ * the other, in the order in which they came.
+ */
+
+interface Session {
+  spec: SessionSpec;
+  session: ort.InferenceSession;
+}
+
+/** Some contexts that went through the prefix together, with all that a suffix needs to go on from there. */
+interface Run {
+  tokens: Uint32Array;
+  activations: ort.Tensor;
+  crossing: Record<string, ort.Tensor>;
+}
+
+interface Batch {
+  contextSize: number;
+  runs: Run[];
+}
+
+const sessions = new Map<SessionName, Session>();
+const batches = new Map<number, Batch>();
+let nextBatch = 0;
+
+const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } = {
+  async inspect({ session: spec, probes }) {
+    const session = await createSession(spec);
+    const names = session.outputMetadata.flatMap((output) => (output.isTensor ? [output.name] : []));
+    const found = new Map(names.map((name) => [name, { name, type: '', sizes: [] as number[][] }]));
+    for (const [batch, sequence] of probes) {
+      const feeds = toTensors(makeFeeds(spec.inputs, new Uint32Array(batch * sequence), sequence));
+      for (const [name, tensor] of Object.entries(await session.run(feeds, names))) {
+        found.get(name)!.type = tensor.type;
+        found.get(name)!.sizes.push([...tensor.dims]);
+      }
+    }
+    await session.release();
+    return [...found.values()];
+  },
+
+  async load({ as, session: spec }) {
+    sessions.set(as, { spec, session: await createSession(spec) });
+    spec.bytes = new Uint8Array();
+  },
+
+  async unload({ as }) {
+    await sessions.get(as)?.session.release();
+    sessions.delete(as);
+  },
+
+  async activations({ tokens, contextSize, perRun }) {
+    const all: Float32Array[] = [];
+    for (const run of runsOf(tokens, contextSize, perRun))
+      all.push(floats((await runPrefix('harvest', run, contextSize)).activations));
+    return joined(all);
+  },
+
+  async openBatch({ tokens, contextSize, perRun }) {
+    const runs: Run[] = [];
+    for (const run of runsOf(tokens, contextSize, perRun))
+      runs.push(await runPrefix('prefix', run, contextSize));
+    const batch = nextBatch++;
+    batches.set(batch, { contextSize, runs });
+    return { batch, activations: joined(runs.map((run) => floats(run.activations))) };
+  },
+
+  async losses({ batch, edited }) {
+    const { contextSize, runs } = batches.get(batch)!;
+    const width = edited.length / runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const losses: Float32Array[] = [];
+    let row = 0;
+    for (const run of runs) {
+      const rows = edited.subarray(row * width, (row + run.tokens.length) * width);
+      row += run.tokens.length;
+      const targets = { [TARGETS]: targetTensor(run.tokens, contextSize) };
+      losses.push(floats(await runSuffix('losses', run, contextSize, rows, targets, LOG_PROBS)));
+    }
+    return joined(losses).map((logProb) => -logProb);
+  },
+
+  async nudge({ batch, dimension, steps, rowWeights }) {
+    const { contextSize, runs } = batches.get(batch)!;
+    const [run] = runs;
+    const rows = floats(run.activations);
+    const width = rows.length / run.tokens.length;
+    const nudged = [...steps.keys()].map((context) => ((context + 1) * contextSize - 1) * width + dimension);
+    const before = nudged.map((at) => rows[at]);
+    nudged.forEach((at, context) => (rows[at] += steps[context]));
+    const weights = { [ROW_WEIGHTS]: new ort.Tensor('float32', rowWeights, [1, rowWeights.length]) };
+    const logits = await runSuffix('last-logits', run, contextSize, rows, weights, WEIGHTED_LOGITS);
+    nudged.forEach((at, context) => (rows[at] = before[context]));
+    return floats(logits).slice();
+  },
+
+  async closeBatch({ batch }) {
+    batches.delete(batch);
+  },
+};
+
+function createSession({ bytes, folder, threads, optimize }: SessionSpec): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(bytes, {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: optimize ? 'all' : 'disabled',
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: folder,
+        // Idle threads would spin and take the cores that the trainer works on between two runs.
+        intra_op: { allow_spinning: '0' },
+      },
+    },
+  });
+}
+
+function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Generator<Uint32Array> {
+  const step = perRun * contextSize;
+  for (let start = 0; start < tokens.length; start += step) yield tokens.subarray(start, start + step);
+}
+
+async function runPrefix(name: 'harvest' | 'prefix', tokens: Uint32Array, contextSize: number): Promise<Run> {
+  const { session, spec } = sessions.get(name)!;
+  const outputs = await session.run(toTensors(makeFeeds(spec.inputs, tokens, contextSize)));
+  const { [ACTIVATIONS]: activations, ...crossing } = outputs;
+  return { tokens, activations, crossing };
+}
+
+async function runSuffix(
+  name: 'losses' | 'last-logits',
+  run: Run,
+  contextSize: number,
+  rows: Float32Array,
+  further: Record<string, ort.Tensor>,
+  output: string,
+): Promise<ort.Tensor> {
+  const { session, spec } = sessions.get(name)!;
+  const feeds: Record<string, ort.Tensor> = {
+    ...toTensors(makeFeeds(spec.inputs, run.tokens, contextSize)),
+    ...further,
+    [EDITED]: new ort.Tensor('float32', rows, run.activations.dims),
+  };
+  for (const crossing of spec.crossing) feeds[crossing] = run.crossing[crossing];
+  return (await session.run(feeds))[output];
+}
+
+function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const [name, { type, data, dims }] of Object.entries(feeds))
+    tensors[name] = new ort.Tensor(type as 'float32', data as Float32Array, dims);
+  return tensors;
+}
+
+/** The next token of every position but the last, int64 [contexts, contextSize − 1, 1]. */
+function targetTensor(tokens: Uint32Array, contextSize: number): ort.Tensor {
+  const nContexts = tokens.length / contextSize;
+  const targets = new BigInt64Array(nContexts * (contextSize - 1));
+  const low = new Int32Array(targets.buffer);
+  let at = 0;
+  for (let context = 0; context < nContexts; context++) {
+    for (let i = 1; i < contextSize; i++, at += 2) low[at] = tokens[context * contextSize + i];
+  }
+  return new ort.Tensor('int64', targets, [nContexts, contextSize - 1, 1]);
+}
+
+const floats = (tensor: ort.Tensor): Float32Array => tensor.data as Float32Array;
+
+function joined(parts: Float32Array[]): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}
+
+function asMonosemeError(error: unknown): MonosemeError {
+  if (error instanceof MonosemeError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const reason = message.split('\n')[0].slice(0, 300);
+  if (/allocat|bad_alloc|out of memory/i.test(message))
+    return new MonosemeError(
+      'ERR_MEMORY',
+      `The model did not fit in memory: ${reason}.`,
+      'Use shorter contexts.',
+    );
+  return new MonosemeError(
+    'ERR_MODEL',
+    `ONNX Runtime could not run the model: ${reason}.`,
+    'Check the model with another program, or export it again.',
+  );
+}
+
+function transferList(answer: unknown): ArrayBuffer[] {
+  if (answer instanceof Float32Array) return [answer.buffer as ArrayBuffer];
+  const { activations } = (answer ?? {}) as { activations?: Float32Array<ArrayBuffer> };
+  return activations ? [activations.buffer] : [];
+}
+
+let queue: Promise<void> = Promise.resolve();
+parentPort!.on('message', (message: RequestMessage | 'close') => {
+  queue = queue.then(async () => {
+    if (message === 'close') {
+      for (const { session } of sessions.values()) await session.release();
+      parentPort!.close();
+      return;
+    }
+    const { id, op, request } = message;
+    try {
+      const answer = await (handlers[op] as (request: unknown) => Promise<unknown>)(request);
+      parentPort!.postMessage({ id, answer } satisfies AnswerMessage, transferList(answer));
+    } catch (error) {
+      const { code, what, advice } = asMonosemeError(error);
+      parentPort!.postMessage({ id, error: { code, what, advice } } satisfies AnswerMessage);
+    }
+  });
+});

@@ -1,0 +1,187 @@
+import { basename, dirname } from 'node:path';
+import { MonosemeError } from '../errors.ts';
+import { readLimited, sha256, sha256File } from '../formats/index.ts';
+import { findAliases, tokenEmbedding } from './aliases.ts';
+import { withAllOutputs } from './cut.ts';
+import { externalDataFiles, findModel, MODEL_BYTES_LIMIT, type ModelFiles } from './model-files.ts';
+import { fixedSizes, type ModelInput, understandInputs } from './model-inputs.ts';
+import { nearestNames } from './nearest-names.ts';
+import { type OnnxGraph, parseOnnx } from './onnx-graph.ts';
+import { findLogits, type Logits } from './suffix-heads.ts';
+import { type Axis, axesOf, probeSizes, rowWidth, type TensorInfo } from './tensor-shapes.ts';
+import { WorkerClient } from './worker-client.ts';
+
+/** A tensor of a model that a dictionary can be trained on. */
+export interface HookPoint {
+  /** The tensor's name in the graph. */
+  name: string;
+  /** Its name in TransformerLens, where that differs from its own. */
+  alias: string | undefined;
+  /** All such names: a tensor between two blocks has two. */
+  aliases: string[];
+  /** The ONNX operator that makes it. */
+  op: string;
+  /** Sizes, or how an axis follows from the input's. */
+  shape: Axis[];
+  /** `float32`, `float16` or `float64`. */
+  dtype: string;
+  /** Width of its rows; undefined where it does not hold one row per token in the order of the tokens. */
+  dIn: number | undefined;
+}
+
+/** An ONNX model: its graph, what its tensors are, and where its companions lie. No session is kept. */
+export class OnnxModel {
+  /** Path of the .onnx file. */
+  readonly path: string;
+  /** What people call it: its folder, or the file's own name where that says more than `model`. */
+  readonly name: string;
+  /** SHA-256 of the file; with external data, of its hash and those of the data files. */
+  readonly sha256: string;
+  readonly tokenizerPath: string | undefined;
+  /** The longest context by config.json. */
+  readonly contextSize: number | undefined;
+  readonly graph: OnnxGraph;
+  readonly inputs: readonly ModelInput[];
+  /** Element type and axes of every tensor that is computed from the inputs. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly logits: Logits | undefined;
+  /** Rows of the token embedding: token ids must be below. Undefined where the graph does not show it. */
+  readonly embeddingRows: number | undefined;
+  readonly #aliases: ReadonlyMap<string, string>;
+
+  /**
+   * Open a model and learn its tensors' shapes from two tiny runs.
+   *
+   * @param path a .onnx file, or a folder with `model.onnx` or `onnx/model.onnx`
+   * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input that is
+   * not understood, or ONNX Runtime cannot run it)
+   */
+  static async open(path: string): Promise<OnnxModel> {
+    const files = await findModel(path);
+    const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
+    const graph = parseOnnx(bytes, files.onnx);
+    const external = await externalDataFiles(graph, files.onnx);
+    const hashes = [sha256(bytes)];
+    for (const file of external) hashes.push(await sha256File(file));
+    const inputs = understandInputs(graph.inputs);
+    const tensors = await inspect(graph, inputs, files.onnx);
+    return new OnnxModel(files, hashes.length === 1 ? hashes[0] : sha256(...hashes), graph, inputs, tensors);
+  }
+
+  private constructor(
+    files: ModelFiles,
+    hash: string,
+    graph: OnnxGraph,
+    inputs: ModelInput[],
+    tensors: Map<string, TensorInfo>,
+  ) {
+    this.path = files.onnx;
+    this.name = nameOf(files.onnx);
+    this.sha256 = hash;
+    this.tokenizerPath = files.tokenizer;
+    this.contextSize = files.contextSize;
+    this.graph = graph;
+    this.inputs = inputs;
+    this.tensors = tensors;
+    this.logits = findLogits(graph, tensors);
+    this.embeddingRows = embeddingRows(graph);
+    this.#aliases = findAliases(graph, tensors);
+  }
+
+  /**
+   * The tensors worth hooking, in the order of the graph: floating point, rank 2 or more, one of the axes the batch,
+   * the last of a fixed size.
+   */
+  hookPoints(): HookPoint[] {
+    return [...this.tensors.keys()].map((name) => this.#hookPoint(name)).filter(isHookPoint);
+  }
+
+  /**
+   * @param name a tensor's own name, or an alias
+   * @throws {MonosemeError} ERR_HOOK when there is none (with the nearest names), or it cannot be hooked
+   */
+  resolveHook(name: string): HookPoint {
+    const tensor = this.tensors.has(name) ? name : this.#aliases.get(name);
+    const point = tensor === undefined ? undefined : this.#hookPoint(tensor);
+    if (point && isHookPoint(point)) return point;
+    const points = this.hookPoints();
+    const near = nearestNames(
+      name,
+      points.flatMap((other) => [...other.aliases, other.name]),
+    );
+    const what = point
+      ? `The tensor "${name}" (${point.dtype} [${point.shape.join(', ')}]) cannot be hooked: its last axis has no fixed size.`
+      : `The model has no tensor "${name.slice(0, 200)}".`;
+    throw new MonosemeError('ERR_HOOK', what, `The nearest are: ${near.join(', ')}.`);
+  }
+
+  /** @throws {MonosemeError} ERR_TOKENIZER when the vocabulary has more ids than the embedding has rows */
+  expectVocabulary(size: number): void {
+    if (this.embeddingRows === undefined || size <= this.embeddingRows) return;
+    throw new MonosemeError(
+      'ERR_TOKENIZER',
+      `The tokenizer has ${size} tokens, but the model embeds only ${this.embeddingRows}.`,
+      'Use the tokenizer.json that belongs to the model.',
+    );
+  }
+
+  #hookPoint(name: string): HookPoint {
+    const { type, shape } = this.tensors.get(name)!;
+    const aliases = [...this.#aliases].flatMap(([alias, tensor]) =>
+      tensor === name && !this.tensors.has(alias) ? [alias] : [],
+    );
+    return {
+      name,
+      alias: aliases[0],
+      aliases,
+      op: this.graph.producer(name)!.opType,
+      shape,
+      dtype: type,
+      dIn: rowWidth(shape),
+    };
+  }
+}
+
+function nameOf(onnx: string): string {
+  const file = basename(onnx, '.onnx');
+  const folder = dirname(onnx);
+  return file === 'model' ? basename(basename(folder) === 'onnx' ? dirname(folder) : folder) : file;
+}
+
+function isHookPoint({ dtype, shape }: HookPoint): boolean {
+  const perToken = shape.includes('batch') || shape[0] === 'batch*sequence';
+  return dtype.startsWith('float') && shape.length >= 2 && perToken && typeof shape.at(-1) === 'number';
+}
+
+async function inspect(
+  graph: OnnxGraph,
+  inputs: ModelInput[],
+  path: string,
+): Promise<Map<string, TensorInfo>> {
+  const fixed = fixedSizes(inputs);
+  const worker = new WorkerClient();
+  try {
+    const { bytes } = withAllOutputs(graph);
+    const session = { bytes, folder: dirname(path), threads: 1, inputs, crossing: [], optimize: false };
+    const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
+    return new Map(
+      found.map(({ name, type, sizes: [first, second] }) => [
+        name,
+        { type, shape: axesOf(first, second, fixed) },
+      ]),
+    );
+  } finally {
+    await worker.close();
+  }
+}
+
+function embeddingRows(graph: OnnxGraph): number | undefined {
+  let table = tokenEmbedding(graph)?.input[0];
+  // A table may be cast, transposed or dequantised first; only its number of rows must stay what it was.
+  while (table !== undefined && graph.producer(table)) {
+    const node = graph.producer(table)!;
+    table = /^(Cast|Identity|DequantizeLinear)$/.test(node.opType) ? node.input[0] : undefined;
+  }
+  const initializer = graph.graph.initializer.find(({ name }) => name === table);
+  return initializer === undefined ? undefined : Number(initializer.dims[0]);
+}

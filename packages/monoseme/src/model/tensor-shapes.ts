@@ -1,0 +1,63 @@
+/** An axis: a size, or how it follows from the input's; `?` is any other dependence. */
+export type Axis = number | 'batch' | 'sequence' | 'batch*sequence' | '?';
+
+/** Element type and axes of a tensor of the graph. `type` is ONNX Runtime's name, as in `float32`. */
+export interface TensorInfo {
+  type: string;
+  shape: Axis[];
+}
+
+/** [batch, sequence] of the two small runs from which axes are learnt. */
+export const PROBES = [
+  [2, 3],
+  [3, 5],
+] as const;
+
+/**
+ * Tell what each axis is from the sizes that it had in two runs with different batch and sequence. Sizes that stayed
+ * the same are fixed; the others are told by their pair, and the probes are chosen so that pairs differ. An axis that
+ * the graph itself fixes (batch 1, say) is known by its place.
+ */
+export function axesOf(
+  first: readonly number[],
+  second: readonly number[],
+  fixed: { batch?: number; sequence?: number } = {},
+): Axis[] {
+  const [[b1, s1], [b2, s2]] = probeSizes(fixed);
+  return first.map((a, i) => {
+    const b = second[i];
+    if (a === b) {
+      if (i === 0 && fixed.batch === a) return 'batch';
+      return i === 1 && fixed.sequence === a ? 'sequence' : a;
+    }
+    if (a === b1 && b === b2) return 'batch';
+    if (a === s1 && b === s2) return 'sequence';
+    return a === b1 * s1 && b === b2 * s2 ? 'batch*sequence' : '?';
+  });
+}
+
+/** The probes, with the sizes that the graph fixes in place. */
+export function probeSizes(fixed: { batch?: number; sequence?: number }): [number, number][] {
+  return PROBES.map(([batch, sequence]) => [fixed.batch ?? batch, fixed.sequence ?? sequence]);
+}
+
+/** The sizes of a shape at a given batch and sequence. Call it only for shapes without `?`. */
+export function sizesOf(shape: readonly Axis[], batch: number, sequence: number): number[] {
+  return shape.map((axis) => {
+    if (axis === 'batch') return batch;
+    if (axis === 'sequence') return sequence;
+    return axis === 'batch*sequence' ? batch * sequence : (axis as number);
+  });
+}
+
+/**
+ * Width of a row when the tensor is one row per token in the order of the tokens: [batch, sequence, …sizes] or
+ * [batch·sequence, …sizes]. Undefined for any other layout.
+ */
+export function rowWidth(shape: readonly Axis[]): number | undefined {
+  const joined = shape[0] === 'batch*sequence';
+  if (!joined && !(shape[0] === 'batch' && shape[1] === 'sequence')) return undefined;
+  const rest = shape.slice(joined ? 1 : 2);
+  if (rest.length === 0 || !rest.every((axis) => typeof axis === 'number')) return undefined;
+  return rest.reduce((product: number, size) => product * (size as number), 1);
+}

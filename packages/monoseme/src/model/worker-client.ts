@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { MonosemeError } from '../errors.ts';
+import type { AnswerMessage, AnswerOf, Op, RequestOf } from './worker-messages.ts';
+
+interface Waiting {
+  resolve: (answer: never) => void;
+  reject: (error: MonosemeError) => void;
+}
+
+/** Asks the model's worker and waits for its answers. It keeps the process alive only while an answer is due. */
+export class WorkerClient {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 0;
+  #ended: MonosemeError | undefined;
+
+  constructor() {
+    this.#worker = new Worker(new URL('./model-worker.js', import.meta.url));
+    this.#worker.on('message', (message: AnswerMessage) => this.#receive(message));
+    this.#worker.on('error', (error) =>
+      this.#end(died(String(error instanceof Error ? error.message : error))),
+    );
+    this.#worker.on('exit', (code) => this.#end(died(`it ended with code ${code}`)));
+    this.#worker.unref();
+  }
+
+  /**
+   * @param transfer buffers that are handed over rather than copied; they are empty here afterwards
+   * @throws {MonosemeError} the worker's own errors; ERR_MODEL when it ended or was closed
+   */
+  ask<K extends Op>(op: K, request: RequestOf<K>, transfer: ArrayBuffer[] = []): Promise<AnswerOf<K>> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const id = this.#nextId++;
+    this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#worker.postMessage({ id, op, request }, transfer);
+    });
+  }
+
+  /** End the worker once it has answered what it was asked. Further questions fail. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = new MonosemeError('ERR_MODEL', 'The model is closed.', 'Start it again.');
+    this.#worker.ref();
+    const exit = once(this.#worker, 'exit');
+    this.#worker.postMessage('close');
+    await exit;
+  }
+
+  /** End the worker at once, as a crash would. For tests. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #receive(message: AnswerMessage): void {
+    const waiting = this.#waiting.get(message.id);
+    if (!waiting) return;
+    this.#waiting.delete(message.id);
+    if (this.#waiting.size === 0 && !this.#ended) this.#worker.unref();
+    if ('error' in message) {
+      const { code, what, advice } = message.error;
+      waiting.reject(new MonosemeError(code, what, advice));
+    } else {
+      waiting.resolve(message.answer as never);
+    }
+  }
+
+  #end(error: MonosemeError): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+}
+
+function died(reason: string): MonosemeError {
+  return new MonosemeError(
+    'ERR_MODEL',
+    `The model's thread died: ${reason.split('\n')[0].slice(0, 200)}.`,
+    'If memory was short, use shorter contexts; else report it.',
+  );
+}

@@ -1,0 +1,64 @@
+import type { ErrorCode } from '../errors.ts';
+import type { ModelInput } from './model-inputs.ts';
+
+/** What the model's worker can be asked, with the answer of each. */
+export interface WorkerRequests {
+  /** Sizes and types of all outputs in runs of the given [batch, sequence]. Outputs that are no tensors are left out. */
+  inspect: {
+    request: { session: SessionSpec; probes: [number, number][] };
+    answer: { name: string; type: string; sizes: number[][] }[];
+  };
+  load: { request: { as: SessionName; session: SessionSpec }; answer: void };
+  unload: { request: { as: SessionName }; answer: void };
+  /** Activations [tokens, dIn] of whole contexts, computed `perRun` contexts at a time. */
+  activations: {
+    request: { tokens: Uint32Array; contextSize: number; perRun: number };
+    answer: Float32Array<ArrayBuffer>;
+  };
+  /** The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number. */
+  openBatch: {
+    request: { tokens: Uint32Array; contextSize: number; perRun: number };
+    answer: { batch: number; activations: Float32Array<ArrayBuffer> };
+  };
+  /** Losses [contexts, contextSize − 1] of a batch with edited activations. */
+  losses: { request: { batch: number; edited: Float32Array }; answer: Float32Array<ArrayBuffer> };
+  /**
+   * Σ over the batch's contexts of rowWeights[c] · (logits of the last position), [vocab], after steps[c] was added to
+   * one dimension of that position's activations. The batch must have gone through the prefix in one run.
+   */
+  nudge: {
+    request: { batch: number; dimension: number; steps: Float32Array; rowWeights: Float32Array };
+    answer: Float32Array<ArrayBuffer>;
+  };
+  closeBatch: { request: { batch: number }; answer: void };
+}
+
+/** `harvest`: inputs → activations. `prefix`: with the crossing tensors. The others are suffixes with a head each. */
+export type SessionName = 'harvest' | 'prefix' | 'losses' | 'last-logits';
+
+/** A graph for ONNX Runtime and what to feed it. */
+export interface SessionSpec {
+  bytes: Uint8Array<ArrayBuffer>;
+  /** Folder of the external data that the graph may name. */
+  folder: string;
+  threads: number;
+  /** Inputs of the model that the graph reads, besides crossing tensors. */
+  inputs: ModelInput[];
+  /** Outputs (of a prefix) or inputs (of a suffix) that cross the cut. */
+  crossing: string[];
+  /** Let the runtime rewrite the graph. Off for looking at every tensor: rewriting would remove some. */
+  optimize: boolean;
+}
+
+export type Op = keyof WorkerRequests;
+export type RequestOf<K extends Op> = WorkerRequests[K]['request'];
+export type AnswerOf<K extends Op> = WorkerRequests[K]['answer'];
+
+export interface RequestMessage {
+  id: number;
+  op: Op;
+  request: unknown;
+}
+
+export type AnswerMessage =
+  { id: number; answer: unknown } | { id: number; error: { code: ErrorCode; what: string; advice: string } };

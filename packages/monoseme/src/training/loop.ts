@@ -1,0 +1,95 @@
+import type { ActivationSource, MixingBuffer } from '../activations/index.ts';
+import { interrupted, MonosemeError } from '../errors.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
+import { type StepMetrics, stepMetrics } from './metrics.ts';
+import { l1CoefficientAsSum, type TrainOptions } from './options.ts';
+import type { TrainState } from './parameters.ts';
+import { deadLatents, resample_, resampleSteps } from './resample.ts';
+import { l1ShareAt, learningRateAt } from './schedule.ts';
+import { trainStep_ } from './step.ts';
+
+export interface LoopInput {
+  readonly source: ActivationSource;
+  readonly backend: KernelBackend;
+  readonly options: TrainOptions;
+  readonly signal?: AbortSignal;
+  /** Called after every step, with metrics on the steps that are logged. */
+  readonly onStep?: (step: number, nSteps: number, metrics: StepMetrics | undefined) => void;
+}
+
+/** What the loop tells the world: logged metrics, and when a checkpoint is due. */
+export interface LoopHooks {
+  readonly onMetrics: (metrics: StepMetrics) => void;
+  readonly checkpoint: () => Promise<void>;
+}
+
+/**
+ * Steps from `state.step` to `nSteps`: batch, step, resampling, metrics, checkpoints.
+ *
+ * @returns the metrics of the last step
+ * Mutates state
+ */
+export async function trainLoop_(
+  state: TrainState,
+  input: LoopInput,
+  buffer: MixingBuffer,
+  nSteps: number,
+  hooks: LoopHooks,
+): Promise<StepMetrics> {
+  const { source, backend, options, signal } = input;
+  const fullL1 = l1CoefficientAsSum(options, source.dIn);
+  const resampleAfter = resampleSteps(nSteps, options);
+  const windowSteps = Math.ceil(options.resampleWindow * nSteps);
+  let last: StepMetrics | undefined;
+  for await (const raw of buffer.batches(state.step)) {
+    const batch = scaledInto(raw, state.scalingFactor);
+    const l1Coefficient = fullL1 * l1ShareAt(state.step, nSteps, options);
+    const learningRate = learningRateAt(state.step, nSteps, options);
+    const sums = await trainStep_(state, backend, batch, {
+      l1Coefficient,
+      unitNormDecoder: options.unitNormDecoder,
+      trainDecoderBias: options.decoderBiasInit !== 'none',
+      adam: {
+        learningRate,
+        beta1: options.beta1,
+        beta2: options.beta2,
+        epsilon: options.epsilon,
+        step: state.step + 1,
+      },
+    });
+    expectFiniteLoss(sums.squaredError + sums.l1, state.step);
+    const resampled = resampleAfter.has(state.step)
+      ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)
+      : 0;
+    const isLogged = state.step % options.logEvery === 0 || state.step === nSteps || resampled > 0;
+    if (isLogged) {
+      const { deadAfterTokens } = options;
+      last = stepMetrics(state, batch, sums, { l1Coefficient, learningRate, deadAfterTokens, resampled });
+      hooks.onMetrics(last);
+    }
+    input.onStep?.(state.step, nSteps, isLogged ? last : undefined);
+    const isInterrupted = signal?.aborted === true && state.step < nSteps;
+    if (isInterrupted || (state.step % options.checkpointEvery === 0 && state.step < nSteps))
+      await hooks.checkpoint();
+    if (isInterrupted) throw interrupted();
+    if (state.step >= nSteps) break;
+  }
+  if (last === undefined) throw new Error('The loop ended before its first logged step.');
+  return last;
+}
+
+function scaledInto(batch: Float32Array, factor: number): Float32Array {
+  if (factor === 1) return batch;
+  const out = new Float32Array(batch.length);
+  for (let i = 0; i < batch.length; i++) out[i] = batch[i] * factor;
+  return out;
+}
+
+function expectFiniteLoss(loss: number, step: number): void {
+  if (Number.isFinite(loss)) return;
+  throw new MonosemeError(
+    'ERR_DIVERGED',
+    `The loss is ${loss} at step ${step}.`,
+    'Lower the learning rate; the last checkpoint is kept, remove the folder to start anew.',
+  );
+}

@@ -1,0 +1,26 @@
+import { constrainedMemory } from 'node:process';
+import { totalmem } from 'node:os';
+import { MonosemeError } from '../errors.ts';
+import type { TrainOptions } from './options.ts';
+
+/** Bytes a run needs: weights and two moments of both matrices, the mixing buffer twice (one block fills ahead). */
+export function trainingBytes(dIn: number, options: TrainOptions): number {
+  const matrices = 2 * 3 * 4 * dIn * options.dSae;
+  const buffer = 2 * 4 * dIn * Math.min(options.bufferRows, options.tokens);
+  const batch = 6 * 4 * dIn * options.batchRows;
+  return matrices + buffer + batch;
+}
+
+/** @throws {MonosemeError} ERR_MEMORY, before anything is allocated, when the run cannot fit in this machine. */
+export function expectTrainingFits(dIn: number, options: TrainOptions): void {
+  const needed = trainingBytes(dIn, options);
+  const limit = constrainedMemory();
+  const available = limit > 0 && limit < totalmem() ? limit : totalmem();
+  if (needed <= available) return;
+  const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+  throw new MonosemeError(
+    'ERR_MEMORY',
+    `d_sae ${options.dSae} with d_in ${dIn} and a buffer of ${options.bufferRows} rows needs ${gib(needed)} GiB; this machine has ${gib(available)}.`,
+    'Choose fewer latents or a smaller buffer.',
+  );
+}

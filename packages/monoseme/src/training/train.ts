@@ -1,0 +1,197 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ActivationSource, MixingBuffer } from '../activations/index.ts';
+import { type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
+import { fileError, MonosemeError } from '../errors.ts';
+import { readManifest, sha256, snakeCaseKeys, writeManifest } from '../formats/index.ts';
+import { checkpointPath, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { initialState } from './initialize.ts';
+import { expectTrainingFits } from './memory.ts';
+import { type LoopInput, trainLoop_ } from './loop.ts';
+import { MetricsFile, type StepMetrics } from './metrics.ts';
+import { checkOptions, l1CoefficientAsSum, type TrainOptions } from './options.ts';
+import { foldedWeights, type TrainState } from './parameters.ts';
+
+export interface TrainInput extends LoopInput {
+  /** Folder of the dictionary; `training/` inside it holds metrics and, until the run ends, its checkpoint. */
+  readonly out: string;
+  readonly hookName: string;
+  readonly modelName: string;
+  /** What to do with a run that was interrupted in `out`: go on with it, or refuse (ERR_EXISTS). */
+  readonly resume: boolean;
+  /** Replace a finished dictionary of another run in `out` instead of refusing (ERR_EXISTS). */
+  readonly replace?: boolean;
+}
+
+export interface TrainResult {
+  readonly dictionary: Dictionary;
+  /** The metrics of the last logged step. */
+  readonly last: StepMetrics;
+  readonly nSteps: number;
+  /** The step at which this call started: 0, that of a checkpoint, or `nSteps` for a run that was finished before. */
+  readonly startedAtStep: number;
+}
+
+/**
+ * Train a dictionary and save it to `out` in the layout of SAELens.
+ *
+ * A run that was interrupted goes on from its checkpoint, with `resume` and the same options, data and backend, and
+ * ends with the same bytes as if it had not been. A run that is already finished is read back. On the signal the
+ * current step is finished, a checkpoint is written and ERR_INTERRUPTED is thrown.
+ *
+ * @throws {MonosemeError} ERR_OPTION, ERR_MEMORY (before allocating), ERR_EXISTS, ERR_MISMATCH (a checkpoint of other
+ *   options), ERR_DIVERGED (the loss is no longer finite; the last checkpoint is kept), ERR_INTERRUPTED
+ */
+export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
+  const { source, out } = input;
+  const options = checkOptions(input.options);
+  expectTrainingFits(source.dIn, options);
+  const buffer = new MixingBuffer(source, {
+    batchRows: options.batchRows,
+    bufferRows: options.bufferRows,
+    seed: options.seed,
+    epochs: epochsFor(source, options),
+  });
+  const nSteps = Math.min(buffer.nBatches, Math.floor(options.tokens / options.batchRows));
+  if (nSteps === 0)
+    throw new MonosemeError(
+      'ERR_EMPTY_TEXT',
+      `The activations hold less than one batch of ${options.batchRows} rows.`,
+      'Give more text or a smaller batch.',
+    );
+  const fingerprint = runFingerprint(input, nSteps);
+  const finished = await finishedRun(out, fingerprint, input.replace ?? false);
+  if (finished)
+    return { dictionary: await loadDictionary(out), last: finished, nSteps, startedAtStep: nSteps };
+  return run(input, buffer, nSteps, fingerprint);
+}
+
+async function run(
+  input: TrainInput,
+  buffer: MixingBuffer,
+  nSteps: number,
+  fingerprint: string,
+): Promise<TrainResult> {
+  const { source, backend, options, out } = input;
+  const trainingFolder = join(out, 'training');
+  await mkdir(trainingFolder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, `make the folder ${trainingFolder}`);
+  });
+  const state =
+    (await checkpointToResume(trainingFolder, input, fingerprint)) ??
+    (await initialState(source, backend, options, input.signal));
+  const startedAtStep = state.step;
+  const metrics = await MetricsFile.open(join(trainingFolder, 'metrics.jsonl'), state.step);
+  let last: StepMetrics;
+  try {
+    last = await trainLoop_(state, input, buffer, nSteps, {
+      onMetrics: (logged) => metrics.write(logged),
+      checkpoint: () => writeCheckpoint(trainingFolder, state, fingerprint),
+    });
+  } finally {
+    await metrics.close();
+  }
+  const dictionary = finishedDictionary(state, input);
+  await saveDictionary(out, dictionary);
+  await writeManifest(out, {
+    kind: 'dictionary',
+    madeFrom: { run: fingerprint, activations: source.hash },
+    seed: options.seed,
+    backend: backend.description,
+    details: {
+      activations: source.description,
+      n_steps: nSteps,
+      tokens: nSteps * options.batchRows,
+      options: snakeCaseKeys({ ...options }),
+      last_metrics: last,
+    },
+  });
+  await removeCheckpoint(trainingFolder);
+  return { dictionary, last, nSteps, startedAtStep };
+}
+
+/** The last metrics of a finished run of this fingerprint, or undefined when there is none. */
+async function finishedRun(
+  out: string,
+  fingerprint: string,
+  replace: boolean,
+): Promise<StepMetrics | undefined> {
+  if (!existsSync(join(out, 'manifest.json'))) return undefined;
+  const manifest = await readManifest(out, 'dictionary');
+  if (manifest.madeFrom['run'] === fingerprint) return manifest.details['last_metrics'] as StepMetrics;
+  if (replace) return undefined;
+  throw new MonosemeError(
+    'ERR_EXISTS',
+    `${out} holds a dictionary trained with other options, data or kernel backend.`,
+    'Choose another folder with --out, or remove that one.',
+  );
+}
+
+async function checkpointToResume(
+  trainingFolder: string,
+  { source, options, resume, replace }: TrainInput,
+  fingerprint: string,
+): Promise<TrainState | undefined> {
+  if (!existsSync(checkpointPath(trainingFolder))) return undefined;
+  if (!resume)
+    throw new MonosemeError(
+      'ERR_EXISTS',
+      `${trainingFolder} holds the checkpoint of a run that was interrupted.`,
+      'Add --resume to go on with it, or choose another folder with --out.',
+    );
+  try {
+    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint);
+  } catch (error) {
+    if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
+    throw error;
+  }
+}
+
+function epochsFor(source: ActivationSource, options: TrainOptions): number {
+  let rows = 0;
+  for (let i = 0; i < source.nChunks; i++) rows += source.chunkRows(i);
+  return Math.max(1, Math.ceil(options.tokens / rows));
+}
+
+/** What must be equal for a checkpoint to be continued. */
+function runFingerprint(
+  { source, backend, options, hookName, modelName }: TrainInput,
+  nSteps: number,
+): string {
+  const decisive = {
+    ...options,
+    checkpointEvery: undefined,
+    activations: source.hash,
+    backend: backend.description,
+    hookName,
+    modelName,
+    nSteps,
+  };
+  return sha256(JSON.stringify(decisive));
+}
+
+function finishedDictionary(
+  state: TrainState,
+  { source, options, hookName, modelName }: TrainInput,
+): Dictionary {
+  return {
+    config: {
+      architecture: 'standard',
+      dIn: state.dIn,
+      dSae: state.dSae,
+      hookName,
+      modelName,
+      contextSize: source.contextSize,
+      applyBDecToInput: true,
+      metadata: {
+        training_tokens: state.step * options.batchRows,
+        l1_coefficient: l1CoefficientAsSum(options, source.dIn),
+        l1_coefficient_given: options.l1Coefficient,
+        l1_scale: options.l1Scale,
+        seed: options.seed,
+      },
+    },
+    weights: foldedWeights(state),
+  };
+}

@@ -1,0 +1,25 @@
+/** Check the result object of `monoseme demo --json`: its keys, their types and ranges, and that its folders exist. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const result = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+const share = (value) => value >= 0 && value <= 1;
+const checks = {
+  tokens: (value) => Number.isInteger(value) && value > 0,
+  dSae: (value) => Number.isInteger(value) && value > 0,
+  l0: (value) => value > 0 && value < result.dSae,
+  explainedVariance: share,
+  ceLossScore: (value) => value > 0 && value <= 1.01,
+  fracDead: share,
+  seconds: (value) => value > 0,
+  peakMemoryBytes: (value) => value > 2 ** 20,
+  backend: (value) =>
+    typeof value === 'string' && (!process.env.REQUIRE_NATIVE || value.startsWith('native')),
+  dictionary: (value) => existsSync(join(value, 'sae_weights.safetensors')),
+  index: (value) => existsSync(join(value, 'manifest.json')),
+};
+for (const [key, isGood] of Object.entries(checks)) {
+  assert.ok(isGood(result[key]), `${key} is ${JSON.stringify(result[key])}`);
+}
+console.log(`demo: ${JSON.stringify(result)}`);
