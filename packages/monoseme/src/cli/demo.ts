@@ -108,16 +108,26 @@ interface Work {
 async function openWork(context: CommandContext, flags: Flags, options: TrainOptions): Promise<Work> {
   const backend = await openBackend(flags, context);
   const model = await openModel(flags.model);
-  const { tokens: training, tokenizer } = await readTokens(context, model, {}, {
-    maxTokens: options.tokens,
-    seed: options.seed,
-    split: 'train',
-  });
-  const { tokens: heldOut } = await readTokens(context, model, {}, {
-    maxTokens: Math.min(EVALUATION_TOKENS, options.tokens),
-    seed: options.seed,
-    split: 'heldOut',
-  });
+  const { tokens: training, tokenizer } = await readTokens(
+    context,
+    model,
+    {},
+    {
+      maxTokens: options.tokens,
+      seed: options.seed,
+      split: 'train',
+    },
+  );
+  const { tokens: heldOut } = await readTokens(
+    context,
+    model,
+    {},
+    {
+      maxTokens: Math.min(EVALUATION_TOKENS, options.tokens),
+      seed: options.seed,
+      split: 'heldOut',
+    },
+  );
   const runner = await ModelRunner.start(model, { hook: flags.hook, threads: flags.threads, suffix: true });
   return {
     out: resolve(flags.out),
@@ -148,7 +158,11 @@ async function train(context: CommandContext, work: Work): Promise<Dictionary> {
   return dictionary;
 }
 
-async function evaluate(context: CommandContext, work: Work, dictionary: Dictionary): Promise<Record<string, number>> {
+async function evaluate(
+  context: CommandContext,
+  work: Work,
+  dictionary: Dictionary,
+): Promise<Record<string, number>> {
   const { backend, runner, heldOut, out, modelHash } = work;
   const folder = join(out, 'dictionary');
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });

@@ -22,7 +22,9 @@ export const exploreCommand: DeclareCommand = (program, run) => {
     .action(
       run(async (context, flags: Flags, folder) => {
         await openFeatureIndex(folder);
-        await serveUntilInterrupted(context, folder, flags.port, (url) => context.result({ index: folder, url }));
+        await serveUntilInterrupted(context, folder, flags.port, (url) =>
+          context.result({ index: folder, url }),
+        );
       }),
     );
 };

@@ -1,0 +1,201 @@
+/** The command line as a user meets it: a process, its exit code, and what it prints where. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+const SMALL = ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256', '--buffer-rows', '4096'];
+
+let folder: string;
+let text: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'monoseme-cli-'));
+  text = join(folder, 'text.txt');
+  const words = ['the cat sat', 'on a mat', 'and 1 2 3', 'function f() {', 'return x; }'];
+  await writeFile(text, Array.from({ length: 9000 }, (_, i) => words[(i * i + i) % 5]).join('\n'));
+});
+after(() => rm(folder, { recursive: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function ended(child: ChildProcess): Promise<Ended> {
+  let [stdout, stderr] = ['', ''];
+  child.stdout?.on('data', (part: Buffer) => (stdout += part.toString()));
+  child.stderr?.on('data', (part: Buffer) => (stderr += part.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stdout, stderr };
+}
+
+const start = (...args: string[]) => spawn(process.execPath, [BIN, ...args], { cwd: folder });
+const monoseme = (...args: string[]) => ended(start(...args));
+
+describe('the way by single commands', () => {
+  test('harvest, train, evaluate, index', async () => {
+    const hook = ['--hook', 'blocks.0.mlp.hook_post'];
+    const harvest = ['harvest', 'one-layer-a', ...hook, '--text', text, '--tokens', '20k', '--out', 'store'];
+    const harvested = await monoseme(...harvest, '--split', 'all', '--json');
+    assert.equal(harvested.code, 0, harvested.stderr);
+    assert.equal(JSON.parse(harvested.stdout).tokens, 19968);
+
+    const trained = await monoseme('train', '--store', 'store', ...SMALL, '--out', 'dictionary', '--json');
+    assert.equal(trained.code, 0, trained.stderr);
+    assert.match(trained.stderr, /^kernels +(native|reference)/m);
+    assert.ok(JSON.parse(trained.stdout).l0 > 0);
+    assert.ok(existsSync(join(folder, 'dictionary/sae_weights.safetensors')));
+
+    const source = ['--model', 'one-layer-a', '--text', text, '--split', 'all'];
+    const evaluated = await monoseme('evaluate', 'dictionary', ...source, '--tokens', '4k', '--json');
+    assert.equal(evaluated.code, 0, evaluated.stderr);
+    assert.ok(JSON.parse(evaluated.stdout).explained_variance <= 1);
+    assert.ok(existsSync(join(folder, 'dictionary/evaluation.json')));
+
+    const indexed = await monoseme('index', 'dictionary', ...source, '--tokens', '8k', '--out', 'index');
+    assert.equal(indexed.code, 0, indexed.stderr);
+    assert.equal(indexed.stdout, 'index\n');
+    const manifest = JSON.parse(await readFile(join(folder, 'index/manifest.json'), 'utf8'));
+    assert.equal(manifest.kind, 'feature-index');
+  });
+
+  test('inspect lists hook points', async () => {
+    const { code, stdout } = await monoseme('inspect', 'one-layer-a');
+    assert.equal(code, 0);
+    assert.match(stdout, /blocks\.0\.mlp\.hook_post +Relu +\[batch, sequence, 512\]/);
+  });
+});
+
+describe('help', () => {
+  for (const command of ['demo', 'inspect', 'harvest', 'train', 'evaluate', 'index', 'explore']) {
+    test(`${command} --help shows an example`, async () => {
+      const { code, stdout } = await monoseme(command, '--help');
+      assert.equal(code, 0);
+      assert.match(stdout, new RegExp(`Example:\n +monoseme ${command}`));
+    });
+  }
+});
+
+describe('bad input: one line with a code, nothing left behind', () => {
+  const cases: [string, number, string, string[]][] = [
+    ['a command that does not exist', 2, '', ['trian']],
+    ['an option that does not exist', 2, '', ['train', '--out', 'x', '--l2', '3']],
+    ['an option without a number', 2, '', ['train', '--out', 'x', '--d-sae', 'many']],
+    ['neither store nor model', 2, 'ERR_USAGE', ['train', '--out', 'bad']],
+    ['a model that does not exist', 1, 'ERR_NOT_FOUND', ['inspect', 'no/such/model.onnx']],
+    ['a file that is not ONNX', 1, 'ERR_MODEL', ['inspect', 'text.txt']],
+    [
+      'an unknown hook',
+      1,
+      'ERR_HOOK',
+      ['harvest', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_pots', '--out', 'bad'],
+    ],
+    [
+      'text that does not exist',
+      1,
+      'ERR_NOT_FOUND',
+      ['harvest', 'one-layer-a', '--text', 'none.txt', '--out', 'bad'],
+    ],
+    ['empty text', 1, 'ERR_EMPTY_TEXT', ['harvest', 'one-layer-a', '--text', 'empty.txt', '--out', 'bad']],
+    ['d_sae 0', 2, 'ERR_OPTION', ['train', '--model', 'one-layer-a', '--d-sae', '0', '--out', 'bad']],
+    [
+      'd_sae beyond memory',
+      1,
+      'ERR_MEMORY',
+      ['train', '--store', 'store', '--d-sae', '16000000', '--out', 'bad'],
+    ],
+    ['an unknown preset', 2, 'ERR_OPTION', ['train', '--store', 'store', '--preset', 'best', '--out', 'bad']],
+    ['a store that is none', 1, 'ERR_NOT_FOUND', ['train', '--store', 'nowhere', '--out', 'bad']],
+    ['a dictionary that is none', 1, 'ERR_NOT_FOUND', ['evaluate', 'nowhere']],
+    ['a lying safetensors header', 1, 'ERR_FORMAT', ['evaluate', 'lying']],
+    ['an index that is none', 1, 'ERR_NOT_FOUND', ['explore', 'nowhere']],
+    [
+      'a folder that is no tokenizer',
+      1,
+      'ERR_',
+      ['harvest', 'one-layer-a', '--tokenizer', '.', '--out', 'bad'],
+    ],
+    [
+      'a tokenizer that is none',
+      1,
+      'ERR_TOKENIZER',
+      ['harvest', 'one-layer-a', '--tokenizer', 'empty.json', '--out', 'bad'],
+    ],
+  ];
+  before(async () => {
+    await writeFile(join(folder, 'empty.txt'), '');
+    await writeFile(join(folder, 'empty.json'), '{}');
+    await mkdir(join(folder, 'lying'));
+    await writeFile(
+      join(folder, 'lying/cfg.json'),
+      JSON.stringify({ architecture: 'standard', d_in: 512, d_sae: 64, metadata: {} }),
+    );
+    const header = '{"W_enc":{"dtype":"F32","shape":[512,64],"data_offsets":[0,131072]}}';
+    const bytes = Buffer.alloc(8 + header.length + 16);
+    bytes.writeBigUInt64LE(BigInt(header.length));
+    bytes.write(header, 8);
+    await writeFile(join(folder, 'lying/sae_weights.safetensors'), bytes);
+  });
+  for (const [name, exitCode, errorCode, args] of cases) {
+    test(name, async () => {
+      const { code, stdout, stderr } = await monoseme(...args);
+      assert.equal(code, exitCode, stderr);
+      assert.equal(stdout, '');
+      const last = stderr.trimEnd().split('\n').at(-1) as string;
+      assert.ok(last.startsWith(errorCode), last);
+      assert.ok(!/\n +at /.test(stderr), 'no stack trace');
+      assert.ok(!existsSync(join(folder, 'bad/sae_weights.safetensors')));
+    });
+  }
+
+  test('the error for a hook names the nearest ones', async () => {
+    const { stderr } = await monoseme('harvest', 'one-layer-a', '--hook', 'mlp.hook_pots', '--out', 'bad');
+    assert.match(stderr, /blocks\.0\.mlp\.hook_post/);
+  });
+
+  test('--debug adds the stack', async () => {
+    const { stderr } = await monoseme('inspect', 'no/such/model.onnx', '--debug');
+    assert.match(stderr, /\n +at /);
+  });
+});
+
+describe('Ctrl-C', () => {
+  const demo = ['demo', '--no-serve', '--json', ...SMALL, '--checkpoint-every', '5'];
+  for (const [stage, marker] of [
+    ['reading text', 'kernels'],
+    ['training', '131 k|20 k|19.9 k|20.0 k'],
+    ['evaluating', 'train '],
+    ['indexing', 'evaluate '],
+  ] as const) {
+    test(
+      `while ${stage}: exit code 1, one line, and the same command goes on`,
+      { timeout: 180_000 },
+      async () => {
+        const out = join(folder, `stopped ${stage}`);
+        const child = start(...demo, '--out', out);
+        let seen = '';
+        child.stderr.on('data', (part: Buffer) => {
+          seen += part.toString();
+          if (!child.killed && new RegExp(`^(${marker}|tokens .*(${marker}))`, 'm').test(seen))
+            child.kill('SIGINT');
+        });
+        const { code, stdout, stderr } = await ended(child);
+        assert.equal(code, 1, stderr);
+        assert.equal(stdout, '');
+        assert.match(stderr.trimEnd().split('\n').at(-1) as string, /^ERR_INTERRUPTED: /);
+        const files = existsSync(out) ? await readdir(out, { recursive: true }) : [];
+        assert.ok(!files.includes('index/manifest.json'), files.join(' '));
+        const again = await monoseme(...demo, '--out', out);
+        assert.equal(again.code, 0, again.stderr);
+        assert.ok(existsSync(join(JSON.parse(again.stdout).index, 'manifest.json')));
+      },
+    );
+  }
+});
