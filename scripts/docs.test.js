@@ -1,0 +1,93 @@
+/** What the documents show is run, and what they link to exists. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const documents = ['README.md', 'ARCHITECTURE.md', 'GLOSSARY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
+  ['docs', 'examples', 'models', 'bench', 'fixtures']
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+        .filter(
+          (entry) => entry.isFile() && entry.name.endsWith('.md') && !entry.parentPath.includes('peers/'),
+        )
+        .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+    ),
+);
+const read = (path) => readFileSync(join(root, path), 'utf8');
+
+/** Run a command line as a reader would type it, in an empty folder, with `monoseme` on the path. */
+function shell(commands) {
+  const folder = mkdtempSync(join(tmpdir(), 'monoseme-docs-'));
+  try {
+    const path = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
+    const { status, stderr, stdout } = spawnSync('bash', ['-euc', commands], {
+      cwd: folder,
+      env: { ...process.env, PATH: path, CHECKOUT: root },
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, `${commands}\n${stderr}`);
+    return stdout;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+for (const document of documents) {
+  test(`${document}: every link leads somewhere`, () => {
+    for (const [, target] of read(document).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      assert.ok(existsSync(join(root, dirname(document), target)), `${document} links to ${target}`);
+    }
+  });
+}
+
+describe('README', () => {
+  const blocks = [...read('README.md').matchAll(/^```(\w*)\n(.*?)^```/gms)].map(([, kind, text]) => ({
+    kind,
+    text,
+  }));
+
+  test('its first block is the two commands', () => {
+    const lines = blocks[0].text.trim().split('\n');
+    assert.equal(lines.length, 2);
+    const scripts = JSON.parse(read('package.json')).scripts;
+    for (const line of lines) {
+      const [, script] = /^npm ci && npm (start|test)\b/.exec(line) ?? [];
+      assert.ok(script in scripts, line);
+    }
+  });
+
+  test('the commands for a model of one’s own run as they stand', { timeout: 300_000 }, () => {
+    const [block] = blocks.filter(({ kind, text }) => kind === 'sh' && text.includes('npx monoseme train'));
+    // The two names a reader puts in: a model and a text.
+    const commands = block.text
+      .replaceAll('npx monoseme', 'monoseme')
+      .replaceAll('my-model', 'one-layer-b')
+      .replaceAll(
+        'my-text.txt',
+        '"$CHECKOUT"/models/recipe/*.py "$CHECKOUT"/node_modules/typescript/lib/lib.dom.d.ts',
+      )
+      .replace(/^monoseme explore.*$/m, '');
+    shell(commands.replace(/(--text) (\S+ )(\S+)/g, '$1 $2$1 $3'));
+  });
+});
+
+describe('examples', () => {
+  for (const name of readdirSync(join(root, 'examples')).filter((file) => file.endsWith('.js'))) {
+    test(name, { timeout: 300_000 }, () => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'examples', name)], {
+        cwd: root,
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, stderr);
+      assert.ok(stdout.trim().length > 0);
+      assert.ok(read('examples/README.md').includes(`examples/${name}`), `${name} is in examples/README.md`);
+    });
+  }
+});
