@@ -168,7 +168,7 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
             selection::join_latents(set, input, parts)
         };
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
-        selection::join_rows(set, input, parts)
+        selection::join_rows(&shared, input, parts)
     })
 }
 

@@ -1,5 +1,6 @@
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
+use std::ops::Range;
 
 /// Where a list of positive values is cut to keep its n largest: those above `bar`, and the first few equal to it.
 pub struct Cut {
@@ -27,14 +28,69 @@ impl Cut {
         Self { bar: f32::from_bits(high), ties: n - above(high) }
     }
 
-    /// Ask this of every value once, in the order in which ties are to be kept.
+    /// The cut that keeps what exceeds a bar.
+    pub fn above(bar: f32) -> Self {
+        Self { bar, ties: 0 }
+    }
+
+    /// Keep the best of a list from `from` on, in their order; they move to `to`. Gives where they end.
+    ///
+    /// Lists must be passed in the order in which ties are to be kept. Whether a value is kept is as good as random:
+    /// each is written, and only the place of the next depends on it.
     #[inline(always)]
-    pub fn keeps(&mut self, value: f32) -> bool {
-        if value == self.bar && self.ties > 0 {
-            self.ties -= 1;
-            return true;
+    pub fn keep<T: Copy>(
+        &mut self,
+        list: &mut [T],
+        range: Range<usize>,
+        mut to: usize,
+        value: impl Fn(&T) -> f32,
+    ) -> usize {
+        debug_assert!(to <= range.start);
+        for from in range {
+            let item = list[from];
+            let value = value(&item);
+            let tie = value == self.bar && self.ties > 0;
+            self.ties -= usize::from(tie);
+            list[to] = item;
+            to += usize::from(tie || value > self.bar);
         }
-        value > self.bar
+        to
+    }
+}
+
+/// How many positive values were seen of each size, to know a bar that n of them reach without keeping them.
+pub struct Histogram {
+    counts: Vec<usize>,
+    n: usize,
+    /// The highest bucket such that n values are in it or above, and how many these are.
+    bar: usize,
+    n_reached: usize,
+}
+
+/// A bucket is the exponent and the first 6 bits of the fraction: values of a bucket differ by 1.6 % at most.
+const BUCKET_SHIFT: u32 = 17;
+
+impl Histogram {
+    pub fn new(n: usize) -> Self {
+        let buckets = if n == 0 { 0 } else { (f32::INFINITY.to_bits() >> BUCKET_SHIFT) as usize + 1 };
+        Self { counts: vec![0; buckets], n, bar: 0, n_reached: 0 }
+    }
+
+    pub fn add(&mut self, values: &[f32]) {
+        for value in values {
+            let bucket = (value.to_bits() >> BUCKET_SHIFT) as usize;
+            self.counts[bucket] += 1;
+            self.n_reached += usize::from(bucket >= self.bar);
+        }
+        while self.n_reached - self.counts[self.bar] >= self.n {
+            self.n_reached -= self.counts[self.bar];
+            self.bar += 1;
+        }
+    }
+
+    /// A value that at least n of those added reach; 0 as long as there are fewer.
+    pub fn bar(&self) -> f32 {
+        f32::from_bits((self.bar as u32) << BUCKET_SHIFT)
     }
 }
 
@@ -60,12 +116,14 @@ impl Kernel for CountAbove<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Cut;
+    use super::{Cut, Histogram};
     use crate::instruction_set::InstructionSet;
 
     fn kept(set: InstructionSet, values: &[f32], n: usize) -> Vec<usize> {
-        let mut cut = Cut::of(set, values, n);
-        (0..values.len()).filter(|&i| cut.keeps(values[i])).collect()
+        let mut indices: Vec<_> = (0..values.len()).collect();
+        let end = Cut::of(set, values, n).keep(&mut indices, 0..values.len(), 0, |&i| values[i]);
+        indices.truncate(end);
+        indices
     }
 
     #[test]
@@ -83,6 +141,21 @@ mod tests {
                 assert_eq!(kept(set, &values, n), expected);
             }
         }
+    }
+
+    #[test]
+    fn histogram_never_loses_one_of_the_best() {
+        let values: Vec<f32> = (1..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
+        let mut histogram = Histogram::new(20);
+        for (i, piece) in values.chunks(7).enumerate() {
+            histogram.add(piece);
+            let mut seen = values[..values.len().min(7 * (i + 1))].to_vec();
+            seen.sort_by(|a, b| b.total_cmp(a));
+            let twentieth = seen.get(19).copied().unwrap_or(0.0);
+            assert!(histogram.bar() <= twentieth && histogram.bar() >= twentieth * 0.98);
+        }
+        histogram.add(&[f32::INFINITY; 30]);
+        assert_eq!(histogram.bar(), f32::INFINITY);
     }
 
     #[test]

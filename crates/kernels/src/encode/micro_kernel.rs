@@ -3,7 +3,16 @@ use crate::lanes::Lanes;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// sums[m][lane] += Σ_k weights[m][k] · panel[k][lane], for `LATENTS` rows of W_enc and `VECTORS` vectors of rows of X.
+/// What a tile's sums start with.
+#[derive(Clone, Copy)]
+pub enum Start<const LATENTS: usize> {
+    /// One value for each latent.
+    Bias([f32; LATENTS]),
+    /// The sums of the inputs before.
+    Sums,
+}
+
+/// sums[m][lane] = start + Σ_k weights[m][k] · panel[k][lane], for `LATENTS` rows of W_enc and `VECTORS` vectors of rows of X.
 ///
 /// The sums stay in registers: 8 × 3 of them with three vectors of X and a broadcast weight are 28 of AVX-512's 32
 /// registers, 6 × 2 with two are 15 of AVX2's 16. For each k there are VECTORS loads and LATENTS broadcasts to
@@ -20,13 +29,21 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
     weights: [*const f32; LATENTS],
     next: [*const f32; LATENTS],
     panel: *const f32,
+    start: Start<LATENTS>,
     sums: *mut f32,
 ) {
     // SAFETY: every address below is within what the caller vouches for: m < LATENTS, v < VECTORS, k < depth.
     unsafe {
         let place = |m: usize, v: usize| sums.add((m * VECTORS + v) * L::WIDTH);
-        let mut tile: [[L::Vector; VECTORS]; LATENTS] =
-            std::array::from_fn(|m| std::array::from_fn(|v| lanes.load(place(m, v))));
+        let mut tile = [[lanes.splat(0.0); VECTORS]; LATENTS];
+        for m in 0..LATENTS {
+            for v in 0..VECTORS {
+                tile[m][v] = match start {
+                    Start::Bias(bias) => lanes.splat(bias[m]),
+                    Start::Sums => lanes.load(place(m, v)),
+                };
+            }
+        }
         let whole_lines = depth / LINE * LINE;
         for line in (0..whole_lines).step_by(LINE) {
             for row in next {

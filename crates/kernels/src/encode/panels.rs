@@ -3,6 +3,9 @@ use std::ops::Range;
 /// Inputs of a block: sums go to memory and back between blocks of d_in.
 pub const BLOCK: usize = 512;
 
+/// Inputs that are packed at a time.
+const PIECE: usize = 64;
+
 /// Some rows of X, packed for the micro-kernel: block by block of d_in, in it panel by panel, in it `[k][lane]`.
 /// The lanes of rows past the end are 0.
 #[derive(Default)]
@@ -13,6 +16,27 @@ pub struct Panels {
     /// Lanes of all panels before each one, and of all at the end.
     starts: Vec<usize>,
     d_in: usize,
+}
+
+/// A piece of a row past the end.
+static ZEROS: [f32; PIECE] = [0.0; PIECE];
+
+/// out[k · stride + i] = rows[i][k]. Four inputs at a time make a 4 × 4 block that stays in registers.
+fn transpose_rows(rows: [&[f32]; 4], out: &mut [f32], stride: usize) {
+    let n = rows[0].len();
+    let whole = n / 4 * 4;
+    for k in (0..whole).step_by(4) {
+        let block: [[f32; 4]; 4] = rows.map(|row| [row[k], row[k + 1], row[k + 2], row[k + 3]]);
+        for i in 0..4 {
+            let column = [block[0][i], block[1][i], block[2][i], block[3][i]];
+            out[(k + i) * stride..][..4].copy_from_slice(&column);
+        }
+    }
+    for k in whole..n {
+        for (i, row) in rows.iter().enumerate() {
+            out[k * stride + i] = row[k];
+        }
+    }
 }
 
 impl Panels {
@@ -45,13 +69,13 @@ impl Panels {
         let range = self.range(block, panel);
         let out = &mut self.packed[range];
         let width = rows.len();
-        for (lane, row) in rows.enumerate() {
-            let out = out[lane..].iter_mut().step_by(width);
-            if row < n_rows {
-                let x = &x[row * d_in..][inputs.clone()];
-                out.zip(x).for_each(|(out, x)| *out = *x);
-            } else {
-                out.for_each(|out| *out = 0.0);
+        // Piece by piece of the inputs, so that the lines written stay in L1 until all lanes are in them.
+        for start in inputs.clone().step_by(PIECE) {
+            let end = inputs.end.min(start + PIECE);
+            let out = &mut out[(start - inputs.start) * width..(end - inputs.start) * width];
+            for (group, first) in rows.clone().step_by(4).enumerate() {
+                let row = |i: usize| if i < n_rows { &x[i * d_in + start..i * d_in + end] } else { &ZEROS[..end - start] };
+                transpose_rows(std::array::from_fn(|i| row(first + i)), &mut out[4 * group..], width);
             }
         }
     }

@@ -1,11 +1,11 @@
-use super::best::Cut;
+use super::best::{Cut, Histogram};
 use super::{EncodeInput, Selection, Task};
 use crate::codes::Codes;
 use crate::error::KernelError;
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Lanes, MAX_WIDTH};
 use rayon::prelude::*;
-use std::ops::Range;
+use std::array::from_fn;
 use std::sync::Mutex;
 
 /// A kept pre-activation of a row.
@@ -32,16 +32,9 @@ impl RowPairs {
         let (mut from, mut to) = (0, 0);
         for count in &mut self.counts {
             let end = from + *count as usize;
-            let start = to;
-            while from < end {
-                let pair = self.pairs[from];
-                from += 1;
-                if cut.keeps(pair.value) {
-                    self.pairs[to] = pair;
-                    to += 1;
-                }
-            }
-            *count = (to - start) as u32;
+            let kept = cut.keep(&mut self.pairs, from..end, to, |pair| pair.value);
+            *count = (kept - to) as u32;
+            (from, to) = (end, kept);
         }
         self.pairs.truncate(to);
     }
@@ -50,10 +43,8 @@ impl RowPairs {
 /// What the tasks of one `encode` share.
 pub struct Shared {
     pub set: InstructionSet,
-    /// For `BatchTopK`: the best values of the finished tasks, so that later ones start with a high bar.
-    best: Mutex<Vec<f32>>,
-    /// k · n_rows
-    n: usize,
+    /// Of `BatchTopK`.
+    batch: Mutex<Histogram>,
 }
 
 impl Shared {
@@ -62,19 +53,14 @@ impl Shared {
             Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
             _ => 0,
         };
-        Self { set, best: Mutex::default(), n }
+        Self { set, batch: Mutex::new(Histogram::new(n)) }
     }
 
-    /// A bar that at least n of the batch's pre-activations reach; 0 as long as none is known.
-    fn bar_with(&self, new_values: impl Iterator<Item = f32>) -> f32 {
-        let mut best = self.best.lock().expect("no thread panics while it holds the lock");
-        best.extend(new_values);
-        if best.len() < self.n {
-            return 0.0;
-        }
-        let mut cut = Cut::of(self.set, &best, self.n);
-        best.retain(|&value| cut.keeps(value));
-        cut.bar
+    /// Count pre-activations of the batch, each once; gives a bar that at least n of those counted reach.
+    fn raise_bar(&self, values: &[f32]) -> f32 {
+        let mut batch = self.batch.lock().expect("no thread panics while it holds the lock");
+        batch.add(values);
+        batch.bar()
     }
 }
 
@@ -101,6 +87,9 @@ const ROW_BITS: u32 = 8;
 pub const MAX_ROWS: usize = 1 << ROW_BITS;
 pub const MAX_PLACES: usize = 1 << (32 - ROW_BITS);
 
+/// Rows of a panel at most, with padding.
+const MAX_PANEL: usize = 3 * MAX_WIDTH;
+
 /// Pairs that the log holds: few enough to stay in cache beside the packed rows, 128 KiB.
 const LOG: usize = 16 << 10;
 
@@ -116,47 +105,59 @@ impl Collector {
         }
         self.rows[..self.n_rows].iter_mut().for_each(Vec::clear);
         let bar = match input.selection {
-            Selection::BatchTopK(_) => just_below(shared.bar_with(std::iter::empty())),
+            Selection::BatchTopK(_) => just_below(shared.raise_bar(&[])),
             _ => 0.0,
         };
         self.bars.clear();
-        self.bars.resize(self.n_rows + MAX_WIDTH, bar);
+        self.bars.resize(MAX_ROWS + MAX_PANEL, bar);
     }
 
-    /// Keep what passes of a complete tile `[latents][rows]`, whose latents are the task's from `place` on.
+    /// Keep what passes of a complete tile `[latents][VECTORS vectors of rows]`, whose rows are the task's from
+    /// `first_row` on and whose latents are those from `place` on.
     #[inline(always)]
-    pub fn look<L: Lanes>(
+    pub fn look<L: Lanes, const VECTORS: usize>(
         &mut self,
         lanes: L,
         input: &EncodeInput<'_>,
+        shared: &Shared,
         place: usize,
         latents: &[usize],
-        rows: Range<usize>,
+        first_row: usize,
         sums: &[f32],
-        shared: &Shared,
     ) {
-        if self.n_logged + latents.len() * rows.len() > LOG {
+        if self.n_logged + sums.len() > LOG {
             self.settle(input, shared);
         }
-        for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact(rows.len())).enumerate() {
-            let bar = match input.selection {
-                Selection::Threshold(thresholds) => Some(thresholds.map_or(0.0, |all| all[latent])),
-                Selection::TopK(_) | Selection::BatchTopK(_) => None,
+        let width = VECTORS * L::WIDTH;
+        // Lanes past the last row keep nothing.
+        let valid: [u32; VECTORS] = from_fn(|v| ones(self.n_rows.saturating_sub(first_row + v * L::WIDTH)));
+        let bars: [L::Vector; VECTORS] = load_all(lanes, &self.bars[first_row..first_row + width]);
+        let (keys_of_log, values_of_log) = (&mut self.log_keys[..], &mut self.log_values[..]);
+        let mut n = self.n_logged;
+        for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact(width)).enumerate() {
+            let bars = match input.selection {
+                Selection::Threshold(all) => [lanes.splat(all.map_or(0.0, |all| all[latent])); VECTORS],
+                Selection::TopK(_) | Selection::BatchTopK(_) => bars,
             };
-            let key = ((place + m) << ROW_BITS) as u32;
-            for (first, values) in rows.clone().step_by(L::WIDTH).zip(sums.chunks_exact(L::WIDTH)) {
-                let bars = bar.map_or_else(|| lanes.load_slice(&self.bars[first..]), |bar| lanes.splat(bar));
-                let values = lanes.load_slice(values);
-                // Lanes past the last row keep nothing.
-                let mask = lanes.greater(values, bars) & ones(self.n_rows.saturating_sub(first));
-                if mask != 0 {
-                    let keys = lanes.count_from(key | first as u32);
-                    lanes.store_slice(&mut self.log_keys[self.n_logged..], lanes.compress(mask, keys));
-                    lanes.store_slice(&mut self.log_values[self.n_logged..], lanes.compress(mask, values));
-                    self.n_logged += mask.count_ones() as usize;
-                }
+            let values: [L::Vector; VECTORS] = load_all(lanes, sums);
+            let mut masks = [0; VECTORS];
+            let mut any = 0;
+            for v in 0..VECTORS {
+                masks[v] = lanes.greater(values[v], bars[v]) & valid[v];
+                any |= masks[v];
+            }
+            if any == 0 {
+                continue;
+            }
+            let key = ((place + m) << ROW_BITS | first_row) as u32;
+            for v in 0..VECTORS {
+                let keys = lanes.count_from(key + (v * L::WIDTH) as u32);
+                lanes.store_slice(&mut keys_of_log[n..], lanes.compress(masks[v], keys));
+                lanes.store_slice(&mut values_of_log[n..], lanes.compress(masks[v], values[v]));
+                n += masks[v].count_ones() as usize;
             }
         }
+        self.n_logged = n;
     }
 
     /// Sort the log into rows. Each row's latents ascend, since those of the tiles do.
@@ -168,12 +169,12 @@ impl Collector {
             let row = key as usize & (MAX_ROWS - 1);
             self.rows[row].push(Pair { latent: key >> ROW_BITS, value });
         }
-        self.n_logged = 0;
+        let n = std::mem::take(&mut self.n_logged);
         match input.selection {
             Selection::Threshold(_) => {}
             // Half of k more than is kept: often enough to keep the bars high, seldom enough to cost little.
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k + k / 2, shared)),
-            Selection::BatchTopK(_) => self.cut_batch(shared.n.saturating_mul(2), shared),
+            Selection::BatchTopK(_) => self.bars.fill(just_below(shared.raise_bar(&self.log_values[..n]))),
         }
     }
 
@@ -188,22 +189,7 @@ impl Collector {
         let mut cut = Cut::of(shared.set, &self.values, k);
         // A later latent that only reaches the bar has lost the tie.
         self.bars[row] = cut.bar;
-        pairs.retain(|pair| cut.keeps(pair.value));
-    }
-
-    /// Cut the task's pairs to the k · n_rows best once they are more than `limit`; ties go to the lower row, then to
-    /// the lower latent.
-    fn cut_batch(&mut self, limit: usize, shared: &Shared) {
-        let rows = &mut self.rows[..self.n_rows];
-        if rows.iter().map(Vec::len).sum::<usize>() <= limit {
-            return;
-        }
-        self.values.clear();
-        self.values.extend(rows.iter().flatten().map(|pair| pair.value));
-        let mut cut = Cut::of(shared.set, &self.values, shared.n);
-        // A tie may still be won by a lower row.
-        self.bars.fill(just_below(cut.bar));
-        rows.iter_mut().for_each(|pairs| pairs.retain(|pair| cut.keeps(pair.value)));
+        keep(&mut cut, pairs);
     }
 
     /// The pairs of the task.
@@ -213,8 +199,8 @@ impl Collector {
             Selection::Threshold(_) => {}
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k, shared)),
             Selection::BatchTopK(_) => {
-                self.cut_batch(shared.n, shared);
-                shared.bar_with(self.rows[..self.n_rows].iter().flatten().map(|pair| pair.value));
+                let mut cut = Cut::above(self.bars[0]);
+                self.rows[..self.n_rows].iter_mut().for_each(|pairs| keep(&mut cut, pairs));
             }
         }
         let rows = &self.rows[..self.n_rows];
@@ -224,6 +210,21 @@ impl Collector {
         }
         RowPairs { counts: rows.iter().map(|pairs| pairs.len() as u32).collect(), pairs }
     }
+}
+
+fn keep(cut: &mut Cut, pairs: &mut Vec<Pair>) {
+    let n = pairs.len();
+    let end = cut.keep(pairs, 0..n, 0, |pair| pair.value);
+    pairs.truncate(end);
+}
+
+#[inline(always)]
+fn load_all<L: Lanes, const VECTORS: usize>(lanes: L, from: &[f32]) -> [L::Vector; VECTORS] {
+    let mut vectors = [lanes.splat(0.0); VECTORS];
+    for (vector, from) in vectors.iter_mut().zip(from.chunks_exact(L::WIDTH)) {
+        *vector = lanes.load_slice(from);
+    }
+    vectors
 }
 
 /// The lowest n bits.
@@ -263,7 +264,7 @@ pub fn join_latents(set: InstructionSet, input: &EncodeInput<'_>, mut parts: Vec
 
 /// Join the rows of all tasks into the codes of the batch.
 pub fn join_rows(
-    set: InstructionSet,
+    shared: &Shared,
     input: &EncodeInput<'_>,
     mut parts: Vec<RowPairs>,
 ) -> Result<Codes, KernelError> {
@@ -273,7 +274,7 @@ pub fn join_rows(
             all.counts.append(&mut part.counts);
             all.pairs.append(&mut part.pairs);
         }
-        all.keep_best(set, k.saturating_mul(input.n_rows));
+        all.keep_best(shared.set, k.saturating_mul(input.n_rows));
         parts = vec![all];
     }
     let nnz: usize = parts.iter().map(|part| part.pairs.len()).sum();

@@ -1,4 +1,4 @@
-use super::micro_kernel::multiply_tile;
+use super::micro_kernel::{Start, multiply_tile};
 use super::panels::Panels;
 use super::selection::{Collector, Shared};
 use super::{EncodeInput, Task};
@@ -39,11 +39,19 @@ pub fn run_task<L: Lanes, const LATENTS: usize>(
                 let sums = &mut sums[(first - start) * panels.n_lanes()..][..LATENTS * panels.n_lanes()];
                 for panel in 0..panels.vectors.len() {
                     let rows = panels.rows(panel);
-                    let sums = &mut sums[rows.start * LATENTS..rows.end * LATENTS];
-                    add_tile(lanes, input, &group, panels, block, panel, sums);
-                    if block + 1 == panels.n_blocks() {
-                        let place = first - task.places.start;
-                        collector.look(lanes, input, place, &group.latents[..group.n], rows, sums, shared);
+                    let mut tile = Tile {
+                        input,
+                        group: &group,
+                        place: first - task.places.start,
+                        panels,
+                        block,
+                        panel,
+                        sums: &mut sums[rows.start * LATENTS..rows.end * LATENTS],
+                    };
+                    match panels.vectors[panel] {
+                        3 => tile.run::<L, 3>(lanes, collector, shared),
+                        2 => tile.run::<L, 2>(lanes, collector, shared),
+                        _ => tile.run::<L, 1>(lanes, collector, shared),
                     }
                 }
             }
@@ -72,34 +80,42 @@ impl<const LATENTS: usize> Group<LATENTS> {
     }
 }
 
-/// Add the inputs of one block to a tile; the first block starts with b_enc.
-#[inline(always)]
-fn add_tile<L: Lanes, const LATENTS: usize>(
-    lanes: L,
-    input: &EncodeInput<'_>,
-    group: &Group<LATENTS>,
-    panels: &Panels,
+/// Some latents × one panel, for the inputs of one block.
+struct Tile<'a, const LATENTS: usize> {
+    input: &'a EncodeInput<'a>,
+    group: &'a Group<LATENTS>,
+    /// Of the first latent, in the task.
+    place: usize,
+    panels: &'a Panels,
     block: usize,
     panel: usize,
-    sums: &mut [f32],
-) {
-    let inputs = panels.inputs(block);
-    let row = |latent: usize| input.w_enc[latent * input.d_in..][inputs.clone()].as_ptr();
-    let (weights, next) = (group.latents.map(row), group.next.map(row));
-    if block == 0 {
-        let lanes_of_panel = sums.len() / LATENTS;
-        for (sums, &latent) in sums.chunks_exact_mut(lanes_of_panel).zip(&group.latents) {
-            sums.fill(input.b_enc[latent]);
+    /// `[LATENTS][lanes of the panel]`
+    sums: &'a mut [f32],
+}
+
+impl<const LATENTS: usize> Tile<'_, LATENTS> {
+    #[inline(always)]
+    fn run<L: Lanes, const VECTORS: usize>(&mut self, lanes: L, collector: &mut Collector, shared: &Shared) {
+        let Self { input, group, panels, block, .. } = *self;
+        let width = VECTORS * L::WIDTH;
+        let start = match block {
+            0 => Start::Bias(group.latents.map(|latent| input.b_enc[latent])),
+            _ => Start::Sums,
+        };
+        let inputs = panels.inputs(block);
+        let row = |latent: usize| input.w_enc[latent * input.d_in..][inputs.clone()].as_ptr();
+        let (weights, next) = (group.latents.map(row), group.next.map(row));
+        let packed = panels.panel(block, self.panel);
+        assert!(packed.len() == inputs.len() * width && self.sums.len() == LATENTS * width);
+        // SAFETY: the weights are slices of as many floats as there are inputs; the rest is asserted above.
+        unsafe {
+            let (depth, sums) = (inputs.len(), self.sums.as_mut_ptr());
+            multiply_tile::<L, LATENTS, VECTORS>(lanes, depth, weights, next, packed.as_ptr(), start, sums);
         }
-    }
-    let (depth, packed, out) = (inputs.len(), panels.panel(block, panel).as_ptr(), sums.as_mut_ptr());
-    // SAFETY: the weights are slices of `depth` floats; the panel holds `depth` times its lanes, VECTORS · WIDTH of
-    // them; `sums` was cut to LATENTS times those lanes.
-    unsafe {
-        match panels.vectors[panel] {
-            3 => multiply_tile::<L, LATENTS, 3>(lanes, depth, weights, next, packed, out),
-            2 => multiply_tile::<L, LATENTS, 2>(lanes, depth, weights, next, packed, out),
-            _ => multiply_tile::<L, LATENTS, 1>(lanes, depth, weights, next, packed, out),
+        if block + 1 == panels.n_blocks() {
+            let latents = &group.latents[..group.n];
+            let first_row = panels.rows(self.panel).start;
+            collector.look::<L, VECTORS>(lanes, input, shared, self.place, latents, first_row, self.sums);
         }
     }
 }

@@ -114,9 +114,7 @@ export class FeatureIndex {
   column(name: FigureColumn): Promise<Float64Array> {
     let column = this.#columns.get(name);
     if (!column) {
-      column = this.#table('features.parquet')
-        .column(name)
-        .then((values) => Float64Array.from(values));
+      column = this.#table('features.parquet').column(name);
       column.catch(() => this.#columns.delete(name));
       this.#columns.set(name, column);
     }

@@ -1,4 +1,4 @@
-import { type FileMetaData, parquetMetadataAsync, parquetReadColumn, parquetReadObjects } from 'hyparquet';
+import { type FileMetaData, parquetMetadataAsync, parquetRead, parquetReadObjects } from 'hyparquet';
 import { RemoteFile } from './remote-file.ts';
 
 /** A Parquet table on the host. Its footer is fetched with the first read. */
@@ -18,12 +18,16 @@ export class Table {
   }
 
   /** A whole column of numbers. */
-  async column(name: string): Promise<ArrayLike<number>> {
-    return (await parquetReadColumn({
+  async column(name: string): Promise<Float64Array> {
+    const metadata = await this.metadata();
+    const column = new Float64Array(Number(metadata.num_rows));
+    await parquetRead({
       file: this.#file,
-      metadata: await this.metadata(),
+      metadata,
       columns: [name],
-    })) as ArrayLike<number>;
+      onChunk: ({ columnData, rowStart }) => column.set(columnData as ArrayLike<number>, rowStart),
+    });
+    return column;
   }
 
   /** All rows of a row group. The last groups read are kept. */

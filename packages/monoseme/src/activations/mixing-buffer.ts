@@ -16,14 +16,14 @@ export interface MixingOptions {
 /**
  * Well-mixed batches from a source whose neighbouring rows come from the same text.
  *
- * In every epoch the chunks are put in a random order, that order is cut in blocks of as many chunks as fit in
- * `bufferRows` rows, and the rows of a block in a random order are the stream; batches are cut from the stream, across
- * the borders of blocks and epochs. So every row comes exactly once an epoch. What remains at the very end, less than
- * a batch, is dropped.
+ * In every epoch the chunks are put in a random order, that order is cut in blocks of as many chunks as fit
+ * in `bufferRows` rows, and the rows of a block in a random order are the stream; batches are cut from the
+ * stream, across the borders of blocks and epochs. So every row comes exactly once an epoch. What remains at
+ * the very end, less than a batch, is dropped.
  *
- * The permutations depend on seed, epoch and block alone: batch i is the same bytes wherever the reading began. The
- * block after the current one is read while the current one is used, so at most two blocks are in memory:
- * 2 · max(bufferRows, chunkRows) · dIn · 4 bytes.
+ * The permutations depend on seed, epoch and block alone: batch i is the same bytes wherever the reading
+ * began. The block after the current one is read while the current one is used, so at most two blocks are in
+ * memory: 2 · max(bufferRows, chunkRows) · dIn · 4 bytes.
  */
 export class MixingBuffer {
   readonly nBatches: number;

@@ -12,8 +12,8 @@ const TOKENS_PER_CHUNK = 2048;
  * The activations of a model, computed when they are read.
  *
  * @param options contextsPerChunk: by default as many as make about 2,048 tokens
- * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context. readChunk: the runner's errors; ERR_NOT_FINITE naming
- * context, position and document; ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context. readChunk: the runner's errors;
+ * ERR_NOT_FINITE naming context, position and document; ERR_INTERRUPTED
  */
 export function modelSource(
   runner: ModelRunner,

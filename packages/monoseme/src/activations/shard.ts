@@ -12,8 +12,8 @@ export interface ShardRows {
 }
 
 /**
- * Write a shard, atomically: the activations rounded to the plan's dtype, and in the metadata the plan that it belongs
- * to and the SHA-256 of its three tensors.
+ * Write a shard, atomically: the activations rounded to the plan's dtype, and in the metadata the plan that
+ * it belongs to and the SHA-256 of its three tensors.
  */
 export async function writeShard(
   folder: string,
@@ -39,7 +39,9 @@ export async function writeShard(
   );
 }
 
-/** Bytes of rows `from` … `to − 1` of a shard's tensor. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, … */
+/**
+ * Bytes of rows `from` … `to − 1` of a shard's tensor. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, …
+ */
 export async function readShardRows(
   folder: string,
   plan: StorePlan,
@@ -56,7 +58,9 @@ export async function readShardRows(
   }
 }
 
-/** Read a whole shard and compare it with its checksum. @throws {MonosemeError} ERR_FORMAT, ERR_MISMATCH, … */
+/**
+ * Read a whole shard and compare it with its checksum. @throws {MonosemeError} ERR_FORMAT, ERR_MISMATCH, …
+ */
 export async function checkShard(folder: string, plan: StorePlan, shard: number): Promise<void> {
   const file = await openShard(folder, plan, shard);
   try {

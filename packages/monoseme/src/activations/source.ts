@@ -1,6 +1,6 @@
 /**
- * Activations in pieces. Rows are in the order of the contexts; a chunk is some whole contexts, and every chunk but
- * the last has the same number of rows.
+ * Activations in pieces. Rows are in the order of the contexts; a chunk is some whole contexts, and every
+ * chunk but the last has the same number of rows.
  */
 export interface ActivationSource {
   readonly dIn: number;

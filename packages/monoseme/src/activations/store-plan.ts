@@ -41,7 +41,8 @@ export const storeBytes = ({ nRows, dIn, dtype }: StorePlan): number =>
   nRows * (dIn * bytesPerElement(dtype) + 8);
 
 /**
- * Prepare a folder for a plan: a new or empty one gets `plan.json`; one that holds the same plan is gone on with.
+ * Prepare a folder for a plan: a new or empty one gets `plan.json`; one that holds the same plan is gone on
+ * with.
  *
  * @throws {MonosemeError} ERR_EXISTS when the folder holds something else
  */
@@ -69,7 +70,10 @@ export async function preparePlan(folder: string, plan: StorePlan): Promise<void
   await writeJson(join(folder, PLAN_FILE), toDisk(plan));
 }
 
-/** The plan of a complete store. @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished), ERR_FORMAT, … */
+/**
+ * The plan of a complete store. @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished),
+ * ERR_FORMAT, …
+ */
 export async function readFinishedPlan(folder: string): Promise<StorePlan> {
   const { madeFrom } = await readManifest(folder, STORE_KIND);
   const plan = await readPlan(folder);

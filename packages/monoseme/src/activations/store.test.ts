@@ -122,6 +122,7 @@ describe('on disk', () => {
     const manifest = await readManifest(join(root, 'F16'), 'activation-store');
     assert.equal(manifest.madeFrom.model, runner.model.sha256);
     assert.equal(manifest.details.n_shards, 4);
+    assert.match(manifest.versions.onnxruntime, /^\d+\.\d+\.\d+/);
   });
 
   test('harvesting again changes nothing and runs no model', async () => {

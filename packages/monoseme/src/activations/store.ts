@@ -11,8 +11,8 @@ import { type WriteStoreOptions, writeStore } from './write-store.ts';
 /**
  * Activations on disk: safetensors shards, a plan and a manifest.
  *
- * A shard holds whole contexts: `activations` [rows, d_in] (F16, BF16 or F32), `token_ids` and `positions` (place in
- * the context) I32 [rows]. No file is kept open, so any number of chunks may be read at once.
+ * A shard holds whole contexts: `activations` [rows, d_in] (F16, BF16 or F32), `token_ids` and `positions`
+ * (place in the context) I32 [rows]. No file is kept open, so any number of chunks may be read at once.
  */
 export class ActivationStore implements ActivationSource {
   readonly folder: string;
@@ -27,12 +27,13 @@ export class ActivationStore implements ActivationSource {
   readonly #plan: StorePlan;
 
   /**
-   * Harvest a model's activations into a folder, or go on where an interrupted harvest stopped: shards that are whole
-   * are kept. The folder is a store once its manifest is there, which is written last. Interrupted at any time, at
-   * most the shard being made is lost.
+   * Harvest a model's activations into a folder, or go on where an interrupted harvest stopped: shards that
+   * are whole are kept. The folder is a store once its manifest is there, which is written last. Interrupted
+   * at any time, at most the shard being made is lost.
    *
-   * @throws {MonosemeError} ERR_EXISTS (the folder holds something else), ERR_NOT_FINITE (naming the token; also for
-   * values beyond F16), ERR_DISK_FULL (before starting where it can be told), ERR_INTERRUPTED, the runner's errors
+   * @throws {MonosemeError} ERR_EXISTS (the folder holds something else), ERR_NOT_FINITE (naming the token;
+   * also for values beyond F16), ERR_DISK_FULL (before starting where it can be told), ERR_INTERRUPTED, the
+   * runner's errors
    */
   static async write(
     folder: string,
@@ -81,7 +82,8 @@ export class ActivationStore implements ActivationSource {
   /**
    * Read every shard and compare its content with its checksum.
    *
-   * @throws {MonosemeError} ERR_FORMAT or ERR_MISMATCH naming the first shard that does not hold what was written
+   * @throws {MonosemeError} ERR_FORMAT or ERR_MISMATCH naming the first shard that does not hold what was
+   * written
    */
   async verify(
     options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { writeManifest } from '../formats/index.ts';
-import type { ModelRunner } from '../model/index.ts';
+import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
 import { type Dtype, expectPositiveInteger } from '../tensor/index.ts';
 import { modelSource, notFinite } from './model-source.ts';
 import { checkShard, writeShard } from './shard.ts';
@@ -64,6 +64,7 @@ export async function writeStore(
   await writeManifest(folder, {
     kind: STORE_KIND,
     madeFrom: { model: runner.model.sha256, source: source.hash, plan: planHash(plan) },
+    versions: { onnxruntime: RUNTIME_VERSION },
     details: { n_shards: nShards(plan), n_rows: plan.nRows, d_in: plan.dIn, dtype },
   });
 }

@@ -6,9 +6,9 @@ import { fileError } from '../errors.ts';
 /**
  * Write a file so that its name either holds all of the new content or what it held before.
  *
- * The content goes to `path.partial`, is flushed to the disk and then renamed. When writing fails the partial file is
- * removed and the old one stays. A leftover partial file of a killed process is overwritten. The folder is made
- * where it is missing.
+ * The content goes to `path.partial`, is flushed to the disk and then renamed. When writing fails the partial
+ * file is removed and the old one stays. A leftover partial file of a killed process is overwritten. The
+ * folder is made where it is missing.
  *
  * @param content the bytes, a string (UTF-8), or a function that writes to the open file
  * @throws {MonosemeError} ERR_DISK_FULL, ERR_FILE; an error thrown by the function passes through

@@ -5,8 +5,8 @@ import { atomicWrite } from './atomic-write.ts';
 import { LIMITS } from './limits.ts';
 
 /**
- * Parse JSON from outside: UTF-8 without errors, nesting within the limit, no key twice in one object (readers
- * differ on which one counts, so a file with both can show different things to different programs).
+ * Parse JSON from outside: UTF-8 without errors, nesting within the limit, no key twice in one object
+ * (readers differ on which one counts, so a file with both can show different things to different programs).
  *
  * @param what what the text is, for the error, as in `the header of weights.safetensors`
  * @throws {MonosemeError} ERR_FORMAT
@@ -29,7 +29,9 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
   }
 }
 
-/** Nesting and doubled keys, which JSON.parse does not check. Text that is not JSON is left for it to reject. */
+/**
+ * Nesting and doubled keys, which JSON.parse does not check. Text that is not JSON is left for it to reject.
+ */
 function scan(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = [];
   for (let i = 0; i < text.length; i++) {
@@ -103,7 +105,9 @@ export async function readLimited(path: string, limitBytes: number): Promise<Uin
   }
 }
 
-/** Fill `bytes` from a place in the file. Returns how many there were: fewer only where the file ends before. */
+/**
+ * Fill `bytes` from a place in the file. Returns how many there were: fewer only where the file ends before.
+ */
 export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
   let done = 0;
   while (done < bytes.byteLength) {
@@ -123,7 +127,9 @@ function tooLarge(path: string, size: number, limit: number): MonosemeError {
   );
 }
 
-/** Write a value as JSON, indented by two spaces, with a final line break. Atomic (see {@link atomicWrite}). */
+/**
+ * Write a value as JSON, indented by two spaces, with a final line break. Atomic (see {@link atomicWrite}).
+ */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await atomicWrite(path, `${JSON.stringify(value, null, 2)}\n`);
 }

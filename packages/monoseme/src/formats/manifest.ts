@@ -7,8 +7,8 @@ import { readJson, writeJson } from './json.ts';
 export const MANIFEST_SCHEMA_VERSION = 1;
 
 /**
- * What an artifact is and what it was made from: `manifest.json` of its folder. It holds no time of day and no path,
- * so that the same inputs give the same bytes.
+ * What an artifact is and what it was made from: `manifest.json` of its folder. It holds no time of day and
+ * no path, so that the same inputs give the same bytes.
  */
 export interface Manifest {
   /** The artifact, as in `activation-store`. */
@@ -29,7 +29,10 @@ export const TOOLKIT_VERSION: string = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 ).version;
 
-/** Write `manifest.json` into a folder, atomically. Write it last: its presence says that the artifact is whole. */
+/**
+ * Write `manifest.json` into a folder, atomically. Write it last: its presence says that the artifact is
+ * whole.
+ */
 export async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
   const { kind, madeFrom, seed, versions, backend, details } = manifest;
   await writeJson(join(folder, 'manifest.json'), {
@@ -47,7 +50,8 @@ export async function writeManifest(folder: string, manifest: Manifest): Promise
  * Read and check `manifest.json` of a folder.
  *
  * @param kind when given, the artifact must be of this kind
- * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE, ERR_FORMAT; ERR_MISMATCH for another kind or a newer schema
+ * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE, ERR_FORMAT; ERR_MISMATCH for another kind or a newer
+ * schema
  */
 export async function readManifest(
   folder: string,

@@ -39,8 +39,8 @@ export interface SafetensorsHeader {
 /**
  * Parse and check the header of a safetensors file.
  *
- * Every tensor's bytes must be what dtype and shape need, and together they must fill the rest of the file exactly:
- * no overlap, no hole, nothing behind the end. So the header's numbers may be trusted afterwards.
+ * Every tensor's bytes must be what dtype and shape need, and together they must fill the rest of the file
+ * exactly: no overlap, no hole, nothing behind the end. So the header's numbers may be trusted afterwards.
  *
  * @param bytes the JSON, without the 8 length bytes
  * @param dataBytes how many bytes of the file follow the header

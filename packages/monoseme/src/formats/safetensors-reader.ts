@@ -15,8 +15,8 @@ export interface RawTensor {
 }
 
 /**
- * Open a safetensors file and check its header. Nothing is allocated from a length that was not compared with the
- * size of the file first; tensors are read when asked for, whole or by rows.
+ * Open a safetensors file and check its header. Nothing is allocated from a length that was not compared with
+ * the size of the file first; tensors are read when asked for, whole or by rows.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE, ERR_FORMAT, ERR_LIMIT (header)
  */
@@ -77,13 +77,17 @@ export class SafetensorsFile {
     return this.#tensors.has(name);
   }
 
-  /** Element type and shape, without reading the data. @throws {MonosemeError} ERR_FORMAT when it is not there */
+  /**
+   * Element type and shape, without reading the data. @throws {MonosemeError} ERR_FORMAT when it is not there
+   */
   info(name: string): { dtype: SafetensorsDtype; shape: number[] } {
     const { dtype, shape } = this.#entry(name);
     return { dtype, shape: [...shape] };
   }
 
-  /** A whole tensor. @throws {MonosemeError} ERR_FORMAT (not there, file cut off since), ERR_LIMIT, ERR_FILE */
+  /**
+   * A whole tensor. @throws {MonosemeError} ERR_FORMAT (not there, file cut off since), ERR_LIMIT, ERR_FILE
+   */
   async tensor(name: string): Promise<RawTensor> {
     const entry = this.#entry(name);
     const bytes = await this.#read(name, entry.begin, entry.end - entry.begin);

@@ -18,9 +18,9 @@ type NumberArray =
   | BigUint64Array;
 
 /**
- * What to write under a name. f32 data for F16 and BF16 are rounded to the dtype (nearest, ties to even); in every
- * other case the array's own bytes are written, so it must be of that element type. Data may come in pieces, one after
- * the other, so that a large tensor is never whole in memory.
+ * What to write under a name. f32 data for F16 and BF16 are rounded to the dtype (nearest, ties to even); in
+ * every other case the array's own bytes are written, so it must be of that element type. Data may come in
+ * pieces, one after the other, so that a large tensor is never whole in memory.
  */
 export interface TensorToWrite {
   dtype: SafetensorsDtype;
@@ -31,8 +31,8 @@ export interface TensorToWrite {
 /**
  * Write a safetensors file, atomically.
  *
- * The same tensors give the same bytes: largest elements first, then by name (so that every tensor is aligned), the
- * header padded with spaces to a multiple of 8.
+ * The same tensors give the same bytes: largest elements first, then by name (so that every tensor is
+ * aligned), the header padded with spaces to a multiple of 8.
  *
  * @throws {MonosemeError} ERR_SHAPE when the data do not fill the shape; ERR_DISK_FULL, ERR_FILE
  */
@@ -84,7 +84,9 @@ async function writeTensor(file: FileHandle, name: string, tensor: TensorToWrite
   if (written !== expected) throw wrongLength(name, tensor, written);
 }
 
-/** Bytes of an array, converted a megabyte at a time so that conversion needs no second copy of a large array. */
+/**
+ * Bytes of an array, converted a megabyte at a time so that conversion needs no second copy of a large array.
+ */
 function* encode(piece: NumberArray, dtype: SafetensorsDtype): Iterable<Uint8Array> {
   if ((dtype === 'F16' || dtype === 'BF16') && piece instanceof Float32Array) {
     const step = 2 ** 18;

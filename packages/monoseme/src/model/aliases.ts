@@ -5,12 +5,14 @@ import { rowWidth, type TensorInfo } from './tensor-shapes.ts';
 /**
  * Find the places of a transformer that have names in TransformerLens, by the shape of the graph.
  *
- * The residual stream is followed from the token embedding: at each step it is the sum of itself and a branch that was
- * computed from it. A branch with a softmax is attention, one with a weight product and no softmax an MLP, and a sum
- * of both is a parallel block. Inside a branch, the input of the last weight product is what the neurons (`hook_post`)
- * or the heads (`hook_z`) give out. Graphs with another layout simply have fewer aliases, or none.
+ * The residual stream is followed from the token embedding: at each step it is the sum of itself and a branch
+ * that was computed from it. A branch with a softmax is attention, one with a weight product and no softmax
+ * an MLP, and a sum of both is a parallel block. Inside a branch, the input of the last weight product is
+ * what the neurons (`hook_post`) or the heads (`hook_z`) give out. Graphs with another layout simply have
+ * fewer aliases, or none.
  *
- * @returns tensor name by alias; one tensor may have two (`blocks.0.hook_resid_post`, `blocks.1.hook_resid_pre`)
+ * @returns tensor name by alias; one tensor may have two (`blocks.0.hook_resid_post`,
+ * `blocks.1.hook_resid_pre`)
  */
 export function findAliases(graph: OnnxGraph, infos: ReadonlyMap<string, TensorInfo>): Map<string, string> {
   return new AliasFinder(graph, infos).find();
@@ -56,7 +58,9 @@ class AliasFinder {
     return this.#aliases;
   }
 
-  /** The stream before the first block: the embedding, plus what is added to it (positions), scaled or cast. */
+  /**
+   * The stream before the first block: the embedding, plus what is added to it (positions), scaled or cast.
+   */
   #embedded(embedding: string): string {
     this.#aliases.set('hook_embed', embedding);
     let stream = embedding;

@@ -45,8 +45,9 @@ export function harvestPrefix(graph: OnnxGraph, hook: string): GraphPart {
  *
  * suffix: everything that the head's outputs need and that the tensor has an effect on. It reads the edited
  * activations, the crossing tensors and, where it needs them, the model's own inputs.
- * prefix: the tensor, and everything else that the suffix needs. So no node is in both halves, and what does not
- * depend on the tensor is computed once however often the suffix runs. Weights are copied to where they are used.
+ * prefix: the tensor, and everything else that the suffix needs. So no node is in both halves, and what does
+ * not depend on the tensor is computed once however often the suffix runs. Weights are copied to where they
+ * are used.
  *
  * @param infos element types and axes of the graph's tensors
  * @param head what the suffix computes; it may read any tensor of the model
@@ -88,8 +89,8 @@ export function withAllOutputs(graph: OnnxGraph): { bytes: Uint8Array<ArrayBuffe
 }
 
 /**
- * A model of some of the graph's nodes, in their order: weights that they need are copied (with the nodes that
- * compute weights from weights), and of the model's inputs those are declared that they read.
+ * A model of some of the graph's nodes, in their order: weights that they need are copied (with the nodes
+ * that compute weights from weights), and of the model's inputs those are declared that they read.
  */
 function part(
   graph: OnnxGraph,
@@ -130,7 +131,10 @@ function part(
   return { bytes, modelInputs, crossing: [] };
 }
 
-/** The node that brings in the edited activations must stand before its users, all others after the kept nodes. */
+/**
+ * The node that brings in the edited activations must stand before its users, all others after the kept
+ * nodes.
+ */
 const first = (nodes: NodeProto[]) => nodes.filter(({ input }) => input.includes(EDITED));
 const rest = (nodes: NodeProto[]) => nodes.filter(({ input }) => !input.includes(EDITED));
 

@@ -21,21 +21,23 @@ export interface JacobianOptions {
  *
  *   J[i, v] = mean over references r of ∂ logits_r[v] / ∂ x_r[i],   f32 [dIn, vocab], row-major
  *
- * A reference is the last position of a piece of `referenceTokens` tokens, drawn (seeded) from a context of its own
- * while there are enough contexts. With it a latent with decoder direction d has the logit weights v = Jᵀ d.
+ * A reference is the last position of a piece of `referenceTokens` tokens, drawn (seeded) from a context of
+ * its own while there are enough contexts. With it a latent with decoder direction d has the logit weights v
+ * = Jᵀ d.
  *
- * The derivative is a central difference, (logits(x + h e_i) − logits(x − h e_i)) / 2h with h = 0.1 · RMS(x), of the
- * model's own suffix, so it holds for any graph. Its error is of order h² (the curvature of the last norm) and of the
- * rounding of f32 logits: 2e-4 of the largest entry on the test models. At a hook before a kink (a ReLU's input) it is
- * the mean slope over the step.
+ * The derivative is a central difference, (logits(x + h e_i) − logits(x − h e_i)) / 2h with h = 0.1 · RMS(x),
+ * of the model's own suffix, so it holds for any graph. Its error is of order h² (the curvature of the last
+ * norm) and of the rounding of f32 logits: 2e-4 of the largest entry on the test models. At a hook before a
+ * kink (a ReLU's input) it is the mean slope over the step.
  *
- * Deviation from Bricken et al. 2023 (W_U · L · π · W_down · d, L a diagonal approximation of the layer norm): here
- * the norm's full derivative is taken, at real activations, and everything between the hook and the logits takes
- * part, later blocks included.
+ * Deviation from Bricken et al. 2023 (W_U · L · π · W_down · d, L a diagonal approximation of the layer
+ * norm): here the norm's full derivative is taken, at real activations, and everything between the hook and
+ * the logits takes part, later blocks included.
  *
  * @param runner started with `suffix: true` (else the suffix is made now)
  * @param tokens [nContexts, contextSize]
- * @throws {MonosemeError} ERR_EMPTY_TEXT without a context; ERR_OPTION, ERR_MODEL, ERR_NOT_FINITE, ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_EMPTY_TEXT without a context; ERR_OPTION, ERR_MODEL, ERR_NOT_FINITE,
+ * ERR_INTERRUPTED
  */
 export async function averageLogitJacobian(
   runner: ModelRunner,
@@ -74,7 +76,10 @@ export async function averageLogitJacobian(
   }
 }
 
-/** Pieces of text [n, length], one a context in a random order; contexts come again only when there are too few. */
+/**
+ * Pieces of text [n, length], one a context in a random order; contexts come again only when there are too
+ * few.
+ */
 function drawReferences(
   tokens: Uint32Array,
   contextSize: number,

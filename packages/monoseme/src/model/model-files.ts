@@ -16,10 +16,11 @@ export interface ModelFiles {
 }
 
 /**
- * Find a model: the .onnx file itself, or `model.onnx` or `onnx/model.onnx` in a folder, or the only .onnx there.
- * `tokenizer.json` and `config.json` are looked for beside it and, for `onnx/`, one folder up.
+ * Find a model: the .onnx file itself, or `model.onnx` or `onnx/model.onnx` in a folder, or the only .onnx
+ * there. `tokenizer.json` and `config.json` are looked for beside it and, for `onnx/`, one folder up.
  *
- * @throws {MonosemeError} ERR_NOT_FOUND, ERR_MODEL (a folder without, or with several), ERR_FORMAT (config.json)
+ * @throws {MonosemeError} ERR_NOT_FOUND, ERR_MODEL (a folder without, or with several), ERR_FORMAT
+ * (config.json)
  */
 export async function findModel(path: string): Promise<ModelFiles> {
   let onnx = resolve(path);

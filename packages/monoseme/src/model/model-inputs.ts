@@ -18,10 +18,11 @@ const ALLOWED: Record<Role, readonly number[]> = {
 
 /**
  * Give every input of a language model its meaning by its name, as Optimum and PyTorch's users name them:
- * token ids, an attention mask (all ones), positions (0, 1, 2, …), token types (0), and caches of past keys and
- * values (empty).
+ * token ids, an attention mask (all ones), positions (0, 1, 2, …), token types (0), and caches of past keys
+ * and values (empty).
  *
- * @throws {MonosemeError} ERR_MODEL naming an input that is none of these, or has a type or rank that does not fit
+ * @throws {MonosemeError} ERR_MODEL naming an input that is none of these, or has a type or rank that does
+ * not fit
  */
 export function understandInputs(inputs: readonly DeclaredInput[]): ModelInput[] {
   const understood = inputs.map((input) => ({ ...input, role: roleOf(input.name) }));

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import ort from 'onnxruntime-node';
 import { readSafetensors } from '../formats/index.ts';
@@ -167,6 +169,19 @@ test("the worker's death is an error of everything that waits", async () => {
   await terminated;
   await assert.rejects(client.ask('closeBatch', { batch: 0 }), { code: 'ERR_MODEL', message: /thread died/ });
   await client.close();
+});
+
+test('a process that exits while the model runs exits with its own code, not by a crash', async () => {
+  const script = `
+    import { ModelRunner, OnnxModel } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
+    const model = await OnnxModel.open(${JSON.stringify(fixture('models/one-layer'))});
+    const runner = await ModelRunner.start(model, { hook: '${POST}', threads: 2 });
+    runner.activations(new Uint32Array(12 * 200_000), 12);
+    setTimeout(() => process.exit(3), 20);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+  const [code, signal] = await once(child, 'exit');
+  assert.deepEqual([code, signal], [3, null]);
 });
 
 test('an error inside the worker comes with its code, and the worker goes on', async () => {

@@ -33,8 +33,8 @@ export interface ModelBatch {
    */
   losses(edited: Float32Array): Promise<Float32Array<ArrayBuffer>>;
   /**
-   * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one dimension of
-   * that position's activations. Only for a batch opened with `oneRun`.
+   * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one
+   * dimension of that position's activations. Only for a batch opened with `oneRun`.
    */
   nudgedLastLogits(
     dimension: number,
@@ -47,8 +47,8 @@ export interface ModelBatch {
 /**
  * A model cut at one tensor, running in a worker thread of its own.
  *
- * Calls may overlap; they are worked off in order. Every method throws ERR_MODEL when ONNX Runtime fails, the worker
- * died or the runner was closed, and ERR_MEMORY when the runtime ran out of it.
+ * Calls may overlap; they are worked off in order. Every method throws ERR_MODEL when ONNX Runtime fails, the
+ * worker died or the runner was closed, and ERR_MEMORY when the runtime ran out of it.
  */
 export class ModelRunner {
   readonly model: OnnxModel;
@@ -64,8 +64,8 @@ export class ModelRunner {
   readonly #loaded = new Map<SessionName, Promise<void>>();
 
   /**
-   * @throws {MonosemeError} ERR_HOOK (no such tensor; not one row per token; no effect on the logits with `suffix`),
-   * ERR_MODEL (`suffix` without logits), ERR_OPTION
+   * @throws {MonosemeError} ERR_HOOK (no such tensor; not one row per token; no effect on the logits with
+   * `suffix`), ERR_MODEL (`suffix` without logits), ERR_OPTION
    */
   static async start(model: OnnxModel, options: RunnerOptions): Promise<ModelRunner> {
     const { hook, threads = availableParallelism(), suffix = false } = options;
@@ -101,7 +101,8 @@ export class ModelRunner {
   /**
    * Activations at the hook, f32 [tokens.length, dIn], for whole contexts one after the other.
    *
-   * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (context longer than the model's), ERR_TOKENIZER (id too large)
+   * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (context longer than the model's), ERR_TOKENIZER (id too
+   * large)
    */
   async activations(tokens: Uint32Array, contextSize: number): Promise<Float32Array<ArrayBuffer>> {
     this.#check(tokens, contextSize);

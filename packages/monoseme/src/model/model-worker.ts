@@ -1,15 +1,16 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { type Feed, makeFeeds } from './model-inputs.ts';
 import { LOG_PROBS, ROW_WEIGHTS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
-import type { AnswerMessage, Op, RequestMessage, SessionName, SessionSpec } from './worker-messages.ts';
+import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
+import type { SessionName, SessionSpec } from './worker-messages.ts';
 import type { AnswerOf, RequestOf } from './worker-messages.ts';
 
 /**
- * The thread in which ONNX Runtime works: its `run` blocks the thread that calls it. Requests are answered one after
- * the other, in the order in which they came.
+ * The thread in which ONNX Runtime works: its `run` blocks the thread that calls it. Requests are answered
+ * one after the other, in the order in which they came.
  */
 
 interface Session {
@@ -29,6 +30,8 @@ interface Batch {
   runs: Run[];
 }
 
+const guard: Int32Array = workerData;
+
 const sessions = new Map<SessionName, Session>();
 const batches = new Map<number, Batch>();
 let nextBatch = 0;
@@ -40,12 +43,12 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     const found = new Map(names.map((name) => [name, { name, type: '', sizes: [] as number[][] }]));
     for (const [batch, sequence] of probes) {
       const feeds = toTensors(makeFeeds(spec.inputs, new Uint32Array(batch * sequence), sequence));
-      for (const [name, tensor] of Object.entries(await session.run(feeds, names))) {
+      for (const [name, tensor] of Object.entries(await native(() => session.run(feeds, names)))) {
         found.get(name)!.type = tensor.type;
         found.get(name)!.sizes.push([...tensor.dims]);
       }
     }
-    await session.release();
+    await native(() => session.release());
     return [...found.values()];
   },
 
@@ -55,7 +58,8 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
   },
 
   async unload({ as }) {
-    await sessions.get(as)?.session.release();
+    const loaded = sessions.get(as);
+    if (loaded) await native(() => loaded.session.release());
     sessions.delete(as);
   },
 
@@ -109,7 +113,7 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
 };
 
 function createSession({ bytes, folder, threads, optimize }: SessionSpec): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(bytes, {
+  const options: ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
     graphOptimizationLevel: optimize ? 'all' : 'disabled',
@@ -121,7 +125,21 @@ function createSession({ bytes, folder, threads, optimize }: SessionSpec): Promi
         intra_op: { allow_spinning: '0' },
       },
     },
-  });
+  };
+  return native(() => ort.InferenceSession.create(bytes, options));
+}
+
+/** Make a native call unless the process is ending; see {@link GUARD}. */
+async function native<T>(call: () => Promise<T>): Promise<T> {
+  Atomics.store(guard, GUARD.BUSY, 1);
+  try {
+    if (Atomics.load(guard, GUARD.STOP) === 1)
+      throw new MonosemeError('ERR_INTERRUPTED', 'The process is ending.', '');
+    return await call();
+  } finally {
+    Atomics.store(guard, GUARD.BUSY, 0);
+    Atomics.notify(guard, GUARD.BUSY);
+  }
 }
 
 function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Generator<Uint32Array> {
@@ -131,7 +149,8 @@ function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Gene
 
 async function runPrefix(name: 'harvest' | 'prefix', tokens: Uint32Array, contextSize: number): Promise<Run> {
   const { session, spec } = sessions.get(name)!;
-  const outputs = await session.run(toTensors(makeFeeds(spec.inputs, tokens, contextSize)));
+  const feeds = toTensors(makeFeeds(spec.inputs, tokens, contextSize));
+  const outputs = await native(() => session.run(feeds));
   const { [ACTIVATIONS]: activations, ...crossing } = outputs;
   return { tokens, activations, crossing };
 }
@@ -151,7 +170,7 @@ async function runSuffix(
     [EDITED]: new ort.Tensor('float32', rows, run.activations.dims),
   };
   for (const crossing of spec.crossing) feeds[crossing] = run.crossing[crossing];
-  return (await session.run(feeds))[output];
+  return (await native(() => session.run(feeds)))[output];
 }
 
 function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {
@@ -212,7 +231,7 @@ let queue: Promise<void> = Promise.resolve();
 parentPort!.on('message', (message: RequestMessage | 'close') => {
   queue = queue.then(async () => {
     if (message === 'close') {
-      for (const { session } of sessions.values()) await session.release();
+      for (const { session } of sessions.values()) await native(() => session.release());
       parentPort!.close();
       return;
     }

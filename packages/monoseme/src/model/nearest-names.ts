@@ -1,6 +1,7 @@
 /**
- * The names closest to a mistyped one: fewest single-character edits (insert, delete, replace), ties in the order of
- * the alphabet. Names that contain the text come first, so that `hook_mlp_out` finds `blocks.0.hook_mlp_out`.
+ * The names closest to a mistyped one: fewest single-character edits (insert, delete, replace), ties in the
+ * order of the alphabet. Names that contain the text come first, so that `hook_mlp_out` finds
+ * `blocks.0.hook_mlp_out`.
  */
 export function nearestNames(text: string, names: Iterable<string>, n = 3): string[] {
   const wanted = text.slice(0, 200).toLowerCase();

@@ -23,9 +23,9 @@ export interface DeclaredInput {
 /**
  * An ONNX graph that can be walked: which node makes a tensor, which nodes use it, which tensors are weights.
  *
- * *Weights* are the initialisers and everything computed from nothing else (Constant nodes, a transposed weight):
- * they do not depend on the inputs. Nodes with bodies (If, Loop) count as users of every outer tensor that a body
- * names.
+ * *Weights* are the initialisers and everything computed from nothing else (Constant nodes, a transposed
+ * weight): they do not depend on the inputs. Nodes with bodies (If, Loop) count as users of every outer
+ * tensor that a body names.
  */
 export class OnnxGraph {
   readonly model: ModelProto;
@@ -84,7 +84,7 @@ export class OnnxGraph {
       const node = given.has(name) ? undefined : this.#producers.get(name);
       if (!node || found.has(node)) continue;
       found.add(node);
-      open.push(...this.inputsOf(node));
+      for (const input of this.inputsOf(node)) open.push(input);
     }
     return found;
   }
@@ -97,7 +97,7 @@ export class OnnxGraph {
       for (const node of this.consumers(open.pop()!)) {
         if (found.has(node)) continue;
         found.add(node);
-        open.push(...node.output);
+        for (const output of node.output) open.push(output);
       }
     }
     return found;

@@ -184,7 +184,7 @@ function nestedGraphs(depth: number): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-test('graphs that cannot be: a cycle, a tensor made twice, an unknown operator, an unknown input', async () => {
+test('graphs that cannot be: a cycle, a tensor made twice, unknown operators and inputs', async () => {
   const cycle = await changed('cycle', ({ graph }) => {
     graph!.node.find(({ output }) => output[0] === 'hook_embed')!.input[1] = 'logits';
   });
@@ -208,6 +208,20 @@ test('graphs that cannot be: a cycle, a tensor made twice, an unknown operator, 
       node.input = node.input.map((x) => (x === 'input_ids' ? 'attention_mask' : x));
   });
   await assert.rejects(OnnxModel.open(noIds), { code: 'ERR_MODEL', message: /no input "input_ids"/ });
+});
+
+test('sizes that no memory holds are an error of the model, not of the process', async () => {
+  const weights = await changed('weights', ({ graph }) => {
+    graph!.initializer.find(({ name }) => name === 'W_E')!.dims = [2n ** 40n, 2n ** 20n];
+  });
+  await assert.rejects(OnnxModel.open(weights), { code: 'ERR_MODEL' });
+  const computed = await changed('computed', ({ graph }) => {
+    const merge = graph!.initializer.find(({ name }) => name === 'split_heads')!;
+    Object.assign(merge, { rawData: new Uint8Array(), int64Data: [2n ** 45n], dims: [1n] });
+    const ones = graph!.node.find(({ output }) => output[0] === 'ones')!;
+    ones.input[1] = 'split_heads';
+  });
+  await assert.rejects(OnnxModel.open(computed), ({ code }) => ['ERR_MODEL', 'ERR_MEMORY'].includes(code));
 });
 
 test('further inputs that language models have are understood', async () => {

@@ -53,8 +53,8 @@ export class OnnxModel {
    * Open a model and learn its tensors' shapes from two tiny runs.
    *
    * @param path a .onnx file, or a folder with `model.onnx` or `onnx/model.onnx`
-   * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input that is
-   * not understood, or ONNX Runtime cannot run it)
+   * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input
+   * that is not understood, or ONNX Runtime cannot run it)
    */
   static async open(path: string): Promise<OnnxModel> {
     const files = await findModel(path);
@@ -89,8 +89,8 @@ export class OnnxModel {
   }
 
   /**
-   * The tensors worth hooking, in the order of the graph: floating point, rank 2 or more, one of the axes the batch,
-   * the last of a fixed size.
+   * The tensors worth hooking, in the order of the graph: floating point, rank 2 or more, one of the axes the
+   * batch, the last of a fixed size.
    */
   hookPoints(): HookPoint[] {
     return [...this.tensors.keys()].map((name) => this.#hookPoint(name)).filter(isHookPoint);

@@ -34,8 +34,8 @@ export function findLogits(graph: OnnxGraph, infos: ReadonlyMap<string, TensorIn
 }
 
 /**
- * Log-probability of the next token: LogSoftmax of the logits but the last position's, gathered at the targets.
- * Only [batch, sequence − 1] numbers leave the runtime instead of a vocabulary's worth for each.
+ * Log-probability of the next token: LogSoftmax of the logits but the last position's, gathered at the
+ * targets. Only [batch, sequence − 1] numbers leave the runtime instead of a vocabulary's worth for each.
  */
 export function lossHead(graph: OnnxGraph, logits: Logits): Head {
   requireOpset(graph);
@@ -57,8 +57,8 @@ export function lossHead(graph: OnnxGraph, logits: Logits): Head {
  * Sums over the batch of the last position's logits, with given weights: [n, batch] · [batch, vocab].
  *
  * The last position is taken as early as the end of the graph allows: before the product with the unembedding
- * matrix, where the logits are one. The other positions' logits, most of the work of a short suffix, are then never
- * computed.
+ * matrix, where the logits are one. The other positions' logits, most of the work of a short suffix, are then
+ * never computed.
  */
 export function lastLogitsHead(graph: OnnxGraph, logits: Logits): Head {
   requireOpset(graph);
@@ -82,8 +82,8 @@ export function lastLogitsHead(graph: OnnxGraph, logits: Logits): Head {
 }
 
 /**
- * The product with the unembedding matrix and what follows it on each position by itself (a bias, a cast, a soft cap):
- * the nodes in order, and the tensor that goes in. Undefined where the graph does not end so.
+ * The product with the unembedding matrix and what follows it on each position by itself (a bias, a cast, a
+ * soft cap): the nodes in order, and the tensor that goes in. Undefined where the graph does not end so.
  */
 function unembedding(graph: OnnxGraph, logits: string): { input: string; nodes: NodeProto[] } | undefined {
   const nodes: NodeProto[] = [];

@@ -14,9 +14,9 @@ export const PROBES = [
 ] as const;
 
 /**
- * Tell what each axis is from the sizes that it had in two runs with different batch and sequence. Sizes that stayed
- * the same are fixed; the others are told by their pair, and the probes are chosen so that pairs differ. An axis that
- * the graph itself fixes (batch 1, say) is known by its place.
+ * Tell what each axis is from the sizes that it had in two runs with different batch and sequence. Sizes that
+ * stayed the same are fixed; the others are told by their pair, and the probes are chosen so that pairs
+ * differ. An axis that the graph itself fixes (batch 1, say) is known by its place.
  */
 export function axesOf(
   first: readonly number[],
@@ -51,8 +51,8 @@ export function sizesOf(shape: readonly Axis[], batch: number, sequence: number)
 }
 
 /**
- * Width of a row when the tensor is one row per token in the order of the tokens: [batch, sequence, …sizes] or
- * [batch·sequence, …sizes]. Undefined for any other layout.
+ * Width of a row when the tensor is one row per token in the order of the tokens: [batch, sequence, …sizes]
+ * or [batch·sequence, …sizes]. Undefined for any other layout.
  */
 export function rowWidth(shape: readonly Axis[]): number | undefined {
   const joined = shape[0] === 'batch*sequence';

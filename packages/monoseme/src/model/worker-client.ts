@@ -1,22 +1,38 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { MonosemeError } from '../errors.ts';
-import type { AnswerMessage, AnswerOf, Op, RequestOf } from './worker-messages.ts';
+import { type AnswerMessage, type AnswerOf, GUARD, type Op, type RequestOf } from './worker-messages.ts';
 
 interface Waiting {
   resolve: (answer: never) => void;
   reject: (error: MonosemeError) => void;
 }
 
-/** Asks the model's worker and waits for its answers. It keeps the process alive only while an answer is due. */
+/** How long an exiting process waits for a native call: as long as one call of a large model may take. */
+const EXIT_WAIT_MS = 20_000;
+
+const running = new Set<WorkerClient>();
+process.on('exit', () => {
+  for (const client of running) client.awaitIdle();
+});
+
+/**
+ * Asks the model's worker and waits for its answers. It keeps the process alive only while an answer is due.
+ */
 export class WorkerClient {
   readonly #worker: Worker;
+  readonly #guard = new Int32Array(new SharedArrayBuffer(4 * GUARD.LENGTH));
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   #ended: MonosemeError | undefined;
 
   constructor() {
-    this.#worker = new Worker(new URL('./model-worker.js', import.meta.url));
+    // No flags of the process: some, like --input-type, do not go with a worker made from a file.
+    this.#worker = new Worker(new URL('./model-worker.js', import.meta.url), {
+      workerData: this.#guard,
+      execArgv: [],
+    });
+    running.add(this);
     this.#worker.on('message', (message: AnswerMessage) => this.#receive(message));
     this.#worker.on('error', (error) =>
       this.#end(died(String(error instanceof Error ? error.message : error))),
@@ -49,8 +65,15 @@ export class WorkerClient {
     await exit;
   }
 
-  /** End the worker at once, as a crash would. For tests. */
+  /** Forbid further native calls and block until none is running. */
+  awaitIdle(): void {
+    Atomics.store(this.#guard, GUARD.STOP, 1);
+    Atomics.wait(this.#guard, GUARD.BUSY, 1, EXIT_WAIT_MS);
+  }
+
+  /** End the worker without waiting for its answers. */
   async terminate(): Promise<void> {
+    this.awaitIdle();
     await this.#worker.terminate();
   }
 
@@ -68,6 +91,7 @@ export class WorkerClient {
   }
 
   #end(error: MonosemeError): void {
+    running.delete(this);
     this.#ended ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();

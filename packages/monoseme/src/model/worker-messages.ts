@@ -3,7 +3,10 @@ import type { ModelInput } from './model-inputs.ts';
 
 /** What the model's worker can be asked, with the answer of each. */
 export interface WorkerRequests {
-  /** Sizes and types of all outputs in runs of the given [batch, sequence]. Outputs that are no tensors are left out. */
+  /**
+   * Sizes and types of all outputs in runs of the given [batch, sequence]. Outputs that are no tensors are
+   * left out.
+   */
   inspect: {
     request: { session: SessionSpec; probes: [number, number][] };
     answer: { name: string; type: string; sizes: number[][] }[];
@@ -15,7 +18,9 @@ export interface WorkerRequests {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
     answer: Float32Array<ArrayBuffer>;
   };
-  /** The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number. */
+  /**
+   * The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number.
+   */
   openBatch: {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
     answer: { batch: number; activations: Float32Array<ArrayBuffer> };
@@ -23,8 +28,9 @@ export interface WorkerRequests {
   /** Losses [contexts, contextSize − 1] of a batch with edited activations. */
   losses: { request: { batch: number; edited: Float32Array }; answer: Float32Array<ArrayBuffer> };
   /**
-   * Σ over the batch's contexts of rowWeights[c] · (logits of the last position), [vocab], after steps[c] was added to
-   * one dimension of that position's activations. The batch must have gone through the prefix in one run.
+   * Σ over the batch's contexts of rowWeights[c] · (logits of the last position), [vocab], after steps[c] was
+   * added to one dimension of that position's activations. The batch must have gone through the prefix in one
+   * run.
    */
   nudge: {
     request: { batch: number; dimension: number; steps: Float32Array; rowWeights: Float32Array };
@@ -33,7 +39,10 @@ export interface WorkerRequests {
   closeBatch: { request: { batch: number }; answer: void };
 }
 
-/** `harvest`: inputs → activations. `prefix`: with the crossing tensors. The others are suffixes with a head each. */
+/**
+ * `harvest`: inputs → activations. `prefix`: with the crossing tensors. The others are suffixes with a head
+ * each.
+ */
 export type SessionName = 'harvest' | 'prefix' | 'losses' | 'last-logits';
 
 /** A graph for ONNX Runtime and what to feed it. */
@@ -62,3 +71,11 @@ export interface RequestMessage {
 
 export type AnswerMessage =
   { id: number; answer: unknown } | { id: number; error: { code: ErrorCode; what: string; advice: string } };
+
+/**
+ * Memory that both threads see. Node ends a worker by throwing inside it, and a throw inside a native call
+ * aborts the
+ * process: so a process that exits first forbids new native calls (`STOP`) and waits until none is running
+ * (`BUSY`).
+ */
+export const GUARD = { STOP: 0, BUSY: 1, LENGTH: 2 } as const;

@@ -1,0 +1,39 @@
+import type { DetailsRow, DocumentRow, ExampleRow, FeatureIndex, FeatureRow } from './feature-index.ts';
+import { type Segment, segmentsOf } from './segments.ts';
+
+/** Tokens of text that are read around an example, on each side. */
+export const TEXT_BEFORE = 72;
+export const TEXT_AFTER = 56;
+
+export interface Example {
+  readonly row: ExampleRow;
+  /** Text around the peak, cut at the ends of its context. */
+  readonly segments: readonly Segment[];
+  readonly document: DocumentRow | undefined;
+}
+
+export interface FeaturePage {
+  readonly latent: number;
+  readonly feature: FeatureRow;
+  readonly details: DetailsRow;
+  /** In the order of reading. */
+  readonly examples: readonly Example[];
+}
+
+export async function loadFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
+  const [feature, details, rows] = await Promise.all([
+    index.feature(latent),
+    index.details(latent),
+    index.examples(latent),
+  ]);
+  const examples = await Promise.all(rows.map((row) => loadExample(index, row)));
+  return { latent, feature, details, examples };
+}
+
+async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {
+  const [{ start, tokens }, document] = await Promise.all([
+    index.corpus.around(row.token_index, TEXT_BEFORE, TEXT_AFTER),
+    index.documentAt(row.token_index),
+  ]);
+  return { row, segments: segmentsOf(tokens, start, index.vocabulary), document };
+}

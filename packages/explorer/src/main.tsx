@@ -1,0 +1,8 @@
+import { render } from 'solid-js/web';
+import { App } from './views/app.tsx';
+import './style/base.css';
+import './style/chrome.css';
+import './style/list.css';
+import './style/feature.css';
+
+render(() => <App />, document.getElementById('page')!);

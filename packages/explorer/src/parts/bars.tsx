@@ -1,0 +1,92 @@
+import { createMemo, createSignal, For, Show } from 'solid-js';
+import { count } from '../data/format.ts';
+import { countScale } from '../state/settings.ts';
+
+export interface Mark {
+  readonly value: number;
+  readonly label: string;
+}
+
+interface BarsProps {
+  /** What a screen reader says of the picture. */
+  readonly label: string;
+  readonly counts: readonly number[];
+  /** Value at the left and right end of the axis. */
+  readonly from: number;
+  readonly to: number;
+  readonly format: (value: number) => string;
+  /** Colour of a bar by the value in its middle: a class, and a strength from 0 to 1. */
+  readonly tone: (middle: number) => { kind: string; strength: number };
+  readonly unit: string;
+  /** A value to point at. */
+  readonly mark?: Mark;
+  /** Other values written on the axis. */
+  readonly ticks?: readonly number[];
+  readonly onPick?: (bin: number) => void;
+  readonly picked?: (bin: number) => boolean;
+}
+
+const WIDTH = 336;
+const HEIGHT = 84;
+
+/** A histogram. Pointing at it names the bin; a mark from elsewhere is drawn as a line. */
+export function Bars(props: BarsProps) {
+  const [pointed, setPointed] = createSignal<number>();
+  const width = () => WIDTH / props.counts.length;
+  const largest = createMemo(() => Math.max(1, ...props.counts));
+  const height = (n: number) =>
+    n === 0 ? 0 : (countScale() === 'log' ? Math.log1p(n) / Math.log1p(largest()) : n / largest()) * (HEIGHT - 2) + 1;
+  const edge = (bin: number) => props.from + ((props.to - props.from) * bin) / props.counts.length;
+  const x = (value: number) =>
+    Math.min(WIDTH - 0.5, Math.max(0.5, ((value - props.from) / (props.to - props.from || 1)) * WIDTH));
+  const pointTo = (event: PointerEvent & { currentTarget: SVGSVGElement }) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const bin = Math.floor(((event.clientX - box.left) / box.width) * props.counts.length);
+    setPointed(Math.min(props.counts.length - 1, Math.max(0, bin)));
+  };
+  const readout = () => {
+    const bin = pointed();
+    if (bin === undefined) return props.mark?.label ?? '';
+    return `${props.format(edge(bin))} to ${props.format(edge(bin + 1))}: ${count(props.counts[bin])} ${props.unit}`;
+  };
+
+  return (
+    <figure class="bars">
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={props.label}
+        classList={{ pickable: props.onPick !== undefined }}
+        onPointerMove={pointTo}
+        onPointerLeave={() => setPointed(undefined)}
+        onClick={() => pointed() !== undefined && props.onPick?.(pointed()!)}
+      >
+        <For each={props.counts}>
+          {(n, bin) => {
+            const tone = () => props.tone((edge(bin()) + edge(bin() + 1)) / 2);
+            return (
+              <rect
+                class={tone().kind}
+                classList={{ pointed: pointed() === bin(), picked: props.picked?.(bin()) ?? false }}
+                style={{ '--a': String(tone().strength) }}
+                x={bin() * width() + 0.3}
+                width={Math.max(0.5, width() - 0.6)}
+                y={HEIGHT - height(n)}
+                height={height(n)}
+              />
+            );
+          }}
+        </For>
+        <Show when={props.mark}>
+          {(mark) => <line class="marker" x1={x(mark().value)} x2={x(mark().value)} y1="0" y2={HEIGHT} />}
+        </Show>
+      </svg>
+      <div class="axis" aria-hidden="true">
+        <span>{props.format(props.from)}</span>
+        <span class="readout">{readout()}</span>
+        <span>{props.format(props.to)}</span>
+      </div>
+    </figure>
+  );
+}

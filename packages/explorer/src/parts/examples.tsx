@@ -1,0 +1,244 @@
+import { createEffect, createMemo, createSignal, For, Show } from 'solid-js';
+import type { FeatureIndex } from '../data/feature-index.ts';
+import type { Example, FeaturePage } from '../data/feature-page.ts';
+import { count, figure, percent } from '../data/format.ts';
+import { type Segment, tokenLabel } from '../data/segments.ts';
+import { type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
+import { Legend } from './legend.tsx';
+import { AlignedLine, WrappedText } from './token-line.tsx';
+import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
+import { activationOf, type Highlight, holdsPeak } from './tokens.ts';
+
+/** A token that the reader points at, by pointer or keyboard. */
+export interface PointedToken {
+  readonly activation: number;
+  readonly nextToken: number | undefined;
+}
+
+interface Group {
+  readonly title: string;
+  readonly note: string;
+  readonly examples: readonly Example[];
+}
+
+/** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
+const SHOWN: Record<ContextMode, readonly [number, number]> = {
+  near: [4, 4],
+  line: [24, 32],
+  wide: [Infinity, Infinity],
+};
+
+const MODES: readonly [ContextMode, string, string][] = [
+  ['near', 'Near', 'Four tokens on each side, as in the paper'],
+  ['line', 'Line', 'One line, peaks under each other'],
+  ['wide', 'Wide', 'Paragraphs'],
+];
+
+/** The examples of a feature by group, on one colour scale. */
+export function Examples(props: {
+  index: FeatureIndex;
+  page: FeaturePage;
+  onPoint: (token: PointedToken | undefined) => void;
+}) {
+  const [tooltip, setTooltip] = createSignal<TooltipContent>();
+  const max = () => props.page.feature.max_activation;
+  const groups = createMemo(() => groupsOf(props.index, props.page));
+  const lines = new WeakMap<Element, { example: Example; segments: readonly Segment[]; highlight: Highlight }>();
+  let container!: HTMLElement;
+
+  const point = (span: Element | null) => {
+    const line = span?.closest('[data-example]');
+    const entry = line && lines.get(line);
+    if (!entry || !span) {
+      setTooltip(undefined);
+      props.onPoint(undefined);
+      return;
+    }
+    const segment = entry.segments[Number((span as HTMLElement).dataset.i)];
+    const activation = holdsPeak(segment, entry.highlight) ? entry.example.row.activation : activationOf(segment, entry.highlight);
+    const after = entry.segments[Number((span as HTMLElement).dataset.i) + 1];
+    setTooltip({
+      anchor: span,
+      segment,
+      activation,
+      max: max(),
+      known: isKnown(props.index, entry.example, segment),
+      document: entry.example.document,
+      contextSize: props.index.corpus.contextSize,
+    });
+    props.onPoint({ activation, nextToken: after?.tokens[0] });
+  };
+  const onPointer = (event: PointerEvent) => {
+    if (event.pointerType === 'touch' && event.type === 'pointerover') return;
+    point((event.target as Element).closest('.t'));
+  };
+  const onKeyDown = (event: KeyboardEvent) => moveByKey(event, container, point);
+
+  return (
+    <section
+      class="examples"
+      ref={container}
+      aria-label="Examples"
+      onPointerOver={onPointer}
+      onPointerDown={onPointer}
+      onPointerLeave={() => point(null)}
+      onFocusIn={(event) => point(peakOf(event.target as Element))}
+      onFocusOut={() => point(null)}
+      onKeyDown={onKeyDown}
+    >
+      <div class="examples-head">
+        <Legend max={max()} />
+        <div class="modes" role="radiogroup" aria-label="Text around the peak">
+          <For each={MODES}>
+            {([mode, name, title]) => (
+              <button
+                type="button"
+                role="radio"
+                aria-checked={contextMode() === mode}
+                title={`${title} (c)`}
+                onClick={() => setContextMode(mode)}
+              >
+                {name}
+              </button>
+            )}
+          </For>
+        </div>
+      </div>
+      <For each={groups()}>
+        {(group) => (
+          <section class="group">
+            <h2>
+              {group.title} <span class="faint">{group.note}</span>
+            </h2>
+            <ol classList={{ [contextMode()]: true }}>
+              <For each={group.examples}>
+                {(example) => (
+                  <ExampleLine
+                    index={props.index}
+                    example={example}
+                    max={max()}
+                    onChange={(element, segments, highlight) =>
+                      lines.set(element, { example, segments, highlight })
+                    }
+                  />
+                )}
+              </For>
+            </ol>
+          </section>
+        )}
+      </For>
+      <TokenTooltip content={tooltip()} index={props.index} />
+    </section>
+  );
+}
+
+function ExampleLine(props: {
+  index: FeatureIndex;
+  example: Example;
+  max: number;
+  onChange: (element: Element, segments: readonly Segment[], highlight: Highlight) => void;
+}) {
+  let element!: HTMLLIElement;
+  const row = () => props.example.row;
+  const highlight = (): Highlight => ({
+    peak: row().token_index,
+    start: row().token_index + row().window_offset,
+    window: row().window,
+    max: props.max,
+  });
+  const segments = createMemo(() => {
+    const [before, after] = SHOWN[contextMode()];
+    const { token_index } = row();
+    return props.example.segments.filter(
+      (segment) => segment.position >= token_index - before && segment.position <= token_index + after,
+    );
+  });
+  const known = (): [number, number] => {
+    const radius = props.index.manifest.examples.window_radius;
+    return [row().token_index - radius, row().token_index + radius];
+  };
+  createEffect(() => props.onChange(element, segments(), highlight()));
+  const peak = () => segments().find((segment) => holdsPeak(segment, highlight()));
+  return (
+    <li
+      class="example"
+      data-example
+      tabindex="0"
+      classList={{ repeats: row().repeats }}
+      title={row().repeats ? 'Shown above already, or of the same context' : undefined}
+      ref={element}
+    >
+      <span class="value" aria-hidden="true">
+        {figure(row().activation)}
+      </span>
+      <span class="sr">
+        {`Peak ${tokenLabel(peak()?.text ?? '')}, activation ${figure(row().activation)}${row().repeats ? ', repeated' : ''}: `}
+      </span>
+      <span class="text">
+        <Show
+          when={contextMode() !== 'wide'}
+          fallback={<WrappedText segments={segments()} highlight={highlight()} known={known()} />}
+        >
+          <AlignedLine segments={segments()} highlight={highlight()} known={known()} />
+        </Show>
+      </span>
+      <span class="source" title={props.example.document?.id}>
+        {props.example.document?.id}
+      </span>
+    </li>
+  );
+}
+
+function isKnown(index: FeatureIndex, { row }: Example, segment: Segment): boolean {
+  return Math.abs(segment.position - row.token_index) <= index.manifest.examples.window_radius;
+}
+
+function peakOf(target: Element): Element | null {
+  return target.matches('[data-example]') ? target.querySelector('.peak') : null;
+}
+
+/** Left and right go through the tokens of a line, up and down through the lines. */
+function moveByKey(event: KeyboardEvent, container: HTMLElement, point: (span: Element | null) => void): void {
+  const line = (event.target as Element).closest<HTMLElement>('[data-example]');
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!line || step === undefined) return;
+  event.preventDefault();
+  if (event.key === 'ArrowUp' || event.key === 'ArrowDown') {
+    const all = [...container.querySelectorAll<HTMLElement>('[data-example]')];
+    all[all.indexOf(line) + step]?.focus();
+    return;
+  }
+  const spans = [...line.querySelectorAll('.t')];
+  const now = line.querySelector('.t.cursor') ?? line.querySelector('.t.peak');
+  const next = spans[spans.indexOf(now!) + step];
+  if (!next) return;
+  now?.classList.remove('cursor');
+  next.classList.add('cursor');
+  point(next);
+}
+
+/** Groups in the order of reading. Intervals carry their bounds and what share of the firings lies in them. */
+function groupsOf(index: FeatureIndex, { examples, feature, details }: FeaturePage): Group[] {
+  const groups: Group[] = [];
+  const { n_intervals } = index.manifest.examples;
+  const top = examples.filter(({ row }) => row.group === 'top');
+  if (top.length > 0) groups.push({ title: 'Top', note: 'the largest activations', examples: top });
+  const perInterval = details.histogram.length / n_intervals;
+  for (let interval = 0; interval < n_intervals; interval++) {
+    const found = examples.filter(({ row }) => row.group === 'interval' && row.interval === interval);
+    if (found.length === 0) continue;
+    const high = (feature.max_activation * (n_intervals - interval)) / n_intervals;
+    const low = (feature.max_activation * (n_intervals - interval - 1)) / n_intervals;
+    const first = (n_intervals - interval - 1) * perInterval;
+    const firings = details.histogram.slice(first, first + perInterval).reduce((sum, n) => sum + n, 0);
+    groups.push({
+      title: `${figure(low)} to ${figure(high)}`,
+      note: `interval ${interval} · ${percent(firings / feature.n_fired)} of its firings, ${count(firings)}`,
+      examples: found,
+    });
+  }
+  const random = examples.filter(({ row }) => row.group === 'random');
+  if (random.length > 0)
+    groups.push({ title: 'Random', note: 'drawn from all its firings, none passed over', examples: random });
+  return groups;
+}

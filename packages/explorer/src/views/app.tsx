@@ -1,0 +1,87 @@
+import { createEffect, createResource, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { FeatureIndex } from '../data/feature-index.ts';
+import { toIndexError } from '../data/index-error.ts';
+import { ErrorNotice } from '../parts/error-notice.tsx';
+import { Header } from '../parts/header.tsx';
+import { HelpDialog } from '../parts/help-dialog.tsx';
+import { currentList } from '../state/current-list.ts';
+import { onShortcut } from '../state/shortcuts.ts';
+import { featureHref, go, listHref, route } from '../state/route.ts';
+import { nextContextMode, theme, toggleTheme } from '../state/settings.ts';
+import { DictionaryView } from './dictionary-view.tsx';
+import { FeatureView } from './feature-view.tsx';
+
+/** The index lies beside the page, in the folder that the address may name (`?index=folder`). */
+function indexBase(): URL {
+  const folder = new URLSearchParams(location.search).get('index') ?? 'index';
+  return new URL(`${folder.replace(/\/+$/, '')}/`, location.href);
+}
+
+export function App() {
+  const [index] = createResource(() => FeatureIndex.open(indexBase()));
+  const [help, setHelp] = createSignal(false);
+
+  createEffect(() => {
+    if (theme() === 'system') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme();
+  });
+  createEffect(() => {
+    const { latent } = route();
+    const name = index.state === 'ready' ? index().manifest.dictionary.model_name : '';
+    document.title = [latent === undefined ? '' : `Feature ${latent}`, name, 'Monoseme'].filter(Boolean).join(' · ');
+  });
+  onMount(() => {
+    const remove = onShortcut({
+      '?': () => setHelp(!help()),
+      t: toggleTheme,
+      c: nextContextMode,
+      r: () => goRandom(),
+      u: () => route().latent !== undefined && go(listHref()),
+      '/': () => document.querySelector<HTMLInputElement>('#search')?.focus(),
+    });
+    onCleanup(remove);
+  });
+
+  return (
+    <>
+      <a class="skip" href="#main" onClick={focusMain}>
+        Skip to content
+      </a>
+      <Header index={index.state === 'ready' ? index() : undefined} onRandom={goRandom} onHelp={() => setHelp(true)} />
+      <main id="main" tabindex="-1">
+        <Switch>
+          <Match when={index.error}>
+            <ErrorNotice error={toIndexError(index.error)} />
+          </Match>
+          <Match when={index.loading}>
+            <p class="waiting" role="status">
+              Opening the index…
+            </p>
+          </Match>
+          <Match when={index()}>
+            {(opened) => (
+              <Show when={route().latent !== undefined} fallback={<DictionaryView index={opened()} />}>
+                <FeatureView index={opened()} latent={route().latent!} />
+              </Show>
+            )}
+          </Match>
+        </Switch>
+      </main>
+      <Show when={help()}>
+        <HelpDialog onClose={() => setHelp(false)} />
+      </Show>
+    </>
+  );
+}
+
+function focusMain(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
+}
+
+function goRandom(): void {
+  const latents = currentList()?.latents;
+  if (!latents || latents.length === 0) return;
+  // Chance is for the reader here: nothing that is kept depends on it.
+  go(featureHref(latents[Math.floor(Math.random() * latents.length)]));
+}

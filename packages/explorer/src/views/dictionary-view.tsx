@@ -1,0 +1,250 @@
+import { createEffect, createMemo, createResource, For, Match, Show, Switch } from 'solid-js';
+import type { FeatureIndex } from '../data/feature-index.ts';
+import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
+import { toIndexError } from '../data/index-error.ts';
+import { makeList } from '../data/list.ts';
+import { tokenLabel } from '../data/segments.ts';
+import { Bars } from '../parts/bars.tsx';
+import { ErrorNotice } from '../parts/error-notice.tsx';
+import { FeatureTable } from '../parts/feature-table.tsx';
+import { setCurrentList } from '../state/current-list.ts';
+import { freshListHref, go, listHref, type ListQuery, route, type SortKey } from '../state/route.ts';
+
+/** The dictionary at a glance, and the list of its features. */
+export function DictionaryView(props: { index: FeatureIndex }) {
+  const query = () => route().query;
+  const [list] = createResource(
+    () => JSON.stringify(query()),
+    () => makeList(props.index, query()),
+  );
+  createEffect(() => list.state === 'ready' && setCurrentList(list()));
+
+  return (
+    <>
+      <Overview index={props.index} query={query()} />
+      <section aria-labelledby="list-title">
+        <div class="list-head">
+          <h2 id="list-title">{listTitle(list.latest?.latents.length, query())}</h2>
+          <Filters index={props.index} query={query()} />
+          <Show when={(list.latest?.nSilent ?? 0) > 0 || query().silent}>
+            <a class="quiet" href={listHref({ silent: !query().silent })}>
+              {query().silent
+                ? 'hide those that never fire'
+                : `show ${count(list.latest!.nSilent)} that never fire`}
+            </a>
+          </Show>
+          <SortMenu query={query()} />
+        </div>
+        <Switch>
+          <Match when={list.error}>
+            <ErrorNotice error={toIndexError(list.error)} />
+          </Match>
+          <Match when={list.latest === undefined}>
+            <p class="waiting" role="status">
+              Reading the figures of {count(props.index.nFeatures)} features…
+            </p>
+          </Match>
+          <Match when={list.latest!.latents.length === 0}>
+            <div class="notice">
+              <p>No feature fits.</p>
+              <p>
+                <a href={freshListHref()}>Show all features</a>, or search for something else. Only the tokens that carry
+                most of a feature's activation are searched.
+              </p>
+            </div>
+          </Match>
+          <Match when={list.latest}>
+            {(shown) => <FeatureTable index={props.index} list={shown()} query={query()} />}
+          </Match>
+        </Switch>
+      </section>
+    </>
+  );
+}
+
+function listTitle(n: number | undefined, query: ListQuery): string {
+  const searched = query.tokens.length > 0 || query.promotes !== undefined || query.text !== '' || query.density;
+  if (n === undefined) return 'Features';
+  return `${count(n)} ${searched ? 'matching ' : ''}${n === 1 ? 'feature' : 'features'}`;
+}
+
+function Filters(props: { index: FeatureIndex; query: ListQuery }) {
+  const text = (token: number) => tokenLabel(props.index.vocabulary.text(token));
+  return (
+    <div class="chips">
+      <Show when={props.query.tokens.length > 0}>
+        <Chip href={freshListHref({ density: props.query.density })}>
+          fires on <code>{props.query.tokens.map(text).join('  ')}</code>
+        </Chip>
+      </Show>
+      <Show when={props.query.promotes !== undefined}>
+        <Chip href={listHref({ promotes: undefined })}>
+          predicts <code>{text(props.query.promotes!)}</code>
+        </Chip>
+      </Show>
+      <Show when={props.query.text !== ''}>
+        <Chip href={freshListHref({ density: props.query.density })}>
+          examples with <code>{props.query.text}</code>
+        </Chip>
+      </Show>
+      <Show when={props.query.density}>
+        {(range) => (
+          <Chip href={listHref({ density: undefined })}>
+            density {percent(10 ** range()[0])} to {percent(10 ** range()[1])}
+          </Chip>
+        )}
+      </Show>
+    </div>
+  );
+}
+
+function Chip(props: { href: string; children: unknown }) {
+  return (
+    <a class="chip" href={props.href} title="Remove this filter">
+      {props.children as never} <span aria-hidden="true">×</span>
+    </a>
+  );
+}
+
+const SORTS: readonly [SortKey, string][] = [
+  ['latent_index', 'number'],
+  ['density', 'density'],
+  ['max_activation', 'largest activation'],
+  ['mean_activation', 'mean activation'],
+  ['median_activation', 'median activation'],
+  ['n_contexts', 'contexts'],
+  ['top_token_share', 'share of its top token'],
+  ['skewness', 'skewness of activations'],
+  ['kurtosis', 'kurtosis of activations'],
+  ['max_logit', 'largest logit'],
+  ['min_logit', 'smallest logit'],
+  ['logit_kurtosis', 'kurtosis of logits'],
+  ['nearest_cosine', 'nearest feature'],
+  ['encoder_decoder_cosine', 'encoder · decoder cosine'],
+  ['encoder_bias', 'encoder bias'],
+  ['decoder_norm', 'length of direction'],
+];
+
+function SortMenu(props: { query: ListQuery }) {
+  const searched = () => props.query.tokens.length > 0 || props.query.text !== '';
+  return (
+    <div class="sort">
+      <label>
+        <span class="faint">Sort by</span>
+        <select
+          value={props.query.sort}
+          onChange={(event) => {
+            const sort = event.currentTarget.value as SortKey;
+            go(listHref({ sort, descending: sort !== 'latent_index' }));
+          }}
+        >
+          <Show when={searched()}>
+            <option value="match" selected={props.query.sort === 'match'}>
+              match
+            </option>
+          </Show>
+          <For each={SORTS}>
+            {([key, name]) => (
+              <option value={key} selected={props.query.sort === key}>
+                {name}
+              </option>
+            )}
+          </For>
+        </select>
+      </label>
+      <a
+        class="direction"
+        href={listHref({ descending: !props.query.descending })}
+        aria-label={props.query.descending ? 'Largest first; show smallest first' : 'Smallest first; show largest first'}
+      >
+        {props.query.descending ? '↓' : '↑'}
+      </a>
+    </div>
+  );
+}
+
+function Overview(props: { index: FeatureIndex; query: ListQuery }) {
+  const { dictionary, corpus, evaluation } = props.index.manifest;
+  const [nFired] = createResource(() => props.index.column('n_fired'));
+  const silent = () => {
+    const column = nFired.latest;
+    return column ? column.reduce((n, fired) => n + (fired === 0 ? 1 : 0), 0) / column.length : undefined;
+  };
+  const figures = (): [string, string, string][] => [
+    ['Features', count(dictionary.d_sae), `directions in ${count(dictionary.d_in)} activations`],
+    ['Text', `${roughCount(corpus.n_tokens)} tokens`, `${count(corpus.n_documents)} documents`],
+    ...figureIf(evaluation.l0, 'Active at once', figure, 'features a token (L0)'),
+    ...figureIf(evaluation.ce_loss_score, 'Loss recovered', percent, 'of what zero ablation loses'),
+    ...figureIf(evaluation.explained_variance, 'Variance explained', percent, 'of the activations'),
+    ['Never fire', silent() === undefined ? '…' : percent(silent()!), 'of the features, on this text'],
+  ];
+  return (
+    <section class="overview" aria-labelledby="dictionary-title">
+      <div class="title">
+        <h1 id="dictionary-title">{dictionary.model_name}</h1>
+        <p class="faint">{dictionary.hook_name}</p>
+      </div>
+      <dl class="figures">
+        <For each={figures()}>
+          {([name, value, note]) => (
+            <div>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+              <dd class="note">{note}</dd>
+            </div>
+          )}
+        </For>
+      </dl>
+      <DensityHistogram index={props.index} query={props.query} />
+    </section>
+  );
+}
+
+function figureIf(
+  value: number | undefined,
+  name: string,
+  format: (value: number) => string,
+  note: string,
+): [string, string, string][] {
+  return value === undefined || !Number.isFinite(value) ? [] : [[name, format(value), note]];
+}
+
+/** Bins of a quarter of a power of ten. */
+const STEPS = 4;
+
+function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
+  const [density] = createResource(() => props.index.column('density'));
+  const histogram = createMemo(() => {
+    const alive = (density.latest ?? new Float64Array(0)).filter((share) => share > 0);
+    if (alive.length === 0) return undefined;
+    const bins = Int32Array.from(alive, (share) => Math.floor(Math.log10(share) * STEPS));
+    const low = bins.reduce((a, b) => Math.min(a, b));
+    const counts = new Array<number>(1 - low).fill(0);
+    for (const bin of bins) counts[Math.min(counts.length - 1, bin - low)]++;
+    return { counts, low };
+  });
+  const range = (bin: number, low: number): [number, number] => [(bin + low) / STEPS, (bin + low + 1) / STEPS];
+  return (
+    <div class="density">
+      <h2>Density</h2>
+      <p class="faint">On what share of tokens features fire. Choose a bar to list its features.</p>
+      <div class="density-plot">
+        <Show when={histogram()}>
+          {(shown) => (
+            <Bars
+              label={`Histogram of the density of ${count(shown().counts.reduce((a, b) => a + b))} features`}
+              counts={shown().counts}
+              from={shown().low / STEPS}
+              to={(shown().low + shown().counts.length) / STEPS}
+              format={(power) => oneIn(10 ** power)}
+              tone={() => ({ kind: 'plain', strength: 1 })}
+              unit="features"
+              picked={(bin) => props.query.density?.[0] === range(bin, shown().low)[0]}
+              onPick={(bin) => go(listHref({ density: range(bin, shown().low) }))}
+            />
+          )}
+        </Show>
+      </div>
+    </div>
+  );
+}

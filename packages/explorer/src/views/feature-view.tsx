@@ -1,0 +1,145 @@
+import { createEffect, createMemo, createResource, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import type { FeatureIndex } from '../data/feature-index.ts';
+import { type FeaturePage, loadFeature } from '../data/feature-page.ts';
+import { count } from '../data/format.ts';
+import { toIndexError } from '../data/index-error.ts';
+import { makeList } from '../data/list.ts';
+import { ErrorNotice } from '../parts/error-notice.tsx';
+import { Examples, type PointedToken } from '../parts/examples.tsx';
+import { ActivationPanel, FiguresPanel, LogitPanel, NeighbourPanel, NeuronPanel, TokenPanel } from '../parts/panels.tsx';
+import { currentList, setCurrentList } from '../state/current-list.ts';
+import { featureHref, go, listHref, route } from '../state/route.ts';
+import { onShortcut } from '../state/shortcuts.ts';
+
+/** Everything the index knows of one feature: figures on the left, text on the right. */
+export function FeatureView(props: { index: FeatureIndex; latent: number }) {
+  const [page] = createResource(
+    () => props.latent,
+    (latent) => loadFeature(props.index, latent),
+  );
+  const [pointed, setPointed] = createSignal<PointedToken>();
+  const [list] = createResource(
+    () => (currentList() ? undefined : JSON.stringify(route().query)),
+    () => makeList(props.index, route().query),
+  );
+  createEffect(() => list.state === 'ready' && setCurrentList(list()));
+  createEffect(() => {
+    // The new feature is read from its beginning.
+    if (props.latent >= 0) window.scrollTo(0, 0);
+    setPointed(undefined);
+  });
+
+  const around = createMemo(() => neighboursInList(currentList()?.latents, props.latent));
+  onMount(() => {
+    const move = (latent: number | undefined) => latent !== undefined && go(featureHref(latent));
+    const remove = onShortcut({ j: () => move(around().next), k: () => move(around().previous) });
+    onCleanup(remove);
+  });
+  createEffect(() => {
+    if (page.state !== 'ready') return;
+    const { next, previous } = around();
+    for (const latent of [next, previous]) if (latent !== undefined) prefetch(props.index, latent);
+  });
+
+  return (
+    <Switch>
+      <Match when={page.error}>
+        <ErrorNotice error={toIndexError(page.error)} />
+        <p class="back">
+          <a href={listHref()}>Back to the list</a>
+        </p>
+      </Match>
+      <Match when={page.latest === undefined}>
+        <p class="waiting" role="status">
+          Reading feature {props.latent}…
+        </p>
+      </Match>
+      <Match when={page.latest}>
+        {(shown) => (
+          <article class="feature" aria-busy={page.loading}>
+            <aside class="side">
+              <FeatureHead page={shown()} around={around()} />
+              <FiguresPanel index={props.index} page={shown()} />
+              <Show when={shown().feature.n_fired > 0}>
+                <ActivationPanel index={props.index} page={shown()} pointed={pointed()} />
+              </Show>
+              <Show when={shown().details.top_logits.length > 0}>
+                <LogitPanel index={props.index} page={shown()} pointed={pointed()} />
+              </Show>
+              <TokenPanel index={props.index} page={shown()} />
+              <NeighbourPanel page={shown()} />
+              <NeuronPanel page={shown()} />
+            </aside>
+            <Show
+              when={shown().examples.length > 0}
+              fallback={
+                <div class="notice">
+                  <h2>This feature never fires here</h2>
+                  <p>
+                    On none of the {count(props.index.manifest.corpus.n_tokens)} tokens of this text is its activation
+                    above zero. It may fire on other text; what it would do to the logits is shown all the same.
+                  </p>
+                </div>
+              }
+            >
+              <Examples index={props.index} page={shown()} onPoint={setPointed} />
+            </Show>
+          </article>
+        )}
+      </Match>
+    </Switch>
+  );
+}
+
+function FeatureHead(props: {
+  page: FeaturePage;
+  around: { previous: number | undefined; next: number | undefined; place: string };
+}) {
+  return (
+    <header class="feature-head">
+      <h1>
+        <span class="faint">Feature</span> {props.page.latent}
+      </h1>
+      <nav aria-label="Features of the list">
+        <a href={listHref()} title="Back to the list (u)" aria-label="Back to the list">
+          <svg viewBox="0 0 20 20" aria-hidden="true">
+            <path d="M4 5h12M4 10h12M4 15h12" />
+          </svg>
+        </a>
+        <Step latent={props.around.previous} name="Previous feature (k)" path="M12 4 6 10l6 6" />
+        <Step latent={props.around.next} name="Next feature (j)" path="m8 4 6 6-6 6" />
+      </nav>
+      <p class="faint place">{props.around.place}</p>
+    </header>
+  );
+}
+
+function Step(props: { latent: number | undefined; name: string; path: string }) {
+  const icon = () => (
+    <svg viewBox="0 0 20 20" aria-hidden="true">
+      <path d={props.path} />
+    </svg>
+  );
+  return (
+    <Show when={props.latent !== undefined} fallback={<span class="step-off">{icon()}</span>}>
+      <a href={featureHref(props.latent!)} title={props.name} aria-label={props.name}>
+        {icon()}
+      </a>
+    </Show>
+  );
+}
+
+function neighboursInList(latents: Uint32Array | undefined, latent: number) {
+  const place = latents?.indexOf(latent) ?? -1;
+  if (!latents || place < 0) return { previous: undefined, next: latents?.[0], place: '' };
+  return {
+    previous: place > 0 ? latents[place - 1] : undefined,
+    next: place + 1 < latents.length ? latents[place + 1] : undefined,
+    place: `${count(place + 1)} of ${count(latents.length)} in the list`,
+  };
+}
+
+function prefetch(index: FeatureIndex, latent: number): void {
+  // Errors are met when the feature is opened.
+  Promise.all([index.feature(latent), index.details(latent), index.examples(latent)]).catch(() => {});
+}
