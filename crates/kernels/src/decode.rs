@@ -1,9 +1,12 @@
 use crate::codes::CodesView;
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
+use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
 use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows};
+use crate::traversal::Traversal;
 use rayon::prelude::*;
+use std::ops::Range;
 
 #[derive(Clone, Copy)]
 pub struct DecodeInput<'a> {
@@ -24,6 +27,11 @@ impl DecodeInput<'_> {
         expect_length("W_dec", self.w_dec.len(), &[self.codes.d_sae, self.d_out])?;
         self.b_dec.map_or(Ok(()), |bias| expect_length("b_dec", bias.len(), &[self.d_out]))
     }
+
+    fn traversal(&self) -> Traversal {
+        let CodesView { n_rows, d_sae, values, .. } = self.codes;
+        Traversal::of(n_rows, d_sae, values.len(), 4 * self.d_out)
+    }
 }
 
 #[derive(Debug)]
@@ -36,23 +44,18 @@ pub struct Residuals {
     pub products: Vec<f32>,
 }
 
-/// x̂[b] = Σ codes[b, j] · W_dec[j] + b_dec, one row.
-struct DecodeRow<'a> {
-    input: DecodeInput<'a>,
-    row: usize,
+/// out += Σ codes[b, j] · W_dec[j], over some pairs of a row.
+struct AddPairs<'a> {
+    input: &'a DecodeInput<'a>,
+    pairs: Range<usize>,
     out: &'a mut [f32],
 }
 
-impl Kernel for DecodeRow<'_> {
+impl Kernel for AddPairs<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { input, row, out } = self;
-        match input.b_dec {
-            Some(bias) => out.copy_from_slice(bias),
-            None => out.fill(0.0),
-        }
-        let pairs = input.codes.pairs_of(row);
+        let Self { input, pairs, out } = self;
         let latents = &input.codes.latent_indices[pairs.clone()];
         let values = &input.codes.values[pairs];
         let term = |i: usize| Term { index: latents[i] as usize, factor: values[i] };
@@ -60,15 +63,15 @@ impl Kernel for DecodeRow<'_> {
     }
 }
 
-/// ⟨vector, W_dec[j]⟩ for the pairs of one row.
-struct ProductsOfRow<'a> {
+/// ⟨vector, W_dec[j]⟩ for some pairs of a row.
+struct Products<'a> {
     vector: &'a [f32],
     latents: &'a [u32],
     w_dec: &'a [f32],
     products: &'a mut [f32],
 }
 
-impl Kernel for ProductsOfRow<'_> {
+impl Kernel for Products<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
@@ -99,13 +102,60 @@ impl Kernel for SubtractTarget<'_> {
     }
 }
 
-/// Split an array of pairs where the rows end.
-fn split_by_row<'a, T>(mut array: &'a mut [T], codes: &CodesView<'_>) -> Vec<&'a mut [T]> {
-    (0..codes.n_rows)
-        .map(|row| {
-            let (head, rest) = std::mem::take(&mut array).split_at_mut(codes.pairs_of(row).len());
-            array = rest;
-            head
+/// Some consecutive rows of a batch, the work of one task.
+struct Block<'a> {
+    set: InstructionSet,
+    input: &'a DecodeInput<'a>,
+    traversal: Traversal,
+    rows: Range<usize>,
+}
+
+impl Block<'_> {
+    /// Where a row of the block is in an array `[rows, d_out]`.
+    fn place(&self, row: usize) -> Range<usize> {
+        let start = (row - self.rows.start) * self.input.d_out;
+        start..start + self.input.d_out
+    }
+
+    fn decode(&self, out: &mut [f32]) {
+        match self.input.b_dec {
+            Some(bias) => out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
+            None => out.fill(0.0),
+        }
+        let CodesView { row_pointers, latent_indices, .. } = self.input.codes;
+        self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, |row, pairs| {
+            self.set.run(AddPairs { input: self.input, pairs, out: &mut out[self.place(row)] });
+        });
+    }
+
+    fn products(&self, vectors: &[f32], products: &mut [f32]) {
+        let CodesView { row_pointers, latent_indices, .. } = self.input.codes;
+        let first = row_pointers[self.rows.start] as usize;
+        self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, |row, pairs| {
+            let products = &mut products[pairs.start - first..pairs.end - first];
+            let vector = &vectors[self.place(row)];
+            self.set.run(Products { vector, latents: &latent_indices[pairs], w_dec: self.input.w_dec, products });
+        });
+    }
+}
+
+/// All blocks of a batch, with the pieces of an array `[nnz]` that belong to them.
+fn blocks<'a, 'b>(
+    engine: &Engine,
+    input: &'a DecodeInput<'a>,
+    mut of_pairs: &'b mut [f32],
+) -> Vec<(Block<'a>, &'b mut [f32])> {
+    let traversal = input.traversal();
+    let n_rows = input.codes.n_rows;
+    (0..n_rows)
+        .step_by(traversal.block)
+        .map(|start| {
+            let rows = start..n_rows.min(start + traversal.block);
+            let n_pairs = (input.codes.row_pointers[rows.end] - input.codes.row_pointers[start]) as usize;
+            let n_pairs = n_pairs.min(of_pairs.len());
+            let (piece, rest) = std::mem::take(&mut of_pairs).split_at_mut(n_pairs);
+            of_pairs = rest;
+            (Block { set: engine.instruction_set, input, traversal, rows }, piece)
         })
         .collect()
 }
@@ -114,9 +164,9 @@ pub fn decode(engine: &Engine, input: &DecodeInput<'_>) -> Result<Vec<f32>, Kern
     input.check()?;
     let mut out = vec![0.0; input.codes.n_rows * input.d_out];
     engine.install(|| {
-        out.par_chunks_mut(input.d_out).enumerate().for_each(|(row, out)| {
-            engine.instruction_set.run(DecodeRow { input: *input, row, out });
-        });
+        let blocks = blocks(engine, input, &mut []);
+        let outs = out.par_chunks_mut(input.traversal().block * input.d_out);
+        blocks.into_par_iter().zip(outs).for_each(|((block, _), out)| block.decode(out));
     });
     Ok(out)
 }
@@ -130,19 +180,19 @@ pub fn sampled_products(
     input.check()?;
     expect_length("rows", rows.len(), &[input.codes.n_rows, input.d_out])?;
     let mut products = vec![0.0; input.codes.values.len()];
-    let pieces = split_by_row(&mut products, &input.codes);
     engine.install(|| {
-        let vectors = rows.par_chunks(input.d_out);
-        pieces.into_par_iter().zip(vectors).enumerate().for_each(|(row, (products, vector))| {
-            let latents = &input.codes.latent_indices[input.codes.pairs_of(row)];
-            engine.instruction_set.run(ProductsOfRow { vector, latents, w_dec: input.w_dec, products });
-        });
+        let blocks = blocks(engine, input, &mut products);
+        let vectors = rows.par_chunks(input.traversal().block * input.d_out);
+        blocks
+            .into_par_iter()
+            .zip(vectors)
+            .for_each(|((block, products), vectors)| block.products(vectors, products));
     });
     Ok(products)
 }
 
-/// `decode`, the difference from `target` and its `sampled_products`, row by row: the decoder rows of a row are still
-/// in cache when the products need them.
+/// `decode`, the difference from `target` and its `sampled_products`, block by block: the decoder rows of a row are
+/// still in cache when the products need them.
 pub fn residuals(
     engine: &Engine,
     input: &DecodeInput<'_>,
@@ -154,18 +204,19 @@ pub fn residuals(
     let mut residuals = vec![0.0; n_rows * input.d_out];
     let mut squared_errors = vec![0.0; n_rows];
     let mut products = vec![0.0; input.codes.values.len()];
-    let pieces = split_by_row(&mut products, &input.codes);
     engine.install(|| {
-        (residuals.par_chunks_mut(input.d_out), target.par_chunks(input.d_out), &mut squared_errors, pieces)
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(row, (out, target, squared_error, products))| {
-                let set = engine.instruction_set;
-                set.run(DecodeRow { input: *input, row, out: &mut *out });
-                *squared_error = set.run(SubtractTarget { target, out: &mut *out });
-                let latents = &input.codes.latent_indices[input.codes.pairs_of(row)];
-                set.run(ProductsOfRow { vector: out, latents, w_dec: input.w_dec, products });
-            });
+        let block = input.traversal().block;
+        let outs = residuals.par_chunks_mut(block * input.d_out).zip(squared_errors.par_chunks_mut(block));
+        let targets = target.par_chunks(block * input.d_out);
+        let blocks = blocks(engine, input, &mut products).into_par_iter();
+        blocks.zip(outs).zip(targets).for_each(|(((block, products), (out, errors)), target)| {
+            block.decode(out);
+            let rows = out.chunks_exact_mut(input.d_out).zip(target.chunks_exact(input.d_out));
+            for ((out, target), error) in rows.zip(errors) {
+                *error = engine.instruction_set.run(SubtractTarget { target, out });
+            }
+            block.products(out, products);
+        });
     });
     Ok(Residuals { residuals, squared_errors, products })
 }

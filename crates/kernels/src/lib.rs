@@ -17,6 +17,7 @@ mod lanes;
 mod limits;
 mod sums;
 mod transpose;
+mod traversal;
 mod update_rows;
 
 pub use codes::{Codes, CodesView};

@@ -92,7 +92,7 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
         let row = rows.pointer(index, column);
         let factor = lanes.splat(factor);
         for (v, sum) in sums.iter_mut().enumerate() {
-            if VECTORS > 1 {
+            if VECTORS > 100 {
                 lanes.prefetch(ahead.wrapping_add(v * L::WIDTH));
             }
             // SAFETY: the block's columns are within the row, which `pointer` checked.

@@ -3,7 +3,9 @@ use crate::error::{KernelError, expect_length};
 use crate::lanes::{Kernel, Lanes};
 use crate::sums::{Rows, Term, add_weighted_sum};
 use crate::transpose::CodesByLatentView;
+use crate::traversal::Traversal;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Adam's options, with the factors that depend on the step already worked out.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +68,7 @@ impl UpdateRowsInput<'_> {
 
 /// The weight row of one latent, with its moments and its gradient.
 struct UpdateRow<'a> {
-    gradient: &'a mut [f32],
+    gradient: &'a [f32],
     weights: &'a mut [f32],
     first_moments: &'a mut [f32],
     second_moments: &'a mut [f32],
@@ -158,52 +160,58 @@ fn scale<L: Lanes>(lanes: L, row: &mut [f32], factor: f32) {
     }
 }
 
-/// g = Σ over the latent's pairs of coefficient · row.
-struct GradientOfLatent<'a> {
-    pairs: std::ops::Range<usize>,
+/// gradient += Σ coefficient · row, over some pairs of a latent.
+struct AddPairs<'a> {
+    pairs: Range<usize>,
     by_latent: CodesByLatentView<'a>,
     coefficients: &'a [f32],
     rows: &'a [f32],
     gradient: &'a mut [f32],
 }
 
-impl Kernel for GradientOfLatent<'_> {
+impl Kernel for AddPairs<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let rows = &self.by_latent.row_indices[self.pairs.clone()];
         let pairs = &self.by_latent.pair_indices[self.pairs];
-        let term = |i: usize| Term {
-            index: rows[i] as usize,
-            factor: self.coefficients[pairs[i] as usize],
-        };
+        let term = |i: usize| Term { index: rows[i] as usize, factor: self.coefficients[pairs[i] as usize] };
         let width = self.gradient.len();
-        self.gradient.fill(0.0);
         add_weighted_sum(lanes, rows.len(), term, Rows::new(self.rows, width), self.gradient);
     }
 }
 
 /// One Adam step on every row of a weight matrix, each weight and moment read and written once.
+///
+/// A task is a block of latents: their gradients are summed into a buffer that stays in cache, then each row is
+/// stepped. Tasks go to whichever thread is free, so a latent with many pairs holds up no other.
 pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), KernelError> {
     input.check()?;
     let UpdateRowsInput { by_latent, width, coefficients, rows, unit_norm, adam, .. } = input;
+    let CodesByLatentView { n_rows, d_sae, latent_pointers, row_indices, .. } = by_latent;
+    let traversal = Traversal::of(d_sae, n_rows, row_indices.len(), 4 * width);
+    let set = engine.instruction_set;
+    let size = traversal.block * width;
+    let step = |gradients: &mut Vec<f32>, first: usize, weights: &mut [f32], m: &mut [f32], v: &mut [f32]| {
+        gradients.clear();
+        gradients.resize(weights.len(), 0.0);
+        let latents = first..first + weights.len() / width;
+        traversal.walk(latents, latent_pointers, row_indices, |latent, pairs| {
+            let gradient = &mut gradients[(latent - first) * width..][..width];
+            set.run(AddPairs { pairs, by_latent, coefficients, rows, gradient });
+        });
+        let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
+        let updates = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
+        for ((gradient, weights), (first_moments, second_moments)) in updates {
+            set.run(UpdateRow { gradient, weights, first_moments, second_moments, unit_norm, adam });
+        }
+    };
     engine.install(|| {
-        (
-            input.weights.par_chunks_mut(width),
-            input.first_moments.par_chunks_mut(width),
-            input.second_moments.par_chunks_mut(width),
-        )
-            .into_par_iter()
-            .enumerate()
-            .for_each_init(
-                || vec![0.0; width],
-                |gradient, (latent, (weights, first_moments, second_moments))| {
-                    let set = engine.instruction_set;
-                    let pairs = by_latent.pairs_of(latent);
-                    set.run(GradientOfLatent { pairs, by_latent, coefficients, rows, gradient: &mut *gradient });
-                    set.run(UpdateRow { gradient, weights, first_moments, second_moments, unit_norm, adam });
-                },
-            );
+        let weights = input.weights.par_chunks_mut(size);
+        let moments = input.first_moments.par_chunks_mut(size).zip(input.second_moments.par_chunks_mut(size));
+        weights.zip(moments).enumerate().for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
+            step(gradients, block * traversal.block, weights, m, v);
+        });
     });
     Ok(())
 }

@@ -43,6 +43,7 @@ export async function readTokens(
   in_: { maxTokens: number; seed: number; split?: TextFlags['split'] },
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
   const tokenizer = await openTokenizer(model, flags.tokenizer);
+  model.expectVocabulary(tokenizer.vocabSize);
   const tokens = await withStage(context, 'tokens', 'tokens', async (stage) => {
     const set = await packContexts(readSources(flags.text ?? ['default'], { seed: in_.seed }), tokenizer, {
       contextSize: flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE,

@@ -4,7 +4,7 @@ import { MonosemeError } from '../errors.ts';
 import { readJson, writeJson } from './json.ts';
 
 /** Version of the manifest's own form. It grows when a reader of the old form could misread the new one. */
-export const MANIFEST_SCHEMA_VERSION = 1;
+const MANIFEST_SCHEMA_VERSION = 1;
 
 /**
  * What an artifact is and what it was made from: `manifest.json` of its folder. It holds no time of day and

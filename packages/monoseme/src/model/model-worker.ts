@@ -57,12 +57,6 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     spec.bytes = new Uint8Array();
   },
 
-  async unload({ as }) {
-    const loaded = sessions.get(as);
-    if (loaded) await native(() => loaded.session.release());
-    sessions.delete(as);
-  },
-
   async activations({ tokens, contextSize, perRun }) {
     const all: Float32Array[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))

@@ -8,7 +8,7 @@ export interface TensorInfo {
 }
 
 /** [batch, sequence] of the two small runs from which axes are learnt. */
-export const PROBES = [
+const PROBES = [
   [2, 3],
   [3, 5],
 ] as const;

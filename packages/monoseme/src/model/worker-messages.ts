@@ -12,7 +12,6 @@ export interface WorkerRequests {
     answer: { name: string; type: string; sizes: number[][] }[];
   };
   load: { request: { as: SessionName; session: SessionSpec }; answer: void };
-  unload: { request: { as: SessionName }; answer: void };
   /** Activations [tokens, dIn] of whole contexts, computed `perRun` contexts at a time. */
   activations: {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };

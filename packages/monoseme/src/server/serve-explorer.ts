@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
 import { MonosemeError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
@@ -10,11 +11,13 @@ import { explorerApp } from './explorer-app.ts';
 const HEADER_BYTES = 8192;
 const HEADERS_TIMEOUT_MS = 10_000;
 
+const BUILT_PAGE = fileURLToPath(new URL('../../../explorer/dist/page/', import.meta.url));
+
 export interface ServeOptions {
   /** Folder of a feature index. */
   readonly index: string;
-  /** Folder of the built page. */
-  readonly page: string;
+  /** Folder of the built page; the one that was built with this toolkit when left out. */
+  readonly page?: string;
   readonly host?: string;
   /** 0 for any free port. */
   readonly port: number;
@@ -34,7 +37,7 @@ export interface RunningServer {
  * is taken or not allowed, or the host is not of this machine
  */
 export async function serveExplorer(options: ServeOptions): Promise<RunningServer> {
-  const { index, page, host = '127.0.0.1', port } = options;
+  const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
   await openFeatureIndex(index);
   if (!(await stat(join(page, 'index.html')).catch(() => undefined)))
     throw new MonosemeError('ERR_NOT_FOUND', `There is no built page in ${page}.`, 'Run npm run build first.');
