@@ -134,7 +134,12 @@ impl Block<'_> {
         self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, |row, pairs| {
             let products = &mut products[pairs.start - first..pairs.end - first];
             let vector = &vectors[self.place(row)];
-            self.set.run(Products { vector, latents: &latent_indices[pairs], w_dec: self.input.w_dec, products });
+            self.set.run(Products {
+                vector,
+                latents: &latent_indices[pairs],
+                w_dec: self.input.w_dec,
+                products,
+            });
         });
     }
 }
@@ -193,11 +198,7 @@ pub fn sampled_products(
 
 /// `decode`, the difference from `target` and its `sampled_products`, block by block: the decoder rows of a row are
 /// still in cache when the products need them.
-pub fn residuals(
-    engine: &Engine,
-    input: &DecodeInput<'_>,
-    target: &[f32],
-) -> Result<Residuals, KernelError> {
+pub fn residuals(engine: &Engine, input: &DecodeInput<'_>, target: &[f32]) -> Result<Residuals, KernelError> {
     input.check()?;
     let n_rows = input.codes.n_rows;
     expect_length("target", target.len(), &[n_rows, input.d_out])?;

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::lanes::{Kernel, Lanes};
 use rayon::prelude::*;
-use selection::{MAX_ROWS, MAX_PLACES, RowPairs, Shared};
+use selection::{MAX_PLACES, MAX_ROWS, RowPairs, Shared};
 use std::cell::RefCell;
 use std::ops::Range;
 use tile::Scratch;

@@ -1,8 +1,8 @@
 use crate::error::KernelError;
 use crate::lanes::Kernel;
+use crate::lanes::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{avx2::Avx2, avx512::Avx512};
-use crate::lanes::portable::Portable;
 
 /// An instruction set that this CPU was seen to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,7 +92,7 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
         let row = rows.pointer(index, column);
         let factor = lanes.splat(factor);
         for (v, sum) in sums.iter_mut().enumerate() {
-            if VECTORS > 100 {
+            if VECTORS > 1 {
                 lanes.prefetch(ahead.wrapping_add(v * L::WIDTH));
             }
             // SAFETY: the block's columns are within the row, which `pointer` checked.
@@ -114,28 +114,40 @@ pub fn products_with_rows<L: Lanes>(
     rows: Rows<'_>,
     products: &mut [f32],
 ) {
-    let mut groups = indices.chunks_exact(4);
+    assert_eq!(vector.len(), rows.width);
     let mut outs = products.chunks_exact_mut(4);
-    for (group, out) in (&mut groups).zip(&mut outs) {
-        let group = [group[0] as usize, group[1] as usize, group[2] as usize, group[3] as usize];
-        out.copy_from_slice(&products_of_group(lanes, vector, group, rows));
+    let mut groups = indices.chunks_exact(4).peekable();
+    while let (Some(group), Some(out)) = (groups.next(), outs.next()) {
+        let next = groups.peek().unwrap_or(&group);
+        let pointers = |group: &[u32]| -> [*const f32; 4] {
+            std::array::from_fn(|i| rows.pointer(group[i] as usize, 0))
+        };
+        // SAFETY: `pointer` checks that a row is in the matrix, whose width is that of `vector`.
+        let products = unsafe { products_of_group(lanes, vector, pointers(group), pointers(next)) };
+        out.copy_from_slice(&products);
     }
-    for (&index, out) in groups.remainder().iter().zip(outs.into_remainder()) {
+    let rest = &indices[indices.len() / 4 * 4..];
+    for (&index, out) in rest.iter().zip(outs.into_remainder()) {
         // A product has the same bits wherever it stands: every chain is summed as in a group.
-        *out = products_of_group(lanes, vector, [index as usize], rows)[0];
+        let pointers = [rows.pointer(index as usize, 0)];
+        // SAFETY: as above.
+        *out = unsafe { products_of_group(lanes, vector, pointers, pointers) }[0];
     }
 }
 
 /// Several products at once, so that each piece of `vector` is loaded once for all, and sums do not wait for each other.
+/// The rows that come `next` are fetched ahead.
+///
+/// # Safety
+/// Each of `pointers` must be readable for as many floats as `vector` has.
 #[inline(always)]
-fn products_of_group<L: Lanes, const GROUP: usize>(
+unsafe fn products_of_group<L: Lanes, const GROUP: usize>(
     lanes: L,
     vector: &[f32],
-    indices: [usize; GROUP],
-    rows: Rows<'_>,
+    pointers: [*const f32; GROUP],
+    next: [*const f32; GROUP],
 ) -> [f32; GROUP] {
     let width = vector.len();
-    let pointers = indices.map(|index| rows.pointer(index, 0));
     let mut even = [lanes.splat(0.0); GROUP];
     let mut odd = [lanes.splat(0.0); GROUP];
     let mut column = 0;
@@ -143,7 +155,9 @@ fn products_of_group<L: Lanes, const GROUP: usize>(
         let first = lanes.load_slice(&vector[column..]);
         let second = lanes.load_slice(&vector[column + L::WIDTH..]);
         for g in 0..GROUP {
-            // SAFETY: `pointer` checked the row, and both vectors end within its width.
+            lanes.prefetch(next[g].wrapping_add(column));
+            lanes.prefetch(next[g].wrapping_add(column + L::WIDTH));
+            // SAFETY: the pointers are to rows as wide as `vector`, and both vectors end within that width.
             let (a, b) = unsafe {
                 (lanes.load(pointers[g].add(column)), lanes.load(pointers[g].add(column + L::WIDTH)))
             };
@@ -156,8 +170,9 @@ fn products_of_group<L: Lanes, const GROUP: usize>(
         let end = width.min(column + L::WIDTH);
         let piece = lanes.load_part(&vector[column..end]);
         for g in 0..GROUP {
-            let row = lanes.load_part(&rows.slice(indices[g])[column..end]);
-            even[g] = lanes.multiply_add(piece, row, even[g]);
+            // SAFETY: as above, the columns are within the row.
+            let row = unsafe { std::slice::from_raw_parts(pointers[g].add(column), end - column) };
+            even[g] = lanes.multiply_add(piece, lanes.load_part(row), even[g]);
         }
         column = end;
     }

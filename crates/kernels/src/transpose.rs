@@ -31,10 +31,6 @@ impl CodesByLatentView<'_> {
         check_indices("byLatent.rowIndices", self.row_indices, self.n_rows)?;
         check_indices("byLatent.pairIndices", self.pair_indices, nnz)
     }
-
-    pub(crate) fn pairs_of(&self, latent: usize) -> Range<usize> {
-        self.latent_pointers[latent] as usize..self.latent_pointers[latent + 1] as usize
-    }
 }
 
 /// The pairs of a row whose latents are in a range: latents ascend within a row.
@@ -101,7 +97,8 @@ pub fn transpose(engine: &Engine, codes: &CodesView<'_>) -> Result<CodesByLatent
     let ranges: Vec<_> =
         (0..codes.d_sae).step_by(size).map(|start| start..codes.d_sae.min(start + size)).collect();
     engine.install(|| {
-        let counted: Vec<_> = ranges.into_par_iter().map(|latents| (count(codes, &latents), latents)).collect();
+        let counted: Vec<_> =
+            ranges.into_par_iter().map(|latents| (count(codes, &latents), latents)).collect();
         let mut result = CodesByLatent {
             latent_pointers: vec![0; codes.d_sae + 1],
             row_indices: vec![0; nnz],

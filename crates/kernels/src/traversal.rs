@@ -87,7 +87,10 @@ mod tests {
             let mut visited = vec![Vec::new(); 4];
             traversal.walk(0..4, &pointers, &rows, |line, pairs| visited[line].extend(pairs));
             for (line, visited) in visited.into_iter().enumerate() {
-                assert_eq!(visited, (pointers[line] as usize..pointers[line + 1] as usize).collect::<Vec<_>>());
+                assert_eq!(
+                    visited,
+                    (pointers[line] as usize..pointers[line + 1] as usize).collect::<Vec<_>>()
+                );
             }
         }
     }

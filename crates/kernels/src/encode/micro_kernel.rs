@@ -36,9 +36,9 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
     unsafe {
         let place = |m: usize, v: usize| sums.add((m * VECTORS + v) * L::WIDTH);
         let mut tile = [[lanes.splat(0.0); VECTORS]; LATENTS];
-        for m in 0..LATENTS {
-            for v in 0..VECTORS {
-                tile[m][v] = match start {
+        for (m, sums) in tile.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = match start {
                     Start::Bias(bias) => lanes.splat(bias[m]),
                     Start::Sums => lanes.load(place(m, v)),
                 };
@@ -56,9 +56,9 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
         for k in whole_lines..depth {
             add_input(lanes, k, weights, panel, &mut tile);
         }
-        for m in 0..LATENTS {
-            for v in 0..VECTORS {
-                lanes.store(place(m, v), tile[m][v]);
+        for (m, sums) in tile.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                lanes.store(place(m, v), sum);
             }
         }
     }

@@ -74,7 +74,9 @@ impl Panels {
             let end = inputs.end.min(start + PIECE);
             let out = &mut out[(start - inputs.start) * width..(end - inputs.start) * width];
             for (group, first) in rows.clone().step_by(4).enumerate() {
-                let row = |i: usize| if i < n_rows { &x[i * d_in + start..i * d_in + end] } else { &ZEROS[..end - start] };
+                let row = |i: usize| {
+                    if i < n_rows { &x[i * d_in + start..i * d_in + end] } else { &ZEROS[..end - start] }
+                };
                 transpose_rows(std::array::from_fn(|i| row(first + i)), &mut out[4 * group..], width);
             }
         }

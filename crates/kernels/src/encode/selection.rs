@@ -279,7 +279,9 @@ pub fn join_rows(
     }
     let nnz: usize = parts.iter().map(|part| part.pairs.len()).sum();
     if u32::try_from(nnz).is_err() {
-        return Err(KernelError::limit(format!("The batch has {nnz} active latents; codes hold 2^32 at most.")));
+        return Err(KernelError::limit(format!(
+            "The batch has {nnz} active latents; codes hold 2^32 at most."
+        )));
     }
     let mut codes = Codes {
         row_pointers: Vec::with_capacity(input.n_rows + 1),

@@ -30,8 +30,8 @@ export type FeatureRow = { readonly [name in FigureColumn]: number } & {
   readonly latent_index: number;
   readonly top_logit_tokens: readonly number[];
   readonly preview_token: number;
-  readonly preview_start: number;
-  readonly preview_window: readonly number[];
+  readonly preview_offsets: readonly number[];
+  readonly preview_activations: readonly number[];
 };
 
 export interface DetailsRow {
@@ -63,8 +63,8 @@ export interface ExampleRow {
   readonly repeats: boolean;
   readonly token_index: number;
   readonly activation: number;
-  readonly window_offset: number;
-  readonly window: readonly number[];
+  readonly near_offsets: readonly number[];
+  readonly near_activations: readonly number[];
 }
 
 export interface DocumentRow {

@@ -9,7 +9,7 @@ export function roughCount(value: number): string {
   if (value < 10_000) return whole.format(value);
   const [scaled, unit] =
     value < 1e6 ? [value / 1e3, 'k'] : value < 1e9 ? [value / 1e6, 'M'] : [value / 1e9, 'B'];
-  return `${scaled.toPrecision(3)} ${unit}`;
+  return `${Number(scaled.toPrecision(3))} ${unit}`;
 }
 
 /** Three significant digits, without an exponent where that stays readable. */

@@ -56,7 +56,7 @@ function joinCharacter(
 
 /** White space that would not be seen, as symbols; a line break keeps none of its effect. */
 export function visible(text: string): string {
-  return text.replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll('\r', '␍');
+  return text.replace(/\r?\n/g, '↵').replaceAll('\t', '⇥').replaceAll('\r', '\\r');
 }
 
 /** A token's text for lists and labels: spaces shown too. */

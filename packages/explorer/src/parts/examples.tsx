@@ -7,7 +7,7 @@ import { type ContextMode, contextMode, setContextMode } from '../state/settings
 import { Legend } from './legend.tsx';
 import { AlignedLine, WrappedText } from './token-line.tsx';
 import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
-import { activationOf, type Highlight, holdsPeak } from './tokens.ts';
+import { activationOf, type Highlight, highlightOf, holdsPeak } from './tokens.ts';
 
 /** A token that the reader points at, by pointer or keyboard. */
 export interface PointedToken {
@@ -55,7 +55,7 @@ export function Examples(props: {
       return;
     }
     const segment = entry.segments[Number((span as HTMLElement).dataset.i)];
-    const activation = holdsPeak(segment, entry.highlight) ? entry.example.row.activation : activationOf(segment, entry.highlight);
+    const activation = activationOf(segment, entry.highlight);
     const after = entry.segments[Number((span as HTMLElement).dataset.i) + 1];
     setTooltip({
       anchor: span,
@@ -140,11 +140,9 @@ function ExampleLine(props: {
 }) {
   let element!: HTMLLIElement;
   const row = () => props.example.row;
-  const highlight = (): Highlight => ({
-    peak: row().token_index,
-    start: row().token_index + row().window_offset,
-    window: row().window,
-    max: props.max,
+  const highlight = createMemo(() => {
+    const { token_index, activation, near_offsets, near_activations } = row();
+    return highlightOf(token_index, activation, near_offsets, near_activations, props.max);
   });
   const segments = createMemo(() => {
     const [before, after] = SHOWN[contextMode()];

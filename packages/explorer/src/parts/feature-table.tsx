@@ -1,11 +1,13 @@
-import { createEffect, createMemo, createResource, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
+import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn, percent } from '../data/format.ts';
 import type { FeatureList } from '../data/list.ts';
 import { segmentsOf, tokenLabel } from '../data/segments.ts';
 import { featureHref, go, listHref, type ListQuery, type SortKey } from '../state/route.ts';
+import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 import { AlignedLine } from './token-line.tsx';
+import { highlightOf } from './tokens.ts';
 
 /** Rows drawn beyond the ends of the window, so that scrolling meets no gap. */
 const MARGIN = 12;
@@ -22,7 +24,7 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
   const [row, setRow] = createSignal(0);
   let body!: HTMLDivElement;
 
-  const rowHeight = () => (narrow() ? 92 : 44);
+  const rowHeight = () => (narrow() ? 78 : 44);
   const latents = () => props.list.latents;
   const visible = createMemo(() => {
     const first = Math.max(0, Math.floor(top() / rowHeight()) - MARGIN);
@@ -134,7 +136,7 @@ function FeatureRowView(props: {
   current: boolean;
   onFocus: () => void;
 }) {
-  const [data] = createResource(
+  const data = createLoad(
     () => props.latent,
     (latent) => loadRow(props.index, latent),
   );
@@ -153,7 +155,7 @@ function FeatureRowView(props: {
       <span role="cell" class="number">
         {props.latent}
       </span>
-      <Show when={data.latest} fallback={<span role="cell" class="faint">{data.error ? 'cannot be read' : ''}</span>}>
+      <Show when={data.value()} fallback={<span role="cell" class="faint">{data.error() ? 'cannot be read' : ''}</span>}>
         {(shown) => (
           <Show
             when={shown().row.n_fired > 0}
@@ -190,8 +192,8 @@ function FeatureRowView(props: {
 
 async function loadRow(index: FeatureIndex, latent: number) {
   const row = await index.feature(latent);
-  const { preview_token, preview_start, preview_window, max_activation } = row;
-  const highlight = { peak: preview_token, start: preview_start, window: preview_window, max: max_activation };
+  const { preview_token, preview_offsets, preview_activations, max_activation: max } = row;
+  const highlight = highlightOf(preview_token, max, preview_offsets, preview_activations, max);
   if (preview_token < 0) return { row, segments: [], highlight };
   const { start, tokens } = await index.corpus.around(preview_token, PREVIEW_RADIUS + 4, PREVIEW_RADIUS + 8);
   return { row, segments: segmentsOf(tokens, start, index.vocabulary), highlight };

@@ -1,20 +1,30 @@
 import { type Segment, visible } from '../data/segments.ts';
 
-/** Where a latent fires near an example's peak: activation by corpus index. */
+/** Where a feature fires around an example's peak. */
 export interface Highlight {
-  /** The segment with this token is the peak. */
+  /** Corpus index of the peak. */
   readonly peak: number;
-  /** Activation of the token at `start + i`; no more is known outside. */
-  readonly start: number;
-  readonly window: readonly number[];
   readonly max: number;
+  /** Activations by corpus index, the peak's among them. */
+  readonly activations: ReadonlyMap<number, number>;
+}
+
+export function highlightOf(
+  peak: number,
+  activation: number,
+  offsets: readonly number[],
+  activations: readonly number[],
+  max: number,
+): Highlight {
+  const near = offsets.map((offset, i): [number, number] => [peak + offset, activations[i]]);
+  return { peak, max, activations: new Map([...near, [peak, activation]]) };
 }
 
 /** Largest activation in a segment (joined tokens share a highlight). */
-export function activationOf(segment: Segment, { start, window }: Highlight): number {
+export function activationOf(segment: Segment, { activations }: Highlight): number {
   let largest = 0;
   for (let i = 0; i < segment.tokens.length; i++) {
-    largest = Math.max(largest, window[segment.position + i - start] ?? 0);
+    largest = Math.max(largest, activations.get(segment.position + i) ?? 0);
   }
   return largest;
 }
@@ -46,7 +56,7 @@ export function tokenSpans(
     }
     if (holdsPeak(segment, highlight)) kind += ' peak';
     if (known && (segment.position < known[0] || segment.position > known[1])) kind += ' beyond';
-    if (/^[\n\r\t]+$/.test(segment.text)) kind += ' mark';
+    if (/^[\n\r\t]+$/.test(segment.text)) kind += ' blank';
     span.className = kind;
     return span;
   });

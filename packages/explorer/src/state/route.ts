@@ -77,7 +77,12 @@ export function formatRoute({ latent, query }: Route): string {
 }
 
 const [route, setRoute] = createSignal<Route>(parseRoute(location.hash));
-window.addEventListener('hashchange', () => setRoute(parseRoute(location.hash)));
+window.addEventListener('hashchange', () => {
+  const next = parseRoute(location.hash);
+  // The same query stays the same object: a list is not made again for every feature that is opened from it.
+  const same = JSON.stringify(next.query) === JSON.stringify(route().query);
+  setRoute(same ? { ...next, query: route().query } : next);
+});
 
 export { route };
 

@@ -1,10 +1,10 @@
-import { createEffect, createResource, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { createEffect, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
 import { FeatureIndex } from '../data/feature-index.ts';
-import { toIndexError } from '../data/index-error.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Header } from '../parts/header.tsx';
 import { HelpDialog } from '../parts/help-dialog.tsx';
 import { currentList } from '../state/current-list.ts';
+import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 import { featureHref, go, listHref, route } from '../state/route.ts';
 import { nextContextMode, theme, toggleTheme } from '../state/settings.ts';
@@ -18,7 +18,7 @@ function indexBase(): URL {
 }
 
 export function App() {
-  const [index] = createResource(() => FeatureIndex.open(indexBase()));
+  const index = createLoad(indexBase, (base) => FeatureIndex.open(base));
   const [help, setHelp] = createSignal(false);
 
   createEffect(() => {
@@ -27,7 +27,7 @@ export function App() {
   });
   createEffect(() => {
     const { latent } = route();
-    const name = index.state === 'ready' ? index().manifest.dictionary.model_name : '';
+    const name = index.value()?.manifest.dictionary.model_name;
     document.title = [latent === undefined ? '' : `Feature ${latent}`, name, 'Monoseme'].filter(Boolean).join(' · ');
   });
   onMount(() => {
@@ -47,18 +47,16 @@ export function App() {
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to content
       </a>
-      <Header index={index.state === 'ready' ? index() : undefined} onRandom={goRandom} onHelp={() => setHelp(true)} />
+      <Header index={index.value()} onRandom={goRandom} onHelp={() => setHelp(true)} />
       <main id="main" tabindex="-1">
         <Switch>
-          <Match when={index.error}>
-            <ErrorNotice error={toIndexError(index.error)} />
-          </Match>
-          <Match when={index.loading}>
+          <Match when={index.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+          <Match when={index.loading()}>
             <p class="waiting" role="status">
               Opening the index…
             </p>
           </Match>
-          <Match when={index()}>
+          <Match when={index.value()}>
             {(opened) => (
               <Show when={route().latent !== undefined} fallback={<DictionaryView index={opened()} />}>
                 <FeatureView index={opened()} latent={route().latent!} />

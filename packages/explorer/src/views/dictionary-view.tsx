@@ -1,50 +1,45 @@
-import { createEffect, createMemo, createResource, For, Match, Show, Switch } from 'solid-js';
+import { createEffect, createMemo, For, Match, Show, Switch } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
-import { toIndexError } from '../data/index-error.ts';
 import { makeList } from '../data/list.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { Bars } from '../parts/bars.tsx';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { FeatureTable } from '../parts/feature-table.tsx';
 import { setCurrentList } from '../state/current-list.ts';
+import { createLoad } from '../state/load.ts';
 import { freshListHref, go, listHref, type ListQuery, route, type SortKey } from '../state/route.ts';
 
 /** The dictionary at a glance, and the list of its features. */
 export function DictionaryView(props: { index: FeatureIndex }) {
   const query = () => route().query;
-  const [list] = createResource(
-    () => JSON.stringify(query()),
-    () => makeList(props.index, query()),
-  );
-  createEffect(() => list.state === 'ready' && setCurrentList(list()));
+  const list = createLoad(query, (current) => makeList(props.index, current));
+  createEffect(() => setCurrentList(list.value()));
 
   return (
     <>
       <Overview index={props.index} query={query()} />
       <section aria-labelledby="list-title">
         <div class="list-head">
-          <h2 id="list-title">{listTitle(list.latest?.latents.length, query())}</h2>
+          <h2 id="list-title">{listTitle(list.value()?.latents.length, query())}</h2>
           <Filters index={props.index} query={query()} />
-          <Show when={(list.latest?.nSilent ?? 0) > 0 || query().silent}>
+          <Show when={(list.value()?.nSilent ?? 0) > 0 || query().silent}>
             <a class="quiet" href={listHref({ silent: !query().silent })}>
               {query().silent
                 ? 'hide those that never fire'
-                : `show ${count(list.latest!.nSilent)} that never fire`}
+                : `show ${count(list.value()!.nSilent)} that never fire`}
             </a>
           </Show>
           <SortMenu query={query()} />
         </div>
         <Switch>
-          <Match when={list.error}>
-            <ErrorNotice error={toIndexError(list.error)} />
-          </Match>
-          <Match when={list.latest === undefined}>
+          <Match when={list.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+          <Match when={list.value() === undefined}>
             <p class="waiting" role="status">
               Reading the figures of {count(props.index.nFeatures)} features…
             </p>
           </Match>
-          <Match when={list.latest!.latents.length === 0}>
+          <Match when={list.value()!.latents.length === 0}>
             <div class="notice">
               <p>No feature fits.</p>
               <p>
@@ -53,7 +48,7 @@ export function DictionaryView(props: { index: FeatureIndex }) {
               </p>
             </div>
           </Match>
-          <Match when={list.latest}>
+          <Match when={list.value()}>
             {(shown) => <FeatureTable index={props.index} list={shown()} query={query()} />}
           </Match>
         </Switch>
@@ -165,18 +160,21 @@ function SortMenu(props: { query: ListQuery }) {
 
 function Overview(props: { index: FeatureIndex; query: ListQuery }) {
   const { dictionary, corpus, evaluation } = props.index.manifest;
-  const [nFired] = createResource(() => props.index.column('n_fired'));
+  const nFired = createLoad(
+    () => props.index,
+    (index) => index.column('n_fired'),
+  );
   const silent = () => {
-    const column = nFired.latest;
+    const column = nFired.value();
     return column ? column.reduce((n, fired) => n + (fired === 0 ? 1 : 0), 0) / column.length : undefined;
   };
   const figures = (): [string, string, string][] => [
-    ['Features', count(dictionary.d_sae), `directions in ${count(dictionary.d_in)} activations`],
-    ['Text', `${roughCount(corpus.n_tokens)} tokens`, `${count(corpus.n_documents)} documents`],
+    ['Features', count(dictionary.d_sae), `of ${count(dictionary.d_in)} activations`],
+    ['Tokens read', roughCount(corpus.n_tokens), `in ${count(corpus.n_documents)} documents`],
     ...figureIf(evaluation.l0, 'Active at once', figure, 'features a token (L0)'),
-    ...figureIf(evaluation.ce_loss_score, 'Loss recovered', percent, 'of what zero ablation loses'),
+    ...figureIf(evaluation.ce_loss_score, 'Loss recovered', percent, 'of what zeroing loses'),
     ...figureIf(evaluation.explained_variance, 'Variance explained', percent, 'of the activations'),
-    ['Never fire', silent() === undefined ? '…' : percent(silent()!), 'of the features, on this text'],
+    ['Never fire', silent() === undefined ? '…' : percent(silent()!), 'of the features'],
   ];
   return (
     <section class="overview" aria-labelledby="dictionary-title">
@@ -213,9 +211,12 @@ function figureIf(
 const STEPS = 4;
 
 function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
-  const [density] = createResource(() => props.index.column('density'));
+  const density = createLoad(
+    () => props.index,
+    (index) => index.column('density'),
+  );
   const histogram = createMemo(() => {
-    const alive = (density.latest ?? new Float64Array(0)).filter((share) => share > 0);
+    const alive = (density.value() ?? new Float64Array(0)).filter((share) => share > 0);
     if (alive.length === 0) return undefined;
     const bins = Int32Array.from(alive, (share) => Math.floor(Math.log10(share) * STEPS));
     const low = bins.reduce((a, b) => Math.min(a, b));

@@ -1,28 +1,29 @@
-import { createEffect, createMemo, createResource, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { createEffect, createMemo, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { type FeaturePage, loadFeature } from '../data/feature-page.ts';
 import { count } from '../data/format.ts';
-import { toIndexError } from '../data/index-error.ts';
 import { makeList } from '../data/list.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Examples, type PointedToken } from '../parts/examples.tsx';
 import { ActivationPanel, FiguresPanel, LogitPanel, NeighbourPanel, NeuronPanel, TokenPanel } from '../parts/panels.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
+import { createLoad } from '../state/load.ts';
 import { featureHref, go, listHref, route } from '../state/route.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 
 /** Everything the index knows of one feature: figures on the left, text on the right. */
 export function FeatureView(props: { index: FeatureIndex; latent: number }) {
-  const [page] = createResource(
+  const page = createLoad(
     () => props.latent,
     (latent) => loadFeature(props.index, latent),
   );
   const [pointed, setPointed] = createSignal<PointedToken>();
-  const [list] = createResource(
-    () => (currentList() ? undefined : JSON.stringify(route().query)),
-    () => makeList(props.index, route().query),
+  // Opened by its address: the list that it stands in is made beside it.
+  const list = createLoad(
+    () => route().query,
+    (query) => makeList(props.index, query),
   );
-  createEffect(() => list.state === 'ready' && setCurrentList(list()));
+  createEffect(() => list.value() && setCurrentList(list.value()));
   createEffect(() => {
     // The new feature is read from its beginning.
     if (props.latent >= 0) window.scrollTo(0, 0);
@@ -36,40 +37,46 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
     onCleanup(remove);
   });
   createEffect(() => {
-    if (page.state !== 'ready') return;
+    if (page.loading()) return;
     const { next, previous } = around();
     for (const latent of [next, previous]) if (latent !== undefined) prefetch(props.index, latent);
   });
 
   return (
     <Switch>
-      <Match when={page.error}>
-        <ErrorNotice error={toIndexError(page.error)} />
-        <p class="back">
-          <a href={listHref()}>Back to the list</a>
-        </p>
+      <Match when={page.error()}>
+        {(error) => (
+          <>
+            <ErrorNotice error={error()} />
+            <p class="back">
+              <a href={listHref()}>Back to the list</a>
+            </p>
+          </>
+        )}
       </Match>
-      <Match when={page.latest === undefined}>
+      <Match when={page.value() === undefined}>
         <p class="waiting" role="status">
           Reading feature {props.latent}…
         </p>
       </Match>
-      <Match when={page.latest}>
+      <Match when={page.value()}>
         {(shown) => (
-          <article class="feature" aria-busy={page.loading}>
-            <aside class="side">
-              <FeatureHead page={shown()} around={around()} />
-              <FiguresPanel index={props.index} page={shown()} />
-              <Show when={shown().feature.n_fired > 0}>
-                <ActivationPanel index={props.index} page={shown()} pointed={pointed()} />
-              </Show>
+          <article class="feature" aria-busy={page.loading()}>
+            <div class="side">
+              <div class="summary">
+                <FeatureHead page={shown()} around={around()} />
+                <FiguresPanel index={props.index} page={shown()} />
+                <Show when={shown().feature.n_fired > 0}>
+                  <ActivationPanel index={props.index} page={shown()} pointed={pointed()} />
+                </Show>
+              </div>
               <Show when={shown().details.top_logits.length > 0}>
                 <LogitPanel index={props.index} page={shown()} pointed={pointed()} />
               </Show>
               <TokenPanel index={props.index} page={shown()} />
               <NeighbourPanel page={shown()} />
               <NeuronPanel page={shown()} />
-            </aside>
+            </div>
             <Show
               when={shown().examples.length > 0}
               fallback={

@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type ActivationSource, modelSource } from '../activations/index.ts';
 import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
-import { reportFigures, writeReport } from '../evaluation/index.ts';
+import { readReport, reportFigures, writeReport } from '../evaluation/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { readManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
@@ -10,7 +11,7 @@ import { ModelRunner } from '../model/index.ts';
 import { DEFAULT_OPTIONS, type TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { dictionaryHash } from './dictionary-option.ts';
+import { dictionaryHash, tokensHash } from './dictionary-option.ts';
 import { evaluateWithProgress } from './evaluate.ts';
 import { DEFAULT_PORT, serveUntilInterrupted } from './explore.ts';
 import { indexWithProgress } from './index-features.ts';
@@ -54,11 +55,10 @@ export const demoCommand: DeclareCommand = (program, run) => {
 };
 
 async function demo(context: CommandContext, flags: Flags): Promise<void> {
-  const started = performance.now() - process.uptime() * 1000;
   const options = trainOptions(flags, DEFAULT_OPTIONS);
   const work = await openWork(context, flags, options);
   const index = join(work.out, 'index');
-  let figures: Record<string, number>;
+  let figures: Readonly<Record<string, number>>;
   try {
     const dictionary = await train(context, work);
     figures = await evaluate(context, work, dictionary);
@@ -69,23 +69,9 @@ async function demo(context: CommandContext, flags: Flags): Promise<void> {
   await printFeatures(context, index);
 
   const end = (url?: string): void => {
-    const seconds = (performance.now() - started) / 1000;
-    const result = {
-      tokens: Math.floor(work.training.tokens.length / options.batchRows) * options.batchRows,
-      dSae: options.dSae,
-      l0: figures['l0'],
-      explainedVariance: figures['explained_variance'],
-      ceLossScore: figures['ce_loss_score'],
-      fracDead: figures['frac_dead'],
-      seconds: Number(seconds.toFixed(2)),
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-      backend: work.backend.description,
-      dictionary: join(work.out, 'dictionary'),
-      index,
-      ...(url === undefined ? {} : { url }),
-    };
+    const result = demoResult(work, figures, index);
     context.print(`\n${closingTable(result)}`);
-    context.result(result);
+    context.result({ ...result, url });
   };
   if (flags.serve) await serveUntilInterrupted(context, index, flags.port, end);
   else end();
@@ -162,12 +148,26 @@ async function evaluate(
   context: CommandContext,
   work: Work,
   dictionary: Dictionary,
-): Promise<Record<string, number>> {
+): Promise<Readonly<Record<string, number>>> {
   const { backend, runner, heldOut, out, modelHash } = work;
   const folder = join(out, 'dictionary');
+  const madeFrom = {
+    dictionary: await dictionaryHash(folder),
+    model: modelHash,
+    tokens: tokensHash(heldOut),
+  };
+  const existing = await readReport(folder).catch(() => undefined);
+  if (existing && isDeepStrictEqual(existing.madeFrom, madeFrom)) {
+    await unchanged(context, 'evaluate');
+    return existing.figures;
+  }
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
-  await writeReport(folder, report, { dictionary: await dictionaryHash(folder), model: modelHash });
+  await writeReport(folder, report, madeFrom);
   return reportFigures(report);
+}
+
+function unchanged(context: CommandContext, stage: string): Promise<void> {
+  return withStage(context, stage, '', async () => [undefined, 'unchanged']);
 }
 
 async function buildIndex(
@@ -175,7 +175,7 @@ async function buildIndex(
   work: Work,
   dictionary: Dictionary,
   index: string,
-  evaluation: Record<string, number>,
+  evaluation: Readonly<Record<string, number>>,
 ): Promise<void> {
   const { backend, runner, source, training, tokenizer, options, out, modelHash } = work;
   const madeFrom = { dictionary: await dictionaryHash(join(out, 'dictionary')), model: modelHash };
@@ -184,10 +184,7 @@ async function buildIndex(
     existing !== undefined &&
     existing.madeFrom['dictionary'] === madeFrom.dictionary &&
     existing.madeFrom['activations'] === source.hash;
-  if (isUnchanged) {
-    await withStage(context, 'index', '', async () => [undefined, 'unchanged']);
-    return;
-  }
+  if (isUnchanged) return unchanged(context, 'index');
   await indexWithProgress(context, {
     ...{ out: index, dictionary, backend, runner, source, tokens: training, tokenizer },
     ...{ evaluation, madeFrom, seed: options.seed },
@@ -200,17 +197,27 @@ async function printFeatures(context: CommandContext, folder: string): Promise<v
   context.print(`\n${table(['feature', 'density', 'fires on', 'raises the logits of'], rows)}`);
 }
 
-function closingTable(result: {
-  tokens: number;
-  dSae: number;
-  l0: number;
-  explainedVariance: number;
-  ceLossScore: number;
-  fracDead: number;
-  seconds: number;
-  peakMemoryBytes: number;
-  backend: string;
-}): string {
+function demoResult(
+  { training, options, backend, out }: Work,
+  figures: Readonly<Record<string, number>>,
+  index: string,
+) {
+  return {
+    tokens: Math.floor(training.tokens.length / options.batchRows) * options.batchRows,
+    dSae: options.dSae,
+    l0: figures['l0'],
+    explainedVariance: figures['explained_variance'],
+    ceLossScore: figures['ce_loss_score'],
+    fracDead: figures['frac_dead'],
+    seconds: Number(process.uptime().toFixed(2)),
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    backend: backend.description,
+    dictionary: join(out, 'dictionary'),
+    index,
+  };
+}
+
+function closingTable(result: ReturnType<typeof demoResult>): string {
   return table(
     ['', ''],
     [

@@ -1,13 +1,19 @@
 import { join } from 'node:path';
+import type { TokenSet } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { sha256File } from '../formats/index.ts';
+import { sha256, sha256File } from '../formats/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { openModel } from './model-option.ts';
 
 /** The hash that stands for a dictionary: that of its weights. */
 export function dictionaryHash(folder: string): Promise<string> {
   return sha256File(join(folder, 'sae_weights.safetensors'));
+}
+
+/** The hash that stands for a text as a model reads it. */
+export function tokensHash({ tokens, contextSize }: TokenSet): string {
+  return sha256(`${contextSize} `, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
 }
 
 /** The model and hook that a dictionary was trained on, unless others are named. */

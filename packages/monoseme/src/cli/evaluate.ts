@@ -8,7 +8,7 @@ import {
 import { ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { dictionaryHash, modelOfDictionary } from './dictionary-option.ts';
+import { dictionaryHash, modelOfDictionary, tokensHash } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { MODEL_HELP } from './model-option.ts';
 import { numberOption } from './options.ts';
@@ -50,6 +50,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
           const path = await writeReport(flags.out ?? folder, report, {
             dictionary: await dictionaryHash(folder),
             model: model.sha256,
+            tokens: tokensHash(tokens),
           });
           context.print(reportTable(report));
           context.print(path);

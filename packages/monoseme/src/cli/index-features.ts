@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { type ActivationSource, modelSource } from '../activations/index.ts';
 import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
-import { readReportFigures } from '../evaluation/index.ts';
+import { readReport } from '../evaluation/index.ts';
 import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { averageLogitJacobian, ModelRunner } from '../model/index.ts';
@@ -46,7 +45,8 @@ export const indexCommand: DeclareCommand = (program, run) => {
         });
         const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
         try {
-          const evaluation = await readReportFigures(join(folder, 'evaluation.json')).catch(() => ({}));
+          // A dictionary that was not evaluated is indexed without figures.
+          const { figures: evaluation } = await readReport(folder).catch(() => ({ figures: {} }));
           const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
           const source = modelSource(runner, tokens);
           const built = await indexWithProgress(context, {

@@ -3,8 +3,6 @@ import { percent } from './table.ts';
 
 /** A feature that fires on fewer tokens has too few examples to be judged by. */
 const MIN_FIRED = 50;
-/** One that fires on more is no topic of its own. */
-const MAX_DENSITY = 0.02;
 /** Two features of the list are at least this far apart. */
 const MAX_COSINE = 0.3;
 
@@ -22,8 +20,10 @@ export interface FeatureSummary {
 export async function separatedFeatures(index: FeatureIndex, count: number): Promise<FeatureSummary[]> {
   const features = await index.features();
   const vocabulary = await index.vocabulary();
+  // What fires more often than most is seldom about one thing.
+  const maxDensity = features.map((row) => row.density).sort((a, b) => a - b)[features.length >> 1];
   const candidates = features
-    .filter((row) => row.n_fired >= MIN_FIRED && row.density <= MAX_DENSITY)
+    .filter((row) => row.n_fired >= MIN_FIRED && row.density <= maxDensity)
     .sort((a, b) => sharpness(b) - sharpness(a));
   const chosen: FeatureSummary[] = [];
   const taken = new Set<number>();

@@ -1,10 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MonosemeError } from '../errors.ts';
 import { readJson, snakeCaseKeys, writeJson } from '../formats/index.ts';
 import { densityHistogram } from './density-histogram.ts';
 import type { EvaluationReport } from './evaluate.ts';
 
 const SCHEMA_VERSION = 1;
+const REPORT_FILE = 'evaluation.json';
 const MAX_REPORT_BYTES = 1 << 30;
 
 /** The figures of a report with their names on disk. */
@@ -20,7 +22,7 @@ export async function writeReport(
   madeFrom: Record<string, string>,
 ): Promise<string> {
   await mkdir(folder, { recursive: true });
-  const path = join(folder, 'evaluation.json');
+  const path = join(folder, REPORT_FILE);
   await writeJson(path, {
     schema_version: SCHEMA_VERSION,
     made_from: madeFrom,
@@ -31,8 +33,22 @@ export async function writeReport(
   return path;
 }
 
-/** Read the figures of an `evaluation.json`. */
-export async function readReportFigures(path: string): Promise<Record<string, number>> {
-  const json = (await readJson(path, MAX_REPORT_BYTES)) as { figures?: Record<string, number> };
-  return json.figures ?? {};
+/** A report as it is on disk, without the density of every latent. */
+export interface StoredReport {
+  readonly madeFrom: Readonly<Record<string, string>>;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+/** Read an `evaluation.json`. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE, ERR_FORMAT */
+export async function readReport(folder: string): Promise<StoredReport> {
+  const path = join(folder, REPORT_FILE);
+  const json = (await readJson(path, MAX_REPORT_BYTES)) as Record<string, unknown> | null;
+  const { made_from: madeFrom, figures, schema_version: version } = json ?? {};
+  if (version === SCHEMA_VERSION && isObject(madeFrom) && isObject(figures))
+    return { madeFrom: madeFrom as Record<string, string>, figures: figures as Record<string, number> };
+  throw new MonosemeError('ERR_FORMAT', `${path} is not an evaluation of this version.`, 'Evaluate again.');
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

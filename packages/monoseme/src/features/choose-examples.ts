@@ -1,12 +1,13 @@
 import type { ActivationSamples } from './activation-samples.ts';
-import type { ActivationWindow, Sample } from './sample-slots.ts';
+import type { NearFirings, Sample } from './sample-slots.ts';
 
 export type ExampleGroup = 'top' | 'interval' | 'random';
 
-export interface Example extends ActivationWindow {
+export interface Example {
   /** Index into the token corpus. */
   readonly position: number;
   readonly activation: number;
+  readonly near: NearFirings;
   readonly group: ExampleGroup;
   /** Place in its group (of its interval), from 0. */
   readonly rank: number;
@@ -118,9 +119,9 @@ class Chooser {
       const { slot, position, activation } = firing;
       const interval = this.interval(activation);
       this.examples.push({
-        ...this.#samples.slots.window(slot),
         position,
         activation,
+        near: this.#samples.slots.near(slot),
         group,
         rank,
         interval,

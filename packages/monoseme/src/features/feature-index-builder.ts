@@ -19,9 +19,9 @@ export interface BuilderOptions extends ExampleCounts {
 export const DEFAULT_EXAMPLES = {
   nTop: 20,
   nIntervals: 12,
-  perInterval: 5,
-  nRandom: 10,
-  windowRadius: 20,
+  perInterval: 4,
+  nRandom: 8,
+  windowRadius: 16,
 } as const;
 
 /**

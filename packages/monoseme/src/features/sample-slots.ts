@@ -6,12 +6,11 @@ export interface Sample {
   readonly activation: number;
 }
 
-/** The activations of one latent around a sampled firing. */
-export interface ActivationWindow {
-  /** Corpus index of the first token of `window`. */
-  readonly windowStart: number;
-  /** From the first to the last firing token within the radius; 0 where the latent does not fire. */
-  readonly window: Float32Array;
+/** The other firings of the latent near a sampled one. */
+export interface NearFirings {
+  /** Distance in tokens from the sampled firing, ascending; never 0. */
+  readonly offsets: number[];
+  readonly activations: number[];
 }
 
 /**
@@ -85,15 +84,17 @@ export class SampleSlots {
     return { slot, position: this.positions[slot], activation: this.activations[slot] };
   }
 
-  window(slot: number): ActivationWindow {
-    const base = slot * this.#width;
-    let first = 0;
-    while (first < this.#radius && this.#windows[base + first] === 0) first++;
-    let last = this.#width - 1;
-    while (last > this.#radius && this.#windows[base + last] === 0) last--;
-    const window = new Float32Array(last - first + 1);
-    for (let i = first; i <= last; i++) window[i - first] = fromShort(this.#windows[base + i]);
-    return { windowStart: this.positions[slot] - this.#radius + first, window };
+  /** Other firings within `radius` tokens of the sampled one. */
+  near(slot: number, radius = this.#radius): NearFirings {
+    const middle = slot * this.#width + this.#radius;
+    const near: NearFirings = { offsets: [], activations: [] };
+    for (let offset = -radius; offset <= radius; offset++) {
+      const short = this.#windows[middle + offset];
+      if (short === 0 || offset === 0) continue;
+      near.offsets.push(offset);
+      near.activations.push(fromShort(short));
+    }
+    return near;
   }
 }
 

@@ -40,10 +40,10 @@ export const FEATURES = {
   logit_kurtosis: 'float',
   /** The four tokens with the largest logit weights. */
   top_logit_tokens: 'list<int32>',
-  /** The first example: its peak in the corpus, and the activations from token `preview_start` on. */
+  /** The peak of the first example, −1 without one, and the other firings within 8 tokens of it. */
   preview_token: 'int32',
-  preview_start: 'int32',
-  preview_window: 'list<float>',
+  preview_offsets: 'list<int32>',
+  preview_activations: 'list<float>',
 } as const satisfies TableSchema;
 
 /** `details/part-NNNNN.parquet`: one row a latent, in order, of lists. What a feature's page shows. */
@@ -85,9 +85,9 @@ export const EXAMPLES = {
   /** The peak: index into `corpus/tokens.bin`. */
   token_index: 'int32',
   activation: 'float',
-  /** First token of `window`, relative to `token_index` (0 or less). */
-  window_offset: 'int32',
-  window: 'list<float>',
+  /** Other firings within `window_radius` tokens and in the same context: distance from the peak, activation. */
+  near_offsets: 'list<int32>',
+  near_activations: 'list<float>',
 } as const satisfies TableSchema;
 
 /** `token_latents.parquet`: which latents fire on a token. By token, then by mean activation, largest first. */

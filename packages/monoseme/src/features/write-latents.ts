@@ -130,17 +130,14 @@ function pushFeature(
     logit_kurtosis: short(logits?.kurtosis ?? 0),
     top_logit_tokens: logits?.topTokens.slice(0, PREVIEW_LOGITS) ?? [],
     preview_token: first ? first.position : -1,
-    ...previewWindow(first),
+    ...previewOf(first),
   });
 }
 
-/** The stored activations that lie within the preview's radius of the peak. */
-function previewWindow(example: Example | undefined): { preview_start: number; preview_window: Float32Array } {
-  if (!example) return { preview_start: -1, preview_window: new Float32Array(0) };
-  const { position, windowStart, window } = example;
-  const start = Math.max(windowStart, position - PREVIEW_RADIUS);
-  const end = Math.min(windowStart + window.length, position + PREVIEW_RADIUS + 1);
-  return { preview_start: start, preview_window: window.slice(start - windowStart, end - windowStart) };
+function previewOf(example: Example | undefined): { preview_offsets: number[]; preview_activations: number[] } {
+  const { offsets, activations } = example?.near ?? { offsets: [], activations: [] };
+  const inside = (_: number, i: number) => Math.abs(offsets[i]) <= PREVIEW_RADIUS;
+  return { preview_offsets: offsets.filter(inside), preview_activations: activations.filter(inside) };
 }
 
 function pushDetails(
@@ -185,8 +182,8 @@ function pushExample(columns: TableColumns<typeof EXAMPLES>, latent: number, exa
     repeats: example.repeats,
     token_index: example.position,
     activation: short(example.activation),
-    window_offset: example.windowStart - example.position,
-    window: example.window,
+    near_offsets: example.near.offsets,
+    near_activations: example.near.activations,
   });
 }
 

@@ -1,0 +1,70 @@
+/**
+ * Python environments of the peers, made on demand in bench/peers/: one with torch, and one a peer on top of it, so
+ * that torch is installed once and the peers' dependencies do not meet each other.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cleanEnvironment } from './runner-process.js';
+
+const here = import.meta.dirname;
+export const PEERS_FOLDER = join(here, 'peers');
+const isWindows = process.platform === 'win32';
+
+/** Python of a new environment must be one for which torch has wheels. */
+const SYSTEM_PYTHON = isWindows ? 'python' : 'python3';
+
+/**
+ * The interpreter with torch.
+ *
+ * @param python one that has torch, numpy and safetensors already, to use instead of installing them
+ */
+export function torchPython(python, { canInstall }) {
+  if (python !== undefined) {
+    command(python, ['-c', 'import torch, numpy, safetensors']);
+    return python;
+  }
+  const make = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
+  return environment('torch', canInstall, make);
+}
+
+/** The interpreter of a peer, which also sees the packages of `base`. */
+export function peerPython(name, base, { canInstall }) {
+  return environment(name, canInstall, (folder) => {
+    command(base, ['-m', 'venv', '--clear', folder]);
+    const purelib = ['-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'];
+    const packages = command(base, purelib).trim();
+    const own = command(pythonIn(folder), purelib).trim();
+    writeFileSync(join(own, 'torch-environment.pth'), `${packages}\n`);
+  });
+}
+
+/** Make an environment and install its requirements, unless that was finished before with the same ones. */
+function environment(name, canInstall, make) {
+  const folder = join(PEERS_FOLDER, name);
+  const requirements = join(here, 'peer-runners', `requirements-${name}.txt`);
+  const finished = join(folder, 'installed-requirements.txt');
+  const wanted = readFileSync(requirements, 'utf8');
+  if (existsSync(finished) && readFileSync(finished, 'utf8') === wanted) return pythonIn(folder);
+  if (!canInstall) throw new Error('it is not installed yet.');
+  process.stderr.write(`Installing ${wanted.trim().replaceAll('\n', ', ')} into ${folder} …\n`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(PEERS_FOLDER, { recursive: true });
+  make(folder);
+  command(pythonIn(folder), ['-m', 'pip', 'install', '--quiet', '--requirement', requirements]);
+  writeFileSync(finished, wanted);
+  return pythonIn(folder);
+}
+
+function pythonIn(folder) {
+  return isWindows ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python');
+}
+
+/** Run to the end. @throws {Error} with the last line of stderr. @returns stdout */
+function command(file, args) {
+  const result = spawnSync(file, args, { encoding: 'utf8', env: cleanEnvironment() });
+  if (result.status === 0) return result.stdout;
+  const lines = (result.stderr ?? '').trim().split('\n');
+  const why = result.error?.message ?? lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1);
+  throw new Error(`${[file, ...args].join(' ').slice(0, 120)}: ${why}`);
+}

@@ -1,0 +1,295 @@
+/**
+ * `npm run bench -- peers`: the same training steps in this toolkit, plain PyTorch, SAELens, dictionary_learning and
+ * sparsify, in turns on this machine. `node bench/peers.js` runs it alone; `--help` lists the options.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { quality } from './dictionary-quality.js';
+import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
+import { activationsFile, D_IN, startWeights } from './peer-data.js';
+import { peerPython, torchPython } from './peer-environments.js';
+import { RunnerProcess } from './runner-process.js';
+
+const HELP = `Usage: npm run bench -- peers [options]
+
+The same activations, start weights, batch order, steps and hyper-parameters for every contestant, in turns.
+Peers are installed from PyPI into bench/peers/ when they are first needed.
+
+  --peer <name>          torch, saelens, dictionary_learning or sparsify; may be repeated (default: all)
+  --architecture <name>  standard (ReLU with L1) or topk; may be repeated (default: both)
+  --d-sae <n>            numbers of latents; may be repeated (default: 4096 and 16384)
+  --k <n>                k of topk (default: 32 up to 4096 latents, 64 above)
+  --l0 <n>               L0 that standard is steered to (default: 64)
+  --rounds <n>           turns of each contestant (default: 3)
+  --steps <n>            timed steps of a turn, after one that is not timed (default: 2)
+  --batch <n>            rows of a step (default: 4096)
+  --rows <n>             rows of the training data, used in a circle (default: 131072)
+  --data <kind>          model (the embedded model's MLP) or planted (default: model)
+  --warm-up <n>          steps of 1,024 rows that make the common start weights; 0 starts untrained (default: 400)
+  --lr <n>               learning rate (default: 3e-4)
+  --threads <n>          threads of every contestant (default: all cores)
+  --python <path>        an interpreter that has torch, numpy and safetensors, instead of installing them
+  --quick                a tiny run, with the peers that are installed already
+  --json                 lines of JSON on stdout, everything else on stderr`;
+
+const OPTIONS = {
+  peer: { type: 'string', multiple: true },
+  architecture: { type: 'string', multiple: true },
+  'd-sae': { type: 'string', multiple: true },
+  k: { type: 'string' },
+  l0: { type: 'string' },
+  rounds: { type: 'string' },
+  steps: { type: 'string' },
+  batch: { type: 'string' },
+  rows: { type: 'string' },
+  data: { type: 'string' },
+  'warm-up': { type: 'string' },
+  lr: { type: 'string' },
+  threads: { type: 'string' },
+  python: { type: 'string' },
+  quick: { type: 'boolean' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+};
+
+const RUNNERS = join(import.meta.dirname, 'peer-runners');
+const OURS = 'monoseme';
+/** Peers and the architectures that they have. */
+const PEERS = {
+  torch: ['standard', 'topk'],
+  saelens: ['standard', 'topk'],
+  dictionary_learning: ['standard', 'topk'],
+  sparsify: ['topk'],
+};
+/** Losses closer than this count as equal quality. */
+const EQUAL_LOSS = 0.01;
+/** Below this share of the machine's arithmetic a peer's matrix product cannot be taken for the machine's. */
+const FAIR_SHARE = 0.6;
+
+/** @param {string[]} args command-line options */
+export async function peers(args) {
+  const { values: flags } = parseArgs({ args, options: OPTIONS });
+  if (flags.help) return console.log(HELP);
+  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const { settings, cases, names } = plan(flags);
+  log(environmentText());
+  const backend = await selectBackend({ threads: settings.threads });
+  const contestants = openContestants(names, flags, log);
+  const activations = await activationsFile(settings.dataKind, settings.nRows, log);
+  for (const case_ of cases) {
+    const start = await startWeights(case_, activations, backend, log);
+    const results = await runCase(
+      { ...case_, l1Coefficient: start.l1Coefficient },
+      {
+        contestants: contestants.filter(({ architectures }) => architectures.includes(case_.architecture)),
+        activations,
+        weights: start.path,
+        backend,
+        log,
+      },
+    );
+    if (flags.json) printJson(case_, results);
+    else console.log(`${resultTable(results)}\n`);
+  }
+}
+
+function plan(flags) {
+  const number = (name, fallback, isGood = (value) => Number.isInteger(value) && value > 0) => {
+    const value = flags[name] === undefined ? fallback : Number(flags[name]);
+    if (!isGood(value)) throw new Error(`--${name} is ${flags[name]}.`);
+    return value;
+  };
+  const chosen = (name, allowed, fallback) => {
+    for (const value of flags[name] ?? [])
+      if (!allowed.includes(value)) throw new Error(`--${name} is ${value}; it takes ${allowed.join(', ')}.`);
+    return flags[name] ?? fallback;
+  };
+  const quick = flags.quick === true;
+  const settings = {
+    dIn: D_IN,
+    dataKind: chosenOne(flags.data ?? (quick ? 'planted' : 'model')),
+    nRows: number('rows', quick ? 4096 : 131_072),
+    batchRows: number('batch', quick ? 512 : 4096),
+    rounds: number('rounds', quick ? 2 : 3),
+    steps: number('steps', 2),
+    warmUpSteps: number('warm-up', quick ? 20 : 400, (value) => Number.isInteger(value) && value >= 0),
+    learningRate: number('lr', 3e-4, (value) => value > 0),
+    threads: number('threads', availableParallelism()),
+    l0: number('l0', 64),
+    l1Coefficient: 4,
+  };
+  if (settings.batchRows > settings.nRows) throw new Error('--batch is larger than --rows.');
+  const names = chosen('peer', Object.keys(PEERS), Object.keys(PEERS));
+  const sizes = (flags['d-sae'] ?? (quick ? ['512'] : ['4096', '16384'])).map(Number);
+  const cases = chosen('architecture', ['standard', 'topk'], ['standard', 'topk']).flatMap((architecture) =>
+    sizes.map((dSae) => {
+      const k = number('k', dSae <= 4096 ? 32 : 64);
+      const name = architecture === 'topk' ? `topk k ${k}, d_sae ${dSae}` : `standard, d_sae ${dSae}`;
+      return { ...settings, name, architecture, dSae, k };
+    }),
+  );
+  return { settings, cases, names };
+}
+
+function chosenOne(kind) {
+  if (kind === 'model' || kind === 'planted') return kind;
+  throw new Error(`--data is ${kind}; it takes model or planted.`);
+}
+
+/** How to start each contestant. Those that cannot be installed are named and left out. */
+function openContestants(names, { python, quick }, log) {
+  const ours = {
+    name: OURS,
+    architectures: ['standard', 'topk'],
+    command: process.execPath,
+    script: join(RUNNERS, 'monoseme.js'),
+  };
+  const open = { canInstall: quick !== true };
+  let base;
+  const opened = names.flatMap((name) => {
+    try {
+      base ??= torchPython(python, open);
+      const command = name === 'torch' ? base : peerPython(name, base, open);
+      return [{ name, architectures: PEERS[name], command, script: join(RUNNERS, `run_${name}.py`) }];
+    } catch (error) {
+      log(`${name} is left out: ${error.message}`);
+      return [];
+    }
+  });
+  return [ours, ...opened];
+}
+
+/** Train with every contestant in turns. @returns one result a contestant that came through */
+async function runCase(case_, { contestants, activations, weights, backend, log }) {
+  const lambda = case_.architecture === 'standard' ? `, λ ${case_.l1Coefficient.toPrecision(3)}` : '';
+  log(`\n${case_.name}: d_in ${case_.dIn}, batch ${case_.batchRows}, ${case_.threads} threads${lambda}`);
+  const folder = mkdtempSync(join(tmpdir(), 'monoseme-peers-'));
+  let running = [];
+  const guarded = async (entry, work) => {
+    try {
+      await work(entry);
+      return true;
+    } catch (error) {
+      log(`${entry.name} is left out: ${error.message}`);
+      entry.runner?.kill();
+      return false;
+    }
+  };
+  const each = async (work) => {
+    const kept = [];
+    for (const entry of running) if (await guarded(entry, work)) kept.push(entry);
+    running = kept;
+  };
+  try {
+    running = contestants.map((contestant) => ({
+      ...contestant,
+      seconds: [],
+      out: join(folder, `${contestant.name}.safetensors`),
+    }));
+    await each(async (entry) => {
+      const jobPath = join(folder, `${entry.name}.json`);
+      writeFileSync(jobPath, JSON.stringify({ ...case_, activations, weights, out: entry.out }));
+      entry.runner = await RunnerProcess.start(entry.command, [entry.script, jobPath]);
+      log(`  ${entry.name}: ${entry.runner.ready.version}`);
+    });
+    await reportMatmul(running, log);
+    for (let round = 0; round < case_.rounds; round++)
+      await each(async (entry) => {
+        await entry.runner.ask({ do: 'steps', count: 1 });
+        const { seconds, peak_memory } = await entry.runner.ask({ do: 'steps', count: case_.steps });
+        entry.seconds.push(...seconds);
+        entry.peakMemory = peak_memory;
+      });
+    await each(async (entry) => {
+      await entry.runner.ask({ do: 'save' });
+      await entry.runner.close();
+      entry.quality = await quality(case_, entry.out, activations, backend);
+    });
+    return running.map((entry) => resultOf(entry, case_));
+  } finally {
+    for (const { runner } of running) runner?.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A slow BLAS would make every torch figure worthless: compare it with what our own encoder reaches. */
+async function reportMatmul(running, log) {
+  const ours = running.find(({ name }) => name === OURS);
+  const peer = running.find(({ name }) => name !== OURS);
+  if (!ours || !peer) return;
+  const [{ gflops: own }, { gflops }] = [
+    await ours.runner.ask({ do: 'matmul' }),
+    await peer.runner.ask({ do: 'matmul' }),
+  ];
+  const share = gflops / Math.max(own, gflops);
+  log(
+    `  matrix product of torch: ${gflops.toFixed(0)} GFLOP/s, of our encoder: ${own.toFixed(0)} (${(100 * share).toFixed(0)} %)`,
+  );
+  if (share < FAIR_SHARE)
+    log('  Warning: torch is far from what this machine can do; do not trust its figures.');
+}
+
+function resultOf({ name, seconds, peakMemory, runner, quality }, { batchRows }) {
+  return {
+    contestant: name,
+    tokensPerSecond: summarize(seconds.map((time) => batchRows / time)),
+    peakMemory,
+    baseMemory: runner.ready.base_memory,
+    ...quality,
+  };
+}
+
+function resultTable(results) {
+  const ours = results.find(({ contestant }) => contestant === OURS);
+  const rows = results.map((result) => {
+    const { min, median, max } = result.tokensPerSecond;
+    const difference = ours ? result.loss / ours.loss - 1 : NaN;
+    return [
+      result.contestant,
+      grouped(min),
+      grouped(median),
+      grouped(max),
+      ours ? `${(ours.tokensPerSecond.median / median).toFixed(1)}×` : '',
+      mebibytes(result.peakMemory),
+      mebibytes(result.baseMemory),
+      result.loss.toFixed(2),
+      `${(100 * difference).toFixed(2)} %${Math.abs(difference) <= EQUAL_LOSS ? '' : ' !'}`,
+      result.l0.toFixed(1),
+      `${(100 * result.explainedVariance).toFixed(2)} %`,
+    ];
+  });
+  const header = [
+    '',
+    'tokens/s min',
+    'median',
+    'max',
+    'ours is',
+    'peak MiB',
+    'idle MiB',
+    'loss',
+    'against ours',
+    'L0',
+    'expl. var.',
+  ];
+  return table(header, rows);
+}
+
+function printJson(case_, results) {
+  for (const { contestant, tokensPerSecond, ...single } of results) {
+    const print = (metric, unit, summary) =>
+      console.log(jsonLine('peers', case_.name, contestant, metric, unit, summary));
+    print('speed', 'tokens/s', tokensPerSecond);
+    const units = { peakMemory: 'bytes', baseMemory: 'bytes', loss: '', l0: '', explainedVariance: '' };
+    for (const [metric, unit] of Object.entries(units)) print(metric, unit, summarize([single[metric]]));
+  }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  await peers(process.argv.slice(2)).catch((error) => {
+    console.error(`bench peers: ${error.message}`);
+    process.exitCode = 1;
+  });
+}
