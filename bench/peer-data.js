@@ -3,7 +3,7 @@
  * Everything is made once and kept in bench/peers/data/.
  */
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { MixingBuffer, modelSource } from '../packages/monoseme/dist/activations/index.js';
 import { packContexts, readSources, Tokenizer } from '../packages/monoseme/dist/corpus/index.js';
 import { readSafetensors, writeSafetensors } from '../packages/monoseme/dist/formats/index.js';
@@ -28,19 +28,20 @@ export const HELD_OUT_ROWS = 8192;
  * @returns the path
  */
 export async function activationsFile(kind, nRows, log) {
-  const path = join(DATA_FOLDER, `activations-${kind}-${nRows}.safetensors`);
+  const model = kind === 'model' ? await OnnxModel.open(MODEL) : undefined;
+  const source = model ? `model-${model.sha256.slice(0, 8)}` : 'planted';
+  const path = join(DATA_FOLDER, `activations-${source}-${nRows}.safetensors`);
   if (existsSync(path)) return path;
   mkdirSync(DATA_FOLDER, { recursive: true });
   log(`Making ${path} …`);
   const total = nRows + HELD_OUT_ROWS;
-  const data = kind === 'model' ? await modelRows(total) : plantedRows(total);
+  const data = model ? await modelRows(model, total) : plantedRows(total);
   scaleToMeanLength_(data, Math.sqrt(D_IN));
   await writeSafetensors(path, { activations: { dtype: 'F32', shape: [total, D_IN], data } });
   return path;
 }
 
-async function modelRows(nRows) {
-  const model = await OnnxModel.open(MODEL);
+async function modelRows(model, nRows) {
   const tokenizer = await Tokenizer.open(model.tokenizerPath);
   const { contextSize } = model;
   const maxTokens = Math.ceil(nRows / contextSize) * contextSize;
@@ -103,11 +104,12 @@ function scaleToMeanLength_(rows, length) {
  * @returns {Promise<{path: string, l1Coefficient: number}>}
  */
 export async function startWeights(case_, activations, backend, log) {
-  const { name, architecture, dSae, k, l0, warmUpSteps, dataKind, nRows } = case_;
+  const { name, architecture, dSae, k, l0, warmUpSteps, nRows } = case_;
   const goal = architecture === 'topk' ? `k${k}` : `l0-${l0}`;
+  const source = basename(activations, '.safetensors').replace('activations-', '');
   const path = join(
     DATA_FOLDER,
-    `start-${dataKind}-${nRows}-${architecture}-${dSae}-${goal}-${warmUpSteps}.safetensors`,
+    `start-${source}-${architecture}-${dSae}-${goal}-${warmUpSteps}.safetensors`,
   );
   if (!existsSync(path)) {
     log(`Making the start weights of ${name} (${warmUpSteps} steps) …`);

@@ -25,12 +25,12 @@ export function torchPython(python, { canInstall }) {
     return python;
   }
   const make = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
-  return environment('torch', canInstall, make);
+  return environment('torch', SYSTEM_PYTHON, canInstall, make);
 }
 
 /** The interpreter of a peer, which also sees the packages of `base`. */
 export function peerPython(name, base, { canInstall }) {
-  return environment(name, canInstall, (folder) => {
+  return environment(name, base, canInstall, (folder) => {
     command(base, ['-m', 'venv', '--clear', folder]);
     const purelib = ['-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'];
     const packages = command(base, purelib).trim();
@@ -39,15 +39,16 @@ export function peerPython(name, base, { canInstall }) {
   });
 }
 
-/** Make an environment and install its requirements, unless that was finished before with the same ones. */
-function environment(name, canInstall, make) {
+/** Make an environment and install its requirements, unless that was finished before with the same ones and base. */
+function environment(name, base, canInstall, make) {
   const folder = join(PEERS_FOLDER, name);
   const requirements = join(here, 'peer-runners', `requirements-${name}.txt`);
   const finished = join(folder, 'installed-requirements.txt');
-  const wanted = readFileSync(requirements, 'utf8');
+  const packages = readFileSync(requirements, 'utf8').trim();
+  const wanted = `${packages}\n# on ${base}\n`;
   if (existsSync(finished) && readFileSync(finished, 'utf8') === wanted) return pythonIn(folder);
   if (!canInstall) throw new Error('it is not installed yet.');
-  process.stderr.write(`Installing ${wanted.trim().replaceAll('\n', ', ')} into ${folder} …\n`);
+  process.stderr.write(`Installing ${packages.replaceAll('\n', ', ')} into ${folder} …\n`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(PEERS_FOLDER, { recursive: true });
   make(folder);

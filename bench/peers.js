@@ -3,7 +3,7 @@
  * sparsify, in turns on this machine. `node bench/peers.js` runs it alone; `--help` lists the options.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
@@ -66,7 +66,7 @@ const PEERS = {
 };
 /** Losses closer than this count as equal quality. */
 const EQUAL_LOSS = 0.01;
-/** Below this share of the machine's arithmetic a peer's matrix product cannot be taken for the machine's. */
+/** Below this share of the fp32 peak, torch's matrix product is not what this machine can do. */
 const FAIR_SHARE = 0.6;
 
 /** @param {string[]} args command-line options */
@@ -76,6 +76,7 @@ export async function peers(args) {
   const log = (line) => (flags.json ? console.error(line) : console.log(line));
   const { settings, cases, names } = plan(flags);
   log(environmentText());
+  warnOfLoad(log);
   const backend = await selectBackend({ threads: settings.threads });
   const contestants = openContestants(names, flags, log);
   const activations = await activationsFile(settings.dataKind, settings.nRows, log);
@@ -94,6 +95,13 @@ export async function peers(args) {
     if (flags.json) printJson(case_, results);
     else console.log(`${resultTable(results)}\n`);
   }
+}
+
+/** Threads that wait for each other suffer most from other programs: torch more than our kernels. */
+function warnOfLoad(log) {
+  const [load] = loadavg();
+  if (load > 0.5)
+    log(`Warning: other programs are running (load ${load.toFixed(1)}); figures will be too low.`);
 }
 
 function plan(flags) {
@@ -122,9 +130,12 @@ function plan(flags) {
     l1Coefficient: 4,
   };
   if (settings.batchRows > settings.nRows) throw new Error('--batch is larger than --rows.');
-  const names = chosen('peer', Object.keys(PEERS), Object.keys(PEERS));
+  const architectures = chosen('architecture', ['standard', 'topk'], ['standard', 'topk']);
+  const names = chosen('peer', Object.keys(PEERS), Object.keys(PEERS)).filter((name) =>
+    PEERS[name].some((architecture) => architectures.includes(architecture)),
+  );
   const sizes = (flags['d-sae'] ?? (quick ? ['512'] : ['4096', '16384'])).map(Number);
-  const cases = chosen('architecture', ['standard', 'topk'], ['standard', 'topk']).flatMap((architecture) =>
+  const cases = architectures.flatMap((architecture) =>
     sizes.map((dSae) => {
       const k = number('k', dSae <= 4096 ? 32 : 64);
       const name = architecture === 'topk' ? `topk k ${k}, d_sae ${dSae}` : `standard, d_sae ${dSae}`;
@@ -162,74 +173,84 @@ function openContestants(names, { python, quick }, log) {
   return [ours, ...opened];
 }
 
-/** Train with every contestant in turns. @returns one result a contestant that came through */
+/** The contestants of a case. One that fails is named, ended and left out of what follows. */
+class Contest {
+  running;
+  #log;
+
+  constructor(contestants, log) {
+    this.running = contestants.map((contestant) => ({ ...contestant, seconds: [] }));
+    this.#log = log;
+  }
+
+  /** Do a piece of work with each, one after the other. */
+  async each(work) {
+    for (const entry of [...this.running]) {
+      try {
+        await work(entry);
+      } catch (error) {
+        this.#log(`${entry.name} is left out: ${error.message}`);
+        entry.runner?.kill();
+        this.running.splice(this.running.indexOf(entry), 1);
+      }
+    }
+  }
+
+  find(isWanted) {
+    return this.running.find(({ name }) => isWanted(name));
+  }
+
+  kill() {
+    for (const { runner } of this.running) runner?.kill();
+  }
+}
+
+/** Train with every contestant in turns. @returns one result for each that came through */
 async function runCase(case_, { contestants, activations, weights, backend, log }) {
   const lambda = case_.architecture === 'standard' ? `, λ ${case_.l1Coefficient.toPrecision(3)}` : '';
   log(`\n${case_.name}: d_in ${case_.dIn}, batch ${case_.batchRows}, ${case_.threads} threads${lambda}`);
   const folder = mkdtempSync(join(tmpdir(), 'monoseme-peers-'));
-  let running = [];
-  const guarded = async (entry, work) => {
-    try {
-      await work(entry);
-      return true;
-    } catch (error) {
-      log(`${entry.name} is left out: ${error.message}`);
-      entry.runner?.kill();
-      return false;
-    }
-  };
-  const each = async (work) => {
-    const kept = [];
-    for (const entry of running) if (await guarded(entry, work)) kept.push(entry);
-    running = kept;
-  };
+  const contest = new Contest(contestants, log);
   try {
-    running = contestants.map((contestant) => ({
-      ...contestant,
-      seconds: [],
-      out: join(folder, `${contestant.name}.safetensors`),
-    }));
-    await each(async (entry) => {
+    await contest.each(async (entry) => {
+      entry.out = join(folder, `${entry.name}.safetensors`);
       const jobPath = join(folder, `${entry.name}.json`);
       writeFileSync(jobPath, JSON.stringify({ ...case_, activations, weights, out: entry.out }));
       entry.runner = await RunnerProcess.start(entry.command, [entry.script, jobPath]);
       log(`  ${entry.name}: ${entry.runner.ready.version}`);
     });
-    await reportMatmul(running, log);
+    await reportMatmul(contest, log);
     for (let round = 0; round < case_.rounds; round++)
-      await each(async (entry) => {
-        await entry.runner.ask({ do: 'steps', count: 1 });
-        const { seconds, peak_memory } = await entry.runner.ask({ do: 'steps', count: case_.steps });
-        entry.seconds.push(...seconds);
-        entry.peakMemory = peak_memory;
-      });
-    await each(async (entry) => {
+      await contest.each((entry) => turn_(entry, case_.steps));
+    await contest.each(async (entry) => {
       await entry.runner.ask({ do: 'save' });
       await entry.runner.close();
       entry.quality = await quality(case_, entry.out, activations, backend);
     });
-    return running.map((entry) => resultOf(entry, case_));
+    return contest.running.map((entry) => resultOf(entry, case_));
   } finally {
-    for (const { runner } of running) runner?.kill();
+    contest.kill();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** A slow BLAS would make every torch figure worthless: compare it with what our own encoder reaches. */
-async function reportMatmul(running, log) {
-  const ours = running.find(({ name }) => name === OURS);
-  const peer = running.find(({ name }) => name !== OURS);
+async function turn_(entry, steps) {
+  await entry.runner.ask({ do: 'steps', count: 1 });
+  const { seconds, peak_memory } = await entry.runner.ask({ do: 'steps', count: steps });
+  entry.seconds.push(...seconds);
+  entry.peakMemory = peak_memory;
+}
+
+/** A slow BLAS would make every torch figure worthless: compare its matrix product with the machine's peak. */
+async function reportMatmul(contest, log) {
+  const ours = contest.find((name) => name === OURS);
+  const peer = contest.find((name) => name !== OURS);
   if (!ours || !peer) return;
-  const [{ gflops: own }, { gflops }] = [
-    await ours.runner.ask({ do: 'matmul' }),
-    await peer.runner.ask({ do: 'matmul' }),
-  ];
-  const share = gflops / Math.max(own, gflops);
-  log(
-    `  matrix product of torch: ${gflops.toFixed(0)} GFLOP/s, of our encoder: ${own.toFixed(0)} (${(100 * share).toFixed(0)} %)`,
-  );
-  if (share < FAIR_SHARE)
-    log('  Warning: torch is far from what this machine can do; do not trust its figures.');
+  const { gflops: peak } = await ours.runner.ask({ do: 'peak' });
+  const { gflops } = await peer.runner.ask({ do: 'matmul' });
+  const share = `${((100 * gflops) / peak).toFixed(0)} %`;
+  log(`  fp32 peak ${peak.toFixed(0)} GFLOP/s, torch's matrix product ${gflops.toFixed(0)} (${share})`);
+  if (gflops < FAIR_SHARE * peak) log('  Warning: torch is far from the peak; do not trust its figures.');
 }
 
 function resultOf({ name, seconds, peakMemory, runner, quality }, { batchRows }) {

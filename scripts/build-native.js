@@ -1,6 +1,7 @@
 /**
  * Build the native kernels with cargo and put the binding where Node finds it. Skips when the binding is newer than
- * its sources. Without cargo or its registry it says so and leaves the TypeScript reference to do the work.
+ * its sources. Without cargo or its registry it says so and leaves the TypeScript reference to do the work, unless
+ * REQUIRE_NATIVE=1 makes that a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -37,6 +38,11 @@ function isUpToDate() {
 }
 
 function withoutNative(reason) {
+  if (process.env.REQUIRE_NATIVE === '1') {
+    console.error(`Native kernels were not built (${reason}), and REQUIRE_NATIVE=1 asks for them.`);
+    process.exitCode = 1;
+    return;
+  }
   console.log(
     `Native kernels were not built (${reason}): Monoseme works on its TypeScript reference, only slower.`,
   );
@@ -51,7 +57,11 @@ function build() {
   });
   if (cargo.error) return withoutNative('cargo is not installed');
   if (cargo.status !== 0) {
-    if (/failed to (get|download|fetch|query)|registry|network|resolve host/i.test(cargo.stderr)) {
+    if (
+      /failed to (get|download|fetch|query)|no matching package|registry|network|resolve host/i.test(
+        cargo.stderr,
+      )
+    ) {
       return withoutNative("cargo's registry cannot be reached");
     }
     process.stderr.write(cargo.stderr);

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { loadBinding } from '@monoseme/kernels-native';
 import { readSafetensors, writeSafetensors } from '../../packages/monoseme/dist/formats/index.js';
 import { selectBackend } from '../../packages/monoseme/dist/kernels/index.js';
 import { trainState } from '../../packages/monoseme/dist/training/parameters.js';
@@ -87,25 +88,13 @@ async function trainSteps(job, state, backend, count) {
   return { seconds, peak_memory: peakMemory() };
 }
 
-/** Best speed of the encoder's product (nothing is kept), to compare with the peers' matrix product. */
-async function encodeGflops(job, state, backend) {
-  const { dIn, dSae, batchRows } = job;
-  const input = {
-    x: await readActivations(job.activations, 0, batchRows),
-    nRows: batchRows,
-    dIn,
-    dSae,
-    W_enc: state.encoder.weights,
-    b_enc: new Float32Array(dSae),
-    selection: { kind: 'threshold', thresholds: new Float32Array(dSae).fill(1e30) },
-  };
-  let best = Infinity;
-  for (let i = 0; i < 5; i++) {
-    const start = performance.now();
-    await backend.encode(input);
-    best = Math.min(best, (performance.now() - start) / 1000);
-  }
-  return (2 * dIn * dSae * batchRows) / best / 1e9;
+/** The machine's fp32 peak as the native kernels measure it: the best of some tries, GFLOP/s. */
+async function fmaPeak({ threads }) {
+  const { Kernels } = loadBinding();
+  const kernels = new Kernels(threads);
+  let best = 0;
+  for (let i = 0; i < 5; i++) best = Math.max(best, await kernels.fmaFlopsPerSecond(100));
+  return best / 1e9;
 }
 
 async function serve(jobPath) {
@@ -119,7 +108,7 @@ async function serve(jobPath) {
   for await (const line of createInterface({ input: process.stdin })) {
     const question = JSON.parse(line);
     if (question.do === 'steps') say(await trainSteps(job, state, backend, question.count));
-    else if (question.do === 'matmul') say({ gflops: await encodeGflops(job, state, native) });
+    else if (question.do === 'peak') say({ gflops: await fmaPeak(job) });
     else if (question.do === 'save') {
       await writeWeights(job.out, weightsOf(state));
       say({ saved: job.out });

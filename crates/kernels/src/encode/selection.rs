@@ -90,6 +90,9 @@ pub const MAX_PLACES: usize = 1 << (32 - ROW_BITS);
 /// Rows of a panel at most, with padding.
 const MAX_PANEL: usize = 3 * MAX_WIDTH;
 
+/// Vectors of a tile at most: 8 latents × 3.
+const MAX_TILE_VECTORS: usize = 24;
+
 /// Pairs that the log holds: few enough to stay in cache beside the packed rows, 128 KiB.
 const LOG: usize = 16 << 10;
 
@@ -132,30 +135,31 @@ impl Collector {
         // Lanes past the last row keep nothing.
         let valid: [u32; VECTORS] = from_fn(|v| ones(self.n_rows.saturating_sub(first_row + v * L::WIDTH)));
         let bars: [L::Vector; VECTORS] = load_all(lanes, &self.bars[first_row..first_row + width]);
-        let (keys_of_log, values_of_log) = (&mut self.log_keys[..], &mut self.log_values[..]);
-        let mut n = self.n_logged;
+        let mut masks = [0; MAX_TILE_VECTORS];
+        let mut passed = 0u32;
         for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact(width)).enumerate() {
             let bars = match input.selection {
                 Selection::Threshold(all) => [lanes.splat(all.map_or(0.0, |all| all[latent])); VECTORS],
                 Selection::TopK(_) | Selection::BatchTopK(_) => bars,
             };
             let values: [L::Vector; VECTORS] = load_all(lanes, sums);
-            let mut masks = [0; VECTORS];
-            let mut any = 0;
             for v in 0..VECTORS {
-                masks[v] = lanes.greater(values[v], bars[v]) & valid[v];
-                any |= masks[v];
+                let mask = lanes.greater(values[v], bars[v]) & valid[v];
+                masks[m * VECTORS + v] = mask;
+                passed |= u32::from(mask != 0) << (m * VECTORS + v);
             }
-            if any == 0 {
-                continue;
-            }
-            let key = ((place + m) << ROW_BITS | first_row) as u32;
-            for v in 0..VECTORS {
-                let keys = lanes.count_from(key + (v * L::WIDTH) as u32);
-                lanes.store_slice(&mut keys_of_log[n..], lanes.compress(masks[v], keys));
-                lanes.store_slice(&mut values_of_log[n..], lanes.compress(masks[v], values[v]));
-                n += masks[v].count_ones() as usize;
-            }
+        }
+        let (keys_of_log, values_of_log) = (&mut self.log_keys[..], &mut self.log_values[..]);
+        let mut n = self.n_logged;
+        // Only the vectors of which something passed: one loop over them is one branch to predict.
+        while passed != 0 {
+            let i = passed.trailing_zeros() as usize;
+            passed &= passed - 1;
+            let key = (place + i / VECTORS) << ROW_BITS | (first_row + i % VECTORS * L::WIDTH);
+            let values = lanes.load_slice(&sums[i * L::WIDTH..]);
+            lanes.store_slice(&mut keys_of_log[n..], lanes.compress(masks[i], lanes.count_from(key as u32)));
+            lanes.store_slice(&mut values_of_log[n..], lanes.compress(masks[i], values));
+            n += masks[i].count_ones() as usize;
         }
         self.n_logged = n;
     }

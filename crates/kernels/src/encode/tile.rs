@@ -3,6 +3,7 @@ use super::panels::Panels;
 use super::selection::{Collector, Shared};
 use super::{EncodeInput, Task};
 use crate::lanes::Lanes;
+use std::ops::Range;
 
 /// Buffers of one thread.
 #[derive(Default)]
@@ -35,23 +36,18 @@ pub fn run_task<L: Lanes, const LATENTS: usize>(
         let end = task.places.end.min(start + held);
         for block in 0..panels.n_blocks() {
             for first in (start..end).step_by(LATENTS) {
-                let group = Group::<LATENTS>::new(input, first, task);
+                let group = Group::<LATENTS>::new(input, first, task, panels.inputs(block), block == 0);
                 let sums = &mut sums[(first - start) * panels.n_lanes()..][..LATENTS * panels.n_lanes()];
                 for panel in 0..panels.vectors.len() {
                     let rows = panels.rows(panel);
-                    let mut tile = Tile {
-                        input,
-                        group: &group,
-                        place: first - task.places.start,
-                        panels,
-                        block,
-                        panel,
-                        sums: &mut sums[rows.start * LATENTS..rows.end * LATENTS],
-                    };
+                    let sums = &mut sums[rows.start * LATENTS..rows.end * LATENTS];
+                    let tile = Tile { group: &group, packed: panels.panel(block, panel), sums };
+                    let last =
+                        (block + 1 == panels.n_blocks()).then_some(Looker { input, shared, collector });
                     match panels.vectors[panel] {
-                        3 => tile.run::<L, 3>(lanes, collector, shared),
-                        2 => tile.run::<L, 2>(lanes, collector, shared),
-                        _ => tile.run::<L, 1>(lanes, collector, shared),
+                        3 => tile.run::<L, 3>(lanes, last, rows.start),
+                        2 => tile.run::<L, 2>(lanes, last, rows.start),
+                        _ => tile.run::<L, 1>(lanes, last, rows.start),
                     }
                 }
             }
@@ -60,62 +56,69 @@ pub fn run_task<L: Lanes, const LATENTS: usize>(
     }
 }
 
-/// The latents of one row of tiles, and those of the next. Past the last one the last is repeated, and the copies are
-/// not looked at.
-struct Group<const LATENTS: usize> {
+/// The latents of one row of tiles, for the inputs of one block. Past the last latent the last is repeated, and the
+/// copies are not looked at.
+struct Group<'a, const LATENTS: usize> {
     latents: [usize; LATENTS],
-    next: [usize; LATENTS],
+    /// Latents that are not copies.
     n: usize,
+    /// Of the first latent, in the task.
+    place: usize,
+    /// The inputs' part of each row of W_enc.
+    weights: [&'a [f32]; LATENTS],
+    /// The same of the group that comes after this one.
+    next: [*const f32; LATENTS],
+    start: Start<LATENTS>,
 }
 
-impl<const LATENTS: usize> Group<LATENTS> {
+impl<'a, const LATENTS: usize> Group<'a, LATENTS> {
     #[inline(always)]
-    fn new(input: &EncodeInput<'_>, first: usize, task: &Task) -> Self {
-        let last = task.places.end - 1;
+    fn new(input: &EncodeInput<'a>, first: usize, task: &Task, inputs: Range<usize>, is_first: bool) -> Self {
+        let latent = |place: usize| input.latent(place.min(task.places.end - 1));
+        let row = |latent: usize| &input.w_enc[latent * input.d_in..][inputs.clone()];
+        let latents = std::array::from_fn(|m| latent(first + m));
         Self {
-            latents: std::array::from_fn(|m| input.latent((first + m).min(last))),
-            next: std::array::from_fn(|m| input.latent((first + LATENTS + m).min(last))),
+            latents,
             n: LATENTS.min(task.places.end - first),
+            place: first - task.places.start,
+            weights: latents.map(row),
+            next: std::array::from_fn(|m| row(latent(first + LATENTS + m)).as_ptr()),
+            start: if is_first { Start::Bias(latents.map(|j| input.b_enc[j])) } else { Start::Sums },
         }
     }
 }
 
-/// Some latents × one panel, for the inputs of one block.
-struct Tile<'a, const LATENTS: usize> {
+/// Where a complete tile goes.
+struct Looker<'a> {
     input: &'a EncodeInput<'a>,
-    group: &'a Group<LATENTS>,
-    /// Of the first latent, in the task.
-    place: usize,
-    panels: &'a Panels,
-    block: usize,
-    panel: usize,
-    /// `[LATENTS][lanes of the panel]`
+    shared: &'a Shared,
+    collector: &'a mut Collector,
+}
+
+/// A group × one panel.
+struct Tile<'a, const LATENTS: usize> {
+    group: &'a Group<'a, LATENTS>,
+    /// `[inputs][lanes]`
+    packed: &'a [f32],
+    /// `[LATENTS][lanes]`
     sums: &'a mut [f32],
 }
 
 impl<const LATENTS: usize> Tile<'_, LATENTS> {
     #[inline(always)]
-    fn run<L: Lanes, const VECTORS: usize>(&mut self, lanes: L, collector: &mut Collector, shared: &Shared) {
-        let Self { input, group, panels, block, .. } = *self;
-        let width = VECTORS * L::WIDTH;
-        let start = match block {
-            0 => Start::Bias(group.latents.map(|latent| input.b_enc[latent])),
-            _ => Start::Sums,
-        };
-        let inputs = panels.inputs(block);
-        let row = |latent: usize| input.w_enc[latent * input.d_in..][inputs.clone()].as_ptr();
-        let (weights, next) = (group.latents.map(row), group.next.map(row));
-        let packed = panels.panel(block, self.panel);
-        assert!(packed.len() == inputs.len() * width && self.sums.len() == LATENTS * width);
-        // SAFETY: the weights are slices of as many floats as there are inputs; the rest is asserted above.
+    fn run<L: Lanes, const VECTORS: usize>(self, lanes: L, looker: Option<Looker<'_>>, first_row: usize) {
+        let Self { group, packed, sums } = self;
+        let (width, depth) = (VECTORS * L::WIDTH, group.weights[0].len());
+        assert!(packed.len() == depth * width && sums.len() == LATENTS * width);
+        // SAFETY: all weights are slices of the same inputs; the rest is asserted above.
         unsafe {
-            let (depth, sums) = (inputs.len(), self.sums.as_mut_ptr());
+            let (weights, sums) = (group.weights.map(<[f32]>::as_ptr), sums.as_mut_ptr());
+            let (next, start) = (group.next, group.start);
             multiply_tile::<L, LATENTS, VECTORS>(lanes, depth, weights, next, packed.as_ptr(), start, sums);
         }
-        if block + 1 == panels.n_blocks() {
+        if let Some(Looker { input, shared, collector }) = looker {
             let latents = &group.latents[..group.n];
-            let first_row = panels.rows(self.panel).start;
-            collector.look::<L, VECTORS>(lanes, input, shared, self.place, latents, first_row, self.sums);
+            collector.look::<L, VECTORS>(lanes, input, shared, group.place, latents, first_row, sums);
         }
     }
 }

@@ -28,11 +28,16 @@ export class Corpus {
   }
 
   /** Tokens `start` … `end − 1`, cut to the context that holds `inside`. */
-  async around(inside: number, before: number, after: number): Promise<{ start: number; tokens: ArrayLike<number> }> {
+  async around(
+    inside: number,
+    before: number,
+    after: number,
+  ): Promise<{ start: number; tokens: ArrayLike<number> }> {
     const contextStart = inside - (inside % this.contextSize);
     const start = Math.max(contextStart, inside - before);
     const end = Math.min(contextStart + this.contextSize, inside + after + 1);
-    if (this.nTokens * this.#tokenBytes <= WHOLE_BYTES) return { start, tokens: (await this.all()).subarray(start, end) };
+    if (this.nTokens * this.#tokenBytes <= WHOLE_BYTES)
+      return { start, tokens: (await this.all()).subarray(start, end) };
     const perBlock = BLOCK_BYTES / this.#tokenBytes;
     const tokens: number[] = [];
     for (let block = Math.floor(start / perBlock); block * perBlock < end; block++) {

@@ -5,55 +5,69 @@ import { RemoteFile, request } from './remote-file.ts';
 import { Table } from './table.ts';
 import { Vocabulary } from './vocabulary.ts';
 
-/** Columns of single figures in `features.parquet`. */
-export type FigureColumn =
-  | 'n_fired'
-  | 'density'
-  | 'n_contexts'
-  | 'max_activation'
-  | 'mean_activation'
-  | 'std_activation'
-  | 'skewness'
-  | 'kurtosis'
-  | 'median_activation'
-  | 'top_token'
-  | 'top_token_share'
-  | 'encoder_bias'
-  | 'encoder_decoder_cosine'
-  | 'decoder_norm'
-  | 'nearest_cosine'
-  | 'max_logit'
-  | 'min_logit'
-  | 'logit_kurtosis';
+/** Columns of the tables that the page reads (docs/feature-index.md). */
+const FIGURE_COLUMNS = [
+  'n_fired',
+  'density',
+  'n_contexts',
+  'max_activation',
+  'mean_activation',
+  'std_activation',
+  'skewness',
+  'kurtosis',
+  'median_activation',
+  'top_token',
+  'top_token_share',
+  'encoder_bias',
+  'encoder_decoder_cosine',
+  'decoder_norm',
+  'nearest_cosine',
+  'max_logit',
+  'min_logit',
+  'logit_kurtosis',
+] as const;
+const PREVIEW_COLUMNS = ['top_logit_tokens', 'preview_offsets', 'preview_activations'] as const;
+const DETAIL_COLUMNS = [
+  'histogram',
+  'log_histogram',
+  'quantiles',
+  'top_logit_tokens',
+  'top_logits',
+  'bottom_logit_tokens',
+  'bottom_logits',
+  'logit_histogram',
+  'top_tokens',
+  'top_token_shares',
+  'top_token_firings',
+  'neighbours',
+  'neighbour_cosines',
+  'neurons',
+  'neuron_weights',
+  'neuron_shares',
+] as const;
+const EXAMPLE_COLUMNS = [
+  'latent_index',
+  'group',
+  'rank',
+  'interval',
+  'repeats',
+  'token_index',
+  'activation',
+  'near_offsets',
+  'near_activations',
+];
+const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation', 'share'];
+const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'];
 
-export type FeatureRow = { readonly [name in FigureColumn]: number } & {
-  readonly latent_index: number;
-  readonly top_logit_tokens: readonly number[];
-  readonly preview_token: number;
-  readonly preview_offsets: readonly number[];
-  readonly preview_activations: readonly number[];
+export type FigureColumn = (typeof FIGURE_COLUMNS)[number];
+
+export type FeatureRow = { readonly [name in FigureColumn | 'latent_index' | 'preview_token']: number } & {
+  readonly [name in (typeof PREVIEW_COLUMNS)[number]]: readonly number[];
 };
 
-export interface DetailsRow {
-  readonly latent_index: number;
-  readonly histogram: readonly number[];
-  readonly log_histogram_start: number;
-  readonly log_histogram: readonly number[];
-  readonly quantiles: readonly number[];
-  readonly top_logit_tokens: readonly number[];
-  readonly top_logits: readonly number[];
-  readonly bottom_logit_tokens: readonly number[];
-  readonly bottom_logits: readonly number[];
-  readonly logit_histogram: readonly number[];
-  readonly top_tokens: readonly number[];
-  readonly top_token_shares: readonly number[];
-  readonly top_token_firings: readonly number[];
-  readonly neighbours: readonly number[];
-  readonly neighbour_cosines: readonly number[];
-  readonly neurons: readonly number[];
-  readonly neuron_weights: readonly number[];
-  readonly neuron_shares: readonly number[];
-}
+export type DetailsRow = { readonly [name in 'latent_index' | 'log_histogram_start']: number } & {
+  readonly [name in (typeof DETAIL_COLUMNS)[number]]: readonly number[];
+};
 
 export interface ExampleRow {
   readonly latent_index: number;
@@ -65,6 +79,13 @@ export interface ExampleRow {
   readonly activation: number;
   readonly near_offsets: readonly number[];
   readonly near_activations: readonly number[];
+}
+
+interface TokenRow {
+  readonly token: number;
+  readonly latent_index: number;
+  readonly mean_activation: number;
+  readonly share: number;
 }
 
 export interface DocumentRow {
@@ -157,10 +178,9 @@ export class FeatureIndex {
   }
 
   /** Latents that fire on a token, with their mean activation on it, largest first. */
-  async latentsOf(token: number): Promise<{ latent_index: number; mean_activation: number; share: number }[]> {
+  async latentsOf(token: number): Promise<TokenRow[]> {
     const table = this.#table('token_latents.parquet');
     const groups = await table.groupsWith(token);
-    type TokenRow = { token: number; latent_index: number; mean_activation: number; share: number };
     const rows = await Promise.all(groups.map((group) => table.rowGroup<TokenRow>(group)));
     return rows.flat().filter((row) => row.token === token);
   }
@@ -184,7 +204,10 @@ export class FeatureIndex {
     return Promise.all(
       Array.from({ length: parts }, async (_, part) => {
         const table = this.#table(partName('examples', part));
-        const [latents, peaks] = await Promise.all([table.column('latent_index'), table.column('token_index')]);
+        const [latents, peaks] = await Promise.all([
+          table.column('latent_index'),
+          table.column('token_index'),
+        ]);
         return { latents, peaks };
       }),
     );
@@ -200,7 +223,7 @@ export class FeatureIndex {
   #table(path: string): Table {
     let table = this.#tables.get(path);
     if (!table) {
-      table = new Table(this.#file(path));
+      table = new Table(this.#file(path), columnsOf(path));
       this.#tables.set(path, table);
     }
     return table;
@@ -224,4 +247,14 @@ export class FeatureIndex {
 
 function partName(table: 'details' | 'examples', part: number): string {
   return `${table}/part-${String(part).padStart(5, '0')}.parquet`;
+}
+
+function columnsOf(path: string): string[] {
+  if (path === 'features.parquet')
+    return ['latent_index', ...FIGURE_COLUMNS, 'preview_token', ...PREVIEW_COLUMNS];
+  if (path === 'token_latents.parquet') return TOKEN_COLUMNS;
+  if (path === 'corpus/documents.parquet') return DOCUMENT_COLUMNS;
+  return path.startsWith('details/')
+    ? ['latent_index', 'log_histogram_start', ...DETAIL_COLUMNS]
+    : EXAMPLE_COLUMNS;
 }

@@ -31,9 +31,23 @@ export async function loadFeature(index: FeatureIndex, latent: number): Promise<
 }
 
 async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {
-  const [{ start, tokens }, document] = await Promise.all([
-    index.corpus.around(row.token_index, TEXT_BEFORE, TEXT_AFTER),
+  const [segments, document] = await Promise.all([
+    textAround(index, row.token_index, TEXT_BEFORE, TEXT_AFTER),
     index.documentAt(row.token_index),
   ]);
-  return { row, segments: segmentsOf(tokens, start, index.vocabulary), document };
+  return { row, segments, document };
+}
+
+/** Text from `before` tokens before a token to `after` behind it, as far as its context goes. */
+export async function textAround(
+  index: FeatureIndex,
+  token: number,
+  before: number,
+  after: number,
+): Promise<Segment[]> {
+  // A few tokens more, so that no character is cut at the ends.
+  const { start, tokens } = await index.corpus.around(token, before + 3, after + 3);
+  return segmentsOf(tokens, start, index.vocabulary).filter(
+    ({ position }) => position >= token - before && position <= token + after,
+  );
 }

@@ -43,8 +43,7 @@ export async function readManifest(base: URL): Promise<Manifest> {
     throw error;
   });
   const json = (await response.json().catch(() => undefined)) as
-    | { kind?: unknown; details?: Partial<Manifest> & { index_version?: unknown } }
-    | undefined;
+    { kind?: unknown; details?: Partial<Manifest> & { index_version?: unknown } } | undefined;
   const version = json?.details?.index_version;
   if (json?.kind !== 'feature-index' || json.details === undefined)
     throw new IndexError(

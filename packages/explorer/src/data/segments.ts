@@ -32,7 +32,8 @@ export function segmentsOf(tokens: ArrayLike<number>, start: number, vocabulary:
 const MOST_TOKENS = 4;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function joinCharacter(
+/** The character that the tokens from `first` on make up together; undefined when they do not. */
+export function joinCharacter(
   tokens: ArrayLike<number>,
   first: number,
   vocabulary: Vocabulary,

@@ -4,11 +4,14 @@ import { RemoteFile } from './remote-file.ts';
 /** A Parquet table on the host. Its footer is fetched with the first read. */
 export class Table {
   readonly #file: RemoteFile;
+  readonly #columns: string[];
   #metadata: Promise<FileMetaData> | undefined;
   readonly #groups = new Map<number, Promise<Record<string, unknown>[]>>();
 
-  constructor(file: RemoteFile) {
+  /** @param columns those that are read; a table without one of them is an error */
+  constructor(file: RemoteFile, columns: string[]) {
     this.#file = file;
+    this.#columns = columns;
   }
 
   metadata(): Promise<FileMetaData> {
@@ -31,22 +34,22 @@ export class Table {
   }
 
   /** All rows of a row group. The last groups read are kept. */
-  async rowGroup<R>(group: number, columns?: string[]): Promise<R[]> {
+  async rowGroup<R>(group: number): Promise<R[]> {
     const known = this.#groups.get(group);
     if (known) return known as Promise<R[]>;
-    const rows = this.#readGroup(group, columns);
+    const rows = this.#readGroup(group);
     this.#groups.set(group, rows);
     rows.catch(() => this.#groups.delete(group));
     if (this.#groups.size > 48) this.#groups.delete(this.#groups.keys().next().value!);
     return rows as Promise<R[]>;
   }
 
-  async #readGroup(group: number, columns?: string[]): Promise<Record<string, unknown>[]> {
+  async #readGroup(group: number): Promise<Record<string, unknown>[]> {
     const metadata = await this.metadata();
     let rowStart = 0;
     for (let i = 0; i < group; i++) rowStart += Number(metadata.row_groups[i].num_rows);
     const rowEnd = rowStart + Number(metadata.row_groups[group].num_rows);
-    return parquetReadObjects({ file: this.#file, metadata, rowStart, rowEnd, columns });
+    return parquetReadObjects({ file: this.#file, metadata, rowStart, rowEnd, columns: this.#columns });
   }
 
   /** Row groups whose first column, by which the table is sorted, may hold a value. */

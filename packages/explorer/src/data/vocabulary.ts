@@ -9,7 +9,11 @@ export class Vocabulary {
 
   constructor(json: { texts?: unknown; counts?: unknown; bytes?: unknown }) {
     if (!Array.isArray(json?.texts) || !Array.isArray(json.counts))
-      throw new IndexError('The vocabulary is damaged', 'vocabulary.json has no texts.', 'Build the index again.');
+      throw new IndexError(
+        'The vocabulary is damaged',
+        'vocabulary.json has no texts.',
+        'Build the index again.',
+      );
     this.texts = json.texts as string[];
     this.counts = json.counts as number[];
     for (const [id, hex] of Object.entries((json.bytes ?? {}) as Record<string, string>)) {

@@ -35,7 +35,9 @@ export function Bars(props: BarsProps) {
   const width = () => WIDTH / props.counts.length;
   const largest = createMemo(() => Math.max(1, ...props.counts));
   const height = (n: number) =>
-    n === 0 ? 0 : (countScale() === 'log' ? Math.log1p(n) / Math.log1p(largest()) : n / largest()) * (HEIGHT - 2) + 1;
+    n === 0
+      ? 0
+      : (countScale() === 'log' ? Math.log1p(n) / Math.log1p(largest()) : n / largest()) * (HEIGHT - 2) + 1;
   const edge = (bin: number) => props.from + ((props.to - props.from) * bin) / props.counts.length;
   const x = (value: number) =>
     Math.min(WIDTH - 0.5, Math.max(0.5, ((value - props.from) / (props.to - props.from || 1)) * WIDTH));

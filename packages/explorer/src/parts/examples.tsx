@@ -43,7 +43,10 @@ export function Examples(props: {
   const [tooltip, setTooltip] = createSignal<TooltipContent>();
   const max = () => props.page.feature.max_activation;
   const groups = createMemo(() => groupsOf(props.index, props.page));
-  const lines = new WeakMap<Element, { example: Example; segments: readonly Segment[]; highlight: Highlight }>();
+  const lines = new WeakMap<
+    Element,
+    { example: Example; segments: readonly Segment[]; highlight: Highlight }
+  >();
   let container!: HTMLElement;
 
   const point = (span: Element | null) => {
@@ -196,7 +199,11 @@ function peakOf(target: Element): Element | null {
 }
 
 /** Left and right go through the tokens of a line, up and down through the lines. */
-function moveByKey(event: KeyboardEvent, container: HTMLElement, point: (span: Element | null) => void): void {
+function moveByKey(
+  event: KeyboardEvent,
+  container: HTMLElement,
+  point: (span: Element | null) => void,
+): void {
   const line = (event.target as Element).closest<HTMLElement>('[data-example]');
   const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 }[event.key];
   if (!line || step === undefined) return;

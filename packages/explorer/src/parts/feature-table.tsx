@@ -1,8 +1,9 @@
 import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn, percent } from '../data/format.ts';
+import { textAround } from '../data/feature-page.ts';
 import type { FeatureList } from '../data/list.ts';
-import { segmentsOf, tokenLabel } from '../data/segments.ts';
+import { tokenLabel } from '../data/segments.ts';
 import { featureHref, go, listHref, type ListQuery, type SortKey } from '../state/route.ts';
 import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
@@ -11,7 +12,9 @@ import { highlightOf } from './tokens.ts';
 
 /** Rows drawn beyond the ends of the window, so that scrolling meets no gap. */
 const MARGIN = 12;
-const PREVIEW_RADIUS = 8;
+/** As much as a wide row holds. */
+const PREVIEW_BEFORE = 12;
+const PREVIEW_AFTER = 16;
 
 /** Where the reader was in a list, for coming back from a feature. */
 const places = new Map<FeatureList, { scroll: number; row: number }>();
@@ -87,12 +90,7 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
           <Head name="Predicts" key="max_logit" query={props.query} />
         </Show>
       </div>
-      <div
-        ref={body}
-        class="rows"
-        role="rowgroup"
-        style={{ height: `${latents().length * rowHeight()}px` }}
-      >
+      <div ref={body} class="rows" role="rowgroup" style={{ height: `${latents().length * rowHeight()}px` }}>
         <For each={visible()}>
           {(i) => (
             <FeatureRowView
@@ -155,7 +153,14 @@ function FeatureRowView(props: {
       <span role="cell" class="number">
         {props.latent}
       </span>
-      <Show when={data.value()} fallback={<span role="cell" class="faint">{data.error() ? 'cannot be read' : ''}</span>}>
+      <Show
+        when={data.value()}
+        fallback={
+          <span role="cell" class="faint">
+            {data.error() ? 'cannot be read' : ''}
+          </span>
+        }
+      >
         {(shown) => (
           <Show
             when={shown().row.n_fired > 0}
@@ -195,6 +200,6 @@ async function loadRow(index: FeatureIndex, latent: number) {
   const { preview_token, preview_offsets, preview_activations, max_activation: max } = row;
   const highlight = highlightOf(preview_token, max, preview_offsets, preview_activations, max);
   if (preview_token < 0) return { row, segments: [], highlight };
-  const { start, tokens } = await index.corpus.around(preview_token, PREVIEW_RADIUS + 4, PREVIEW_RADIUS + 8);
-  return { row, segments: segmentsOf(tokens, start, index.vocabulary), highlight };
+  const segments = await textAround(index, preview_token, PREVIEW_BEFORE, PREVIEW_AFTER);
+  return { row, segments, highlight };
 }

@@ -23,7 +23,12 @@ export function Header(props: { index: FeatureIndex | undefined; onRandom: () =>
         )}
       </Show>
       <nav class="tools" aria-label="Tools">
-        <button type="button" onClick={() => props.onRandom()} title="Random feature (r)" disabled={!props.index}>
+        <button
+          type="button"
+          onClick={() => props.onRandom()}
+          title="Random feature (r)"
+          disabled={!props.index}
+        >
           <svg viewBox="0 0 20 20" aria-hidden="true">
             <path d="M2 6h3l8 8h4M2 14h3l2.5-2.5M10.5 8.500 13 6h4M15 3.500 17.500 6 15 8.500M15 11.500l2.500 2.500L15 16.500" />
           </svg>
@@ -35,7 +40,12 @@ export function Header(props: { index: FeatureIndex | undefined; onRandom: () =>
             <path class="fill" d="M10 3.500a6.500 6.500 0 0 1 0 13z" />
           </svg>
         </button>
-        <button type="button" onClick={() => props.onHelp()} title="Help and keys (?)" aria-label="Help and keys">
+        <button
+          type="button"
+          onClick={() => props.onHelp()}
+          title="Help and keys (?)"
+          aria-label="Help and keys"
+        >
           <svg viewBox="0 0 20 20" aria-hidden="true">
             <path d="M7 7.500a3 3 0 1 1 4.200 2.750c-.8.35-1.200.9-1.200 1.750v.5M10 15.500v.010" />
           </svg>

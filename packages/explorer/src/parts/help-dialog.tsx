@@ -25,12 +25,13 @@ export function HelpDialog(props: { onClose: () => void }) {
       </form>
       <h2 id="help-title">Reading features</h2>
       <p>
-        A feature is one direction that the dictionary found in the network's activations. Its page shows the text on
-        which it fires, from strongest to weakest, and what it does to the network's next word.
+        A feature is one direction that the dictionary found in the network's activations. Its page shows the
+        text on which it fires, from strongest to weakest, and what it does to the network's next word.
       </p>
       <p>
-        The colour behind a token is the feature's activation there, on one scale for the whole page. The top examples
-        show a feature at its clearest: read the lower intervals and the random examples before you name it.
+        The colour behind a token is the feature's activation there, on one scale for the whole page. The top
+        examples show a feature at its clearest: read the lower intervals and the random examples before you
+        name it.
       </p>
       <h3>Keys</h3>
       <dl class="keys">

@@ -3,6 +3,7 @@ import type { FeatureIndex } from '../data/feature-index.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
 import { count, figure, oneIn, percent, signed, wilson } from '../data/format.ts';
 import { tokenLabel } from '../data/segments.ts';
+import { createLoad } from '../state/load.ts';
 import { featureHref, freshListHref } from '../state/route.ts';
 import { countScale, setCountScale } from '../state/settings.ts';
 import { Bars, type Mark } from './bars.tsx';
@@ -41,7 +42,11 @@ export function FiguresPanel(props: PanelProps) {
         `95 % interval ${percent(low)} to ${percent(high)}, if tokens were independent`,
       ],
       ['Fires', oneIn(feature.density), `${count(feature.n_fired)} of ${count(n_tokens)} tokens`],
-      ['Contexts', percent(feature.n_contexts / n_contexts), `${count(feature.n_contexts)} of ${count(n_contexts)}`],
+      [
+        'Contexts',
+        percent(feature.n_contexts / n_contexts),
+        `${count(feature.n_contexts)} of ${count(n_contexts)}`,
+      ],
       ['Largest', figure(feature.max_activation)],
       ['Median', figure(feature.median_activation), `mean ${figure(feature.mean_activation)}`],
       [
@@ -206,7 +211,12 @@ export function TokenPanel(props: PanelProps) {
                       <code>{tokenLabel(props.index.vocabulary.text(token))}</code>
                     </a>
                   </td>
-                  <td class="value" style={{ '--share': String(details().top_token_shares[i()]) }}>
+                  <td
+                    class="value"
+                    style={{
+                      '--share': String(details().top_token_shares[i()] / details().top_token_shares[0]),
+                    }}
+                  >
                     {percent(details().top_token_shares[i()])}
                   </td>
                   <td class="faint value">{count(details().top_token_firings[i()])}</td>
@@ -220,21 +230,33 @@ export function TokenPanel(props: PanelProps) {
   );
 }
 
-export function NeighbourPanel(props: { page: FeaturePage }) {
+export function NeighbourPanel(props: PanelProps) {
   const details = () => props.page.details;
+  const rows = createLoad(
+    () => details().neighbours,
+    (latents) => Promise.all(latents.map((latent) => props.index.feature(latent))),
+  );
+  const token = (id: number) => (id < 0 ? 'never fires' : tokenLabel(props.index.vocabulary.text(id)));
   return (
     <Show when={details().neighbours.length > 0}>
-      <Panel title="Nearest features" note="By the cosine of their directions.">
-        <ul class="links">
-          <For each={details().neighbours}>
-            {(latent, i) => (
-              <li>
-                <a href={featureHref(latent)}>{latent}</a>
-                <span class="faint">{figure(details().neighbour_cosines[i()])}</span>
-              </li>
-            )}
-          </For>
-        </ul>
+      <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
+        <table class="token-table">
+          <tbody>
+            <For each={details().neighbours}>
+              {(latent, i) => (
+                <tr>
+                  <td class="latent">
+                    <a href={featureHref(latent)}>{latent}</a>
+                  </td>
+                  <td>
+                    <code>{rows.loading() ? '' : token(rows.value()?.[i()]?.top_token ?? -1)}</code>
+                  </td>
+                  <td class="value faint">{figure(details().neighbour_cosines[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
       </Panel>
     </Show>
   );
@@ -243,7 +265,10 @@ export function NeighbourPanel(props: { page: FeaturePage }) {
 export function NeuronPanel(props: { page: FeaturePage }) {
   const details = () => props.page.details;
   return (
-    <Panel title="Neurons" note="Elements of the activation that its direction leans on: weight, share of all weights.">
+    <Panel
+      title="Neurons"
+      note="Elements of the activation that its direction leans on: weight, share of all weights."
+    >
       <table class="token-table">
         <tbody>
           <For each={details().neurons}>

@@ -100,7 +100,12 @@ function choicesFor(index: FeatureIndex, text: string): Choice[] {
   const choices: Choice[] = [];
   const number = /^\s*#?(\d{1,9})\s*$/.exec(text);
   if (number && Number(number[1]) < index.nFeatures)
-    choices.push({ kind: 'Go to', what: `feature ${number[1]}`, note: '', href: featureHref(Number(number[1])) });
+    choices.push({
+      kind: 'Go to',
+      what: `feature ${number[1]}`,
+      note: '',
+      href: featureHref(Number(number[1])),
+    });
 
   const { vocabulary } = index;
   const tokens = vocabulary.search(text, MOST_TOKENS);
@@ -121,7 +126,7 @@ function choicesFor(index: FeatureIndex, text: string): Choice[] {
       note: `${count(vocabulary.counts[token])} in the text`,
       href: freshListHref({ tokens: [token] }),
     });
-  choices.push({ kind: 'Examples with', what: text, note: 'exact text', href: freshListHref({ text }) });
+  choices.push({ kind: 'In examples', what: text, note: 'exact text', href: freshListHref({ text }) });
   if (index.manifest.logits)
     for (const token of tokens.slice(0, 2))
       choices.push({

@@ -23,7 +23,10 @@ export function TokenTooltip(props: { content: TooltipContent | undefined; index
     if (!content || !box) return;
     const anchor = content.anchor.getBoundingClientRect();
     const { width, height } = box.getBoundingClientRect();
-    const left = Math.min(window.innerWidth - width - 8, Math.max(8, anchor.left + anchor.width / 2 - width / 2));
+    const left = Math.min(
+      window.innerWidth - width - 8,
+      Math.max(8, anchor.left + anchor.width / 2 - width / 2),
+    );
     const below = anchor.bottom + 8;
     setPlace({ left, top: below + height > window.innerHeight - 8 ? anchor.top - height - 8 : below });
   });
@@ -49,8 +52,8 @@ export function TokenTooltip(props: { content: TooltipContent | undefined; index
           </div>
           <div class="faint">
             {content().segment.tokens.length > 1 ? 'tokens ' : 'token '}
-            {content().segment.tokens.join(' ')} · position {content().segment.position % content().contextSize} ·{' '}
-            {count(content().segment.position)}
+            {content().segment.tokens.join(' ')} · position{' '}
+            {content().segment.position % content().contextSize} · {count(content().segment.position)}
           </div>
           <Show when={content().document}>{(document) => <div class="faint doc">{document().id}</div>}</Show>
         </div>

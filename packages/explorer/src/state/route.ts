@@ -40,7 +40,10 @@ export function parseRoute(hash: string): Route {
   const params = new URLSearchParams(search);
   const feature = /^\/feature\/(\d{1,9})$/.exec(path);
   const wholes = (name: string) =>
-    (params.get(name) ?? '').split(',').filter((part) => /^\d{1,9}$/.test(part)).map(Number);
+    (params.get(name) ?? '')
+      .split(',')
+      .filter((part) => /^\d{1,9}$/.test(part))
+      .map(Number);
   const density = (params.get('density') ?? '').split(',').map(Number);
   const tokens = wholes('on');
   const text = params.get('text') ?? '';

@@ -1,5 +1,6 @@
-import { createEffect, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { createEffect, createSignal, ErrorBoundary, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
 import { FeatureIndex } from '../data/feature-index.ts';
+import { toIndexError } from '../data/index-error.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Header } from '../parts/header.tsx';
 import { HelpDialog } from '../parts/help-dialog.tsx';
@@ -28,7 +29,9 @@ export function App() {
   createEffect(() => {
     const { latent } = route();
     const name = index.value()?.manifest.dictionary.model_name;
-    document.title = [latent === undefined ? '' : `Feature ${latent}`, name, 'Monoseme'].filter(Boolean).join(' · ');
+    document.title = [latent === undefined ? '' : `Feature ${latent}`, name, 'Monoseme']
+      .filter(Boolean)
+      .join(' · ');
   });
   onMount(() => {
     const remove = onShortcut({
@@ -58,9 +61,11 @@ export function App() {
           </Match>
           <Match when={index.value()}>
             {(opened) => (
-              <Show when={route().latent !== undefined} fallback={<DictionaryView index={opened()} />}>
-                <FeatureView index={opened()} latent={route().latent!} />
-              </Show>
+              <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
+                <Show when={route().latent !== undefined} fallback={<DictionaryView index={opened()} />}>
+                  <FeatureView index={opened()} latent={route().latent!} />
+                </Show>
+              </ErrorBoundary>
             )}
           </Match>
         </Switch>

@@ -43,8 +43,8 @@ export function DictionaryView(props: { index: FeatureIndex }) {
             <div class="notice">
               <p>No feature fits.</p>
               <p>
-                <a href={freshListHref()}>Show all features</a>, or search for something else. Only the tokens that carry
-                most of a feature's activation are searched.
+                <a href={freshListHref()}>Show all features</a>, or search for something else. Only the tokens
+                that carry most of a feature's activation are searched.
               </p>
             </div>
           </Match>
@@ -58,7 +58,8 @@ export function DictionaryView(props: { index: FeatureIndex }) {
 }
 
 function listTitle(n: number | undefined, query: ListQuery): string {
-  const searched = query.tokens.length > 0 || query.promotes !== undefined || query.text !== '' || query.density;
+  const searched =
+    query.tokens.length > 0 || query.promotes !== undefined || query.text !== '' || query.density;
   if (n === undefined) return 'Features';
   return `${count(n)} ${searched ? 'matching ' : ''}${n === 1 ? 'feature' : 'features'}`;
 }
@@ -150,7 +151,9 @@ function SortMenu(props: { query: ListQuery }) {
       <a
         class="direction"
         href={listHref({ descending: !props.query.descending })}
-        aria-label={props.query.descending ? 'Largest first; show smallest first' : 'Smallest first; show largest first'}
+        aria-label={
+          props.query.descending ? 'Largest first; show smallest first' : 'Smallest first; show largest first'
+        }
       >
         {props.query.descending ? '↓' : '↑'}
       </a>
@@ -224,7 +227,10 @@ function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
     for (const bin of bins) counts[Math.min(counts.length - 1, bin - low)]++;
     return { counts, low };
   });
-  const range = (bin: number, low: number): [number, number] => [(bin + low) / STEPS, (bin + low + 1) / STEPS];
+  const range = (bin: number, low: number): [number, number] => [
+    (bin + low) / STEPS,
+    (bin + low + 1) / STEPS,
+  ];
   return (
     <div class="density">
       <h2>Density</h2>

@@ -5,7 +5,14 @@ import { count } from '../data/format.ts';
 import { makeList } from '../data/list.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Examples, type PointedToken } from '../parts/examples.tsx';
-import { ActivationPanel, FiguresPanel, LogitPanel, NeighbourPanel, NeuronPanel, TokenPanel } from '../parts/panels.tsx';
+import {
+  ActivationPanel,
+  FiguresPanel,
+  LogitPanel,
+  NeighbourPanel,
+  NeuronPanel,
+  TokenPanel,
+} from '../parts/panels.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
 import { featureHref, go, listHref, route } from '../state/route.ts';
@@ -74,7 +81,7 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
                 <LogitPanel index={props.index} page={shown()} pointed={pointed()} />
               </Show>
               <TokenPanel index={props.index} page={shown()} />
-              <NeighbourPanel page={shown()} />
+              <NeighbourPanel index={props.index} page={shown()} />
               <NeuronPanel page={shown()} />
             </div>
             <Show
@@ -83,8 +90,9 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
                 <div class="notice">
                   <h2>This feature never fires here</h2>
                   <p>
-                    On none of the {count(props.index.manifest.corpus.n_tokens)} tokens of this text is its activation
-                    above zero. It may fire on other text; what it would do to the logits is shown all the same.
+                    On none of the {count(props.index.manifest.corpus.n_tokens)} tokens of this text is its
+                    activation above zero. It may fire on other text; what it would do to the logits is shown
+                    all the same.
                   </p>
                 </div>
               }

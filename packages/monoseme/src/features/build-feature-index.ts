@@ -86,7 +86,11 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
     madeFrom: { ...input.madeFrom, activations: input.source.hash, tokens: corpus.files[0].sha256 },
     seed,
     backend: input.backend.description,
-    details: { ...details(input, builder, counts), files, corpus: corpusDetails(input, corpus, counts.length) },
+    details: {
+      ...details(input, builder, counts),
+      files,
+      corpus: corpusDetails(input, corpus, counts.length),
+    },
   });
   const bytes = sizeOf(files);
   const { dSae } = dictionary.config;
@@ -122,7 +126,12 @@ async function gather(input: BuildFeatureIndexInput): Promise<FeatureIndexBuilde
   return builder;
 }
 
-function builderOptions({ dictionary, tokenSet, seed = 0, examples }: BuildFeatureIndexInput): BuilderOptions {
+function builderOptions({
+  dictionary,
+  tokenSet,
+  seed = 0,
+  examples,
+}: BuildFeatureIndexInput): BuilderOptions {
   return {
     ...DEFAULT_EXAMPLES,
     ...examples,
@@ -147,12 +156,12 @@ async function writeTables(
     builder,
     dictionary,
     logits:
-      jacobian &&
-      logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
+      jacobian && logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
     neighbours: nearestLatents(backend, W_dec, dIn, NEIGHBOURS, signal),
     logRange: logRange(builder, dSae),
     onLatent: (done) => {
-      if (done % 256 === 0) onProgress?.(gathered + (gathered / 0.95 - gathered) * (done / dSae), gathered / 0.95);
+      if (done % 256 === 0)
+        onProgress?.(gathered + (gathered / 0.95 - gathered) * (done / dSae), gathered / 0.95);
     },
   });
   return [...tables, await writeTokenLatents(out, builder, dSae, counts)];
@@ -194,7 +203,11 @@ function details(
       log_edges: logEdges(...logRange(builder, dSae)),
     },
     logits: jacobian
-      ? { n_top: TOP_LOGITS, bins: LOGIT_BINS, n_tokens: counts.reduce((n, count) => n + (count > 0 ? 1 : 0), 0) }
+      ? {
+          n_top: TOP_LOGITS,
+          bins: LOGIT_BINS,
+          n_tokens: counts.reduce((n, count) => n + (count > 0 ? 1 : 0), 0),
+        }
       : null,
     latents_per_part: LATENTS_PER_PART,
     latents_per_row_group: LATENTS_PER_ROW_GROUP,
@@ -259,4 +272,3 @@ async function clear(out: string): Promise<void> {
     throw fileError(error, `write to ${out}`);
   }
 }
-

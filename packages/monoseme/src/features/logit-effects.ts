@@ -93,7 +93,12 @@ function columnsOf({ jacobian, dIn, tokens }: LogitEffectsInput): Float32Array {
   return columns;
 }
 
-function describe(weights: Float32Array, tokens: Uint32Array, n: number, scratch: Float32Array): LogitEffects {
+function describe(
+  weights: Float32Array,
+  tokens: Uint32Array,
+  n: number,
+  scratch: Float32Array,
+): LogitEffects {
   scratch.set(weights);
   scratch.sort();
   const middle = weights.length >> 1;

@@ -208,7 +208,10 @@ function isInside(path: string): boolean {
   return path.split('/').every((part) => /^[\w-][\w.-]*$/.test(part));
 }
 
-async function checkFiles(folder: string, { files, dictionary, latents_per_part }: IndexDetails): Promise<void> {
+async function checkFiles(
+  folder: string,
+  { files, dictionary, latents_per_part }: IndexDetails,
+): Promise<void> {
   const nParts = Math.ceil(dictionary.d_sae / latents_per_part);
   const parts = Array.from({ length: nParts }, (_, part) => [
     partName('details', part),
@@ -231,7 +234,9 @@ async function checkFiles(folder: string, { files, dictionary, latents_per_part 
     );
     if (size !== undefined && size === bytes) continue;
     const what =
-      size === undefined ? 'is missing' : `has ${size} bytes, but the manifest says ${bytes ?? 'nothing of it'}`;
+      size === undefined
+        ? 'is missing'
+        : `has ${size} bytes, but the manifest says ${bytes ?? 'nothing of it'}`;
     throw new MonosemeError('ERR_FORMAT', `${join(folder, path)} ${what}.`, 'Copy or build the index again.');
   }
 }

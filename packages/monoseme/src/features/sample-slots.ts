@@ -67,8 +67,10 @@ export class SampleSlots {
     const windows = this.#windows;
     const origin = slot * this.#width + this.#radius - position;
     windows.fill(0, slot * this.#width, (slot + 1) * this.#width);
-    for (let j = i; j >= start && positions[j] >= first; j--) windows[origin + positions[j]] = toShort(values[j]);
-    for (let j = i + 1; j < end && positions[j] <= last; j++) windows[origin + positions[j]] = toShort(values[j]);
+    for (let j = i; j >= start && positions[j] >= first; j--)
+      windows[origin + positions[j]] = toShort(values[j]);
+    for (let j = i + 1; j < end && positions[j] <= last; j++)
+      windows[origin + positions[j]] = toShort(values[j]);
   }
 
   /** Copy a sample from one slot to another. */

@@ -134,7 +134,10 @@ function pushFeature(
   });
 }
 
-function previewOf(example: Example | undefined): { preview_offsets: number[]; preview_activations: number[] } {
+function previewOf(example: Example | undefined): {
+  preview_offsets: number[];
+  preview_activations: number[];
+} {
   const { offsets, activations } = example?.near ?? { offsets: [], activations: [] };
   const inside = (_: number, i: number) => Math.abs(offsets[i]) <= PREVIEW_RADIUS;
   return { preview_offsets: offsets.filter(inside), preview_activations: activations.filter(inside) };

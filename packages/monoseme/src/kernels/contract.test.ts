@@ -20,7 +20,8 @@ import {
   updateCase,
   wholeNumbers,
 } from '../testing/kernel-cases.ts';
-import { type Codes, type KernelBackend, selectBackend, type UpdateRowsInput } from './index.ts';
+import { type KernelBackend, selectBackend, type UpdateRowsInput } from './index.ts';
+import { wrongCalls } from '../testing/wrong-kernel-calls.ts';
 import { nativeError } from './native-backend.ts';
 import { referenceBackend } from './reference/index.ts';
 
@@ -306,95 +307,6 @@ function copyOfUpdate(input: UpdateRowsInput): UpdateRowsInput {
     firstMoments: unaligned(firstMoments),
     secondMoments: unaligned(secondMoments),
   };
-}
-
-function* wrongCalls(backend: KernelBackend): Generator<[string, ErrorCode, () => Promise<unknown>]> {
-  const random = new Random(10);
-  const shape = { nRows: 4, dIn: 3, dSae: 5 };
-  const encode = encodeCase(random, shape, { kind: 'threshold' }, normals);
-  const short = new Float32Array(2);
-  for (const key of ['x', 'W_enc', 'b_enc'] as const) {
-    yield [key, 'ERR_SHAPE', () => backend.encode({ ...encode, [key]: short })];
-  }
-  for (const key of ['nRows', 'dIn', 'dSae'] as const) {
-    for (const value of [-1, 1.5, NaN, 2 ** 32]) {
-      yield [`${key} ${value}`, 'ERR_OPTION', () => backend.encode({ ...encode, [key]: value })];
-    }
-  }
-  const thresholds = { kind: 'threshold', thresholds: short } as const;
-  yield ['thresholds', 'ERR_SHAPE', () => backend.encode({ ...encode, selection: thresholds })];
-  for (const kind of ['topK', 'batchTopK'] as const) {
-    for (const k of [0, 6, 1.5]) {
-      yield [`${kind} ${k}`, 'ERR_OPTION', () => backend.encode({ ...encode, selection: { kind, k } })];
-    }
-  }
-  for (const latents of [[1, 1], [2, 1], [5]]) {
-    const input = { ...encode, latents: Uint32Array.from(latents) };
-    yield [`latents ${latents}`, 'ERR_OPTION', () => backend.encode(input)];
-  }
-  yield* wrongPairs(backend, codesCase(new Random(11), 4, 5, normals));
-  const median = { points: new Float32Array(6), nRows: 2, width: 3, maxIterations: 1, tolerance: 0 };
-  yield ['points', 'ERR_SHAPE', () => backend.geometricMedian({ ...median, points: short })];
-  const none = { ...median, points: new Float32Array(0), nRows: 0 };
-  yield ['no points', 'ERR_OPTION', () => backend.geometricMedian(none)];
-}
-
-function* wrongPairs(
-  backend: KernelBackend,
-  good: Codes,
-): Generator<[string, ErrorCode, () => Promise<unknown>]> {
-  const random = new Random(12);
-  const wide = {
-    dOut: 3,
-    W_dec: normals(random, 15),
-    target: normals(random, 12),
-    rows: normals(random, 12),
-  };
-  const outside = good.latentIndices.slice();
-  outside[outside.length - 1] = 5;
-  const wrong: Codes[] = [
-    { ...good, latentIndices: outside },
-    { ...good, values: good.values.subarray(1) },
-    { ...good, rowPointers: good.rowPointers.subarray(1) },
-    { ...good, rowPointers: Uint32Array.from([0, 4294967295, 1, 1, good.values.length]) },
-    { ...good, rowPointers: good.rowPointers.map((pointer) => pointer + 1) },
-  ];
-  for (const [i, codes] of wrong.entries()) {
-    yield [`decode, codes ${i}`, 'ERR_SHAPE', () => backend.decode({ ...wide, codes })];
-    yield [`residuals, codes ${i}`, 'ERR_SHAPE', () => backend.residuals({ ...wide, codes })];
-    yield [`sampledProducts, codes ${i}`, 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes })];
-    yield [`transpose, codes ${i}`, 'ERR_SHAPE', () => backend.transpose(codes)];
-  }
-  const short = new Float32Array(2);
-  yield ['W_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, W_dec: short })];
-  yield ['b_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, b_dec: short })];
-  yield ['target', 'ERR_SHAPE', () => backend.residuals({ ...wide, codes: good, target: short })];
-  yield ['rows', 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes: good, rows: short })];
-  const update = async (change: (input: UpdateRowsInput) => Partial<UpdateRowsInput>) => {
-    const input = updateCase(random, await referenceBackend.transpose(good), 3, 'none');
-    await backend.updateRows({ ...input, ...change(input) });
-  };
-  for (const key of ['coefficients', 'rows', 'weights', 'firstMoments', 'secondMoments']) {
-    yield [key, 'ERR_SHAPE', () => update(() => ({ [key]: short }))];
-  }
-  for (const key of ['latentPointers', 'rowIndices', 'pairIndices'] as const) {
-    const broken = (input: UpdateRowsInput) => input.byLatent[key].map((value, i) => (i === 1 ? 99 : value));
-    yield [
-      key,
-      'ERR_SHAPE',
-      () => update((input) => ({ byLatent: { ...input.byLatent, [key]: broken(input) } })),
-    ];
-  }
-  for (const wrongAdam of [
-    { beta1: 1 },
-    { beta2: -0.1 },
-    { step: 0 },
-    { epsilon: NaN },
-    { learningRate: -1 },
-  ]) {
-    const change = (input: UpdateRowsInput) => ({ adam: { ...input.adam, ...wrongAdam } });
-    yield [JSON.stringify(wrongAdam), 'ERR_OPTION', () => update(change)];
-  }
 }
 
 /** More than the contract promises: no element of a result is summed by more than one thread. */

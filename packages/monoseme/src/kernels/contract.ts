@@ -9,7 +9,9 @@
  *   B = 0 is allowed and gives empty results.
  * - Inputs are only read, except where a doc comment says "mutates". While a returned promise is pending the
  *   caller must not write to any array it passed.
- * - The same backend, instruction set and thread count give the same bytes.
+ * - The same backend and instruction set give the same bytes, with any number of threads: an element of a result is
+ *   always summed by one thread, in one order.
+ * - After an error, what a call mutates is undefined.
  */
 
 /** Sparse latent activations of a batch, in CSR form. */
@@ -61,7 +63,10 @@ export interface EncodeInput {
   /** [dSae] */
   readonly b_enc: Float32Array;
   readonly selection: Selection;
-  /** Only these latents take part (ascending, unique); all when absent. Indices in the result are of the whole. */
+  /**
+   * Only these latents take part (ascending, unique); all when absent. Indices in the result are of the whole.
+   * k may exceed their number, though not dSae: then all positive ones are kept.
+   */
   readonly latents?: Uint32Array;
 }
 

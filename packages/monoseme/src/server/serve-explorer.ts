@@ -40,7 +40,11 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
   await openFeatureIndex(index);
   if (!(await stat(join(page, 'index.html')).catch(() => undefined)))
-    throw new MonosemeError('ERR_NOT_FOUND', `There is no built page in ${page}.`, 'Run npm run build first.');
+    throw new MonosemeError(
+      'ERR_NOT_FOUND',
+      `There is no built page in ${page}.`,
+      'Run npm run build first.',
+    );
   const bracketed = host.includes(':') ? `[${host}]` : host;
   const app = explorerApp({ page, index, hostNames: [bracketed, 'localhost', '127.0.0.1', '[::1]'] });
   const server = createAdaptorServer({
@@ -71,7 +75,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
       };
       const reason = reasons[error.code ?? ''] ?? `cannot be used (${error.message})`;
       reject(
-        new MonosemeError('ERR_OPTION', `${host}:${port} ${reason}.`, 'Choose another with --port or --host.'),
+        new MonosemeError(
+          'ERR_OPTION',
+          `${host}:${port} ${reason}.`,
+          'Choose another with --port or --host.',
+        ),
       );
     });
     server.listen({ host, port }, () => {

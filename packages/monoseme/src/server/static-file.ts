@@ -60,7 +60,14 @@ export class StaticFolder {
       if (this.#compresses(names, stats.size)) {
         headers.set('Vary', 'Accept-Encoding');
         if (request.range === undefined && /\bgzip\b/.test(request.acceptEncoding ?? ''))
-          return await this.#compressedResponse(file, stats.size, `${path}:${tag}`, `"${tag}-gz"`, headers, request);
+          return await this.#compressedResponse(
+            file,
+            stats.size,
+            `${path}:${tag}`,
+            `"${tag}-gz"`,
+            headers,
+            request,
+          );
       }
       headers.set('Accept-Ranges', 'bytes');
       const response = plainResponse(file, stats.size, `"${tag}"`, headers, request);
@@ -130,13 +137,19 @@ function plainResponse(
   if (request.method === 'HEAD' || end === start)
     return { streams: false, made: new Response(null, { status, headers }) };
   if (end - start <= MOST_AT_ONCE)
-    return { streams: false, made: readPart(file, start, end).then((body) => new Response(body, { status, headers })) };
+    return {
+      streams: false,
+      made: readPart(file, start, end).then((body) => new Response(body, { status, headers })),
+    };
   const stream = Readable.toWeb(file.createReadStream({ start, end: end - 1 }));
   return { streams: true, made: new Response(stream as ReadableStream, { status, headers }) };
 }
 
 function isKnown({ ifNoneMatch }: StaticRequest, etag: string): boolean {
-  return ifNoneMatch !== undefined && ifNoneMatch.split(',').some((known) => known.trim().replace(/^W\//, '') === etag);
+  return (
+    ifNoneMatch !== undefined &&
+    ifNoneMatch.split(',').some((known) => known.trim().replace(/^W\//, '') === etag)
+  );
 }
 
 async function readPart(file: FileHandle, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -48,7 +48,7 @@ export interface Shape {
   dSae: number;
 }
 
-/** Zero, one, odd, and on both sides of every lane, panel, tile and block. */
+/** Zero, one, odd, and on both sides of every lane, panel, tile, block and range of a traversal. */
 export const SHAPES: Shape[] = [
   { nRows: 0, dIn: 5, dSae: 7 },
   { nRows: 1, dIn: 1, dSae: 1 },
@@ -69,6 +69,7 @@ export const SHAPES: Shape[] = [
   { nRows: 50, dIn: 513, dSae: 20 },
   { nRows: 2, dIn: 1031, dSae: 270 },
   { nRows: 530, dIn: 6, dSae: 10 },
+  { nRows: 400, dIn: 320, dSae: 12 },
 ];
 
 /** Small shapes, most of them on no boundary at all. */

@@ -26,6 +26,7 @@ const BASE: TrainOptions = {
   l1Coefficient: 0.1,
   l1WarmUp: 0,
   learningRate: 1e-3,
+  beta2: 0.999,
   learningRateWarmUp: 0,
   learningRateDecay: 0,
   normalize: 'none',

@@ -1,0 +1,27 @@
+/**
+ * `npm run bench -- <what> [options]`: measurements that a user can repeat. Each verifies results before it times them.
+ */
+const BENCHES = {
+  kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
+  step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
+  sizes: { about: 'memory and time of training, for many sizes', load: () => import('./sizes.js') },
+  peers: { about: 'training beside PyTorch and other libraries', load: () => import('./peers.js') },
+};
+
+const USAGE = `Usage: npm run bench -- <what> [options]
+
+${Object.entries(BENCHES)
+  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .join('\n')}
+
+Each takes --help, --json (lines of JSON on stdout) and --quick (a tiny run that checks the benchmark itself).`;
+
+const [what, ...args] = process.argv.slice(2);
+const bench = Object.hasOwn(BENCHES, what ?? '') ? BENCHES[what] : undefined;
+if (!bench) {
+  const asked = what === undefined || what === '--help';
+  (asked ? console.log : console.error)(USAGE);
+  process.exit(asked ? 0 : 2);
+}
+const module = await bench.load();
+await module[what](args);

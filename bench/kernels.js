@@ -1,0 +1,219 @@
+/**
+ * `npm run bench -- kernels`: each primitive, beside the machine's own limits measured in the same rounds.
+ *
+ * A primitive's bound is the time that its arithmetic takes at the machine's fp32 peak, or the time that what it must
+ * read and write takes at the bandwidth of where that lies, whichever is longer:
+ *   encode            2·B·dIn·dSae operations at the peak
+ *   decode, products  2·dOut·nnz operations at the peak; 4·dOut·nnz bytes, every pair's decoder row read at random, at
+ *                     the bandwidth of an array of W_dec's size (L3 for small dictionaries, memory for large ones)
+ *   residuals         the same bytes twice, the second time from L2, where a row's decoder rows still are
+ *   updateRows        4·width·nnz bytes of batch rows at the bandwidth of an array of their size, and 24·width·dSae
+ *                     bytes of weights and moments, read and written once, at that of memory (or L3 if they fit)
+ *   transpose         4·nnz bytes read twice and 8·nnz written, at the bandwidth of memory
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { loadBinding } from '../packages/kernels-native/binding.js';
+import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { encodeData } from './kernel-data.js';
+import { environmentText, jsonLine, summarize, table } from './measure.js';
+
+const HELP = `Usage: npm run bench -- kernels [options]
+
+Each primitive of the native kernels, verified against the reference, beside the machine's limits.
+
+  --d-in <n>             inputs (default: 512)
+  --d-sae <n>            latents; may be repeated (default: 4096 and 16384)
+  --batch <n>            rows (default: 4096)
+  --l0 <n>               active latents a row; may be repeated (default: 64)
+  --instruction-set <s>  avx512, avx2 or portable; may be repeated (default: the fastest)
+  --threads <n>          threads (default: all cores)
+  --rounds <n>           rounds (default: 7)
+  --quick                a tiny run that checks the benchmark itself
+  --json                 lines of JSON on stdout, everything else on stderr`;
+
+const OPTIONS = {
+  'd-in': { type: 'string' },
+  'd-sae': { type: 'string', multiple: true },
+  batch: { type: 'string' },
+  l0: { type: 'string', multiple: true },
+  'instruction-set': { type: 'string', multiple: true },
+  threads: { type: 'string' },
+  rounds: { type: 'string' },
+  quick: { type: 'boolean' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+};
+
+/** Rows on which results are compared with the reference. */
+const VERIFIED_ROWS = 24;
+const L2_BYTES = 512 * 1024;
+const MEMORY_BYTES = 256 * 1024 * 1024;
+
+function plan(flags) {
+  const numbers = (name, otherwise) => (flags[name] ?? otherwise).map(Number);
+  const quick = flags.quick ?? false;
+  const dIn = Number(flags['d-in'] ?? (quick ? 64 : 512));
+  const nRows = Number(flags.batch ?? (quick ? 200 : 4096));
+  const cases = numbers('d-sae', quick ? [256] : [4096, 16384]).flatMap((dSae) =>
+    numbers('l0', quick ? [16] : [64]).map((l0) => ({ nRows, dIn, dSae, l0 })),
+  );
+  const threads = Number(flags.threads ?? availableParallelism());
+  const sets = flags['instruction-set'] ?? [loadBinding().instructionSets()[0]];
+  return { cases, threads, sets, rounds: Number(flags.rounds ?? (quick ? 2 : 7)), quick };
+}
+
+/** @param {string[]} args command-line options */
+export async function kernels(args) {
+  const { values: flags } = parseArgs({ args, options: OPTIONS });
+  if (flags.help) return console.log(HELP);
+  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const { cases, threads, sets, rounds, quick } = plan(flags);
+  log(environmentText());
+  for (const shape of cases) {
+    for (const set of sets) {
+      const backend = await selectBackend({ name: 'native', threads, instructionSet: set });
+      const native = new (loadBinding().Kernels)(threads, set);
+      const caseName = `B ${shape.nRows}, d_in ${shape.dIn}, d_sae ${shape.dSae}, L0 ${shape.l0}`;
+      log(`\n${backend.description}; ${caseName}`);
+      await verify(backend, shape);
+      const work = await primitives(backend, shape);
+      const { limits, times } = await measure(native, work, shape, rounds, quick ? 5 : 60);
+      report({ log, json: flags.json, caseName, contestant: set, work, limits, times });
+    }
+  }
+}
+
+/** Refuse to time a backend whose results are not those of the reference. */
+async function verify(backend, shape) {
+  const data = encodeData({ ...shape, nRows: Math.min(VERIFIED_ROWS, shape.nRows) });
+  const reference = await selectBackend({ name: 'reference' });
+  const input = { ...data, selection: { kind: 'threshold' } };
+  const codes = await reference.encode(input);
+  const dOut = data.dIn;
+  const decode = { codes, dOut, W_dec: data.W_enc, target: data.x };
+  const dense = async (by) => {
+    const found = await by.encode(input);
+    const out = new Float32Array(data.nRows * data.dSae);
+    for (let row = 0; row < data.nRows; row++) {
+      for (let pair = found.rowPointers[row]; pair < found.rowPointers[row + 1]; pair++) {
+        out[row * data.dSae + found.latentIndices[pair]] = found.values[pair];
+      }
+    }
+    return out;
+  };
+  expectEqual('encode', await dense(backend), await dense(reference));
+  const [actual, expected] = [await backend.residuals(decode), await reference.residuals(decode)];
+  for (const key of ['residuals', 'squaredErrors', 'products']) expectEqual(key, actual[key], expected[key]);
+  const updated = [];
+  for (const by of [backend, reference]) {
+    const update = updateInput(data, await by.transpose(codes), codes.values);
+    await by.updateRows(update);
+    updated.push(update.weights);
+  }
+  expectEqual('updateRows', ...updated);
+}
+
+function expectEqual(name, actual, expected) {
+  let scale = 0;
+  for (const value of expected) scale = Math.max(scale, Math.abs(value));
+  const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i])), 0);
+  if (worst <= 1e-4 * scale) return;
+  throw new Error(
+    `${name} differs from the reference by ${worst} (largest value ${scale}): nothing was timed.`,
+  );
+}
+
+function updateInput(data, byLatent, coefficients) {
+  const moments = () => new Float32Array(data.W_enc.length).fill(1e-3);
+  return {
+    byLatent,
+    width: data.dIn,
+    coefficients,
+    rows: data.x,
+    weights: data.W_enc.slice(),
+    firstMoments: moments(),
+    secondMoments: moments(),
+    constraint: 'unitNorm',
+    adam: { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 10 },
+  };
+}
+
+/** What is timed, each with its bound in seconds, given the limits of a round. */
+async function primitives(backend, shape) {
+  const data = encodeData(shape);
+  const { nRows, dIn, dSae } = shape;
+  const codes = await backend.encode({ ...data, selection: { kind: 'threshold' } });
+  const byLatent = await backend.transpose(codes);
+  const decode = { codes, dOut: dIn, W_dec: data.W_enc };
+  const update = updateInput(data, byLatent, codes.values);
+  const noBias = { ...data, b_enc: new Float32Array(dSae) };
+  const nnz = codes.values.length;
+  const product = ({ fma }) => (2 * nRows * dIn * dSae) / fma;
+  const rowsOfDecoder = ({ fma, decoder }) => Math.max((2 * dIn * nnz) / fma, (4 * dIn * nnz) / decoder);
+  const k = shape.l0;
+  return [
+    ['encode', product, () => backend.encode({ ...data, selection: { kind: 'threshold' } })],
+    ['encode topK', product, () => backend.encode({ ...noBias, selection: { kind: 'topK', k } })],
+    ['encode batchTopK', product, () => backend.encode({ ...noBias, selection: { kind: 'batchTopK', k } })],
+    ['decode', rowsOfDecoder, () => backend.decode(decode)],
+    ['sampledProducts', rowsOfDecoder, () => backend.sampledProducts({ ...decode, rows: data.x })],
+    [
+      'residuals',
+      (limits) => rowsOfDecoder(limits) + Math.max((2 * dIn * nnz) / limits.fma, (4 * dIn * nnz) / limits.l2),
+      () => backend.residuals({ ...decode, target: data.x }),
+    ],
+    ['transpose', ({ memory }) => (16 * nnz) / memory, () => backend.transpose(codes)],
+    [
+      'updateRows',
+      ({ batch, state }) => (4 * dIn * nnz) / batch + (24 * dIn * dSae) / state,
+      () => backend.updateRows(update),
+    ],
+  ].map(([name, bound, run]) => ({ name, bound, run }));
+}
+
+/** Rounds of all limits and all primitives in turn. The first is not counted. */
+async function measure(native, work, { nRows, dIn, dSae }, rounds, milliseconds) {
+  const limits = [];
+  const times = new Map(work.map(({ name }) => [name, []]));
+  const bandwidth = (bytes) => native.bandwidthBytesPerSecond(Math.min(bytes, MEMORY_BYTES), milliseconds);
+  for (let round = -1; round < rounds; round++) {
+    const limit = {
+      fma: await native.fmaFlopsPerSecond(milliseconds),
+      l2: await bandwidth(L2_BYTES),
+      decoder: await bandwidth(4 * dIn * dSae),
+      batch: await bandwidth(4 * dIn * nRows),
+      state: await bandwidth(12 * dIn * dSae),
+      memory: await bandwidth(MEMORY_BYTES),
+    };
+    if (round >= 0) limits.push(limit);
+    for (const { name, run } of work) {
+      const start = performance.now();
+      await run();
+      if (round >= 0) times.get(name).push((performance.now() - start) / 1000);
+    }
+  }
+  return { limits, times };
+}
+
+function report({ log, json, caseName, contestant, work, limits, times }) {
+  const emit = (name, metric, unit, summary) =>
+    json && console.log(jsonLine('kernels', `${caseName}, ${name}`, contestant, metric, unit, summary));
+  const giga = (key) => summarize(limits.map((limit) => limit[key] / 1e9));
+  for (const key of Object.keys(limits[0])) {
+    emit('machine', `limit ${key}`, key === 'fma' ? 'Gflop/s' : 'GB/s', giga(key));
+  }
+  log(
+    `fp32 peak ${giga('fma').median.toFixed(0)} Gflop/s; GB/s: L2 ${giga('l2').median.toFixed(0)}, ` +
+      `W_dec ${giga('decoder').median.toFixed(0)}, memory ${giga('memory').median.toFixed(0)}`,
+  );
+  const rows = work.map(({ name, bound }) => {
+    const time = summarize(times.get(name).map((seconds) => seconds * 1000));
+    const share = summarize(times.get(name).map((seconds, i) => (100 * bound(limits[i])) / seconds));
+    emit(name, 'time', 'ms', time);
+    emit(name, 'share of limit', '%', share);
+    const ms = [time.min, time.median, time.max].map((value) => value.toFixed(2));
+    return [name, ...ms, ...[share.median, share.max].map((value) => `${value.toFixed(0)} %`)];
+  });
+  log(table(['primitive', 'min ms', 'median', 'max', 'of limit, median', 'best'], rows));
+}

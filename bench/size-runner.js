@@ -1,0 +1,46 @@
+/**
+ * One dictionary size in a process of its own, so that its peak memory is that of the size. See sizes.js.
+ *
+ * The data are Gaussian and the encoder bias is such that L0 is as asked; a tiny learning rate holds it there.
+ */
+import { createInterface } from 'node:readline';
+import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { trainState } from '../packages/monoseme/dist/training/parameters.js';
+import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
+import { encodeData } from './kernel-data.js';
+import { peakMemory, residentMemory } from './measure.js';
+
+const OPTIONS = { l1Coefficient: 0, unitNormDecoder: true, trainDecoderBias: true };
+const ADAM = { learningRate: 1e-7, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+const shape = JSON.parse(process.argv[2]);
+const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
+const idle = residentMemory();
+const backend = await selectBackend({ threads: shape.threads });
+const { x, W_enc, b_enc } = encodeData(shape);
+const state = trainState(
+  { W_enc, b_enc, W_dec: unitRows_(W_enc.slice(), shape.dIn), b_dec: new Float32Array(shape.dIn) },
+  1,
+);
+say({ ready: true, version: backend.description, idleMemory: idle });
+for await (const line of createInterface({ input: process.stdin })) {
+  const seconds = [];
+  let l0 = 0;
+  for (let i = 0; i < JSON.parse(line).count; i++) {
+    const start = performance.now();
+    const sums = await trainStep_(state, backend, x, { ...OPTIONS, adam: { ...ADAM, step: state.step + 1 } });
+    seconds.push((performance.now() - start) / 1000);
+    l0 = sums.l0 / shape.nRows;
+  }
+  say({ seconds, l0, peakMemory: peakMemory() });
+}
+
+function unitRows_(matrix, width) {
+  for (let start = 0; start < matrix.length; start += width) {
+    let square = 0;
+    for (let i = start; i < start + width; i++) square += matrix[i] ** 2;
+    const scale = 1 / Math.sqrt(square);
+    for (let i = start; i < start + width; i++) matrix[i] *= scale;
+  }
+  return matrix;
+}

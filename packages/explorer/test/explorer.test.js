@@ -1,0 +1,329 @@
+/** The built page over a small real index, in a real browser, as a reader uses it. */
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { serveExplorer } from '../../monoseme/dist/server/index.js';
+import {
+  buildSmallIndex,
+  SMALL_D_SAE,
+  SMALL_LATENTS,
+  smallText,
+} from '../../monoseme/dist/testing/small-index.js';
+import { launchBrowser, temporaryFolder } from './browser.js';
+
+const page = fileURLToPath(new URL('../dist/page/', import.meta.url));
+assert.ok(existsSync(join(page, 'index.html')), 'The page is not built: run npm run build.');
+
+const { browser, reason } = await launchBrowser();
+if (!browser && process.env.CI) throw new Error(`No browser starts: ${reason}`);
+const skip = browser ? false : `no browser starts: ${reason}`;
+
+const SIZES = {
+  desktop: { viewport: { width: 1440, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+};
+
+const folder = temporaryFolder();
+let server;
+before(async () => {
+  await buildSmallIndex(join(folder.path, 'index'));
+  server = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0 });
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+  folder.remove();
+});
+
+/** A page on which every complaint of the browser is an error of the test. */
+async function open(hash, options = SIZES.desktop, base = server.url) {
+  const context = await browser.newContext(options);
+  const tab = await context.newPage();
+  const complaints = [];
+  tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  tab.on('pageerror', (error) => complaints.push(error.message));
+  tab.on('request', (request) => {
+    if (!request.url().startsWith(new URL(base).origin)) complaints.push(`asked ${request.url()}`);
+  });
+  await tab.goto(base + hash);
+  return { tab, complaints, close: () => context.close() };
+}
+
+const rowNumbers = (tab) => tab.locator('.rows .row .number').allInnerTexts();
+const noOverflow = (tab) =>
+  tab.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
+
+describe('the page', { skip }, () => {
+  for (const [size, options] of Object.entries(SIZES)) {
+    test(`${size}: from the list to a feature and back`, async () => {
+      const { tab, complaints, close } = await open('#/', options);
+      await tab.locator('.rows .row').first().waitFor();
+      assert.equal(await tab.locator('h1').innerText(), 'small-model');
+      const figures = await tab.locator('.overview .figures').innerText();
+      assert.match(figures, /3\.25/);
+      assert.match(figures, /95\.0 %/);
+      assert.match(figures, /87\.5 %/);
+      assert.match(await tab.locator('#list-title').innerText(), new RegExp(`^${SMALL_D_SAE - 1} features`));
+      assert.ok(await noOverflow(tab));
+
+      await tab
+        .locator('.rows .row', { hasText: 'cat' })
+        .first()
+        .locator('.t.peak', { hasText: 'cat' })
+        .waitFor();
+      await tab.selectOption('.sort select', 'max_activation');
+      await tab.waitForURL(/sort=max_activation/);
+      const shown = () => tab.locator('.rows .row .max').allInnerTexts();
+      await tab.waitForFunction(() => Number(document.querySelector('.rows .row .max')?.textContent) > 20);
+      const largest = (await shown()).map(Number);
+      assert.deepEqual(
+        largest,
+        [...largest].sort((a, b) => b - a),
+      );
+
+      await tab.locator('.rows .row').first().click();
+      await tab.locator('.example').first().waitFor();
+      assert.match(await tab.locator('h1').innerText(), /^Feature\s+\d+$/);
+      assert.match(await tab.locator('.place').innerText(), /^1 of 23/);
+      assert.ok(await noOverflow(tab));
+      await tab.getByLabel('Next feature (j)').click();
+      await tab.getByText('2 of 23 in the list').waitFor();
+      await tab.goBack();
+      await tab.getByText('1 of 23 in the list').waitFor();
+      await tab.getByLabel('Back to the list').click();
+      await tab.locator('.rows .row').first().waitFor();
+      assert.match(tab.url(), /sort=max_activation/);
+      assert.deepEqual(complaints, []);
+      await close();
+    });
+
+    test(`${size}: what a feature's page says`, async () => {
+      const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`, options);
+      await tab.locator('.example').first().waitFor();
+      const peaks = await tab.locator('.example .t.peak').allInnerTexts();
+      assert.ok(peaks.length > 40);
+      assert.ok(peaks.every((text) => text === ' cat'));
+      assert.deepEqual(
+        (await tab.locator('.group h2').allInnerTexts()).map((title) => title.split(' ')[0])[0],
+        'Top',
+      );
+      assert.ok((await tab.locator('.group').count()) > 8);
+      assert.equal(await tab.locator('.token-table.raises code').first().innerText(), '␣sat');
+      assert.equal(await tab.locator('.token-table.lowers code').first().innerText(), '.');
+      assert.match(await tab.locator('.legend').getAttribute('aria-label'), /from 0 to 1\.2/);
+      // One scale: a token's colour says how its activation compares with the largest of all.
+      const [first, second] = await tab
+        .locator('.example')
+        .evaluateAll((lines) =>
+          [lines[0], lines.at(-1)].map((line) => [
+            Number(line.querySelector('.value').textContent),
+            Number(line.querySelector('.t.peak').style.getPropertyValue('--a')),
+          ]),
+        );
+      assert.equal(first[1], 1);
+      assert.ok(Math.abs(second[1] - second[0] / first[0]) < 0.02);
+      assert.ok(await noOverflow(tab));
+      assert.deepEqual(complaints, []);
+      await close();
+    });
+  }
+
+  test('search by token, by text and by number, from the keyboard', async () => {
+    const { tab, complaints, close } = await open('#/');
+    await tab.locator('.rows .row').first().waitFor();
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('cat');
+    await tab.getByRole('option', { name: 'Fires on ␣cat' }).waitFor();
+    await tab.keyboard.press('Enter');
+    await tab.locator('.chip', { hasText: 'fires on ␣cat' }).waitFor();
+    await tab.getByText(/matching feature/).waitFor();
+    assert.ok((await rowNumbers(tab)).includes(String(SMALL_LATENTS.cat)));
+    assert.ok((await rowNumbers(tab)).length < SMALL_D_SAE - 1);
+
+    await tab.locator('.chip').click();
+    await tab.getByText(`${SMALL_D_SAE - 1} features`).waitFor();
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('whale sat');
+    await tab.getByRole('option', { name: /In examples/ }).click();
+    await tab.locator('.chip', { hasText: 'examples with whale sat' }).waitFor();
+    await tab.getByText(/matching feature/).waitFor();
+    assert.ok((await rowNumbers(tab)).slice(0, 4).includes(String(SMALL_LATENTS.afterWhale)));
+
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('17');
+    await tab.keyboard.press('Enter');
+    await tab.getByRole('heading', { name: 'Feature 17' }).waitFor();
+
+    await tab.goto(`${server.url}#/?promotes=${4 + 5}`);
+    await tab.locator('.chip', { hasText: 'predicts ␣sat' }).waitFor();
+    await tab.getByText(/matching feature/).waitFor();
+    assert.equal((await rowNumbers(tab))[0], String(SMALL_LATENTS.cat));
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('values on hover and on keyboard focus, with a mark on the histogram', async () => {
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`);
+    const line = tab.locator('.example').nth(2);
+    await line.waitFor();
+    const value = await line.locator('.value').innerText();
+    await line.locator('.t.peak').hover();
+    assert.match(await tab.locator('.tooltip').innerText(), new RegExp(`␣cat\\s+${value}`));
+    assert.ok((await tab.locator('.bars .marker').count()) >= 1);
+    assert.equal(await tab.locator('.bars .readout').first().innerText(), value);
+    await tab.mouse.move(5, 5);
+    await tab.locator('.tooltip').waitFor({ state: 'detached' });
+
+    await line.focus();
+    assert.match(await tab.locator('.tooltip').innerText(), new RegExp(value.replace('.', '\\.')));
+    await tab.keyboard.press('ArrowLeft');
+    assert.match(await tab.locator('.tooltip').innerText(), /does not fire/);
+    await tab.keyboard.press('ArrowDown');
+    assert.ok(
+      await tab
+        .locator('.example')
+        .nth(3)
+        .evaluate((element) => element === document.activeElement),
+    );
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('characters of several tokens are one, and can be copied', async () => {
+    const { tab, close } = await open(`#/feature/${SMALL_LATENTS.accent}`);
+    await tab.locator('.example').first().waitFor();
+    assert.equal(await tab.locator('.example .t.peak').first().innerText(), 'é');
+    assert.ok(!(await tab.locator('.examples').innerText()).includes('\\xc3'));
+    assert.ok((await tab.locator('.token-table.mass').innerText()).includes('\\xc3'));
+    await close();
+  });
+
+  test('more and less text, remembered', async () => {
+    const { tab, close } = await open(`#/feature/${SMALL_LATENTS.cat}`);
+    const length = async () => (await tab.locator('.example .text').first().innerText()).length;
+    await tab.locator('.example').first().waitFor();
+    const line = await length();
+    await tab.getByRole('radio', { name: 'Near' }).click();
+    assert.ok((await length()) < line);
+    await tab.keyboard.press('c');
+    await tab.keyboard.press('c');
+    assert.equal(await tab.getByRole('radio', { name: 'Wide' }).getAttribute('aria-checked'), 'true');
+    assert.ok((await length()) > line);
+    await tab.reload();
+    await tab.locator('ol.wide .example').first().waitFor();
+    await close();
+  });
+
+  test('dark and light', async () => {
+    const { tab, close } = await open('#/', { ...SIZES.desktop, colorScheme: 'dark' });
+    await tab.locator('.rows .row').first().waitFor();
+    const paper = () => tab.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const dark = await paper();
+    await tab.keyboard.press('t');
+    assert.notEqual(await paper(), dark);
+    await close();
+  });
+
+  test('help opens, lists the keys and closes', async () => {
+    const { tab, complaints, close } = await open('#/');
+    await tab.locator('.rows .row').first().waitFor();
+    await tab.keyboard.press('?');
+    await tab.getByRole('dialog', { name: 'Reading features' }).waitFor();
+    await tab.keyboard.press('Escape');
+    await tab.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('a feature that never fires, and one that does not exist', async () => {
+    const { tab, close } = await open(`#/feature/${SMALL_LATENTS.silent}`);
+    await tab.getByText('This feature never fires here').waitFor();
+    await tab.goto(`${server.url}#/feature/9999`);
+    await tab.getByRole('alert').getByText('There is no feature 9999').waitFor();
+    await tab.getByRole('link', { name: 'Back to the list' }).click();
+    await tab.locator('.rows .row').first().waitFor();
+    await close();
+  });
+
+  test('choosing a bar of the density histogram filters the list', async () => {
+    const { tab, close } = await open('#/');
+    await tab.locator('.density rect').first().waitFor();
+    const box = await tab.locator('.density svg').boundingBox();
+    await tab.mouse.click(box.x + 3, box.y + box.height - 4);
+    await tab.locator('.chip', { hasText: 'density' }).waitFor();
+    await tab.getByText(/matching feature/).waitFor();
+    assert.ok((await rowNumbers(tab)).length < SMALL_D_SAE - 1);
+    await close();
+  });
+
+  test('a broken index says what is broken and what to do', async () => {
+    const cases = [
+      ['manifest.json', { status: 404 }, 'There is no feature index here'],
+      ['manifest.json', { json: { kind: 'dictionary', details: {} } }, 'This is not a feature index'],
+      [
+        'manifest.json',
+        { json: { kind: 'feature-index', details: { index_version: 9 } } },
+        'The index is of another version',
+      ],
+      ['features.parquet', { status: 404 }, 'A file of the index is missing'],
+      ['features.parquet', { body: 'short' }, 'A file of the index is cut short'],
+      ['vocabulary.json', { status: 500 }, 'The host refused a file of the index'],
+    ];
+    for (const [file, answer, title] of cases) {
+      const context = await browser.newContext(SIZES.desktop);
+      const tab = await context.newPage();
+      await tab.route(`**/index/${file}`, (route) =>
+        route.fulfill({ contentType: 'application/json', ...answer }),
+      );
+      await tab.goto(server.url);
+      const notice = tab.getByRole('alert');
+      await notice.getByText(title).waitFor();
+      assert.ok((await notice.locator('p').allInnerTexts()).every((text) => text.length > 8));
+      await context.close();
+    }
+  });
+
+  test('works from a plain file host that knows no ranges, in a folder', async () => {
+    const site = join(folder.path, 'site');
+    cpSync(page, site, { recursive: true });
+    cpSync(join(folder.path, 'index'), join(site, 'index'), { recursive: true });
+    const types = { html: 'text/html', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
+    const host = createServer((request, response) => {
+      const path = join(site, new URL(request.url, 'http://x').pathname.replace('/deep/folder', ''));
+      const file = existsSync(path) && statSync(path).isDirectory() ? join(path, 'index.html') : path;
+      if (!existsSync(file)) return response.writeHead(404).end();
+      response.setHeader('Content-Type', types[file.split('.').at(-1)] ?? 'application/octet-stream');
+      response.end(readFileSync(file));
+    });
+    await new Promise((resolve) => host.listen(0, '127.0.0.1', resolve));
+    const base = `http://127.0.0.1:${host.address().port}/deep/folder/`;
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, base);
+    await tab.locator('.example .t.peak', { hasText: 'cat' }).first().waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+    await new Promise((resolve) => host.close(resolve));
+  });
+
+  test('text of an index is never markup', async () => {
+    const text = smallText(60, 64);
+    text.documents.forEach((document) => (document.id = `<img src=x onerror="document.title='owned'">`));
+    const hostile = join(folder.path, 'hostile');
+    await buildSmallIndex(hostile, { tokenSet: text });
+    const manifest = JSON.parse(readFileSync(join(hostile, 'manifest.json'), 'utf8'));
+    manifest.details.dictionary.model_name = '<script>document.title="owned"</script>';
+    writeFileSync(join(hostile, 'manifest.json'), JSON.stringify(manifest));
+    const other = await serveExplorer({ index: hostile, page, port: 0 });
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, other.url);
+    await tab.locator('.example').first().waitFor();
+    await tab.locator('.example .t.peak').first().hover();
+    assert.ok((await tab.locator('.source').first().innerText()).includes('<img'));
+    assert.doesNotMatch(await tab.title(), /^owned/);
+    assert.equal(await tab.locator('img, main script').count(), 0);
+    assert.deepEqual(complaints, []);
+    await close();
+    await other.close();
+  });
+});

@@ -1,0 +1,334 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MonosemeError } from '../errors.ts';
+import type { Codes } from '../kernels/contract.ts';
+import { Random } from '../random/index.ts';
+import { ActivationSamples } from './activation-samples.ts';
+import { FeatureIndexBuilder } from './feature-index-builder.ts';
+import { firingHash, latentHash, secondHash } from './firing-hash.ts';
+
+const CONTEXT = 32;
+const D_SAE = 12;
+const OPTIONS = {
+  dSae: D_SAE,
+  contextSize: CONTEXT,
+  seed: 7,
+  nTop: 6,
+  nIntervals: 12,
+  perInterval: 3,
+  nRandom: 4,
+  windowRadius: 5,
+};
+
+type Firing = { position: number; activation: number };
+
+/** Random codes: latent j fires with its own density and scale; latent 11 never, latent 10 twice. */
+function randomCodes(nContexts: number, seed: number): { tokens: Uint32Array; firings: Firing[][] } {
+  const random = new Random(seed);
+  const nTokens = nContexts * CONTEXT;
+  const tokens = Uint32Array.from({ length: nTokens }, () => Math.floor(40 * random.uniform() ** 2));
+  const firings = Array.from({ length: D_SAE }, (_, latent) => {
+    if (latent === 11) return [];
+    const density = latent === 10 ? 2 / nTokens : 0.01 * 2 ** (latent / 2);
+    const list: Firing[] = [];
+    for (let position = 0; position < nTokens; position++) {
+      if (random.uniform() >= density) continue;
+      const activation = Math.fround(-Math.log(1 - random.uniform()) * 10 ** (latent - 5));
+      if (activation > 0) list.push({ position, activation });
+    }
+    return list;
+  });
+  return { tokens, firings };
+}
+
+function codesOf(firings: Firing[][], start: number, end: number): Codes {
+  const rows: [number, number][][] = Array.from({ length: end - start }, () => []);
+  firings.forEach((list, latent) => {
+    for (const { position, activation } of list)
+      if (position >= start && position < end) rows[position - start].push([latent, activation]);
+  });
+  const rowPointers = new Uint32Array(rows.length + 1);
+  rows.forEach((row, i) => (rowPointers[i + 1] = rowPointers[i] + row.length));
+  return {
+    nRows: rows.length,
+    dSae: D_SAE,
+    rowPointers,
+    latentIndices: Uint32Array.from(rows.flat(), ([latent]) => latent),
+    values: Float32Array.from(rows.flat(), ([, activation]) => activation),
+  };
+}
+
+function build(
+  { tokens, firings }: { tokens: Uint32Array; firings: Firing[][] },
+  contextsPerBatch: number,
+): FeatureIndexBuilder {
+  const builder = new FeatureIndexBuilder(tokens, OPTIONS);
+  for (let start = 0; start < tokens.length; start += contextsPerBatch * CONTEXT) {
+    const end = Math.min(tokens.length, start + contextsPerBatch * CONTEXT);
+    builder.addBatch(codesOf(firings, start, end), start);
+  }
+  return builder;
+}
+
+const close = (actual: number, expected: number, tolerance: number, what: string) =>
+  assert.ok(
+    Math.abs(actual - expected) <= tolerance * Math.max(1e-30, Math.abs(expected)),
+    `${what}: ${actual} ≠ ${expected}`,
+  );
+
+describe('the builder against brute force', () => {
+  const data = randomCodes(120, 3);
+  const builder = build(data, 7);
+
+  test('moments', () => {
+    data.firings.forEach((list, latent) => {
+      const moments = builder.moments.of(latent);
+      const n = list.length;
+      assert.equal(moments.nFired, n);
+      assert.equal(
+        moments.nContexts,
+        new Set(list.map(({ position }) => Math.floor(position / CONTEXT))).size,
+      );
+      assert.equal(moments.max, Math.max(0, ...list.map(({ activation }) => activation)));
+      if (n === 0) return;
+      const mean = list.reduce((sum, { activation }) => sum + activation, 0) / n;
+      const central = (power: number) =>
+        list.reduce((sum, { activation }) => sum + (activation - mean) ** power, 0) / n;
+      close(moments.mean, mean, 1e-12, 'mean');
+      close(moments.std, Math.sqrt(central(2)), 1e-9, 'std');
+      if (n < 10) return;
+      close(moments.skewness, central(3) / central(2) ** 1.5, 1e-6, 'skewness');
+      close(moments.kurtosis, central(4) / central(2) ** 2, 1e-6, 'kurtosis');
+    });
+  });
+
+  test('histograms keep every count, quantiles are near the true ones', () => {
+    data.firings.forEach((list, latent) => {
+      if (list.length === 0) return;
+      const { histogram } = builder;
+      const max = builder.moments.max[latent];
+      const sum = (counts: Uint32Array) => counts.reduce((total, count) => total + count, 0);
+      const linear = histogram.linear(latent, 12, max);
+      assert.equal(sum(linear), list.length);
+      const exact = new Array<number>(12).fill(0);
+      for (const { activation } of list) exact[Math.min(11, Math.floor((activation / max) * 12))]++;
+      linear.forEach((count, bin) => assert.ok(Math.abs(count - exact[bin]) <= 2 + 0.08 * list.length));
+
+      const log = histogram.logarithmic(latent, -30, 20);
+      assert.equal(sum(log), list.length);
+      const sorted = list.map(({ activation }) => activation).sort((a, b) => a - b);
+      if (sorted.length < 200) return;
+      for (const q of [0.25, 0.5, 0.9])
+        close(
+          histogram.quantile(latent, q, max),
+          sorted[Math.floor(q * sorted.length)],
+          0.06,
+          `quantile ${q}`,
+        );
+    });
+  });
+
+  test('the logarithmic histogram counts each value in its bin', () => {
+    data.firings.forEach((list, latent) => {
+      const exact = new Array<number>(1 + 50 * 4).fill(0);
+      for (const { activation } of list) {
+        const octave = Math.floor(Math.log2(activation));
+        // What is below 2^−12 of the limit is counted in the lowest bin.
+        if (activation < builder.histogram.limit(latent) / 4096) exact[0]++;
+        else exact[1 + (octave + 30) * 4 + Math.floor((activation / 2 ** octave - 1) * 4)]++;
+      }
+      assert.deepEqual(Array.from(builder.histogram.logarithmic(latent, -30, 20)), exact);
+    });
+  });
+
+  test('the top group is the largest firing of each context, one a text', () => {
+    data.firings.forEach((list, latent) => {
+      const bestOfContext = new Map<number, Firing>();
+      for (const firing of list) {
+        const context = Math.floor(firing.position / CONTEXT);
+        if (!(bestOfContext.get(context)! && bestOfContext.get(context)!.activation >= firing.activation))
+          bestOfContext.set(context, firing);
+      }
+      const text = ({ position }: Firing) => {
+        const context = position - (position % CONTEXT);
+        return data.tokens
+          .slice(Math.max(context, position - 4), Math.min(context + CONTEXT, position + 5))
+          .join();
+      };
+      const texts = new Set<string>();
+      const expected = [...bestOfContext.values()]
+        .sort((a, b) => b.activation - a.activation || a.position - b.position)
+        .filter((firing) => !texts.has(text(firing)) && texts.add(text(firing)))
+        .slice(0, OPTIONS.nTop);
+      const top = builder.examples(latent).filter(({ group }) => group === 'top');
+      assert.deepEqual(
+        top.slice(0, expected.length).map(({ position }) => position),
+        expected.map(({ position }) => position),
+      );
+      assert.ok(top.length === Math.min(OPTIONS.nTop, list.length) || list.length > expected.length);
+      top.slice(0, expected.length).forEach(({ repeats }) => assert.equal(repeats, false));
+    });
+  });
+
+  test('every example is a firing, in its interval, with the firings around it', () => {
+    data.firings.forEach((list, latent) => {
+      const activations = new Map(list.map(({ position, activation }) => [position, activation]));
+      const max = builder.moments.max[latent];
+      for (const example of builder.examples(latent)) {
+        assert.equal(example.activation, activations.get(example.position));
+        const share = example.activation / max;
+        assert.ok(share <= (12 - example.interval) / 12 + 1e-12);
+        assert.ok(share > (11 - example.interval) / 12 - 1e-12);
+        const context = Math.floor(example.position / CONTEXT);
+        const around = list.filter(
+          ({ position }) =>
+            position !== example.position &&
+            Math.abs(position - example.position) <= OPTIONS.windowRadius &&
+            Math.floor(position / CONTEXT) === context,
+        );
+        assert.deepEqual(
+          example.near.offsets,
+          around.map(({ position }) => position - example.position),
+        );
+        around.forEach(({ activation }, i) =>
+          close(example.near.activations[i], activation, 1 / 512, 'near'),
+        );
+      }
+    });
+  });
+
+  test('intervals with enough firings have all their examples', () => {
+    const dense = 9;
+    const max = builder.moments.max[dense];
+    for (let interval = 6; interval < 12; interval++) {
+      const inside = data.firings[dense].filter(
+        ({ activation }) => Math.min(11, Math.floor((1 - activation / max) * 12)) === interval,
+      );
+      const shown = builder.examples(dense).filter((e) => e.group === 'interval' && e.interval === interval);
+      assert.equal(shown.length, Math.min(OPTIONS.perInterval, inside.length));
+    }
+  });
+
+  test('tokens that carry the activation', () => {
+    data.firings.forEach((list, latent) => {
+      const sums = new Map<number, number>();
+      for (const { position, activation } of list)
+        sums.set(data.tokens[position], (sums.get(data.tokens[position]) ?? 0) + activation);
+      const entries = builder.tokenMass.of(latent);
+      assert.equal(entries.length, sums.size);
+      for (const { token, sum } of entries) close(sum, sums.get(token)!, 1e-5, 'sum');
+    });
+  });
+
+  test('the batches do not matter', () => {
+    for (const contextsPerBatch of [1, 120]) {
+      const other = build(data, contextsPerBatch);
+      for (let latent = 0; latent < D_SAE; latent++) {
+        assert.deepEqual(other.examples(latent), builder.examples(latent));
+        assert.deepEqual(other.histogram.bins(latent), builder.histogram.bins(latent));
+      }
+    }
+  });
+});
+
+test('samples are the firings with the smallest hashes, also after the limit has doubled many times', () => {
+  const { tokens, firings } = randomCodes(200, 11);
+  // Rising activations make the limit double again and again.
+  const list = firings[9].map(({ position, activation }, i) => ({
+    position,
+    activation: Math.fround(activation * 1.02 ** i),
+  }));
+  const options = { dSae: D_SAE, contextSize: CONTEXT, seed: 7, nTop: 4, nRandom: 6, radius: 3 };
+  const samples = new ActivationSamples(tokens, options);
+  for (let start = 0; start < list.length; start += 50) {
+    // Runs hold whole contexts here because a context is as long as the distance of two runs allows.
+    const run = list.slice(start, start + 50);
+    samples.addRun(
+      9,
+      Uint32Array.from(run, ({ position }) => position),
+      Float32Array.from(run, ({ activation }) => activation),
+      0,
+      run.length,
+      Math.max(...list.slice(0, start + 50).map(({ activation }) => activation)),
+    );
+  }
+  const max = Math.max(...list.map(({ activation }) => activation));
+  const limit = 2 ** (Math.floor(Math.log2(max)) + 1);
+  const hashOfLatent = latentHash(7, 9);
+  const hash = ({ position }: Firing) => firingHash(hashOfLatent, position);
+  const expected = Array.from({ length: 24 }, (_, bin) =>
+    list
+      .filter(({ activation }) => Math.floor((activation / limit) * 24) === bin)
+      .sort((a, b) => hash(a) - hash(b))
+      .slice(0, 5),
+  ).flat();
+  assert.deepEqual(
+    samples.byHeight(9).map(({ position }) => position),
+    expected.sort((a, b) => hash(a) - hash(b)).map(({ position }) => position),
+  );
+  assert.deepEqual(
+    samples.random(9).map(({ position }) => position),
+    [...list]
+      .sort((a, b) => secondHash(hash(a)) - secondHash(hash(b)))
+      .slice(0, 6)
+      .map(({ position }) => position),
+  );
+});
+
+test('a text that occurs again and again is shown once before others, and marked after', () => {
+  // The same 32 tokens in every context but the last: only two texts around the firing token.
+  const nContexts = 30;
+  const tokens = Uint32Array.from({ length: nContexts * CONTEXT }, (_, i) =>
+    i >= (nContexts - 1) * CONTEXT ? 100 + (i % CONTEXT) : i % CONTEXT,
+  );
+  const firings: Firing[][] = Array.from({ length: D_SAE }, () => []);
+  for (let context = 0; context < nContexts; context++)
+    firings[0].push({ position: context * CONTEXT + 10, activation: context === nContexts - 1 ? 1 : 5 });
+  const examples = build({ tokens, firings }, 4).examples(0);
+  const top = examples.filter(({ group }) => group === 'top');
+  assert.deepEqual(
+    top.slice(0, 2).map(({ activation, repeats }) => [activation, repeats]),
+    [
+      [5, false],
+      [1, false],
+    ],
+  );
+  assert.ok(examples.length > 6 && examples.slice(2).every(({ repeats }) => repeats));
+});
+
+test('batches that do not continue, and values that cannot be, are refused', () => {
+  const { tokens, firings } = randomCodes(4, 1);
+  const codes = codesOf(firings, 0, CONTEXT);
+  const builder = new FeatureIndexBuilder(tokens, OPTIONS);
+  const code = (run: () => unknown) => {
+    try {
+      run();
+    } catch (error) {
+      return (error as MonosemeError).code;
+    }
+    return undefined;
+  };
+  assert.equal(
+    code(() => builder.addBatch(codes, CONTEXT)),
+    'ERR_SHAPE',
+  );
+  assert.equal(
+    code(() => builder.addBatch(codesOf(firings, 0, CONTEXT - 1), 0)),
+    'ERR_SHAPE',
+  );
+  for (const value of [NaN, Infinity]) {
+    const bad = { ...codesOf(firings, 0, CONTEXT), values: codes.values.map(() => value) };
+    assert.equal(
+      code(() => builder.addBatch(bad, 0)),
+      'ERR_NOT_FINITE',
+    );
+  }
+  assert.equal(
+    code(() => new FeatureIndexBuilder(tokens, { ...OPTIONS, nTop: 0 })),
+    'ERR_OPTION',
+  );
+  assert.equal(
+    code(() => new FeatureIndexBuilder(tokens.subarray(1), OPTIONS)),
+    'ERR_SHAPE',
+  );
+});
