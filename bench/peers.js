@@ -179,7 +179,7 @@ class Contest {
   #log;
 
   constructor(contestants, log) {
-    this.running = contestants.map((contestant) => ({ ...contestant, seconds: [] }));
+    this.running = contestants.map((contestant) => ({ ...contestant, seconds: [], cpuSeconds: [] }));
     this.#log = log;
   }
 
@@ -236,8 +236,9 @@ async function runCase(case_, { contestants, activations, weights, backend, log 
 
 async function turn_(entry, steps) {
   await entry.runner.ask({ do: 'steps', count: 1 });
-  const { seconds, peak_memory } = await entry.runner.ask({ do: 'steps', count: steps });
+  const { seconds, cpu_seconds, peak_memory } = await entry.runner.ask({ do: 'steps', count: steps });
   entry.seconds.push(...seconds);
+  entry.cpuSeconds.push(...cpu_seconds);
   entry.peakMemory = peak_memory;
 }
 
@@ -253,10 +254,11 @@ async function reportMatmul(contest, log) {
   if (gflops < FAIR_SHARE * peak) log('  Warning: torch is far from the peak; do not trust its figures.');
 }
 
-function resultOf({ name, seconds, peakMemory, runner, quality }, { batchRows }) {
+function resultOf({ name, seconds, cpuSeconds, peakMemory, runner, quality }, { batchRows }) {
   return {
     contestant: name,
     tokensPerSecond: summarize(seconds.map((time) => batchRows / time)),
+    cpuTime: summarize(cpuSeconds),
     peakMemory,
     baseMemory: runner.ready.base_memory,
     ...quality,
@@ -274,6 +276,7 @@ function resultTable(results) {
       grouped(median),
       grouped(max),
       ours ? `${(ours.tokensPerSecond.median / median).toFixed(1)}×` : '',
+      `${(1000 * result.cpuTime.min).toFixed(0)}`,
       mebibytes(result.peakMemory),
       mebibytes(result.baseMemory),
       result.loss.toFixed(2),
@@ -288,6 +291,7 @@ function resultTable(results) {
     'median',
     'max',
     'ours is',
+    'CPU ms a step',
     'peak MiB',
     'idle MiB',
     'loss',
@@ -299,10 +303,11 @@ function resultTable(results) {
 }
 
 function printJson(case_, results) {
-  for (const { contestant, tokensPerSecond, ...single } of results) {
+  for (const { contestant, tokensPerSecond, cpuTime, ...single } of results) {
     const print = (metric, unit, summary) =>
       console.log(jsonLine('peers', case_.name, contestant, metric, unit, summary));
     print('speed', 'tokens/s', tokensPerSecond);
+    print('CPU time of a step', 's', cpuTime);
     const units = { peakMemory: 'bytes', baseMemory: 'bytes', loss: '', l0: '', explainedVariance: '' };
     for (const [metric, unit] of Object.entries(units)) print(metric, unit, summarize([single[metric]]));
   }

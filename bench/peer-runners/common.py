@@ -93,14 +93,15 @@ def run(open_contestant):
     for line in sys.stdin:
         question = json.loads(line)
         if question["do"] == "steps":
-            seconds = []
+            seconds, cpu_seconds = [], []
             for _ in range(question["count"]):
                 batch = job.batch(step)
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), time.process_time()
                 contestant.step(batch)
                 seconds.append(time.perf_counter() - start)
+                cpu_seconds.append(time.process_time() - cpu_start)
                 step += 1
-            say(seconds=seconds, peak_memory=memory("VmHWM"))
+            say(seconds=seconds, cpu_seconds=cpu_seconds, peak_memory=memory("VmHWM"))
         elif question["do"] == "matmul":
             say(gflops=matmul_gflops(job))
         elif question["do"] == "save":

@@ -77,15 +77,17 @@ function weightsOf({ encoder, decoder, encoderBias, decoderBias }) {
 }
 
 async function trainSteps(job, state, backend, count) {
-  const seconds = [];
+  const [seconds, cpuSeconds] = [[], []];
   for (let i = 0; i < count; i++) {
     const first = (state.step % Math.floor(job.nRows / job.batchRows)) * job.batchRows;
     const batch = await readActivations(job.activations, first, first + job.batchRows);
-    const start = performance.now();
+    const [start, cpuStart] = [performance.now(), process.cpuUsage()];
     await trainStep_(state, backend, batch, stepOptions(job, state.step + 1));
     seconds.push((performance.now() - start) / 1000);
+    const { user, system } = process.cpuUsage(cpuStart);
+    cpuSeconds.push((user + system) / 1e6);
   }
-  return { seconds, peak_memory: peakMemory() };
+  return { seconds, cpu_seconds: cpuSeconds, peak_memory: peakMemory() };
 }
 
 /** The machine's fp32 peak as the native kernels measure it: the best of some tries, GFLOP/s. */

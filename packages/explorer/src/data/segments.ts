@@ -9,50 +9,60 @@ export interface Segment {
 }
 
 /**
- * Cut tokens into segments. A character whose bytes are spread over several tokens joins them to one segment; bytes
- * that make up no character stay alone and are shown as `\xNN`.
+ * Cut tokens into segments. Where characters are spread over tokens, each is shown with the token that its first byte
+ * is in, and a token in which no character begins joins the one before it.
  */
 export function segmentsOf(tokens: ArrayLike<number>, start: number, vocabulary: Vocabulary): Segment[] {
   const segments: Segment[] = [];
-  let i = 0;
-  while (i < tokens.length) {
-    const joined = joinCharacter(tokens, i, vocabulary);
-    if (joined) {
-      segments.push({ text: joined.text, position: start + i, tokens: joined.tokens });
-      i += joined.tokens.length;
-    } else {
-      segments.push({ text: vocabulary.text(tokens[i]), position: start + i, tokens: [tokens[i]] });
-      i++;
-    }
-  }
+  tokenTexts(tokens, vocabulary).forEach((text, i) => {
+    const last = segments.at(-1);
+    if (text === '' && last && vocabulary.partialBytes(tokens[i]))
+      segments[segments.length - 1] = { ...last, tokens: [...last.tokens, tokens[i]] };
+    else segments.push({ text, position: start + i, tokens: [tokens[i]] });
+  });
   return segments;
 }
 
-/** No character has more than 4 bytes, and every token brings at least one. */
-const MOST_TOKENS = 4;
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The character that the tokens from `first` on make up together; undefined when they do not. */
-export function joinCharacter(
-  tokens: ArrayLike<number>,
-  first: number,
-  vocabulary: Vocabulary,
-): { text: string; tokens: number[] } | undefined {
-  const bytes: number[] = [];
-  const joined: number[] = [];
-  for (let i = first; i < Math.min(tokens.length, first + MOST_TOKENS); i++) {
-    const part = vocabulary.partialBytes(tokens[i]);
-    if (!part) return undefined;
-    bytes.push(...part);
-    joined.push(tokens[i]);
-    if (joined.length === 1) continue;
-    try {
-      return { text: decoder.decode(Uint8Array.from(bytes)), tokens: joined };
-    } catch {
-      // Not whole yet: the next token may complete it.
+/** The text that each token of a sequence begins; bytes that are part of no character as `\xNN`. */
+export function tokenTexts(tokens: ArrayLike<number>, vocabulary: Vocabulary): string[] {
+  const texts: string[] = [];
+  for (let i = 0; i < tokens.length;) {
+    let end = i;
+    while (end < tokens.length && vocabulary.partialBytes(tokens[end])) end++;
+    if (end === i) texts.push(vocabulary.text(tokens[i++]));
+    else {
+      const parts = Array.from({ length: end - i }, (_, k) => vocabulary.partialBytes(tokens[i + k])!);
+      for (const text of joinedTexts(parts)) texts.push(text);
+      i = end;
     }
   }
-  return undefined;
+  return texts;
+}
+
+function joinedTexts(parts: readonly Uint8Array[]): string[] {
+  const texts = parts.map(() => '');
+  const owners = parts.flatMap((part, i) => Array<number>(part.length).fill(i));
+  const bytes = Uint8Array.from(parts.flatMap((part) => [...part]));
+  for (let at = 0; at < bytes.length;) {
+    const character = characterAt(bytes, at);
+    texts[owners[at]] += character?.text ?? `\\x${bytes[at].toString(16).padStart(2, '0')}`;
+    at += character?.length ?? 1;
+  }
+  return texts;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function characterAt(bytes: Uint8Array, at: number): { text: string; length: number } | undefined {
+  const first = bytes[at];
+  const length =
+    first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (length === 0 || at + length > bytes.length) return undefined;
+  try {
+    return { text: decoder.decode(bytes.subarray(at, at + length)), length };
+  } catch {
+    return undefined;
+  }
 }
 
 /** White space that would not be seen, as symbols; a line break keeps none of its effect. */

@@ -1,5 +1,5 @@
 import type { FeatureIndex } from './feature-index.ts';
-import { joinCharacter } from './segments.ts';
+import { tokenTexts } from './segments.ts';
 
 /** The corpus as one text, and where each token begins in it. */
 interface CorpusText {
@@ -50,18 +50,13 @@ function coveredBefore(text: string, starts: Uint32Array, wanted: string): Uint3
 async function corpusText({ corpus, vocabulary }: FeatureIndex): Promise<CorpusText> {
   const tokens = await corpus.all();
   const starts = new Uint32Array(tokens.length);
-  // Lower case may change the length of a text, so it is made token by token.
-  const lower = vocabulary.texts.map((text) => text.toLowerCase());
-  const pieces: string[] = [];
+  const pieces = tokenTexts(tokens, vocabulary);
   let length = 0;
-  for (let i = 0; i < tokens.length;) {
-    // A character of several tokens belongs to the first; the others begin where it ends.
-    const joined = joinCharacter(tokens, i, vocabulary);
-    const piece = joined ? joined.text.toLowerCase() : (lower[tokens[i]] ?? '');
-    starts[i++] = length;
-    length += piece.length;
-    pieces.push(piece);
-    for (let rest = (joined?.tokens.length ?? 1) - 1; rest > 0; rest--) starts[i++] = length;
+  for (let i = 0; i < tokens.length; i++) {
+    // Lower case may change the length of a text, so it is made token by token.
+    pieces[i] = pieces[i].toLowerCase();
+    starts[i] = length;
+    length += pieces[i].length;
   }
   return { text: pieces.join(''), starts };
 }

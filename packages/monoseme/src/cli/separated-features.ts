@@ -13,9 +13,13 @@ export interface FeatureSummary {
   readonly topLogits: readonly string[];
 }
 
+/** Tokens and logits of a feature that the list shows. */
+const SHOWN = 4;
+
 /**
- * Features that stand for different things: taken by their largest logit weight in standard deviations of firing (a
- * sharp effect), skipping every one whose nearest neighbours or whose most frequent token are already in the list.
+ * Features that stand for different things and can be judged in one line: those that fire on words and raise words
+ * first, in the order of a sharp effect (logit weight times typical activation, far from other latents), skipping every
+ * one whose neighbour or whose most frequent token is already in the list.
  */
 export async function separatedFeatures(index: FeatureIndex, count: number): Promise<FeatureSummary[]> {
   const features = await index.features();
@@ -25,27 +29,35 @@ export async function separatedFeatures(index: FeatureIndex, count: number): Pro
   const candidates = features
     .filter((row) => row.n_fired >= MIN_FIRED && row.density <= maxDensity)
     .sort((a, b) => sharpness(b) - sharpness(a));
-  const chosen: FeatureSummary[] = [];
+  const words: FeatureSummary[] = [];
+  const others: FeatureSummary[] = [];
   const taken = new Set<number>();
   const tokens = new Set<string>();
   for (const row of candidates) {
-    if (chosen.length === count) break;
+    if (words.length === count) break;
     const topToken = (vocabulary[row.top_token] ?? '').trim().toLowerCase();
     if (taken.has(row.latent_index) || tokens.has(topToken)) continue;
     const details = await index.detailsOf(row.latent_index);
-    tokens.add(topToken);
-    details.neighbours.forEach((latent, i) => {
-      if (details.neighbour_cosines[i] > MAX_COSINE) taken.add(latent);
-    });
-    const texts = (ids: number[]) => ids.slice(0, 4).map((id) => vocabulary[id] ?? '');
-    chosen.push({
+    const texts = (ids: readonly number[]) => ids.slice(0, SHOWN).map((id) => vocabulary[id] ?? '');
+    const summary = {
       latent: row.latent_index,
       density: row.density,
       topTokens: texts(details.top_tokens),
       topLogits: texts(details.top_logit_tokens),
+    };
+    const isOfWords = [...summary.topTokens, ...summary.topLogits].filter(isWord).length > SHOWN;
+    if (!isOfWords && others.length === count) continue;
+    (isOfWords ? words : others).push(summary);
+    tokens.add(topToken);
+    details.neighbours.forEach((latent, i) => {
+      if (details.neighbour_cosines[i] > MAX_COSINE) taken.add(latent);
     });
   }
-  return chosen;
+  return [...words, ...others].slice(0, count);
+}
+
+function isWord(token: string): boolean {
+  return /\p{L}{3}/u.test(token) && !token.includes('\\x');
 }
 
 function sharpness(row: FeatureRow): number {

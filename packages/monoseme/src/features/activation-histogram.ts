@@ -73,8 +73,7 @@ export class ActivationHistogram {
   /** All bins, from 0 to the limit. */
   bins(latent: number): Bins {
     const limit = this.limit(latent);
-    const edges = new Float64Array(BINS + 2);
-    for (let bin = 0; bin <= BINS; bin++) edges[bin + 1] = limit * 2 ** -OCTAVES * octaveEdge(bin);
+    const edges = UNIT_EDGES.map((edge) => limit * edge);
     const counts = Float64Array.from(this.#counts.subarray(latent * (1 + BINS), (latent + 1) * (1 + BINS)));
     return { edges, counts };
   }
@@ -135,11 +134,12 @@ export class ActivationHistogram {
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
 
-/** Edge i of bins of equal width inside octaves, the first edge at 1. */
-function octaveEdge(i: number): number {
-  const octave = Math.floor(i / BINS_PER_OCTAVE);
-  return 2 ** octave * (1 + (i % BINS_PER_OCTAVE) / BINS_PER_OCTAVE);
-}
+/** Edges of the bins below a limit of 1. */
+const UNIT_EDGES = Float64Array.from({ length: BINS + 2 }, (_, i) => {
+  if (i === 0) return 0;
+  const octave = Math.floor((i - 1) / BINS_PER_OCTAVE);
+  return 2 ** (octave - OCTAVES) * (1 + ((i - 1) % BINS_PER_OCTAVE) / BINS_PER_OCTAVE);
+});
 
 function logBin(value: number, lowestExponent: number): number {
   if (value < 2 ** lowestExponent) return 0;

@@ -4,7 +4,7 @@ import { ActivationHistogram } from './activation-histogram.ts';
 import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
-import { runsByLatent } from './runs-by-latent.ts';
+import { LatentSorter } from './runs-by-latent.ts';
 import { TokenMass } from './token-mass.ts';
 
 export interface BuilderOptions extends ExampleCounts {
@@ -36,6 +36,7 @@ export class FeatureIndexBuilder {
   readonly histogram: ActivationHistogram;
   readonly tokenMass: TokenMass;
   readonly #samples: ActivationSamples;
+  readonly #sorter = new LatentSorter();
   readonly #tokens: Uint32Array;
   readonly #options: BuilderOptions;
   #nTokens = 0;
@@ -76,7 +77,7 @@ export class FeatureIndexBuilder {
    */
   addBatch(codes: Codes, firstToken: number): void {
     this.#checkBatch(codes, firstToken);
-    const { starts, positions, values } = runsByLatent(codes, firstToken);
+    const { starts, positions, values } = this.#sorter.sort(codes, firstToken);
     for (let latent = 0; latent < this.#options.dSae; latent++) {
       const start = starts[latent];
       const end = starts[latent + 1];

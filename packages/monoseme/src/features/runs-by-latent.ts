@@ -8,20 +8,48 @@ import type { Codes } from '../kernels/contract.ts';
 export interface RunsByLatent {
   /** [dSae + 1] */
   readonly starts: Uint32Array;
-  /** [nnz]: index into the token corpus. */
+  /** [nnz or more]: index into the token corpus. */
   readonly positions: Uint32Array;
-  /** [nnz], all positive. */
+  /** [nnz or more], all positive. */
   readonly values: Float32Array;
 }
 
-/**
- * Sort the pairs of a batch by latent (counting sort). Pairs with a value of 0 or less are left out: they do not fire.
- *
- * @param firstPosition corpus index of the batch's first row
- * @throws {MonosemeError} ERR_NOT_FINITE for NaN or infinity
- */
-export function runsByLatent(codes: Codes, firstPosition: number): RunsByLatent {
-  const { nRows, dSae, rowPointers, latentIndices, values } = codes;
+/** Sorts batches by latent. Its arrays are used again for the next batch: a result holds until then. */
+export class LatentSorter {
+  #positions = new Uint32Array(0);
+  #values = new Float32Array(0);
+
+  /**
+   * Sort the pairs of a batch by latent (counting sort). Pairs with a value of 0 or less are left out: they do not
+   * fire.
+   *
+   * @param firstPosition corpus index of the batch's first row
+   * @throws {MonosemeError} ERR_NOT_FINITE for NaN or infinity
+   */
+  sort(codes: Codes, firstPosition: number): RunsByLatent {
+    const { nRows, dSae, rowPointers, latentIndices, values } = codes;
+    const starts = runStarts(codes);
+    if (this.#values.length < starts[dSae]) {
+      this.#positions = new Uint32Array(2 * starts[dSae]);
+      this.#values = new Float32Array(2 * starts[dSae]);
+    }
+    const next = starts.slice(0, dSae);
+    const positions = this.#positions;
+    const sorted = this.#values;
+    for (let row = 0; row < nRows; row++) {
+      const end = rowPointers[row + 1];
+      for (let pair = rowPointers[row]; pair < end; pair++) {
+        if (!(values[pair] > 0)) continue;
+        const slot = next[latentIndices[pair]]++;
+        positions[slot] = firstPosition + row;
+        sorted[slot] = values[pair];
+      }
+    }
+    return { starts, positions, values: sorted };
+  }
+}
+
+function runStarts({ nRows, dSae, rowPointers, latentIndices, values }: Codes): Uint32Array {
   const starts = new Uint32Array(dSae + 1);
   const nPairs = rowPointers[nRows];
   for (let pair = 0; pair < nPairs; pair++) {
@@ -30,20 +58,7 @@ export function runsByLatent(codes: Codes, firstPosition: number): RunsByLatent 
     else if (!(value <= 0 && value > -Infinity)) throw notFinite(value, latentIndices[pair]);
   }
   for (let latent = 0; latent < dSae; latent++) starts[latent + 1] += starts[latent];
-
-  const next = starts.slice(0, dSae);
-  const positions = new Uint32Array(starts[dSae]);
-  const sorted = new Float32Array(starts[dSae]);
-  for (let row = 0; row < nRows; row++) {
-    const end = rowPointers[row + 1];
-    for (let pair = rowPointers[row]; pair < end; pair++) {
-      if (!(values[pair] > 0)) continue;
-      const slot = next[latentIndices[pair]]++;
-      positions[slot] = firstPosition + row;
-      sorted[slot] = values[pair];
-    }
-  }
-  return { starts, positions, values: sorted };
+  return starts;
 }
 
 function notFinite(value: number, latent: number): MonosemeError {
