@@ -7,7 +7,7 @@ import { openFeatureIndex } from '../features/index.ts';
 import { readManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
-import { DEFAULT_OPTIONS, type TrainOptions } from '../training/index.ts';
+import type { TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash } from './dictionary-option.ts';
@@ -55,7 +55,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
 
 async function demo(context: CommandContext, flags: Flags): Promise<void> {
   const started = performance.now() - process.uptime() * 1000;
-  const options = trainOptions(flags, DEFAULT_OPTIONS);
+  const options = trainOptions(flags);
   const work = await openWork(context, flags, options);
   const index = join(work.out, 'index');
   let figures: Record<string, number>;

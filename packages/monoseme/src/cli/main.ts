@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
+import { architecturesCommand } from './architectures.ts';
 import { commandContext, type CommandContext } from './context.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   inspectCommand,
   harvestCommand,
   trainCommand,
+  architecturesCommand,
   evaluateCommand,
   indexCommand,
   exploreCommand,

@@ -3,14 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { fileError } from '../errors.ts';
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
-import type { StepSums } from './step.ts';
+import type { StepSums } from '../dictionary/index.ts';
 import type { TrainState } from './parameters.ts';
 
 /** One line of `metrics.jsonl`. Losses are in the scale of training, means over the rows of the batch. */
 export interface StepMetrics {
   readonly step: number;
   readonly tokens: number;
-  /** ‖x − x̂‖² + λ‖f‖₁ */
+  /** The whole loss of the architecture: ‖x − x̂‖² + λ‖f‖₁ for the standard one. */
   readonly loss: number;
   readonly squaredError: number;
   readonly l1: number;
@@ -18,6 +18,7 @@ export interface StepMetrics {
   /** 1 − Σ‖x − x̂‖² / Σ‖x − mean(x)‖² of this batch. */
   readonly explainedVariance: number;
   readonly deadLatents: number;
+  /** λ in force, whatever it weighs; 0 for an architecture without a penalty. */
   readonly l1Coefficient: number;
   readonly learningRate: number;
   readonly resampled: number;
@@ -36,7 +37,7 @@ export function stepMetrics(
   return {
     step: state.step,
     tokens: state.step * nRows,
-    loss: (sums.squaredError + in_.l1Coefficient * sums.l1) / nRows,
+    loss: sums.loss / nRows,
     squaredError: sums.squaredError / nRows,
     l1: sums.l1 / nRows,
     l0: sums.l0 / nRows,

@@ -14,15 +14,6 @@ export function resampleSteps(nSteps: number, options: TrainOptions): Set<number
   return new Set(options.resampleAt.map((at) => Math.round(at * nSteps)).filter((step) => step > 0));
 }
 
-/** Latents that have not fired in the last ⌈resampleWindow · nSteps⌉ steps, ascending. */
-export function deadLatents(state: TrainState, windowSteps: number): number[] {
-  const dead: number[] = [];
-  for (let j = 0; j < state.dSae; j++) {
-    if (state.step - state.lastFiredStep[j] >= windowSteps) dead.push(j);
-  }
-  return dead;
-}
-
 /**
  * Neuron resampling (Bricken et al. 2023).
  *

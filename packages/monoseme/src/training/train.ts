@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ActivationSource, MixingBuffer } from '../activations/index.ts';
-import { type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
+import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
 import { readManifest, sha256, snakeCaseKeys, writeManifest } from '../formats/index.ts';
 import { checkpointPath, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -10,8 +10,8 @@ import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
 import { type LoopInput, trainLoop_ } from './loop.ts';
 import { MetricsFile, type StepMetrics } from './metrics.ts';
-import { checkOptions, l1CoefficientAsSum, type TrainOptions } from './options.ts';
-import { foldedWeights, type TrainState } from './parameters.ts';
+import { checkOptions, penaltyCoefficient, type TrainOptions } from './options.ts';
+import { finishedForm, type TrainState } from './parameters.ts';
 
 export interface TrainInput extends LoopInput {
   /** Folder of the dictionary; `training/` inside it holds metrics and, until the run ends, its checkpoint. */
@@ -141,7 +141,9 @@ async function checkpointToResume(
       'Add --resume to go on with it, or choose another folder with --out.',
     );
   try {
-    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint);
+    const { start } = architectureNamed(options.architecture);
+    const furtherNames = Object.keys(start?.(1, 1, options).further ?? {});
+    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint, furtherNames);
   } catch (error) {
     if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;
@@ -161,6 +163,8 @@ function runFingerprint(
 ): string {
   const decisive = {
     ...options,
+    // Absent for the architecture that was once the only one, so that its older checkpoints are continued.
+    architecture: options.architecture === 'standard' ? undefined : options.architecture,
     checkpointEvery: undefined,
     activations: source.hash,
     backend: backend.description,
@@ -175,23 +179,35 @@ function finishedDictionary(
   state: TrainState,
   { source, options, hookName, modelName }: TrainInput,
 ): Dictionary {
+  const architecture = architectureNamed(options.architecture);
+  const { weights, ...form } = finishedForm(state, architecture, options);
   return {
     config: {
-      architecture: 'standard',
+      ...form,
       dIn: state.dIn,
       dSae: state.dSae,
       hookName,
       modelName,
       contextSize: source.contextSize,
-      applyBDecToInput: true,
+      applyBDecToInput: architecture.centersInput,
       metadata: {
         training_tokens: state.step * options.batchRows,
-        l1_coefficient: l1CoefficientAsSum(options, source.dIn),
-        l1_coefficient_given: options.l1Coefficient,
-        l1_scale: options.l1Scale,
+        ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
+        ...penaltyMetadata(options, source.dIn),
         seed: options.seed,
       },
     },
-    weights: foldedWeights(state),
+    weights,
+  };
+}
+
+function penaltyMetadata(options: TrainOptions, dIn: number): Record<string, unknown> {
+  const { coefficient } = architectureNamed(options.architecture);
+  if (coefficient === undefined) return { k: options.k };
+  if (coefficient === 'l0Coefficient') return { l0_coefficient: options.l0Coefficient };
+  return {
+    l1_coefficient: penaltyCoefficient(options, dIn),
+    l1_coefficient_given: options.l1Coefficient,
+    l1_scale: options.l1Scale,
   };
 }
