@@ -19,7 +19,7 @@ export const jumpRelu: Architecture = {
   source: 'Rajamanoharan et al. 2024b; Lieberum et al. 2024',
   centersInput: true,
   coefficient: 'l0Coefficient',
-  settings: { l0Coefficient: 0.01, l1WarmUp: 0.1, bandwidth: 0.1, initialThreshold: 0.1 },
+  settings: { l0Coefficient: 0.02, l1WarmUp: 0.1, bandwidth: 0.2, initialThreshold: 0.1 },
   defaults: {},
   start: (dSae, inputNorm, settings) => ({
     further: {

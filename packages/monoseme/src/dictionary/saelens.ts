@@ -8,6 +8,7 @@ import {
   writeJson,
   writeSafetensors,
 } from '../formats/index.ts';
+import { expectFinite } from '../tensor/index.ts';
 import type { Dictionary, DictionaryConfig, EncoderKind, Weights } from './dictionary.ts';
 import {
   expectFiniteWeights,
@@ -96,7 +97,9 @@ export async function loadSaeLens(path: string): Promise<Dictionary> {
   const file = await readSafetensors(path);
   try {
     const weights = await readWeights(file, config);
-    return { config, weights: rescale ? foldDecoderNorms(weights) : weights };
+    const folded = rescale ? foldDecoderNorms(weights) : weights;
+    if (config.architecture !== 'jumprelu') return { config, weights: folded };
+    return { config, weights: { ...folded, threshold: await readThreshold(file, config.dSae) } };
   } finally {
     await file.close();
   }
@@ -112,18 +115,21 @@ async function readWeights(file: SafetensorsFile, config: DictionaryConfig): Pro
     b_enc: await vector(architecture === 'gated' ? 'b_gate' : 'b_enc'),
     W_dec,
     b_dec: await file.floats('b_dec', [dIn]),
-    ...(architecture === 'jumprelu' && { threshold: await readThreshold(file, dSae) }),
     ...(architecture === 'gated' && { b_mag: await vector('b_mag'), r_mag: await vector('r_mag') }),
   };
   expectFiniteWeights(weights);
   return weights;
 }
 
-/** Below 0 a threshold is as 0: activations are ReLU(h) · 1[h > θ]. */
+/**
+ * Thresholds, which SAELens compares with pre-activations after their rescaling: no decoder norm touches them here.
+ * Below 0 a threshold is as 0, because activations are ReLU(h) · 1[h > θ].
+ */
 async function readThreshold(file: SafetensorsFile, dSae: number): Promise<Float32Array> {
   const threshold = file.has('topk_threshold')
     ? new Float32Array(dSae).fill((await file.floats('topk_threshold', []))[0])
     : await file.floats('threshold', [dSae]);
+  expectFinite('threshold', threshold);
   return threshold.map((value) => Math.max(value, 0));
 }
 

@@ -11,7 +11,7 @@ import { withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
 
 /** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
-export const DEAD_AFTER_TOKENS = 100_000;
+export const DEAD_AFTER_TOKENS = 50_000;
 
 /**
  * TopK with AuxK (Gao et al. 2024).
