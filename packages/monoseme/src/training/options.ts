@@ -133,6 +133,7 @@ const RULES: readonly Rule[] = [
 /** @throws {MonosemeError} ERR_OPTION naming the first option that cannot work, and its value. */
 export function checkOptions(options: TrainOptions): TrainOptions {
   const taken = architectureNamed(options.architecture).settings;
+  expectSettingsOf(options.architecture, options);
   for (const [name, isGood, takes] of RULES) {
     const value = options[name];
     if (value === undefined && !Object.hasOwn(taken, name)) continue;
@@ -143,7 +144,6 @@ export function checkOptions(options: TrainOptions): TrainOptions {
     if (!(at > 0 && at < 1))
       throw new MonosemeError('ERR_OPTION', `resampleAt holds ${at}.`, 'It takes fractions between 0 and 1.');
   }
-  expectSettingsOf(options.architecture, options);
   expectPrefixes(options.prefixes);
   if (options.k !== undefined && options.k > options.dSae)
     throw new MonosemeError(
