@@ -1,5 +1,5 @@
 export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
 export { modelSource } from './model-source.ts';
-export type { ActivationSource } from './source.ts';
+export { type ActivationSource, totalRows } from './source.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';

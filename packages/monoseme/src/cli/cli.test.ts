@@ -85,9 +85,9 @@ describe('help', () => {
 
 describe('bad input: one line with a code, nothing left behind', () => {
   const cases: [string, number, string, string[]][] = [
-    ['a command that does not exist', 2, '', ['trian']],
-    ['an option that does not exist', 2, '', ['train', '--out', 'x', '--l2', '3']],
-    ['an option without a number', 2, '', ['train', '--out', 'x', '--d-sae', 'many']],
+    ['a command that does not exist', 2, 'ERR_USAGE', ['trian']],
+    ['an option that does not exist', 2, 'ERR_USAGE', ['train', '--out', 'x', '--l2', '3']],
+    ['an option without a number', 2, 'ERR_USAGE', ['train', '--out', 'x', '--d-sae', 'many']],
     ['neither store nor model', 2, 'ERR_USAGE', ['train', '--out', 'bad']],
     ['a model that does not exist', 1, 'ERR_NOT_FOUND', ['inspect', 'no/such/model.onnx']],
     ['a file that is not ONNX', 1, 'ERR_MODEL', ['inspect', 'text.txt']],

@@ -12,7 +12,6 @@ export interface CommandContext {
   result(value: Record<string, unknown>): void;
 }
 
-/** Text for stdout. A reader that left (`| head`) is no error. */
 function writeOut(text: string): void {
   process.stdout.write(text);
 }

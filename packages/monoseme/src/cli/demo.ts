@@ -5,10 +5,9 @@ import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { readReport, reportFigures, writeReport } from '../evaluation/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
-import { readManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
-import { DEFAULT_OPTIONS, type TrainOptions } from '../training/index.ts';
+import type { TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash, tokensHash } from './dictionary-option.ts';
@@ -55,7 +54,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
 };
 
 async function demo(context: CommandContext, flags: Flags): Promise<void> {
-  const options = trainOptions(flags, DEFAULT_OPTIONS);
+  const options = trainOptions(flags);
   const work = await openWork(context, flags, options);
   const index = join(work.out, 'index');
   let figures: Readonly<Record<string, number>>;
@@ -162,7 +161,8 @@ async function evaluate(
     return existing.figures;
   }
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
-  await writeReport(folder, report, madeFrom);
+  const { description } = backend;
+  await writeReport(folder, report, madeFrom, { backend: description, seed: work.options.seed, split: 'heldOut' });
   return reportFigures(report);
 }
 
@@ -179,7 +179,7 @@ async function buildIndex(
 ): Promise<void> {
   const { backend, runner, source, training, tokenizer, options, out, modelHash } = work;
   const madeFrom = { dictionary: await dictionaryHash(join(out, 'dictionary')), model: modelHash };
-  const existing = await readManifest(index, 'feature-index').catch(() => undefined);
+  const existing = (await openFeatureIndex(index).catch(() => undefined))?.manifest;
   const isUnchanged =
     existing !== undefined &&
     existing.madeFrom['dictionary'] === madeFrom.dictionary &&

@@ -51,7 +51,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
             dictionary: await dictionaryHash(folder),
             model: model.sha256,
             tokens: tokensHash(tokens),
-          });
+          }, { backend: backend.description, seed: flags.seed, split: flags.split ?? 'heldOut' });
           context.print(reportTable(report));
           context.print(path);
           context.result({ report: path, ...reportFigures(report) });
@@ -75,7 +75,7 @@ export async function evaluateWithProgress(
       onProgress: (done, total) => stage.update(done, total),
     });
     const recovered = percent(report.ceLossScore);
-    return [report, `L0 ${report.l0.toFixed(1)}, ${recovered} of the loss recovered on held-out text`];
+    return [report, `L0 ${report.l0.toFixed(1)}, ${recovered} of the loss recovered`];
   });
 }
 

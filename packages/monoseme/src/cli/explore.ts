@@ -1,17 +1,10 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { serveExplorer } from '../server/index.ts';
 import type { CommandContext } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { numberOption } from './options.ts';
 
 export const DEFAULT_PORT = 8421;
-
-/** The built page: in the package, or in the workspace of a checkout. */
-const PAGE = ['../../page', '../../../explorer/dist/page']
-  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
-  .find((path, place, all) => place === all.length - 1 || existsSync(path)) as string;
 
 interface Flags {
   readonly port: number;
@@ -41,7 +34,7 @@ export async function serveUntilInterrupted(
   port: number,
   onServing: (url: string) => void,
 ): Promise<void> {
-  const server = await serveExplorer({ index, page: PAGE, port });
+  const server = await serveExplorer({ index, port });
   try {
     context.print(`\n${server.url}  (Ctrl-C ends)`);
     onServing(server.url);

@@ -43,11 +43,12 @@ export const indexCommand: DeclareCommand = (program, run) => {
           maxTokens: flags.tokens,
           seed: flags.seed,
         });
-        const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
+        const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: model.logits !== undefined });
         try {
-          // A dictionary that was not evaluated is indexed without figures.
-          const { figures: evaluation } = await readReport(folder).catch(() => ({ figures: {} }));
           const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
+          // Without figures of this very dictionary the index has none.
+          const report = await readReport(folder).catch(() => undefined);
+          const evaluation = report?.madeFrom['dictionary'] === madeFrom.dictionary ? report.figures : {};
           const source = modelSource(runner, tokens);
           const built = await indexWithProgress(context, {
             ...{ out: flags.out, dictionary, backend, runner, source, tokens, tokenizer },

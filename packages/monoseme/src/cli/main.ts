@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
+import { architecturesCommand } from './architectures.ts';
 import { commandContext, type CommandContext } from './context.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   inspectCommand,
   harvestCommand,
   trainCommand,
+  architecturesCommand,
   evaluateCommand,
   indexCommand,
   exploreCommand,
@@ -42,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.stdout.on('error', endQuietlyWithoutReader);
   try {
     await program(abort.signal).parseAsync([...argv], { from: 'user' });
     return 0;
@@ -57,7 +60,7 @@ function program(signal: AbortSignal): Command {
   const root = new Command('monoseme')
     .description('Learn, measure and read the features inside neural networks.')
     .version(TOOLKIT_VERSION)
-    .showHelpAfterError('(--help shows the options)')
+    .configureOutput({ outputError: (text, write) => write(usageError(text)) })
     .exitOverride();
   const run: RunAction =
     (action) =>
@@ -74,6 +77,18 @@ function program(signal: AbortSignal): Command {
       .exitOverride();
   }
   return root;
+}
+
+/** Commander's message as one line with a code. */
+function usageError(text: string): string {
+  const message = text.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ').trim();
+  return `ERR_USAGE: ${message}${/[.?!)]$/.test(message) ? '' : '.'} --help shows the options.\n`;
+}
+
+/** A reader that left (`| head`) is no error. */
+function endQuietlyWithoutReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
 }
 
 function exitCodeOf(error: unknown, debug: boolean): number {

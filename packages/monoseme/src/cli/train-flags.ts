@@ -1,18 +1,28 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { MonosemeError } from '../errors.ts';
-import { DEFAULT_OPTIONS, PRESETS, type TrainOptions } from '../training/index.ts';
+import { ARCHITECTURES } from '../dictionary/index.ts';
+import { DEFAULT_OPTIONS, PRESETS, resolveOptions, type TrainOptions } from '../training/index.ts';
 import { numberListOption, numberOption } from './options.ts';
 
 type Flag = readonly [keyof TrainOptions, string, (text: string) => unknown];
 
 /** One row an option of training; the flag is the kebab-case form of the name, but for those given here. */
 const FLAGS: readonly Flag[] = [
+  ['architecture', `one of monoseme architectures`, oneOf(...ARCHITECTURES.map(({ name }) => name))],
   ['dSae', 'number of latents', numberOption],
   ['tokens', 'tokens to train on', numberOption],
   ['batchRows', 'tokens a step', numberOption],
   ['l1Coefficient', 'weight λ of the L1 penalty', numberOption],
   ['l1Scale', 'sum (error summed over the elements) or paper (averaged)', oneOf('sum', 'paper')],
   ['l1WarmUp', 'fraction of the run over which λ grows from 0', numberOption],
+  ['l0Coefficient', 'weight of the L0 penalty, in units of E‖x‖²', numberOption],
+  ['k', 'latents kept of each row (topk), or of each row on average (batchtopk, matryoshka)', numberOption],
+  ['kAux', 'dead latents that explain the residual, a row', numberOption],
+  ['auxCoefficient', 'weight of that', numberOption],
+  ['bandwidth', 'window of a threshold in which it learns, of E‖x‖', numberOption],
+  ['initialThreshold', 'where thresholds start, of E‖x‖', numberOption],
+  ['prefixes', 'widths of nested dictionaries, fractions of dSae', numberListOption],
+  ['finalPower', 'exponent of the Lp penalty at the end', numberOption],
+  ['decoderNorm', 'length of the decoder rows at the start', numberOption],
   ['learningRate', "Adam's learning rate", numberOption],
   ['learningRateWarmUp', 'fraction of the run', numberOption],
   ['learningRateDecay', 'last fraction of the run, over which it falls to 0', numberOption],
@@ -48,23 +58,27 @@ export function addTrainFlags(command: Command): Command {
   command.option('--preset <name>', `settings to start from: ${Object.keys(PRESETS).join(', ')}`);
   for (const [name, help, parse] of FLAGS) {
     const flag = name.replace(/[A-Z]|(?<=[a-z]{2})\d/g, (part) => `-${part.toLowerCase()}`);
-    const value = [DEFAULT_OPTIONS[name]].flat().join(',');
+    const value = [defaultOf(name) ?? 'none'].flat().map(shown).join(',');
     command.option(`--${flag} <value>`, `${help} (default: ${value})`, parse);
   }
   return command;
 }
 
-/** Defaults, then the preset, then what was given. */
-export function trainOptions(flags: TrainFlags, base: TrainOptions = DEFAULT_OPTIONS): TrainOptions {
-  const { preset } = flags;
-  if (preset !== undefined && !Object.hasOwn(PRESETS, preset))
-    throw new MonosemeError(
-      'ERR_OPTION',
-      `There is no preset ${preset}.`,
-      `Choose from: ${Object.keys(PRESETS).join(', ')}.`,
-    );
+/** The default of the standard architecture, or else of the first that takes the option. */
+function defaultOf(name: keyof TrainOptions): unknown {
+  if (DEFAULT_OPTIONS[name] !== undefined) return DEFAULT_OPTIONS[name];
+  const settings = ARCHITECTURES.map((architecture) => architecture.settings as Partial<TrainOptions>);
+  return settings.find((taken) => taken[name] !== undefined)?.[name];
+}
+
+function shown(value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value;
+}
+
+/** Defaults, those of the architecture, the preset, then what was given. */
+export function trainOptions(flags: TrainFlags): TrainOptions {
   const given = Object.fromEntries(
     FLAGS.filter(([name]) => flags[name] !== undefined).map(([name]) => [name, flags[name]]),
   );
-  return { ...base, ...(preset === undefined ? {} : PRESETS[preset]), ...given };
+  return resolveOptions(given, flags.preset);
 }

@@ -1,33 +1,50 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
-import { readJson, readSafetensors, writeJson, writeSafetensors } from '../formats/index.ts';
+import {
+  readJson,
+  readSafetensors,
+  type SafetensorsFile,
+  writeJson,
+  writeSafetensors,
+} from '../formats/index.ts';
 import { expectFinite } from '../tensor/index.ts';
-import type { Dictionary, DictionaryConfig } from './dictionary.ts';
-
-/** A configuration is a few hundred bytes; a megabyte leaves room for any metadata and no room for abuse. */
-const MAX_CONFIG_BYTES = 1 << 20;
-
-/** Largest sizes read from a file: 2^20 inputs and 2^24 latents are far past every published dictionary. */
-const MAX_D_IN = 1 << 20;
-const MAX_D_SAE = 1 << 24;
+import type { Dictionary, DictionaryConfig, EncoderKind, Weights } from './dictionary.ts';
+import {
+  expectFiniteWeights,
+  jsonRecord,
+  MAX_CONFIG_BYTES,
+  MAX_D_IN,
+  MAX_D_SAE,
+  sizeOf,
+  transposed,
+} from './exchange.ts';
+import { foldDecoderNorms } from './fold.ts';
 
 /**
  * Write a dictionary in the layout of SAELens: `cfg.json` and `sae_weights.safetensors`
  * (W_enc [dIn, dSae], W_dec [dSae, dIn], F32). SAELens loads it without conversion.
+ *
+ * Beside W_enc, W_dec and b_dec: `standard` and `topk` have b_enc, `jumprelu` b_enc and threshold (the value, not its
+ * logarithm), `gated` b_gate, b_mag and r_mag.
  */
 export async function saveDictionary(folder: string, dictionary: Dictionary): Promise<void> {
   const { config, weights } = dictionary;
-  const { dIn, dSae } = config;
+  const { architecture, dIn, dSae } = config;
+  const vector = (data: Float32Array) => ({ dtype: 'F32' as const, shape: [data.length], data });
   await mkdir(folder, { recursive: true });
   await writeSafetensors(join(folder, 'sae_weights.safetensors'), {
     W_enc: { dtype: 'F32', shape: [dIn, dSae], data: transposed(weights.W_enc, dSae, dIn) },
     W_dec: { dtype: 'F32', shape: [dSae, dIn], data: weights.W_dec },
-    b_dec: { dtype: 'F32', shape: [dIn], data: weights.b_dec },
-    b_enc: { dtype: 'F32', shape: [dSae], data: weights.b_enc },
+    b_dec: vector(weights.b_dec),
+    [architecture === 'gated' ? 'b_gate' : 'b_enc']: vector(weights.b_enc),
+    ...Object.fromEntries(
+      FURTHER_TENSORS[architecture].map((name) => [name, vector(weights[name] as Float32Array)]),
+    ),
   });
   await writeJson(join(folder, 'cfg.json'), {
-    architecture: config.architecture,
+    architecture,
+    ...(architecture === 'topk' && { k: config.k, rescale_acts_by_decoder_norm: false }),
     d_in: dIn,
     d_sae: dSae,
     dtype: 'float32',
@@ -45,74 +62,145 @@ export async function saveDictionary(folder: string, dictionary: Dictionary): Pr
   });
 }
 
+/** The vectors [dSae] of each kind beside b_enc. */
+const FURTHER_TENSORS = {
+  standard: [],
+  topk: [],
+  jumprelu: ['threshold'],
+  gated: ['b_mag', 'r_mag'],
+} as const satisfies Record<EncoderKind, readonly (keyof Weights)[]>;
+
+/** What SAELens calls it → how it encodes. Training saves of the BatchTopK family hold one threshold for all. */
+const KINDS: Readonly<Record<string, EncoderKind>> = {
+  standard: 'standard',
+  topk: 'topk',
+  jumprelu: 'jumprelu',
+  gated: 'gated',
+  batchtopk: 'jumprelu',
+  matryoshka_batchtopk: 'jumprelu',
+};
+
 /**
- * Read a dictionary in the layout of SAELens.
+ * Read a dictionary in the layout of SAELens, `cfg.json` beside the weights: that of version 6, and the flat one of
+ * those before.
+ *
+ * Folded on reading, so that what is in memory needs no further rule: decoder norms where
+ * `rescale_acts_by_decoder_norm` is on, and `finetuning_scaling_factor`.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
  *   the configuration), ERR_NOT_FINITE (naming the tensor)
  */
-export async function loadDictionary(folder: string): Promise<Dictionary> {
-  const configPath = join(folder, 'cfg.json');
-  const config = parseConfig(await readJson(configPath, MAX_CONFIG_BYTES), configPath);
-  const { dIn, dSae } = config;
-  const file = await readSafetensors(join(folder, 'sae_weights.safetensors'));
+export async function loadSaeLens(path: string): Promise<Dictionary> {
+  const configPath = join(dirname(path), 'cfg.json');
+  const json = await readJson(configPath, MAX_CONFIG_BYTES);
+  const { config, rescale } = parseConfig(json, configPath);
+  const file = await readSafetensors(path);
   try {
-    const weights = {
-      W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
-      b_enc: await file.floats('b_enc', [dSae]),
-      W_dec: await file.floats('W_dec', [dSae, dIn]),
-      b_dec: await file.floats('b_dec', [dIn]),
-    };
-    for (const [name, values] of Object.entries(weights)) expectFinite(name, values);
-    return { config, weights };
+    const weights = await readWeights(file, config);
+    const folded = rescale ? foldDecoderNorms(weights) : weights;
+    if (config.architecture !== 'jumprelu') return { config, weights: folded };
+    return { config, weights: { ...folded, threshold: await readThreshold(file, config.dSae) } };
   } finally {
     await file.close();
   }
 }
 
-function parseConfig(json: unknown, path: string): DictionaryConfig {
-  const fail = (what: string, advice: string) => new MonosemeError('ERR_FORMAT', `${path}: ${what}.`, advice);
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw fail('it is not a JSON object', 'It should be the cfg.json that SAELens writes.');
-  const record = json as Record<string, unknown>;
-  const size = (key: string, max: number): number => {
-    const value = record[key];
-    if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value;
-    throw fail(`${key} is ${JSON.stringify(value)}`, `It should be a whole number from 1 to ${max}.`);
+async function readWeights(file: SafetensorsFile, config: DictionaryConfig): Promise<Weights> {
+  const { architecture, dIn, dSae } = config;
+  const vector = (name: string) => file.floats(name, [dSae]);
+  const W_dec = await file.floats('W_dec', [dSae, dIn]);
+  if (file.has('scaling_factor')) scaleRows_(W_dec, await vector('scaling_factor'));
+  const weights: Weights = {
+    W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
+    b_enc: await vector(architecture === 'gated' ? 'b_gate' : 'b_enc'),
+    W_dec,
+    b_dec: await file.floats('b_dec', [dIn]),
+    ...(architecture === 'gated' && { b_mag: await vector('b_mag'), r_mag: await vector('r_mag') }),
   };
+  expectFiniteWeights(weights);
+  return weights;
+}
+
+/**
+ * Thresholds, which SAELens compares with pre-activations after their rescaling: no decoder norm touches them here.
+ * Below 0 a threshold is as 0, because activations are ReLU(h) · 1[h > θ].
+ */
+async function readThreshold(file: SafetensorsFile, dSae: number): Promise<Float32Array> {
+  const threshold = file.has('topk_threshold')
+    ? new Float32Array(dSae).fill((await file.floats('topk_threshold', []))[0])
+    : await file.floats('threshold', [dSae]);
+  expectFinite('threshold', threshold);
+  return threshold.map((value) => Math.max(value, 0));
+}
+
+/** A factor on activations before decoding is one on the decoder's rows. */
+function scaleRows_(W_dec: Float32Array, factors: Float32Array): void {
+  const width = W_dec.length / factors.length;
+  for (let i = 0; i < W_dec.length; i++) W_dec[i] *= factors[Math.floor(i / width)];
+}
+
+interface ParsedConfig {
+  readonly config: DictionaryConfig;
+  /** Whether pre-activations count times the length of their decoder row. */
+  readonly rescale: boolean;
+}
+
+function parseConfig(json: unknown, path: string): ParsedConfig {
+  const record = jsonRecord(json, path);
+  const fail = (what: string, advice: string) => new MonosemeError('ERR_FORMAT', `${path}: ${what}.`, advice);
   const expectValue = (key: string, allowed: unknown[]): void => {
     if (allowed.includes(record[key])) return;
-    const list = allowed.filter((value) => value !== undefined).map((value) => JSON.stringify(value));
+    const list = allowed
+      .filter((value) => value !== null && value !== undefined)
+      .map((value) => JSON.stringify(value));
     throw fail(`${key} is ${JSON.stringify(record[key])}`, `This version reads ${list.join(' or ')}.`);
   };
-  expectValue('architecture', ['standard', undefined]);
-  expectValue('normalize_activations', ['none', undefined]);
-  expectValue('reshape_activations', ['none', undefined]);
-  const metadata = (record['metadata'] ?? {}) as Record<string, unknown>;
+  const metadata = (record['metadata'] ?? flatMetadata(record)) as Record<string, unknown>;
+  const name = String(record['architecture'] ?? 'standard');
+  if (!Object.hasOwn(KINDS, name))
+    throw fail(`architecture is "${name}"`, `This version reads ${Object.keys(KINDS).join(', ')}.`);
+  expectValue('normalize_activations', ['none', undefined, null, false]);
+  expectValue('reshape_activations', ['none', undefined, null]);
+  // Files from before version 6 call TopK a standard one with another activation function.
+  const activation = record['activation_fn_str'] ?? record['activation_fn'] ?? 'relu';
+  const isOldTopK = name === 'standard' && activation === 'topk';
+  if (!isOldTopK && name === 'standard' && activation !== 'relu')
+    throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
+  const architecture = isOldTopK ? 'topk' : KINDS[name];
+  const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
+  const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
+  const dSae =
+    record['d_sae'] === undefined && typeof record['expansion_factor'] === 'number'
+      ? sizeOf({ d_sae: record['expansion_factor'] * dIn }, 'd_sae', MAX_D_SAE, path)
+      : sizeOf(record, 'd_sae', MAX_D_SAE, path);
+  const contextSize = metadata['context_size'];
   return {
-    architecture: 'standard',
-    dIn: size('d_in', MAX_D_IN),
-    dSae: size('d_sae', MAX_D_SAE),
-    hookName: String(metadata['hook_name'] ?? ''),
-    modelName: String(metadata['model_name'] ?? ''),
-    contextSize: typeof metadata['context_size'] === 'number' ? metadata['context_size'] : undefined,
-    applyBDecToInput: record['apply_b_dec_to_input'] !== false,
-    metadata,
+    config: {
+      architecture,
+      ...(architecture === 'topk' && { k: sizeOf({ k: record['k'] ?? oldArguments['k'] }, 'k', dSae, path) }),
+      dIn,
+      dSae,
+      hookName: String(metadata['hook_name'] ?? ''),
+      modelName: String(metadata['model_name'] ?? ''),
+      contextSize: typeof contextSize === 'number' ? contextSize : undefined,
+      applyBDecToInput: record['apply_b_dec_to_input'] !== false,
+      metadata,
+    },
+    rescale: record['rescale_acts_by_decoder_norm'] === true,
   };
 }
 
-/** The transpose of a row-major [nRows, nColumns] matrix, walked in square blocks so that both sides stay in cache. */
-function transposed(matrix: Float32Array, nRows: number, nColumns: number): Float32Array {
-  const out = new Float32Array(matrix.length);
-  const block = 32;
-  for (let r0 = 0; r0 < nRows; r0 += block) {
-    const r1 = Math.min(r0 + block, nRows);
-    for (let c0 = 0; c0 < nColumns; c0 += block) {
-      const c1 = Math.min(c0 + block, nColumns);
-      for (let r = r0; r < r1; r++) {
-        for (let c = c0; c < c1; c++) out[c * nRows + r] = matrix[r * nColumns + c];
-      }
-    }
-  }
-  return out;
+/** What files from before version 6 hold at the top level. */
+function flatMetadata(record: Record<string, unknown>): Record<string, unknown> {
+  const kept = Object.fromEntries(
+    FLAT_KEYS.filter((key) => isGiven(record[key])).map((key) => [key, record[key]]),
+  );
+  const hookName = record['hook_name'] ?? record['hook_point'];
+  return { ...kept, ...(isGiven(hookName) && { hook_name: hookName }) };
+}
+
+const FLAT_KEYS = ['model_name', 'context_size', 'dataset_path', 'prepend_bos', 'sae_lens_training_version'];
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }

@@ -1,7 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
-import { readJson, snakeCaseKeys, writeJson } from '../formats/index.ts';
+import { readJson, snakeCaseKeys, TOOLKIT_VERSION, writeJson } from '../formats/index.ts';
 import { densityHistogram } from './density-histogram.ts';
 import type { EvaluationReport } from './evaluate.ts';
 
@@ -15,17 +14,19 @@ export function reportFigures(report: EvaluationReport): Record<string, number> 
   return snakeCaseKeys(figures);
 }
 
-/** Write `evaluation.json`: figures, density histogram, and the density of every latent. */
+/** Write `evaluation.json`: what it was made from and how, figures, density histogram, and the density of every latent. */
 export async function writeReport(
   folder: string,
   report: EvaluationReport,
   madeFrom: Record<string, string>,
+  provenance: { backend: string; seed: number; split: string },
 ): Promise<string> {
-  await mkdir(folder, { recursive: true });
   const path = join(folder, REPORT_FILE);
   await writeJson(path, {
     schema_version: SCHEMA_VERSION,
     made_from: madeFrom,
+    versions: { monoseme: TOOLKIT_VERSION },
+    ...provenance,
     figures: reportFigures(report),
     density_histogram: densityHistogram(report.densities),
     densities: Array.from(report.densities),

@@ -6,4 +6,5 @@ export { type Manifest, readManifest, writeManifest, TOOLKIT_VERSION } from './m
 export { type RawTensor, readSafetensors, SafetensorsFile } from './safetensors-reader.ts';
 export type { SafetensorsDtype } from './safetensors-header.ts';
 export { type TensorToWrite, writeSafetensors } from './safetensors-writer.ts';
+export { NpzFile, readNpz, writeNpz } from './npz.ts';
 export { snakeCase, snakeCaseKeys } from './snake-case.ts';

@@ -29,7 +29,12 @@ export async function writeCheckpoint(folder: string, state: TrainState, fingerp
       ]),
     ),
     // Shortest decimal forms of f64 read back to the same number.
-    { step: String(state.step), scaling_factor: String(state.scalingFactor), fingerprint },
+    {
+      step: String(state.step),
+      scaling_factor: String(state.scalingFactor),
+      memory: JSON.stringify(state.memory),
+      fingerprint,
+    },
   );
 }
 
@@ -43,6 +48,7 @@ export async function readCheckpoint(
   dIn: number,
   dSae: number,
   fingerprint: string,
+  furtherNames: readonly string[] = [],
 ): Promise<TrainState> {
   const path = checkpointPath(folder);
   const file = await readSafetensors(path);
@@ -62,6 +68,10 @@ export async function readCheckpoint(
         b_dec: new Float32Array(dIn),
       },
       Number(metadata['scaling_factor']),
+      {
+        further: Object.fromEntries(furtherNames.map((name) => [name, new Float32Array(dSae)])),
+        memory: JSON.parse(metadata['memory'] ?? '[]') as number[],
+      },
     );
     for (const [name, data] of namedTensors(empty)) {
       const shape = name.startsWith('W_') ? [dSae, dIn] : [data.length];
@@ -80,7 +90,7 @@ export async function removeCheckpoint(folder: string): Promise<void> {
 }
 
 function namedTensors(state: TrainState): [string, Float32Array][] {
-  const { encoder, decoder, encoderBias, decoderBias } = state;
+  const { encoder, decoder, encoderBias, decoderBias, further } = state;
   return [
     ['W_enc', encoder.weights],
     ['W_enc.first_moments', encoder.firstMoments],
@@ -95,5 +105,10 @@ function namedTensors(state: TrainState): [string, Float32Array][] {
     ['b_dec.first_moments', decoderBias.firstMoments],
     ['b_dec.second_moments', decoderBias.secondMoments],
     ['last_fired_step', state.lastFiredStep],
+    ...Object.entries(further).flatMap(([name, vector]): [string, Float32Array][] => [
+      [name, vector.values],
+      [`${name}.first_moments`, vector.firstMoments],
+      [`${name}.second_moments`, vector.secondMoments],
+    ]),
   ];
 }

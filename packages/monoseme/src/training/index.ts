@@ -1,4 +1,5 @@
-export { DEFAULT_OPTIONS, PRESETS, type TrainOptions, checkOptions } from './options.ts';
+export { DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './options.ts';
+export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';
 export { trainingBytes } from './memory.ts';

@@ -1,5 +1,5 @@
 import type { ActivationSource } from '../activations/index.ts';
-import type { Weights } from '../dictionary/index.ts';
+import { architectureNamed, type Weights } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { type TrainState, trainState } from './parameters.ts';
@@ -12,7 +12,7 @@ const SAMPLE_ROWS = 32_768;
 /**
  * The state before the first step.
  *
- * Decoder: rows uniform on the unit sphere. Encoder: a copy of it (`tied`) or U(±1/√dIn) (`kaiming`); b_enc 0 or
+ * Decoder: rows uniform on the sphere of radius `decoderNorm` (1). Encoder: a copy of it (`tied`) or U(±1/√dIn) (`kaiming`); b_enc 0 or
  * U(±1/√dIn) likewise. b_dec: geometric median of a sample. Sources: Bricken et al. 2023 (Kaiming start, geometric
  * median); Gao et al. 2024 and Conerly et al. 2024 (encoder started at the decoder's transpose).
  */
@@ -25,14 +25,20 @@ export async function initialState(
   const { dIn } = source;
   const sample = await sampleRows(source, Math.min(SAMPLE_ROWS, options.tokens), options.seed, signal);
   const nRows = sample.length / dIn;
-  const scalingFactor = options.normalize === 'none' ? 1 : Math.sqrt(dIn) / meanNorm(sample, dIn);
+  const rawNorm = meanNorm(sample, dIn);
+  const scalingFactor = options.normalize === 'none' ? 1 : Math.sqrt(dIn) / rawNorm;
   for (let i = 0; i < sample.length; i++) sample[i] *= scalingFactor;
   const b_dec = await decoderBias(sample, nRows, dIn, backend, options.decoderBiasInit);
-  return trainState({ ...initialDirections(dIn, options), b_dec }, scalingFactor);
+  const start = architectureNamed(options.architecture).start?.(
+    options.dSae,
+    rawNorm * scalingFactor,
+    options,
+  );
+  return trainState({ ...initialDirections(dIn, options), b_dec }, scalingFactor, start);
 }
 
 function initialDirections(dIn: number, options: TrainOptions): Omit<Weights, 'b_dec'> {
-  const { dSae, seed } = options;
+  const { dSae, seed, decoderNorm = 1 } = options;
   const decoderRandom = new Random(hashSeed(seed, 'W_dec'));
   const W_dec = new Float32Array(dSae * dIn);
   for (let j = 0; j < dSae; j++) {
@@ -41,7 +47,7 @@ function initialDirections(dIn: number, options: TrainOptions): Omit<Weights, 'b
       W_dec[i] = decoderRandom.normal();
       square += W_dec[i] * W_dec[i];
     }
-    const scale = 1 / Math.sqrt(square);
+    const scale = decoderNorm / Math.sqrt(square);
     for (let i = j * dIn; i < (j + 1) * dIn; i++) W_dec[i] *= scale;
   }
   if (options.encoderInit === 'tied') return { W_dec, W_enc: W_dec.slice(), b_enc: new Float32Array(dSae) };

@@ -1,12 +1,14 @@
 import type { ActivationSource, MixingBuffer } from '../activations/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { interrupted, MonosemeError } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
+import { expectFinite } from '../tensor/index.ts';
 import { type StepMetrics, stepMetrics } from './metrics.ts';
-import { l1CoefficientAsSum, type TrainOptions } from './options.ts';
+import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
-import { deadLatents, resample_, resampleSteps } from './resample.ts';
+import { resample_, resampleSteps } from './resample.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
-import { trainStep_ } from './step.ts';
+import { deadLatents, trainStep_ } from './step.ts';
 
 export interface LoopInput {
   readonly source: ActivationSource;
@@ -37,9 +39,10 @@ export async function trainLoop_(
   hooks: LoopHooks,
 ): Promise<StepMetrics> {
   const { source, backend, options, signal } = input;
-  const fullL1 = l1CoefficientAsSum(options, source.dIn);
+  const architecture = architectureNamed(options.architecture);
+  const fullL1 = penaltyCoefficient(options, source.dIn);
   const resampleAfter = resampleSteps(nSteps, options);
-  const windowSteps = Math.ceil(options.resampleWindow * nSteps);
+  const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   let last: StepMetrics | undefined;
   for await (const raw of buffer.batches(state.step)) {
     const batch = scaledInto(raw, state.scalingFactor);
@@ -49,6 +52,10 @@ export async function trainLoop_(
       l1Coefficient,
       unitNormDecoder: options.unitNormDecoder,
       trainDecoderBias: options.decoderBiasInit !== 'none',
+      architecture,
+      settings: options,
+      progress: state.step / nSteps,
+      deadAfterSteps: Math.ceil(options.deadAfterTokens / options.batchRows),
       adam: {
         learningRate,
         beta1: options.beta1,
@@ -57,7 +64,7 @@ export async function trainLoop_(
         step: state.step + 1,
       },
     });
-    expectFiniteLoss(sums.squaredError + sums.l1, state.step);
+    expectFiniteLoss(sums.loss + sums.l1, state.step, raw);
     const resampled = resampleAfter.has(state.step)
       ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)
       : 0;
@@ -85,8 +92,9 @@ function scaledInto(batch: Float32Array, factor: number): Float32Array {
   return out;
 }
 
-function expectFiniteLoss(loss: number, step: number): void {
+function expectFiniteLoss(loss: number, step: number, activations: Float32Array): void {
   if (Number.isFinite(loss)) return;
+  expectFinite('The activations', activations);
   throw new MonosemeError(
     'ERR_DIVERGED',
     `The loss is ${loss} at step ${step}.`,

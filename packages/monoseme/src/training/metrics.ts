@@ -1,16 +1,16 @@
 import { createWriteStream, existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { once } from 'node:events';
+import { finished } from 'node:stream/promises';
 import { fileError } from '../errors.ts';
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
-import type { StepSums } from './step.ts';
+import type { StepSums } from '../dictionary/index.ts';
 import type { TrainState } from './parameters.ts';
 
 /** One line of `metrics.jsonl`. Losses are in the scale of training, means over the rows of the batch. */
 export interface StepMetrics {
   readonly step: number;
   readonly tokens: number;
-  /** ‖x − x̂‖² + λ‖f‖₁ */
+  /** The whole loss of the architecture: ‖x − x̂‖² + λ‖f‖₁ for the standard one. */
   readonly loss: number;
   readonly squaredError: number;
   readonly l1: number;
@@ -18,6 +18,7 @@ export interface StepMetrics {
   /** 1 − Σ‖x − x̂‖² / Σ‖x − mean(x)‖² of this batch. */
   readonly explainedVariance: number;
   readonly deadLatents: number;
+  /** λ in force, whatever it weighs; 0 for an architecture without a penalty. */
   readonly l1Coefficient: number;
   readonly learningRate: number;
   readonly resampled: number;
@@ -36,7 +37,7 @@ export function stepMetrics(
   return {
     step: state.step,
     tokens: state.step * nRows,
-    loss: (sums.squaredError + in_.l1Coefficient * sums.l1) / nRows,
+    loss: sums.loss / nRows,
     squaredError: sums.squaredError / nRows,
     l1: sums.l1 / nRows,
     l0: sums.l0 / nRows,
@@ -63,6 +64,15 @@ function totalVariance(batch: Float32Array, dIn: number): number {
   return sums.reduce((rest, sum) => rest - (sum * sum) / nRows, squares);
 }
 
+/** The step of a line; undefined for one that was cut off while it was written. */
+function stepOf(line: string): number | undefined {
+  try {
+    return (JSON.parse(line) as { step?: number }).step;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Appends metrics as JSON lines, snake_case. A resumed run drops the lines after its checkpoint first. */
 export class MetricsFile {
   readonly #stream: ReturnType<typeof createWriteStream>;
@@ -75,18 +85,24 @@ export class MetricsFile {
 
   static async open(path: string, fromStep: number): Promise<MetricsFile> {
     const lines = existsSync(path) ? (await readFile(path, 'utf8')).split('\n').filter(Boolean) : [];
-    const kept = lines.filter((line) => (JSON.parse(line) as { step: number }).step <= fromStep);
+    const kept = lines.filter((line) => (stepOf(line) ?? Infinity) <= fromStep);
     await atomicWrite(path, new TextEncoder().encode(kept.map((line) => `${line}\n`).join('')));
     return new MetricsFile(path);
   }
 
   write(metrics: StepMetrics): void {
-    if (this.#failure) throw fileError(this.#failure, 'write metrics.jsonl');
+    this.#expectNoFailure();
     this.#stream.write(`${JSON.stringify(snakeCaseKeys({ ...metrics }))}\n`);
   }
 
+  /** @throws {MonosemeError} ERR_DISK_FULL, ERR_FILE when any line could not be written */
   async close(): Promise<void> {
     this.#stream.end();
-    if (!this.#stream.closed) await once(this.#stream, 'close');
+    await finished(this.#stream).catch((error: Error) => (this.#failure ??= error));
+    this.#expectNoFailure();
+  }
+
+  #expectNoFailure(): void {
+    if (this.#failure) throw fileError(this.#failure, 'write metrics.jsonl');
   }
 }

@@ -1,7 +1,10 @@
+import { type ArchitectureSettings, ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 
 /** Everything that decides the result of a training run, beside the data. Fractions are of the number of steps. */
-export interface TrainOptions {
+export interface TrainOptions extends ArchitectureSettings {
+  /** One of the table of architectures; it says which of the settings below count. */
+  readonly architecture: string;
   /** Number of latents. */
   readonly dSae: number;
   /** Rows (tokens) a step. */
@@ -43,17 +46,18 @@ export interface TrainOptions {
   /** Rows mixed together in memory. */
   readonly bufferRows: number;
   readonly seed: number;
-  /** A checkpoint every so many steps, and at the end. */
+  /** A checkpoint every so many steps, and when the run is interrupted. */
   readonly checkpointEvery: number;
   /** A line of metrics every so many steps. */
   readonly logEvery: number;
 }
 
-/** Defaults for short runs on one machine. */
+/** Defaults of the standard architecture for short runs on one machine; `resolveOptions` gives those of the others. */
 export const DEFAULT_OPTIONS: TrainOptions = {
+  architecture: 'standard',
   dSae: 4096,
   batchRows: 1024,
-  tokens: 1_500_000,
+  tokens: 1_500_160,
   l1Coefficient: 2.5,
   l1Scale: 'sum',
   l1WarmUp: 0.1,
@@ -70,41 +74,18 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   resampleAt: [0.25, 0.4, 0.55, 0.7],
   resampleWindow: 0.1,
   resampleInputs: 65_536,
-  deadAfterTokens: 10_000_000,
+  deadAfterTokens: 500_000,
   bufferRows: 131_072,
   seed: 0,
   checkpointEvery: 1000,
   logEvery: 10,
 };
 
-/**
- * Settings of published recipes. `bricken-2023` is the paper's: what it gives in numbers, and where it is silent
- * (learning rate, betas) the values of the replications that worked.
- */
-export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
-  'bricken-2023': {
-    batchRows: 8192,
-    tokens: 8_192_000_000,
-    l1Coefficient: 0.004,
-    l1Scale: 'paper',
-    l1WarmUp: 0,
-    learningRate: 1e-4,
-    learningRateWarmUp: 0,
-    learningRateDecay: 0,
-    beta2: 0.999,
-    normalize: 'none',
-    encoderInit: 'kaiming',
-    decoderBiasInit: 'geometric-median',
-    resampleAt: [0.025, 0.05, 0.075, 0.1],
-    resampleWindow: 0.0125,
-    resampleInputs: 819_200,
-    checkpointEvery: 10_000,
-    logEvery: 100,
-  },
-};
-
-/** λ in the `sum` convention. */
-export function l1CoefficientAsSum(options: TrainOptions, dIn: number): number {
+/** λ of the architecture's penalty, in the `sum` convention; 0 where it has none. */
+export function penaltyCoefficient(options: TrainOptions, dIn: number): number {
+  const { coefficient } = architectureNamed(options.architecture);
+  if (coefficient === undefined) return 0;
+  if (coefficient === 'l0Coefficient') return options.l0Coefficient as number;
   return options.l1Scale === 'paper' ? options.l1Coefficient * dIn : options.l1Coefficient;
 }
 
@@ -136,6 +117,14 @@ const RULES: readonly Rule[] = [
   ['resampleInputs', ...whole(1, 1 << 30)],
   ['deadAfterTokens', ...whole(1, Number.MAX_SAFE_INTEGER)],
   ['bufferRows', ...whole(1, 1 << 28)],
+  ['l0Coefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
+  ['k', ...whole(1, 1 << 24)],
+  ['kAux', ...whole(0, 1 << 24)],
+  ['auxCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
+  ['bandwidth', ...positive],
+  ['initialThreshold', ...positive],
+  ['finalPower', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
+  ['decoderNorm', ...positive],
   ['seed', ...whole(0, 2 ** 32 - 1)],
   ['checkpointEvery', ...whole(1, 1 << 24)],
   ['logEvery', ...whole(1, 1 << 24)],
@@ -143,14 +132,25 @@ const RULES: readonly Rule[] = [
 
 /** @throws {MonosemeError} ERR_OPTION naming the first option that cannot work, and its value. */
 export function checkOptions(options: TrainOptions): TrainOptions {
+  const taken = architectureNamed(options.architecture).settings;
+  expectSettingsOf(options.architecture, options);
   for (const [name, isGood, takes] of RULES) {
-    const value = options[name] as number;
-    if (!isGood(value)) throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${takes}.`);
+    const value = options[name];
+    if (value === undefined && !Object.hasOwn(taken, name)) continue;
+    if (!isGood(value as number))
+      throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${takes}.`);
   }
   for (const at of options.resampleAt) {
     if (!(at > 0 && at < 1))
       throw new MonosemeError('ERR_OPTION', `resampleAt holds ${at}.`, 'It takes fractions between 0 and 1.');
   }
+  expectPrefixes(options.prefixes);
+  if (options.k !== undefined && options.k > options.dSae)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `k is ${options.k}, more than the ${options.dSae} latents of dSae.`,
+      'Give a smaller k or more latents.',
+    );
   if (options.tokens < options.batchRows)
     throw new MonosemeError(
       'ERR_OPTION',
@@ -158,4 +158,45 @@ export function checkOptions(options: TrainOptions): TrainOptions {
       'Give more tokens or a smaller batch.',
     );
   return options;
+}
+
+/** What a setting is where the architecture does not take it, for those that every run has. */
+export const NEUTRAL_SETTINGS = {
+  l1Coefficient: 0,
+  l1Scale: 'sum',
+  l1WarmUp: 0,
+  resampleAt: [],
+  resampleWindow: 0,
+  resampleInputs: 1,
+} as const;
+
+/**
+ * Refuse settings that the architecture does not take, such as an L1 coefficient for TopK.
+ *
+ * @throws {MonosemeError} ERR_OPTION naming both
+ */
+export function expectSettingsOf(name: string, given: Partial<TrainOptions>): void {
+  const { settings } = architectureNamed(name);
+  for (const key of new Set(ARCHITECTURES.flatMap((architecture) => Object.keys(architecture.settings)))) {
+    const value = given[key as keyof TrainOptions];
+    const neutral = NEUTRAL_SETTINGS[key as keyof typeof NEUTRAL_SETTINGS] as unknown;
+    if (Object.hasOwn(settings, key) || value === undefined || String(value) === String(neutral)) continue;
+    const takers = ARCHITECTURES.filter((architecture) => Object.hasOwn(architecture.settings, key));
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `architecture is ${name}, which takes no ${key}, but ${key} is ${value}.`,
+      `Leave ${key} out, or choose ${takers.map((architecture) => architecture.name).join(', ')}.`,
+    );
+  }
+}
+
+function expectPrefixes(prefixes: readonly number[] | undefined): void {
+  if (prefixes === undefined) return;
+  const isAscending = prefixes.every((end, i) => end > (prefixes[i - 1] ?? 0));
+  if (isAscending && prefixes.at(-1) === 1) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `prefixes is ${prefixes.join(',')}.`,
+    'It takes ascending fractions of dSae above 0, the last 1.',
+  );
 }

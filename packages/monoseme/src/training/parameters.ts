@@ -1,4 +1,5 @@
-import type { Weights } from '../dictionary/index.ts';
+import { type Architecture, foldInputScale, type Start, type Weights } from '../dictionary/index.ts';
+import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.ts';
 import { type AdamVector, adamVector } from './adam.ts';
 
 /** A weight matrix [dSae, dIn] with its Adam moments. */
@@ -16,6 +17,10 @@ export interface TrainState {
   readonly decoder: AdamMatrix;
   readonly encoderBias: AdamVector;
   readonly decoderBias: AdamVector;
+  /** Learnt vectors of the architecture beside these, [dSae] each. */
+  readonly further: Readonly<Record<string, AdamVector>>;
+  /** Numbers that the architecture keeps from step to step. */
+  readonly memory: number[];
   /** [dSae]: the step (counted from 1) in which the latent last fired, 0 for never. Exact in f32 up to 2^24. */
   readonly lastFiredStep: Float32Array;
   /** Inputs are multiplied by it. */
@@ -24,7 +29,11 @@ export interface TrainState {
   step: number;
 }
 
-export function trainState(weights: Weights, scalingFactor: number): TrainState {
+export function trainState(
+  weights: Weights,
+  scalingFactor: number,
+  start: Start = { further: {}, memory: [] },
+): TrainState {
   const dIn = weights.b_dec.length;
   const dSae = weights.b_enc.length;
   const withMoments = (matrix: Float32Array): AdamMatrix => ({
@@ -39,25 +48,32 @@ export function trainState(weights: Weights, scalingFactor: number): TrainState 
     decoder: withMoments(weights.W_dec),
     encoderBias: adamVector(weights.b_enc),
     decoderBias: adamVector(weights.b_dec),
+    further: Object.fromEntries(
+      Object.entries(start.further).map(([name, values]) => [name, adamVector(values)]),
+    ),
+    memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
     scalingFactor,
     step: 0,
   };
 }
 
-/**
- * The weights for use on raw activations.
- *
- * A ReLU autoencoder is positively homogeneous: with x_s = s·x, ReLU(W (x_s − b_dec) + b_enc) is s times
- * ReLU(W (x − b_dec/s) + b_enc/s). So dividing both biases by s moves latents and reconstruction into the unit of
- * the raw activations and leaves the directions at unit length.
- */
-export function foldedWeights(state: TrainState): Weights {
-  const divided = (bias: Float32Array) => bias.map((value) => value / state.scalingFactor);
-  return {
-    W_enc: state.encoder.weights,
-    b_enc: divided(state.encoderBias.values),
-    W_dec: state.decoder.weights,
-    b_dec: divided(state.decoderBias.values),
-  };
+/** The dictionary for use on raw activations: what the architecture makes of its training, without the input scale. */
+export function finishedForm(
+  state: TrainState,
+  architecture: Architecture,
+  settings: ArchitectureSettings,
+): DictionaryForm {
+  const form = architecture.finish({
+    weights: {
+      W_enc: state.encoder.weights,
+      b_enc: state.encoderBias.values,
+      W_dec: state.decoder.weights,
+      b_dec: state.decoderBias.values,
+    },
+    further: Object.fromEntries(Object.entries(state.further).map(([name, { values }]) => [name, values])),
+    memory: state.memory,
+    settings,
+  });
+  return { ...form, weights: foldInputScale(form.weights, state.scalingFactor) };
 }

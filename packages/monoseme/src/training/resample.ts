@@ -14,15 +14,6 @@ export function resampleSteps(nSteps: number, options: TrainOptions): Set<number
   return new Set(options.resampleAt.map((at) => Math.round(at * nSteps)).filter((step) => step > 0));
 }
 
-/** Latents that have not fired in the last ⌈resampleWindow · nSteps⌉ steps, ascending. */
-export function deadLatents(state: TrainState, windowSteps: number): number[] {
-  const dead: number[] = [];
-  for (let j = 0; j < state.dSae; j++) {
-    if (state.step - state.lastFiredStep[j] >= windowSteps) dead.push(j);
-  }
-  return dead;
-}
-
 /**
  * Neuron resampling (Bricken et al. 2023).
  *
@@ -56,13 +47,18 @@ export async function resample_(
   for await (const chunk of chunks) {
     const rows = scaled(chunk.subarray(0, (options.resampleInputs - seen) * state.dIn), state.scalingFactor);
     const losses = await inputLosses(state, backend, rows, l1Coefficient);
-    for (let row = 0; row < losses.length; row++) reservoir.offer(rows, row, losses[row] ** 2);
+    for (let row = 0; row < losses.length; row++) reservoir.offer(rows, row, hasDirection(rows, row, state.dIn) ? losses[row] ** 2 : 0);
     seen += losses.length;
     if (seen >= options.resampleInputs) break;
   }
   const inputs = reservoir.drawn();
-  replaceLatents_(state, dead.slice(0, inputs.length), inputs);
+  replaceLatents_(state, dead, inputs);
   return inputs.length;
+}
+
+/** An input of length zero gives no direction to start from. */
+function hasDirection(rows: Float32Array, row: number, width: number): boolean {
+  return rows.subarray(row * width, (row + 1) * width).some((value) => value !== 0);
 }
 
 function scaled(rows: Float32Array, factor: number): Float32Array {
@@ -101,18 +97,20 @@ async function inputLosses(
   return squaredErrors;
 }
 
+/** Give the first of the dead the inputs, one each. */
 function replaceLatents_(
   state: TrainState,
-  latents: readonly number[],
+  dead: readonly number[],
   inputs: readonly Float32Array[],
 ): void {
   const { dIn, encoder, decoder, encoderBias } = state;
-  const encoderNorm = ENCODER_NORM_SHARE * meanRowNorm(encoder.weights, dIn, new Set(latents));
-  latents.forEach((j, n) => {
-    const norm = Math.sqrt(inputs[n].reduce((square, value) => square + value * value, 0));
+  const encoderNorm = ENCODER_NORM_SHARE * meanRowNorm(encoder.weights, dIn, new Set(dead));
+  inputs.forEach((input, n) => {
+    const j = dead[n];
+    const norm = Math.sqrt(input.reduce((square, value) => square + value * value, 0));
     const row = j * dIn;
     for (let i = 0; i < dIn; i++) {
-      const direction = inputs[n][i] / norm;
+      const direction = input[i] / norm;
       decoder.weights[row + i] = direction;
       encoder.weights[row + i] = direction * encoderNorm;
     }

@@ -1,36 +1,39 @@
-import { centered } from '../dictionary/index.ts';
-import type { AdamOptions, Codes, CodesByLatent, KernelBackend } from '../kernels/contract.ts';
+import {
+  type Architecture,
+  type ArchitectureSettings,
+  centered,
+  type Gradients,
+  standard,
+  type StepSums,
+} from '../dictionary/index.ts';
+import type { AdamOptions, Codes, KernelBackend } from '../kernels/contract.ts';
 import { adamStep_ } from './adam.ts';
 import type { TrainState } from './parameters.ts';
 
 export interface StepOptions {
+  /** λ in force; 0 for an architecture without a penalty. */
   readonly l1Coefficient: number;
   readonly adam: AdamOptions;
   readonly unitNormDecoder: boolean;
   /** False holds b_dec where it is. */
   readonly trainDecoderBias: boolean;
-}
-
-/** Sums over a batch, in the scale of training. */
-export interface StepSums {
-  /** Σ_b ‖x − x̂‖² */
-  squaredError: number;
-  /** Σ_b ‖f‖₁ */
-  l1: number;
-  /** Σ_b ‖f‖₀ */
-  l0: number;
+  /** `standard` when absent. */
+  readonly architecture?: Architecture;
+  readonly settings?: ArchitectureSettings;
+  /** Fraction of the run that is done. */
+  readonly progress?: number;
+  /** Steps without firing after which a latent counts as dead. */
+  readonly deadAfterSteps?: number;
 }
 
 /**
- * One step of the paper's sparse autoencoder (Bricken et al. 2023), on the sparse primitives.
+ * One step of training: the gradients of the architecture, then Adam on every parameter. All gradients use the
+ * weights from before the step.
  *
- * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ ‖f_b‖₁ ],  f = ReLU(W_enc (x − b_dec) + b_enc),  x̂ = W_dec f + b_dec
- * Gradients  with e = x̂ − x and δ_bj = ∂L/∂h_bj = (2⟨e_b, W_dec[j]⟩ + λ)/B where f_bj > 0, else 0:
- *            ∂W_dec[j] = 2/B Σ_b f_bj e_b,  ∂W_enc[j] = Σ_b δ_bj (x_b − b_dec),  ∂b_enc[j] = Σ_b δ_bj,
- *            ∂b_dec = 2/B Σ_b e_b − Σ_j ∂b_enc[j] W_enc[j]   (decoder path, and encoder path with its minus)
+ * b_dec      its gradient is that of the decoder path, and of the encoder path with its minus where the encoder sees
+ *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, dIn], already times the scaling factor
  * Mutates    state
- * Source     paper, "Sparse autoencoder" appendix; all gradients use the weights from before the step
  */
 export async function trainStep_(
   state: TrainState,
@@ -38,82 +41,78 @@ export async function trainStep_(
   batch: Float32Array,
   options: StepOptions,
 ): Promise<StepSums> {
-  const { dIn, dSae, encoder, decoder, encoderBias, decoderBias } = state;
-  const nRows = batch.length / dIn;
-  const { adam, l1Coefficient } = options;
-  const x = centered(batch, decoderBias.values, true);
-  const codes = await backend.encode({
-    x,
-    nRows,
-    dIn,
-    dSae,
-    W_enc: encoder.weights,
-    b_enc: encoderBias.values,
-    selection: { kind: 'threshold' },
-  });
-  const [byLatent, { residuals, squaredErrors, products }] = await Promise.all([
-    backend.transpose(codes),
-    backend.residuals({
-      codes,
-      dOut: dIn,
-      W_dec: decoder.weights,
-      b_dec: decoderBias.values,
-      target: batch,
-    }),
-  ]);
+  const { dIn, encoder, decoder, encoderBias, decoderBias } = state;
+  const { adam } = options;
+  const gradients = await gradientsOf(state, backend, batch, options);
+  const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
-  const deltas = products.map((product) => (2 * product + l1Coefficient) / nRows);
-  const encoderBiasGradient = sumsByLatent(codes, deltas);
-  const decoderBiasGradient = await gradientOfDecoderBias(state, backend, residuals, encoderBiasGradient);
-  const decoderFactors = codes.values.map((value) => (2 * value) / nRows);
-
-  const shared = { byLatent, width: dIn, adam };
   await backend.updateRows({
-    ...shared,
+    ...gradients.decoder,
     ...decoder,
-    coefficients: decoderFactors,
-    rows: residuals,
+    width: dIn,
+    adam,
     constraint: options.unitNormDecoder ? 'unitNorm' : 'none',
   });
-  await backend.updateRows({ ...shared, ...encoder, coefficients: deltas, rows: x, constraint: 'none' });
-  adamStep_(encoderBias, encoderBiasGradient, adam);
+  await backend.updateRows({ ...gradients.encoder, ...encoder, width: dIn, adam, constraint: 'none' });
+  adamStep_(encoderBias, gradients.b_enc, adam);
   if (options.trainDecoderBias) adamStep_(decoderBias, decoderBiasGradient, adam);
+  for (const [name, vector] of Object.entries(state.further))
+    adamStep_(vector, gradients.further[name], adam);
 
   state.step++;
-  markFired_(state, byLatent);
-  return {
-    squaredError: sum(squaredErrors),
-    l1: sum(codes.values),
-    l0: codes.values.length,
-  };
+  markFired_(state, gradients.acts);
+  return gradients.sums;
 }
 
-/** Σ over the rows in which a latent is active, [dSae], f64. */
-function sumsByLatent(codes: Codes, values: Float32Array): Float64Array {
-  const sums = new Float64Array(codes.dSae);
-  const { latentIndices } = codes;
-  for (let pair = 0; pair < values.length; pair++) sums[latentIndices[pair]] += values[pair];
-  return sums;
+/** The gradients of a step without taking it. Mutates the architecture's memory alone. */
+export function gradientsOf(
+  state: TrainState,
+  backend: KernelBackend,
+  batch: Float32Array,
+  options: StepOptions,
+): Promise<Gradients> {
+  const { dIn, dSae } = state;
+  const { architecture = standard, settings = {}, progress = 0, deadAfterSteps = Infinity } = options;
+  return architecture.gradients({
+    backend,
+    batch,
+    x: centered(batch, state.decoderBias.values, architecture.centersInput),
+    nRows: batch.length / dIn,
+    dIn,
+    dSae,
+    weights: currentWeights(state),
+    further: Object.fromEntries(Object.entries(state.further).map(([name, { values }]) => [name, values])),
+    memory: state.memory,
+    settings,
+    coefficient: options.l1Coefficient,
+    progress,
+    deadLatents: () => Uint32Array.from(deadLatents(state, deadAfterSteps)),
+  });
+}
+
+/** Latents that have not fired in the last so many steps, ascending. */
+export function deadLatents(state: TrainState, windowSteps: number): number[] {
+  const dead: number[] = [];
+  for (let j = 0; j < state.dSae; j++) {
+    if (state.step - state.lastFiredStep[j] >= windowSteps) dead.push(j);
+  }
+  return dead;
 }
 
 async function gradientOfDecoderBias(
-  state: TrainState,
+  { dSae, dIn, encoder }: TrainState,
   backend: KernelBackend,
-  residuals: Float32Array,
-  encoderBiasGradient: Float64Array,
+  gradients: Gradients,
+  { architecture = standard }: StepOptions,
 ): Promise<Float64Array> {
-  const { dIn, dSae } = state;
-  const nRows = residuals.length / dIn;
-  const gradient = new Float64Array(dIn);
-  for (let start = 0; start < residuals.length; start += dIn) {
-    for (let i = 0; i < dIn; i++) gradient[i] += residuals[start + i];
-  }
+  const gradient = gradients.b_dec;
+  if (!architecture.centersInput) return gradient;
   const throughEncoder = await backend.decode({
-    codes: oneFullRow(Float32Array.from(encoderBiasGradient)),
+    codes: oneFullRow(Float32Array.from(gradients.preActs)),
     dOut: dIn,
-    W_dec: state.encoder.weights,
+    W_dec: encoder.weights,
   });
-  for (let i = 0; i < dIn; i++) gradient[i] = (2 / nRows) * gradient[i] - throughEncoder[i];
+  for (let i = 0; i < dIn; i++) gradient[i] -= throughEncoder[i];
   return gradient;
 
   function oneFullRow(values: Float32Array): Codes {
@@ -127,15 +126,18 @@ async function gradientOfDecoderBias(
   }
 }
 
-function markFired_(state: TrainState, byLatent: CodesByLatent): void {
-  const { latentPointers } = byLatent;
-  for (let j = 0; j < state.dSae; j++) {
-    if (latentPointers[j + 1] > latentPointers[j]) state.lastFiredStep[j] = state.step;
-  }
+function currentWeights({ encoder, decoder, encoderBias, decoderBias }: TrainState) {
+  return {
+    W_enc: encoder.weights,
+    b_enc: encoderBias.values,
+    W_dec: decoder.weights,
+    b_dec: decoderBias.values,
+  };
 }
 
-function sum(values: Float32Array | Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i];
-  return total;
+/** An active pair has a value above 0: those in the window of a threshold have not fired. */
+function markFired_(state: TrainState, { latentIndices, values }: Codes): void {
+  for (let pair = 0; pair < values.length; pair++) {
+    if (values[pair] > 0) state.lastFiredStep[latentIndices[pair]] = state.step;
+  }
 }

@@ -1,17 +1,20 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ActivationSource, MixingBuffer } from '../activations/index.ts';
-import { type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
+import { type ActivationSource, MixingBuffer, totalRows } from '../activations/index.ts';
+import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
-import { readManifest, sha256, snakeCaseKeys, writeManifest } from '../formats/index.ts';
+import { readManifest, sha256, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
 import { checkpointPath, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
 import { type LoopInput, trainLoop_ } from './loop.ts';
 import { MetricsFile, type StepMetrics } from './metrics.ts';
-import { checkOptions, l1CoefficientAsSum, type TrainOptions } from './options.ts';
-import { foldedWeights, type TrainState } from './parameters.ts';
+import { checkOptions, penaltyCoefficient, type TrainOptions } from './options.ts';
+import { finishedForm, type TrainState } from './parameters.ts';
+
+/** Beside the checkpoint, its weights as a dictionary that other tools load. */
+const CHECKPOINT_DICTIONARY = 'checkpoint';
 
 export interface TrainInput extends LoopInput {
   /** Folder of the dictionary; `training/` inside it holds metrics and, until the run ends, its checkpoint. */
@@ -78,6 +81,8 @@ async function run(
   await mkdir(trainingFolder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, `make the folder ${trainingFolder}`);
   });
+  // Without its manifest an older dictionary here is no longer taken for a finished run.
+  await rm(join(out, 'manifest.json'), { force: true });
   const state =
     (await checkpointToResume(trainingFolder, input, fingerprint)) ??
     (await initialState(source, backend, options, input.signal));
@@ -87,7 +92,10 @@ async function run(
   try {
     last = await trainLoop_(state, input, buffer, nSteps, {
       onMetrics: (logged) => metrics.write(logged),
-      checkpoint: () => writeCheckpoint(trainingFolder, state, fingerprint),
+      checkpoint: async () => {
+        await writeCheckpoint(trainingFolder, state, fingerprint);
+        await saveDictionary(join(trainingFolder, CHECKPOINT_DICTIONARY), finishedDictionary(state, input));
+      },
     });
   } finally {
     await metrics.close();
@@ -104,10 +112,11 @@ async function run(
       n_steps: nSteps,
       tokens: nSteps * options.batchRows,
       options: snakeCaseKeys({ ...options }),
-      last_metrics: last,
+      last_metrics: snakeCaseKeys({ ...last }),
     },
   });
   await removeCheckpoint(trainingFolder);
+  await rm(join(trainingFolder, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
   return { dictionary, last, nSteps, startedAtStep };
 }
 
@@ -117,15 +126,31 @@ async function finishedRun(
   fingerprint: string,
   replace: boolean,
 ): Promise<StepMetrics | undefined> {
-  if (!existsSync(join(out, 'manifest.json'))) return undefined;
+  if (!existsSync(join(out, 'manifest.json'))) {
+    if (replace || !existsSync(join(out, 'sae_weights.safetensors')) || existsSync(join(out, 'training')))
+      return undefined;
+    throw new MonosemeError(
+      'ERR_EXISTS',
+      `${out} holds a dictionary that was not trained here.`,
+      'Choose another folder with --out.',
+    );
+  }
   const manifest = await readManifest(out, 'dictionary');
-  if (manifest.madeFrom['run'] === fingerprint) return manifest.details['last_metrics'] as StepMetrics;
+  if (manifest.madeFrom['run'] === fingerprint) return storedMetrics(manifest.details['last_metrics']);
   if (replace) return undefined;
   throw new MonosemeError(
     'ERR_EXISTS',
     `${out} holds a dictionary trained with other options, data or kernel backend.`,
     'Choose another folder with --out, or remove that one.',
   );
+}
+
+/** Metrics as they were before `snakeCaseKeys`. */
+function storedMetrics(json: unknown): StepMetrics {
+  const entries = Object.entries(json as Record<string, number>);
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()), value]),
+  ) as unknown as StepMetrics;
 }
 
 async function checkpointToResume(
@@ -141,7 +166,9 @@ async function checkpointToResume(
       'Add --resume to go on with it, or choose another folder with --out.',
     );
   try {
-    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint);
+    const { start } = architectureNamed(options.architecture);
+    const furtherNames = Object.keys(start?.(1, 1, options).further ?? {});
+    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint, furtherNames);
   } catch (error) {
     if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;
@@ -149,9 +176,7 @@ async function checkpointToResume(
 }
 
 function epochsFor(source: ActivationSource, options: TrainOptions): number {
-  let rows = 0;
-  for (let i = 0; i < source.nChunks; i++) rows += source.chunkRows(i);
-  return Math.max(1, Math.ceil(options.tokens / rows));
+  return Math.max(1, Math.ceil(options.tokens / totalRows(source)));
 }
 
 /** What must be equal for a checkpoint to be continued. */
@@ -161,7 +186,11 @@ function runFingerprint(
 ): string {
   const decisive = {
     ...options,
+    // Absent for the architecture that was once the only one, so that its older checkpoints are continued.
+    architecture: options.architecture === 'standard' ? undefined : options.architecture,
     checkpointEvery: undefined,
+    logEvery: undefined,
+    toolkit: TOOLKIT_VERSION,
     activations: source.hash,
     backend: backend.description,
     hookName,
@@ -175,23 +204,35 @@ function finishedDictionary(
   state: TrainState,
   { source, options, hookName, modelName }: TrainInput,
 ): Dictionary {
+  const architecture = architectureNamed(options.architecture);
+  const { weights, ...form } = finishedForm(state, architecture, options);
   return {
     config: {
-      architecture: 'standard',
+      ...form,
       dIn: state.dIn,
       dSae: state.dSae,
       hookName,
       modelName,
       contextSize: source.contextSize,
-      applyBDecToInput: true,
+      applyBDecToInput: architecture.centersInput,
       metadata: {
         training_tokens: state.step * options.batchRows,
-        l1_coefficient: l1CoefficientAsSum(options, source.dIn),
-        l1_coefficient_given: options.l1Coefficient,
-        l1_scale: options.l1Scale,
+        ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
+        ...penaltyMetadata(options, source.dIn),
         seed: options.seed,
       },
     },
-    weights: foldedWeights(state),
+    weights,
+  };
+}
+
+function penaltyMetadata(options: TrainOptions, dIn: number): Record<string, unknown> {
+  const { coefficient } = architectureNamed(options.architecture);
+  if (coefficient === undefined) return { k: options.k };
+  if (coefficient === 'l0Coefficient') return { l0_coefficient: options.l0Coefficient };
+  return {
+    l1_coefficient: penaltyCoefficient(options, dIn),
+    l1_coefficient_given: options.l1Coefficient,
+    l1_scale: options.l1Scale,
   };
 }

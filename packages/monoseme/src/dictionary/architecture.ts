@@ -1,0 +1,189 @@
+import type { Codes, CodesByLatent, KernelBackend, Residuals, Selection } from '../kernels/contract.ts';
+import type { DictionaryForm, Weights } from './dictionary.ts';
+import { type SparseSum, sumOfRows, sumsByLatent } from './sparse-sum.ts';
+
+/**
+ * What an architecture may be told. Each architecture lists in `settings` the ones it takes, with their defaults;
+ * the others are refused for it.
+ *
+ * Lengths marked "of E‖x‖" are in units of the mean input norm, so that they mean the same for inputs of any scale.
+ */
+export interface ArchitectureSettings {
+  /** λ of an L1 (or Lp) penalty. */
+  readonly l1Coefficient?: number;
+  readonly l1Scale?: 'sum' | 'paper';
+  /** λ grows linearly from 0 over this fraction of the run. */
+  readonly l1WarmUp?: number;
+  /** λ of an L0 penalty, in units of E‖x‖². */
+  readonly l0Coefficient?: number;
+  /** Active latents: of each row, or on average over the batch. */
+  readonly k?: number;
+  /** Dead latents that AuxK lets explain the residual, a row. */
+  readonly kAux?: number;
+  /** Weight α of AuxK. */
+  readonly auxCoefficient?: number;
+  /** Width ε of the window around a threshold in which it gets a gradient, of E‖x‖. */
+  readonly bandwidth?: number;
+  /** Where thresholds start, of E‖x‖. */
+  readonly initialThreshold?: number;
+  /** Widths of nested dictionaries as fractions of dSae, ascending, the last 1. */
+  readonly prefixes?: readonly number[];
+  /** The exponent of the Lp penalty at the end. */
+  readonly finalPower?: number;
+  /** Length of the decoder rows at the start. */
+  readonly decoderNorm?: number;
+  readonly resampleAt?: readonly number[];
+  readonly resampleWindow?: number;
+  readonly resampleInputs?: number;
+}
+
+/** Settings of training in general for which an architecture has a default of its own. */
+export interface TrainingDefaults {
+  readonly learningRate?: number;
+  readonly beta1?: number;
+  readonly encoderInit?: 'tied' | 'kaiming';
+  readonly unitNormDecoder?: boolean;
+  readonly deadAfterTokens?: number;
+}
+
+/** A batch and everything a gradient may depend on. All in the scale of training. */
+export interface Step {
+  readonly backend: KernelBackend;
+  /** [nRows, dIn]: what is to be reconstructed. */
+  readonly batch: Float32Array;
+  /** [nRows, dIn]: what the encoder sees, the batch minus b_dec for architectures that centre. */
+  readonly x: Float32Array;
+  readonly nRows: number;
+  readonly dIn: number;
+  readonly dSae: number;
+  readonly weights: Weights;
+  /** Learnt vectors beside the four, [dSae] each. */
+  readonly further: Readonly<Record<string, Float32Array>>;
+  /** Numbers an architecture keeps from step to step. Mutated. */
+  readonly memory: number[];
+  readonly settings: ArchitectureSettings;
+  /** λ in force. */
+  readonly coefficient: number;
+  /** Fraction of the run that is done. */
+  readonly progress: number;
+  /** Latents that have not fired in the last `deadAfterTokens` tokens, ascending. */
+  readonly deadLatents: () => Uint32Array;
+}
+
+/** Sums over a batch, in the scale of training. */
+export interface StepSums {
+  /** Σ_b ‖x − x̂‖² */
+  squaredError: number;
+  /** Σ_b ‖f‖₁ */
+  l1: number;
+  /** Σ_b ‖f‖₀ */
+  l0: number;
+  /** Σ_b of the whole loss. */
+  loss: number;
+}
+
+/** ∂L of every parameter. */
+export interface Gradients {
+  /** of W_enc */
+  readonly encoder: SparseSum;
+  /** of W_dec */
+  readonly decoder: SparseSum;
+  /** [dSae] */
+  readonly b_enc: Float64Array;
+  /** [dSae]: Σ_b ∂L/∂⟨x_b, W_enc[j]⟩, which reaches b_dec where the input is centred. */
+  readonly preActs: Float64Array;
+  /** [dIn]: through the reconstruction alone. */
+  readonly b_dec: Float64Array;
+  /** of the further vectors */
+  readonly further: Readonly<Record<string, Float64Array>>;
+  /** The latent activations of the batch; pairs with the value 0 are not active. */
+  readonly acts: Codes;
+  readonly sums: StepSums;
+}
+
+/** What training starts from, beside the four weights. */
+export interface Start {
+  readonly further: Record<string, Float32Array>;
+  readonly memory: number[];
+}
+
+/** What is left of training, in its scale. */
+export interface Trained {
+  readonly weights: Weights;
+  readonly further: Readonly<Record<string, Float32Array>>;
+  readonly memory: readonly number[];
+  readonly settings: ArchitectureSettings;
+}
+
+/**
+ * A kind of sparse autoencoder: what its loss is, and what it is for use once trained. One object a file, one line
+ * in the table of `architectures.ts`.
+ */
+export interface Architecture {
+  readonly name: string;
+  /** One line for people. */
+  readonly description: string;
+  readonly source: string;
+  /** Whether the encoder sees x − b_dec. */
+  readonly centersInput: boolean;
+  /** The setting that weighs its penalty, if it has one. */
+  readonly coefficient?: 'l1Coefficient' | 'l0Coefficient';
+  /** The settings it takes, with their defaults. */
+  readonly settings: ArchitectureSettings;
+  readonly defaults: TrainingDefaults;
+  /** @param inputNorm E‖x‖ in the scale of training */
+  start?(dSae: number, inputNorm: number, settings: ArchitectureSettings): Start;
+  gradients(step: Step): Promise<Gradients>;
+  /** The dictionary for use, in the scale of training. */
+  finish(trained: Trained): DictionaryForm;
+}
+
+/** Codes of the batch under a selection. */
+export function encodeBatch(
+  step: Step,
+  selection: Selection,
+  changes: { b_enc?: Float32Array; latents?: Uint32Array } = {},
+): Promise<Codes> {
+  const { x, nRows, dIn, dSae, weights } = step;
+  const { W_enc, b_enc } = weights;
+  return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, ...changes });
+}
+
+/** Transposed pairs and the error of a reconstruction x̂ = Σ_j f_j W_dec[j] + b_dec of the batch. */
+export async function reconstruct(
+  step: Step,
+  acts: Codes,
+): Promise<{ byLatent: CodesByLatent; errors: Residuals }> {
+  const { backend, batch, dIn, weights } = step;
+  const { W_dec, b_dec } = weights;
+  const [byLatent, errors] = await Promise.all([
+    backend.transpose(acts),
+    backend.residuals({ codes: acts, dOut: dIn, W_dec, b_dec, target: batch }),
+  ]);
+  return { byLatent, errors };
+}
+
+/**
+ * The gradients that all architectures share, from δ_bj = ∂L/∂h_bj of the pairs and e = x̂ − x:
+ *
+ *   ∂W_dec[j] = 2/B Σ_b f_bj e_b,  ∂W_enc[j] = Σ_b δ_bj x_b,  ∂b_enc[j] = Σ_b δ_bj,  ∂b_dec = 2/B Σ_b e_b
+ */
+export function sharedGradients(
+  step: Step,
+  acts: Codes,
+  byLatent: CodesByLatent,
+  residuals: Float32Array,
+  deltas: Float32Array,
+): Omit<Gradients, 'sums'> {
+  const { nRows } = step;
+  const preActs = sumsByLatent(acts, deltas);
+  return {
+    encoder: { byLatent, coefficients: deltas, rows: step.x },
+    decoder: { byLatent, coefficients: acts.values.map((value) => (2 * value) / nRows), rows: residuals },
+    preActs,
+    b_enc: preActs,
+    b_dec: sumOfRows(residuals, step.dIn, 2 / nRows),
+    further: {},
+    acts,
+  };
+}

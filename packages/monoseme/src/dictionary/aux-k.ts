@@ -1,0 +1,73 @@
+import { encodeBatch, type Gradients, type Step } from './architecture.ts';
+import { plus, sumsByLatent, total } from './sparse-sum.ts';
+
+/**
+ * Adds AuxK to the gradients of a step (Gao et al. 2024, appendix A.2): dead latents are asked to explain what the
+ * living ones leave.
+ *
+ * Loss       α · V(x)/V(e) · 1/B Σ_b ‖ê_b − e_b‖²,  e = x − x̂ (held fixed),  ê = Σ_j z_j W_dec[j],
+ *            z = the kAux largest positive pre-activations of a row among the dead latents;
+ *            V is the variance about the mean of the batch, summed over the elements.
+ *            Neither side has b_dec: the residual is what is left after it.
+ * Gradients  with r = ê − e and c = α V(x)/V(e):  δ_bj = 2c/B ⟨r_b, W_dec[j]⟩,  ∂W_dec[j] += 2c/B Σ_b z_bj r_b,
+ *            and through the encoder as ever (so a dead latent's encoder is revived too)
+ * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
+ *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
+ */
+export async function withAuxK(
+  step: Step,
+  gradients: Gradients,
+  residuals: Float32Array,
+): Promise<Gradients> {
+  const { kAux = 0, auxCoefficient = 0 } = step.settings;
+  const dead = kAux > 0 && auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
+  const varianceLeft = varianceAboutMean(residuals, step.dIn);
+  if (dead.length === 0 || !(varianceLeft > 0)) return gradients;
+  const { backend, dIn, nRows, weights } = step;
+  const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(kAux, dead.length) }, { latents: dead });
+  const [byLatent, errors] = await Promise.all([
+    backend.transpose(codes),
+    backend.residuals({
+      codes,
+      dOut: dIn,
+      W_dec: weights.W_dec,
+      target: residuals.map((value) => -value),
+    }),
+  ]);
+  const weight = (auxCoefficient * varianceAboutMean(step.batch, dIn)) / varianceLeft;
+  const factor = (2 * weight) / nRows;
+  const deltas = errors.products.map((product) => factor * product);
+  const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);
+  return {
+    ...gradients,
+    encoder: plus(gradients.encoder, { byLatent, coefficients: deltas, rows: step.x }),
+    decoder: plus(gradients.decoder, {
+      byLatent,
+      coefficients: codes.values.map((value) => factor * value),
+      rows: errors.residuals,
+    }),
+    preActs,
+    b_enc: preActs,
+    sums: { ...gradients.sums, loss: gradients.sums.loss + weight * total(errors.squaredErrors) },
+  };
+}
+
+/** 1/B Σ_b ‖row_b − mean‖² */
+function varianceAboutMean(rows: Float32Array, width: number): number {
+  const nRows = rows.length / width;
+  const sums = new Float64Array(width);
+  let squares = 0;
+  for (let start = 0; start < rows.length; start += width) {
+    for (let i = 0; i < width; i++) {
+      const value = rows[start + i];
+      sums[i] += value;
+      squares += value * value;
+    }
+  }
+  return (
+    Math.max(
+      0,
+      sums.reduce((rest, sum) => rest - (sum * sum) / nRows, squares),
+    ) / nRows
+  );
+}

@@ -1,0 +1,276 @@
+/**
+ * Dictionaries written by the Python packages are read to their own numbers, and what is written back gives them
+ * again. (`fixtures/make-dictionaries.py check` reads what MONOSEME_KEEP keeps with the packages themselves.)
+ */
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { MonosemeError } from '../errors.ts';
+import { readNpz, readSafetensors, writeNpz, writeSafetensors } from '../formats/index.ts';
+import { type Codes, selectBackend } from '../kernels/index.ts';
+import { fixture } from '../testing/fixtures.ts';
+import { decode, type Dictionary, encode } from './dictionary.ts';
+import { saveGemmaScope } from './gemma-scope.ts';
+import { loadDictionary } from './load.ts';
+import { saveDictionary } from './saelens.ts';
+import { saveSparsify } from './sparsify.ts';
+
+const [ROWS, D_IN, D_SAE] = [16, 5, 9];
+const backend = await selectBackend({ name: 'reference' });
+const names = (await readdir(fixture('dictionaries'), { withFileTypes: true }))
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
+
+let folder: string;
+before(async () => {
+  folder = process.env['MONOSEME_KEEP'] ?? (await mkdtemp(join(tmpdir(), 'monoseme-exchange-')));
+});
+after(async () => {
+  if (process.env['MONOSEME_KEEP'] === undefined) await rm(folder, { recursive: true });
+});
+
+function dense({ rowPointers, latentIndices, values }: Codes): Float32Array {
+  const out = new Float32Array(ROWS * D_SAE);
+  for (let row = 0; row < ROWS; row++) {
+    for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++)
+      out[row * D_SAE + latentIndices[pair]] = values[pair];
+  }
+  return out;
+}
+
+async function golden(name: string) {
+  const file = await readSafetensors(fixture('dictionaries', `${name}.golden.safetensors`));
+  try {
+    return {
+      x: await file.floats('x', [ROWS, D_IN]),
+      acts: await file.floats('acts', [ROWS, D_SAE]),
+      xhat: await file.floats('xhat', [ROWS, D_IN]),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+function expectClose(actual: Float32Array, expected: Float32Array, what: string): void {
+  actual.forEach((value, i) =>
+    assert.ok(
+      Math.abs(value - expected[i]) <= 1e-5 * (1 + Math.abs(expected[i])),
+      `${what}[${i}]: ${value}, expected ${expected[i]}`,
+    ),
+  );
+}
+
+async function expectGolden(dictionary: Dictionary, name: string): Promise<void> {
+  const { x, acts, xhat } = await golden(name);
+  const codes = await encode(dictionary, backend, x, ROWS);
+  expectClose(dense(codes), acts, `${name} acts`);
+  expectClose(await decode(dictionary, backend, codes), xhat, `${name} xhat`);
+}
+
+describe('golden values of the packages', () => {
+  for (const name of names) {
+    test(`${name}: read from its folder`, async () => {
+      await expectGolden(await loadDictionary(fixture('dictionaries', name)), name);
+    });
+
+    test(`${name}: written as SAELens and read again`, async () => {
+      const out = join(folder, 'saelens', name);
+      await saveDictionary(out, await loadDictionary(fixture('dictionaries', name)));
+      await expectGolden(await loadDictionary(out), name);
+    });
+
+    test(`${name}: written as Gemma Scope or sparsify and read again`, async () => {
+      const dictionary = await loadDictionary(fixture('dictionaries', name));
+      if (dictionary.config.architecture === 'topk') {
+        const out = join(folder, 'sparsify', name);
+        await assert.rejects(saveGemmaScope(join(out, 'params.npz'), dictionary), { code: 'ERR_OPTION' });
+        await saveSparsify(out, dictionary);
+        return expectGolden(await loadDictionary(out), name);
+      }
+      const out = join(folder, 'gemma-scope', name);
+      await assert.rejects(saveSparsify(out, dictionary), { code: 'ERR_OPTION' });
+      await saveGemmaScope(join(out, 'params.npz'), dictionary);
+      const { x, acts, xhat } = await golden(name);
+      const loaded = await loadDictionary(join(out, 'params.npz'));
+      const codes = await encode(loaded, backend, x, ROWS);
+      // Folding rounds differently, so row 0, whose pre-activations stand on the thresholds, may fall either way.
+      const from = dictionary.config.applyBDecToInput ? 1 : 0;
+      expectClose(dense(codes).subarray(from * D_SAE), acts.subarray(from * D_SAE), 'acts');
+      const reconstructed = await decode(loaded, backend, codes);
+      expectClose(reconstructed.subarray(from * D_IN), xhat.subarray(from * D_IN), 'xhat');
+    });
+  }
+
+  test('there are fixtures of every format and kind', () => {
+    assert.ok(names.length >= 12, `${names.length}`);
+  });
+});
+
+describe('known traps', () => {
+  test('orientation: a square dictionary is told right by its numbers, where shapes cannot tell', async () => {
+    const n = 4;
+    const W_enc = Float32Array.from({ length: n * n }, (_, i) => i + 1);
+    const weights = {
+      W_enc,
+      W_dec: W_enc.slice().reverse(),
+      b_enc: new Float32Array(n),
+      b_dec: new Float32Array(n),
+    };
+    const config = {
+      architecture: 'standard' as const,
+      dIn: n,
+      dSae: n,
+      hookName: '',
+      modelName: '',
+      contextSize: undefined,
+      applyBDecToInput: true,
+      metadata: {},
+    };
+    const out = join(folder, 'square');
+    await saveDictionary(out, { config, weights });
+    const file = await readSafetensors(join(out, 'sae_weights.safetensors'));
+    // In the file W_enc is [dIn, dSae]: latent 1 of the row-major memory form is its column 1.
+    const stored = await file.floats('W_enc', [n, n]);
+    await file.close();
+    assert.deepEqual([...stored.filter((_, i) => i % n === 1)], [5, 6, 7, 8]);
+    assert.deepEqual((await loadDictionary(out)).weights.W_enc, W_enc);
+    await rm(out, { recursive: true });
+  });
+
+  test('threshold strictness: a pre-activation equal to its threshold does not fire', async () => {
+    const dictionary = await loadDictionary(fixture('dictionaries', 'saelens-jumprelu'));
+    const { x, acts } = await golden('saelens-jumprelu');
+    // Row 0 of x is b_dec, so its pre-activations are b_enc, and thresholds are |b_enc|.
+    const { b_enc, threshold } = dictionary.weights;
+    assert.ok(b_enc.some((value, j) => value > 0 && value === threshold?.[j]));
+    assert.ok(acts.subarray(0, D_SAE).every((value) => value === 0));
+    const codes = await encode(dictionary, backend, x, ROWS);
+    assert.equal(codes.rowPointers[1], 0);
+  });
+
+  test('folding: a scalar BatchTopK threshold is in rescaled units and no decoder norm touches it', async () => {
+    const { weights } = await loadDictionary(fixture('dictionaries', 'saelens-batchtopk'));
+    assert.ok(weights.threshold?.every((value) => value === Math.fround(0.7)));
+    for (let j = 0; j < D_SAE; j++)
+      assert.ok(Math.abs(Math.hypot(...weights.W_dec.subarray(j * D_IN, (j + 1) * D_IN)) - 1) < 1e-6);
+  });
+
+  test('ReLU and top-k: kept values are positive, and a row may keep fewer than k', async () => {
+    const dictionary = await loadDictionary(fixture('dictionaries', 'saelens-topk'));
+    const { x } = await golden('saelens-topk');
+    const { rowPointers, values } = await encode(dictionary, backend, x, ROWS);
+    assert.ok(values.every((value) => value > 0));
+    const counts = Array.from({ length: ROWS }, (_, row) => rowPointers[row + 1] - rowPointers[row]);
+    assert.ok(Math.max(...counts) === 3 && Math.min(...counts) < 3, `${counts}`);
+  });
+
+  test('format: told from the tensors, not from the name of the file', async () => {
+    const out = join(folder, 'misnamed');
+    await cp(fixture('dictionaries', 'sparsify'), out, { recursive: true });
+    await rename(join(out, 'sae.safetensors'), join(out, 'sae_weights.safetensors'));
+    const { config } = await loadDictionary(out);
+    assert.equal(config.architecture, 'topk');
+    await rm(out, { recursive: true });
+  });
+});
+
+describe('bad files', () => {
+  const refuse = async (path: string, code: string, says: RegExp) =>
+    assert.rejects(loadDictionary(path), (error: MonosemeError) => {
+      assert.equal(error.code, code, error.message);
+      assert.match(error.message, says);
+      assert.ok(!error.message.includes('\n'));
+      return true;
+    });
+
+  /** A copy of a fixture with its cfg.json changed. */
+  async function changed(name: string, changes: object): Promise<string> {
+    const out = await mkdtemp(join(tmpdir(), 'monoseme-bad-'));
+    await cp(fixture('dictionaries', name), out, { recursive: true });
+    const config = JSON.parse(await readFile(join(out, 'cfg.json'), 'utf8')) as object;
+    await writeFile(join(out, 'cfg.json'), JSON.stringify({ ...config, ...changes }));
+    return out;
+  }
+
+  for (const [name, changes, says] of [
+    ['saelens-standard', { architecture: 'temporal' }, /architecture is "temporal"/],
+    ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
+    ['saelens-standard', { normalize_activations: 'layer_norm' }, /normalize_activations/],
+    ['saelens-topk', { k: 10 }, /k is 10/],
+    ['saelens-topk', { k: 0 }, /k is 0/],
+    ['saelens-v3-topk', { activation_fn_str: 'tanh-relu' }, /activation_fn/],
+    ['sparsify', { transcode: true }, /transcode is true/],
+    ['sparsify', { activation: 'groupmax' }, /groupmax/],
+  ] as const) {
+    test(`${name} with ${JSON.stringify(changes)} is refused`, async () => {
+      const path = await changed(name, changes);
+      await refuse(path, 'ERR_FORMAT', says);
+      await rm(path, { recursive: true });
+    });
+  }
+
+  test('NaN weights are refused with the name of the tensor', async () => {
+    const out = join(folder, 'nan');
+    await mkdir(out);
+    const path = join(out, 'params.npz');
+    const data = (n: number) => new Float32Array(n);
+    await writeNpz(path, {
+      W_enc: { shape: [2, 3], data: data(6) },
+      W_dec: { shape: [3, 2], data: data(6) },
+      b_enc: { shape: [3], data: Float32Array.of(0, NaN, 0) },
+      b_dec: { shape: [2], data: data(2) },
+      threshold: { shape: [3], data: data(3) },
+    });
+    await refuse(path, 'ERR_NOT_FINITE', /b_enc/);
+    await rm(out, { recursive: true });
+  });
+
+  test('a folder without a dictionary says what it holds', async () => {
+    const out = join(folder, 'other');
+    await writeSafetensors(join(out, 'model.safetensors'), {
+      'wte.weight': { dtype: 'F32', shape: [1], data: Float32Array.of(1) },
+    });
+    await refuse(out, 'ERR_FORMAT', /wte\.weight/);
+    await rm(out, { recursive: true });
+    await refuse(join(folder, 'missing'), 'ERR_NOT_FOUND', /does not exist/);
+  });
+
+  test('no byte of an npz, changed or cut off, does more than a typed error', async () => {
+    const bytes = await readFile(fixture('dictionaries', 'gemma-scope-deflated', 'params.npz'));
+    const path = join(folder, 'fuzzed.npz');
+    for (let i = 0; i < bytes.length; i += 1) {
+      const copy = i % 2 === 0 ? Buffer.from(bytes) : bytes.subarray(0, i);
+      if (i % 2 === 0) copy[i] ^= 0xff;
+      await writeFile(path, copy);
+      try {
+        await loadDictionary(path);
+      } catch (error) {
+        assert.match(
+          (error as MonosemeError).code,
+          /^ERR_(FORMAT|LIMIT|NOT_FINITE)$/,
+          `byte ${i}: ${String(error)}`,
+        );
+      }
+    }
+    await rm(path);
+  });
+
+  test('an npz that claims gigabytes is refused without allocating them', async () => {
+    const bytes = await readFile(fixture('dictionaries', 'gemma-scope', 'params.npz'));
+    const path = join(folder, 'huge.npz');
+    const end = bytes.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
+    const copy = Buffer.from(bytes);
+    const entry = copy.readUInt32LE(end + 16);
+    copy.writeUInt32LE(0xf0000000, entry + 20);
+    copy.writeUInt32LE(0xf0000000, entry + 24);
+    await writeFile(path, copy);
+    const file = await readNpz(path);
+    const before = process.memoryUsage().arrayBuffers;
+    await assert.rejects(file.floats(file.names()[0], [5, 9]), { code: 'ERR_FORMAT' });
+    assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 24);
+    await file.close();
+    await rm(path);
+  });
+});

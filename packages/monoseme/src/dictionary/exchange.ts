@@ -1,0 +1,57 @@
+import { MonosemeError } from '../errors.ts';
+import { expectFinite } from '../tensor/index.ts';
+import type { Weights } from './dictionary.ts';
+
+/*
+ * What the readers of other tools' files share. Sizes are checked before anything is allocated from them.
+ */
+
+/** A configuration is a few hundred bytes; a megabyte leaves room for any metadata and no room for abuse. */
+export const MAX_CONFIG_BYTES = 1 << 20;
+
+/** Largest sizes read from a file: 2^20 inputs and 2^24 latents are far past every published dictionary. */
+export const MAX_D_IN = 1 << 20;
+export const MAX_D_SAE = 1 << 24;
+
+/** @throws {MonosemeError} ERR_FORMAT when it is no object */
+export function jsonRecord(json: unknown, path: string): Record<string, unknown> {
+  if (typeof json === 'object' && json !== null && !Array.isArray(json))
+    return json as Record<string, unknown>;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `${path}: it is not a JSON object.`,
+    'It should be the cfg.json of a dictionary.',
+  );
+}
+
+/** A whole number from 1 to `max` of a configuration. @throws {MonosemeError} ERR_FORMAT naming the key */
+export function sizeOf(record: Record<string, unknown>, key: string, max: number, path: string): number {
+  const value = record[key];
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `${path}: ${key} is ${JSON.stringify(value)}.`,
+    `It should be a whole number from 1 to ${max}.`,
+  );
+}
+
+/** @throws {MonosemeError} ERR_NOT_FINITE naming the tensor */
+export function expectFiniteWeights(weights: Weights): void {
+  for (const [name, values] of Object.entries(weights)) expectFinite(name, values as Float32Array);
+}
+
+/** The transpose of a row-major [nRows, nColumns] matrix, walked in square blocks so that both sides stay in cache. */
+export function transposed(matrix: Float32Array, nRows: number, nColumns: number): Float32Array {
+  const out = new Float32Array(matrix.length);
+  const block = 32;
+  for (let r0 = 0; r0 < nRows; r0 += block) {
+    const r1 = Math.min(r0 + block, nRows);
+    for (let c0 = 0; c0 < nColumns; c0 += block) {
+      const c1 = Math.min(c0 + block, nColumns);
+      for (let r = r0; r < r1; r++) {
+        for (let c = c0; c < c1; c++) out[c * nRows + r] = matrix[r * nColumns + c];
+      }
+    }
+  }
+  return out;
+}

@@ -1,0 +1,68 @@
+import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { total } from './sparse-sum.ts';
+
+/**
+ * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
+ * with a straight-through estimate.
+ *
+ * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ ‖f_b‖₀ ],  h = W_enc (x − b_dec) + b_enc,  f = h · 1[h > θ],  θ = exp(t)
+ * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B · 1[h_bj > θ_j]  (the L0 term gives h nothing);
+ *            with the rectangle K = 1[|h − θ| < ε/2 and h > 0]:
+ *            ∂θ_j = −1/(ε B) Σ_b K_bj (θ_j · 2⟨e_b, W_dec[j]⟩ + λ),  ∂t_j = θ_j ∂θ_j
+ * Units      ε, θ at the start in units of E‖x‖, λ in units of E‖x‖²: the same settings for inputs of any scale
+ * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there with the activation 0
+ * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2
+ */
+export const jumpRelu: Architecture = {
+  name: 'jumprelu',
+  description: 'learned thresholds and an L0 penalty',
+  source: 'Rajamanoharan et al. 2024b; Lieberum et al. 2024',
+  centersInput: true,
+  coefficient: 'l0Coefficient',
+  settings: { l0Coefficient: 0.02, l1WarmUp: 0.1, bandwidth: 0.2, initialThreshold: 0.1 },
+  defaults: {},
+  start: (dSae, inputNorm, settings) => ({
+    further: {
+      log_threshold: new Float32Array(dSae).fill(Math.log((settings.initialThreshold as number) * inputNorm)),
+    },
+    memory: [inputNorm],
+  }),
+  async gradients(step) {
+    const { nRows, dSae, memory, settings } = step;
+    const [inputNorm] = memory;
+    const bandwidth = (settings.bandwidth as number) * inputNorm;
+    const coefficient = step.coefficient * inputNorm ** 2;
+    const thresholds = step.further['log_threshold'].map(Math.exp);
+    const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
+    const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
+    const { latentIndices } = preActs;
+    const values = preActs.values.map((h, pair) => (h > thresholds[latentIndices[pair]] ? h : 0));
+    const acts = { ...preActs, values };
+    const { byLatent, errors } = await reconstruct(step, acts);
+
+    const deltas = new Float32Array(values.length);
+    const logThresholds = new Float64Array(dSae);
+    let l0 = 0;
+    for (let pair = 0; pair < values.length; pair++) {
+      const slope = 2 * errors.products[pair];
+      const threshold = thresholds[latentIndices[pair]];
+      if (values[pair] > 0) {
+        deltas[pair] = slope / nRows;
+        l0++;
+      }
+      if (Math.abs(preActs.values[pair] - threshold) < bandwidth / 2)
+        logThresholds[latentIndices[pair]] -=
+          (threshold * (threshold * slope + coefficient)) / (bandwidth * nRows);
+    }
+    const squaredError = total(errors.squaredErrors);
+    return {
+      ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
+      further: { log_threshold: logThresholds },
+      sums: { squaredError, l1: total(values), l0, loss: squaredError + coefficient * l0 },
+    };
+  },
+  finish: ({ weights, further }) => ({
+    architecture: 'jumprelu',
+    weights: { ...weights, threshold: further['log_threshold'].map(Math.exp) },
+  }),
+};

@@ -1,0 +1,80 @@
+import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { total } from './sparse-sum.ts';
+import { standard } from './standard.ts';
+
+/** The exponent goes from 1 to its end in so many equal steps, the first after this fraction of the run. */
+const STAGES = 10;
+const START = 0.15;
+
+/** Weight of a new batch in the running means that set λ anew at each stage: they remember about 10 batches. */
+const RATE = 0.1;
+
+/** The slope of f^p grows without bound near 0: activations below this (of E‖x‖) get the slope of this. */
+const LEAST_ACTIVATION = 1e-3;
+
+/**
+ * p-annealing (Karvonen et al. 2024): an Lp penalty whose exponent falls from 1 towards L0.
+ *
+ * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ α Σ_j f_bj^p ],  f and x̂ as in the standard architecture
+ * Gradients  δ_bj = (2⟨e_b, W_dec[j]⟩ + λ α p max(f_bj, f_min)^(p−1))/B
+ * Annealing  p from 1 to `finalPower` in 10 equal steps; at each, α ← α · mean(Σ f^p) / mean(Σ f^p'), so that the
+ *            penalty does not jump
+ * Deviation  the means are running means over about ten batches; f_min bounds the slope
+ */
+export const pAnnealing: Architecture = {
+  name: 'p-annealing',
+  description: 'ReLU and an Lp penalty, p falling from 1 towards 0',
+  source: 'Karvonen et al. 2024',
+  centersInput: true,
+  coefficient: 'l1Coefficient',
+  settings: { ...standard.settings, finalPower: 0.2 },
+  defaults: {},
+  /** Memory: stage, α, running Σ f^p, running Σ f^p', E‖x‖. */
+  start: (_dSae, inputNorm) => ({ further: {}, memory: [0, 1, 0, 0, inputNorm] }),
+  async gradients(step) {
+    const { nRows, memory } = step;
+    const finalPower = step.settings.finalPower as number;
+    const powerOf = (stage: number) => 1 + (Math.min(stage, STAGES) / STAGES) * (finalPower - 1);
+    enterStage_(memory, step.progress);
+    const acts = await encodeBatch(step, { kind: 'threshold' });
+    const power = powerOf(memory[0]);
+    const penalty = sumOfPowers(acts.values, power);
+    memory[2] += RATE * (penalty - memory[2]);
+    memory[3] += RATE * (sumOfPowers(acts.values, powerOf(memory[0] + 1)) - memory[3]);
+
+    const { byLatent, errors } = await reconstruct(step, acts);
+    const coefficient = step.coefficient * memory[1];
+    const least = LEAST_ACTIVATION * memory[4];
+    const deltas = errors.products.map((product, pair) => {
+      const slope = power * Math.max(acts.values[pair], least) ** (power - 1);
+      return (2 * product + coefficient * slope) / nRows;
+    });
+    const squaredError = total(errors.squaredErrors);
+    return {
+      ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
+      sums: {
+        squaredError,
+        l1: total(acts.values),
+        l0: acts.values.length,
+        loss: squaredError + coefficient * penalty,
+      },
+    };
+  },
+  finish: ({ weights }) => ({ architecture: 'standard', weights }),
+};
+
+function enterStage_(memory: number[], progress: number): void {
+  const due = Math.ceil(Math.max(0, (progress - START) / (1 - START)) * STAGES);
+  while (memory[0] < due) {
+    if (memory[3] > 0) memory[1] *= memory[2] / memory[3];
+    // Until a batch of the new stage is seen, the next exponent's mean is unknown: no further change by it.
+    memory[2] = memory[3];
+    memory[0]++;
+  }
+}
+
+function sumOfPowers(values: Float32Array, power: number): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] ** power;
+  return sum;
+}

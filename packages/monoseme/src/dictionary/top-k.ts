@@ -1,0 +1,48 @@
+import type { Selection } from '../kernels/contract.ts';
+import {
+  type Architecture,
+  encodeBatch,
+  type Gradients,
+  reconstruct,
+  sharedGradients,
+  type Step,
+} from './architecture.ts';
+import { withAuxK } from './aux-k.ts';
+import { total } from './sparse-sum.ts';
+
+/** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
+export const DEAD_AFTER_TOKENS = 50_000;
+
+/**
+ * TopK with AuxK (Gao et al. 2024).
+ *
+ * Loss       L = 1/B Σ_b ‖x_b − x̂_b‖² + AuxK,  f = ReLU(TopK_k(W_enc (x − b_dec) + b_enc)),  x̂ = W_dec f + b_dec
+ * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B for the kept pairs
+ * Ties       the k largest pre-activations first, then ReLU: a row may keep fewer than k. Kept values are positive,
+ *            so the other order would differ only in which zeros it lists.
+ * Deviation  inputs are scaled as a whole, not normalised row by row; the encoder is not rescaled at the start
+ */
+export const topK: Architecture = {
+  name: 'topk',
+  description: 'the k largest latents of every row, with AuxK for dead ones',
+  source: 'Gao et al. 2024',
+  centersInput: true,
+  settings: { k: 32, kAux: 256, auxCoefficient: 1 / 32 },
+  defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
+  gradients: (step) => selectedGradients(step, { kind: 'topK', k: step.settings.k as number }),
+  finish: ({ weights, settings }) => ({ architecture: 'topk', weights, k: settings.k }),
+};
+
+/** Squared error of what a selection keeps, with AuxK. */
+export async function selectedGradients(step: Step, selection: Selection): Promise<Gradients> {
+  const { nRows } = step;
+  const acts = await encodeBatch(step, selection);
+  const { byLatent, errors } = await reconstruct(step, acts);
+  const deltas = errors.products.map((product) => (2 * product) / nRows);
+  const squaredError = total(errors.squaredErrors);
+  const gradients = {
+    ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
+    sums: { squaredError, l1: total(acts.values), l0: acts.values.length, loss: squaredError },
+  };
+  return withAuxK(step, gradients, errors.residuals);
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ARCHITECTURES } from '../dictionary/index.ts';
+import type { MonosemeError } from '../errors.ts';
+import { checkOptions, DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
+import { PRESETS, resolveOptions } from './presets.ts';
+
+function refused(resolve: () => unknown, ...named: RegExp[]): void {
+  assert.throws(resolve, (error: MonosemeError) => {
+    assert.equal(error.code, 'ERR_OPTION', error.message);
+    for (const pattern of named) assert.match(error.message, pattern);
+    return true;
+  });
+}
+
+describe('options', () => {
+  test('nothing given means the defaults', () => {
+    assert.deepEqual(resolveOptions({}), DEFAULT_OPTIONS);
+  });
+
+  for (const { name, settings } of ARCHITECTURES) {
+    test(`${name} resolves to options that hold together, with its own defaults`, () => {
+      const options = checkOptions(resolveOptions({ architecture: name }));
+      assert.equal(options.architecture, name);
+      for (const [key, value] of Object.entries(settings))
+        assert.deepEqual(options[key as keyof TrainOptions], value, key);
+    });
+  }
+
+  for (const [name, preset] of Object.entries(PRESETS)) {
+    test(`the preset ${name} holds together and keeps what it says`, () => {
+      const options = checkOptions(resolveOptions({}, name));
+      for (const [key, value] of Object.entries(preset))
+        assert.deepEqual(options[key as keyof TrainOptions], value, key);
+      assert.equal(resolveOptions({ seed: 7 }, name).seed, 7, 'what is given counts more');
+    });
+  }
+});
+
+describe('contradictions are refused, naming both', () => {
+  test('top-k with an L1 coefficient', () => {
+    refused(() => resolveOptions({ architecture: 'topk', l1Coefficient: 2 }), /topk/, /l1Coefficient is 2/);
+    refused(() => checkOptions({ ...DEFAULT_OPTIONS, architecture: 'topk', k: 4 }), /topk/, /l1Coefficient/);
+  });
+  test('k for an L1 architecture', () => {
+    refused(() => resolveOptions({ k: 4 }), /standard/, /k is 4/, /batchtopk/);
+    refused(() => checkOptions({ ...DEFAULT_OPTIONS, k: 4 }), /standard/, /k is 4/);
+  });
+  test('resampling for an architecture without it', () => {
+    refused(() => resolveOptions({ architecture: 'gated', resampleAt: [0.5] }), /gated/, /resampleAt/);
+  });
+  test('k above dSae', () => {
+    const options = resolveOptions({ architecture: 'topk', k: 33, dSae: 32 });
+    refused(() => checkOptions(options), /k is 33/, /32 latents of dSae/);
+  });
+  test('a preset of another architecture', () => {
+    refused(() => resolveOptions({ architecture: 'gated' }, 'gao-2024'), /gated/, /gao-2024/);
+  });
+  test('nested dictionaries that do not grow to the whole', () => {
+    for (const prefixes of [[], [0.5], [0.5, 0.5, 1], [0, 1], [0.5, 2]]) {
+      const options = resolveOptions({ architecture: 'matryoshka', prefixes });
+      refused(() => checkOptions(options), /prefixes/);
+    }
+  });
+});
+
+describe('unknown names', () => {
+  test('an unknown option names the nearest', () => {
+    refused(
+      () => resolveOptions({ learningRat: 1 } as Partial<TrainOptions>),
+      /learningRat\b/,
+      /learningRate/,
+    );
+  });
+  test('an unknown architecture or preset lists those there are', () => {
+    refused(() => resolveOptions({ architecture: 'tpok' }), /tpok/, /topk/);
+    refused(() => resolveOptions({}, 'gao'), /gao-2024/);
+  });
+});

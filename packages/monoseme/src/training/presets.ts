@@ -1,0 +1,162 @@
+import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { nearestNames } from '../model/nearest-names.ts';
+import { DEFAULT_OPTIONS, expectSettingsOf, NEUTRAL_SETTINGS, type TrainOptions } from './options.ts';
+
+/**
+ * Settings of published recipes, named after where they come from. Each gives what its source gives in numbers; where
+ * the source is silent, the values of replications that worked or of the peers' trainers.
+ */
+export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
+  /** Bricken et al. 2023. Learning rate and betas are not in the text. */
+  'bricken-2023': {
+    batchRows: 8192,
+    tokens: 8_192_000_000,
+    l1Coefficient: 0.004,
+    l1Scale: 'paper',
+    l1WarmUp: 0,
+    learningRate: 1e-4,
+    learningRateWarmUp: 0,
+    learningRateDecay: 0,
+    beta2: 0.999,
+    normalize: 'none',
+    encoderInit: 'kaiming',
+    decoderBiasInit: 'geometric-median',
+    resampleAt: [0.025, 0.05, 0.075, 0.1],
+    resampleWindow: 0.0125,
+    resampleInputs: 819_200,
+    checkpointEvery: 10_000,
+    logEvery: 100,
+  },
+  /** Conerly et al. 2024 and Templeton et al. 2024; batch and tokens as in replications. No clipping of gradients. */
+  'april-2024': {
+    architecture: 'april-2024',
+    batchRows: 4096,
+    tokens: 400_000_000,
+    l1Coefficient: 5,
+    l1WarmUp: 0.05,
+    learningRate: 5e-5,
+    learningRateWarmUp: 0,
+    learningRateDecay: 0.2,
+    beta2: 0.999,
+    normalize: 'expected-norm',
+    encoderInit: 'tied',
+    decoderBiasInit: 'zeros',
+    decoderNorm: 0.1,
+  },
+  /** Gao et al. 2024. Inputs are scaled as a whole where theirs are normalised one by one. */
+  'gao-2024': {
+    architecture: 'topk',
+    dSae: 32_768,
+    batchRows: 131_072,
+    tokens: 8_192_000_000,
+    k: 32,
+    kAux: 256,
+    auxCoefficient: 1 / 32,
+    learningRate: 1e-4,
+    learningRateWarmUp: 0,
+    learningRateDecay: 0,
+    beta2: 0.999,
+    epsilon: 6.25e-10,
+    normalize: 'expected-norm',
+    decoderBiasInit: 'geometric-median',
+    deadAfterTokens: 10_000_000,
+    bufferRows: 524_288,
+  },
+  /** Lieberum et al. 2024; ε and the first threshold in units of the input norm, as there. */
+  'gemma-scope': {
+    architecture: 'jumprelu',
+    dSae: 16_384,
+    batchRows: 4096,
+    tokens: 4_000_000_000,
+    l0Coefficient: 6e-4,
+    l1WarmUp: 0.01,
+    bandwidth: 0.001,
+    initialThreshold: 0.001,
+    learningRate: 7e-5,
+    learningRateWarmUp: 0.001,
+    learningRateDecay: 0,
+    beta1: 0,
+    beta2: 0.999,
+    normalize: 'expected-norm',
+    decoderBiasInit: 'zeros',
+  },
+  /** Bussmann et al. 2024. */
+  'batch-topk': {
+    architecture: 'batchtopk',
+    dSae: 12_288,
+    batchRows: 4096,
+    tokens: 1_000_000_000,
+    k: 32,
+    kAux: 512,
+    auxCoefficient: 1 / 32,
+    learningRate: 3e-4,
+    learningRateWarmUp: 0,
+    learningRateDecay: 0,
+    beta2: 0.99,
+    normalize: 'expected-norm',
+    deadAfterTokens: 20_480,
+  },
+  /** Bussmann et al. 2025, with the training settings of SAEBench's dictionaries. */
+  matryoshka: {
+    architecture: 'matryoshka',
+    dSae: 65_536,
+    batchRows: 2048,
+    tokens: 500_000_000,
+    k: 40,
+    auxCoefficient: 1 / 32,
+    prefixes: [1 / 32, 3 / 32, 7 / 32, 15 / 32, 1],
+    learningRate: 3e-4,
+    learningRateWarmUp: 0.004,
+    learningRateDecay: 0.2,
+    beta2: 0.999,
+    normalize: 'expected-norm',
+    deadAfterTokens: 10_000_000,
+  },
+};
+
+/**
+ * Complete options: defaults, those of the architecture, the preset, then what was given.
+ *
+ * @throws {MonosemeError} ERR_OPTION for an unknown option (naming the nearest), an unknown preset or architecture, or
+ *   options that contradict each other (naming both)
+ */
+export function resolveOptions(given: Partial<TrainOptions>, preset?: string): TrainOptions {
+  expectKnownOptions(given);
+  const recipe = preset === undefined ? {} : presetNamed(preset);
+  if (preset !== undefined && given.architecture !== undefined) {
+    const { architecture = 'standard' } = recipe;
+    if (given.architecture !== architecture)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `architecture is ${given.architecture}, but the preset ${preset} is of ${architecture}.`,
+        'Leave one of them out.',
+      );
+  }
+  const architecture = architectureNamed(given.architecture ?? recipe.architecture ?? 'standard');
+  expectSettingsOf(architecture.name, given);
+  const defaults =
+    architecture.name === 'standard'
+      ? DEFAULT_OPTIONS
+      : { ...DEFAULT_OPTIONS, ...NEUTRAL_SETTINGS, ...architecture.settings, ...architecture.defaults };
+  return { ...defaults, architecture: architecture.name, ...recipe, ...given } as TrainOptions;
+}
+
+function presetNamed(name: string): Partial<TrainOptions> {
+  if (Object.hasOwn(PRESETS, name)) return PRESETS[name];
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `There is no preset ${name}.`,
+    `Choose from: ${Object.keys(PRESETS).join(', ')}.`,
+  );
+}
+
+function expectKnownOptions(given: Partial<TrainOptions>): void {
+  const settings = ARCHITECTURES.flatMap((architecture) => Object.keys(architecture.settings));
+  const known = new Set([...Object.keys(DEFAULT_OPTIONS), ...settings]);
+  for (const key of Object.keys(given)) {
+    if (known.has(key)) continue;
+    const [nearest] = nearestNames(key, [...known]);
+    throw new MonosemeError('ERR_OPTION', `There is no option ${key}.`, `The nearest is ${nearest}.`);
+  }
+}
