@@ -48,6 +48,11 @@ export function interrupted(advice = 'Run the same command again to go on.'): Mo
   return new MonosemeError('ERR_INTERRUPTED', 'Interrupted.', advice);
 }
 
+/** Whether an error says that the work was stopped by a signal. */
+export function isInterruption(error: unknown): boolean {
+  return error instanceof MonosemeError && error.code === 'ERR_INTERRUPTED';
+}
+
 /** Throw {@link interrupted} when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw interrupted();

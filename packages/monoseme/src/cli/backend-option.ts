@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
 import type { CommandContext } from './context.ts';
-import { numberOption } from './options.ts';
+import { wholeOption } from './options.ts';
 
 export interface BackendFlags {
   readonly backend?: 'native' | 'reference';
@@ -16,7 +16,7 @@ export function addBackendFlags(command: Command): Command {
         'reference',
       ]),
     )
-    .option('--threads <n>', 'threads of the kernels and of the model (default: all cores)', numberOption);
+    .option('--threads <n>', 'threads of the kernels and of the model (default: all cores)', wholeOption);
 }
 
 /** The backend chosen, or the best there is; which one it is, is printed. */

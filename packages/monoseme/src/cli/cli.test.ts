@@ -170,7 +170,7 @@ describe('Ctrl-C', () => {
   const demo = ['demo', '--no-serve', '--json', ...SMALL, '--checkpoint-every', '5'];
   for (const [stage, marker] of [
     ['reading text', 'kernels'],
-    ['training', '131 k|20 k|19.9 k|20.0 k'],
+    ['training', 'training'],
     ['evaluating', 'train '],
     ['indexing', 'evaluate '],
   ] as const) {
@@ -198,4 +198,22 @@ describe('Ctrl-C', () => {
       },
     );
   }
+});
+
+describe('a second demo', () => {
+  test('uses again what is unchanged, and makes anew what is not', { timeout: 180_000 }, async () => {
+    const demo = ['demo', '--no-serve', ...SMALL, '--out', 'twice'];
+    const unchanged = ({ stderr }: Ended) =>
+      stderr.split('\n').filter((line) => line.includes('unchanged')).length;
+    assert.equal(unchanged(await monoseme(...demo)), 0);
+    assert.equal(unchanged(await monoseme(...demo)), 3);
+    assert.equal(unchanged(await monoseme(...demo, '--l1-coefficient', '3')), 0);
+  });
+});
+
+test('a reader that leaves early is no error', async () => {
+  const child = start('inspect', 'one-layer-a', '--all', '--json');
+  child.stdout.destroy();
+  const { stderr } = await ended(child);
+  assert.equal(stderr, '');
 });

@@ -16,7 +16,7 @@ import { DEFAULT_PORT, serveUntilInterrupted } from './explore.ts';
 import { indexWithProgress } from './index-features.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_HOOK, DEFAULT_MODEL, MODEL_HELP, openModel } from './model-option.ts';
-import { numberOption } from './options.ts';
+import { portOption } from './options.ts';
 import { compact, duration } from './progress.ts';
 import { featureRows, separatedFeatures } from './separated-features.ts';
 import { percent, table } from './table.ts';
@@ -46,7 +46,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
     .option('--hook <name>', 'tensor to read', DEFAULT_HOOK)
     .option('--out <folder>', 'where the artifacts are kept; what is unchanged is used again', 'out/demo')
     .option('--no-serve', 'end instead of serving the page')
-    .option('--port <n>', 'port of the page on 127.0.0.1', numberOption, DEFAULT_PORT)
+    .option('--port <n>', 'port of the page on 127.0.0.1', portOption, DEFAULT_PORT)
     .addHelpText('after', '\nExample:\n  monoseme demo --tokens 300k --d-sae 1024 --out out/small')
     .action(run(demo));
   addTrainFlags(command);
@@ -162,7 +162,11 @@ async function evaluate(
   }
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
   const { description } = backend;
-  await writeReport(folder, report, madeFrom, { backend: description, seed: work.options.seed, split: 'heldOut' });
+  await writeReport(folder, report, madeFrom, {
+    backend: description,
+    seed: work.options.seed,
+    split: 'heldOut',
+  });
   return reportFigures(report);
 }
 

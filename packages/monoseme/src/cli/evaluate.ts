@@ -11,7 +11,7 @@ import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash, modelOfDictionary, tokensHash } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { MODEL_HELP } from './model-option.ts';
-import { numberOption } from './options.ts';
+import { wholeOption } from './options.ts';
 import { percent, table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
@@ -31,8 +31,8 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .argument('<dictionary>', 'folder of the dictionary')
     .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
     .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)')
-    .option('--tokens <n>', 'tokens to measure on, at most', numberOption, 131_072)
-    .option('--seed <n>', 'order of the documents', numberOption, 0)
+    .option('--tokens <n>', 'tokens to measure on, at most', wholeOption, 131_072)
+    .option('--seed <n>', 'order of the documents', wholeOption, 0)
     .option('--out <folder>', 'where evaluation.json goes (default: the dictionary)')
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
@@ -47,11 +47,16 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
         try {
           const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens });
-          const path = await writeReport(flags.out ?? folder, report, {
-            dictionary: await dictionaryHash(folder),
-            model: model.sha256,
-            tokens: tokensHash(tokens),
-          }, { backend: backend.description, seed: flags.seed, split: flags.split ?? 'heldOut' });
+          const path = await writeReport(
+            flags.out ?? folder,
+            report,
+            {
+              dictionary: await dictionaryHash(folder),
+              model: model.sha256,
+              tokens: tokensHash(tokens),
+            },
+            { backend: backend.description, seed: flags.seed, split: flags.split ?? 'heldOut' },
+          );
           context.print(reportTable(report));
           context.print(path);
           context.result({ report: path, ...reportFigures(report) });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { serveExplorer } from '../server/index.ts';
 import type { CommandContext } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { numberOption } from './options.ts';
+import { portOption } from './options.ts';
 
 export const DEFAULT_PORT = 8421;
 
@@ -16,7 +16,7 @@ export const exploreCommand: DeclareCommand = (program, run) => {
     .command('explore')
     .description('Open the page on which the features of an index are read.')
     .argument('<index>', 'folder of the index')
-    .option('--port <n>', 'port on 127.0.0.1; 0 takes any that is free', numberOption, DEFAULT_PORT)
+    .option('--port <n>', 'port on 127.0.0.1; 0 takes any that is free', portOption, DEFAULT_PORT)
     .addHelpText('after', '\nExample:\n  monoseme explore out/demo/index')
     .action(
       run(async (context, flags: Flags, folder) => {

@@ -3,7 +3,7 @@ import { ModelRunner } from '../model/index.ts';
 import { withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
-import { numberOption } from './options.ts';
+import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
@@ -24,10 +24,10 @@ export const harvestCommand: DeclareCommand = (program, run) => {
     .argument('<model>', MODEL_HELP)
     .requiredOption('--out <folder>', 'the activation store to make; run again to go on with it')
     .option('--hook <name>', 'tensor to read (monoseme inspect lists them)', DEFAULT_HOOK)
-    .option('--tokens <n>', 'tokens to harvest, at most', numberOption, 1_000_000)
+    .option('--tokens <n>', 'tokens to harvest, at most', wholeOption, 1_000_000)
     .option('--dtype <type>', 'F16, BF16 or F32', 'F16')
-    .option('--threads <n>', 'threads of the model', numberOption)
-    .option('--seed <n>', 'order of the documents', numberOption, 0)
+    .option('--threads <n>', 'threads of the model', wholeOption)
+    .option('--seed <n>', 'order of the documents', wholeOption, 0)
     .addHelpText('after', '\nExample:\n  monoseme harvest one-layer-a --text notes.txt --out store')
     .action(
       run(async (context, flags: HarvestFlags, modelPath) => {

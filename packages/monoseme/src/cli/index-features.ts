@@ -10,7 +10,7 @@ import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash, modelOfDictionary } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { MODEL_HELP } from './model-option.ts';
-import { numberOption } from './options.ts';
+import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
@@ -31,8 +31,8 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .requiredOption('--out <folder>', 'folder of the index')
     .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
     .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)')
-    .option('--tokens <n>', 'tokens to read, at most', numberOption, 1_000_000)
-    .option('--seed <n>', 'order of the documents, and which examples are drawn', numberOption, 0)
+    .option('--tokens <n>', 'tokens to read, at most', wholeOption, 1_000_000)
+    .option('--seed <n>', 'order of the documents, and which examples are drawn', wholeOption, 0)
     .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
     .action(
       run(async (context, flags: Flags, folder) => {
@@ -43,7 +43,11 @@ export const indexCommand: DeclareCommand = (program, run) => {
           maxTokens: flags.tokens,
           seed: flags.seed,
         });
-        const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: model.logits !== undefined });
+        const runner = await ModelRunner.start(model, {
+          hook,
+          threads: flags.threads,
+          suffix: model.logits !== undefined,
+        });
         try {
           const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
           // Without figures of this very dictionary the index has none.

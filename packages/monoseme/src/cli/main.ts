@@ -81,7 +81,10 @@ function program(signal: AbortSignal): Command {
 
 /** Commander's message as one line with a code. */
 function usageError(text: string): string {
-  const message = text.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ').trim();
+  const message = text
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
   return `ERR_USAGE: ${message}${/[.?!)]$/.test(message) ? '' : '.'} --help shows the options.\n`;
 }
 

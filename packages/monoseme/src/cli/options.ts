@@ -8,6 +8,20 @@ export function numberOption(text: string): number {
   return Number((Number(match[1]) * factor).toPrecision(15));
 }
 
+/** A whole number from 0, as a port, a count or a seed. */
+export function wholeOption(text: string): number {
+  const value = numberOption(text);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError('It takes a whole number.');
+}
+
+/** A TCP port; 0 is any that is free. */
+export function portOption(text: string): number {
+  const value = wholeOption(text);
+  if (value <= 65_535) return value;
+  throw new InvalidArgumentError('It takes a port from 0 to 65535.');
+}
+
 /** `0.2,0.4` → [0.2, 0.4]; `off` → []. */
 export function numberListOption(text: string): number[] {
   return text === 'off' ? [] : text.split(',').map(numberOption);

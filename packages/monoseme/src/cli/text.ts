@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { packContexts, readSources, type TokenSet, type Tokenizer } from '../corpus/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { numberOption, repeatable } from './options.ts';
+import { wholeOption, repeatable } from './options.ts';
 import { openTokenizer } from './model-option.ts';
 import { compact } from './progress.ts';
 
@@ -26,7 +26,7 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
     .option(
       '--context-size <n>',
       'tokens the model sees at once (default: as in its config.json, else 256)',
-      numberOption,
+      wholeOption,
     )
     .addOption(
       new Option('--split <name>', 'documents to use; one in twenty is held out, by its id')

@@ -1,5 +1,5 @@
 import { type ActivationSource, ActivationStore, modelSource } from '../activations/index.ts';
-import { MonosemeError } from '../errors.ts';
+import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
 import { ModelRunner } from '../model/index.ts';
 import { trainDictionary, type TrainInput, type TrainOptions, type TrainResult } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -46,6 +46,8 @@ export const trainCommand: DeclareCommand = (program, run) => {
             hookName,
             modelName,
             resume: flags.resume === true,
+          }).catch((error: unknown) => {
+            throw isInterruption(error) ? interrupted('Run the same command with --resume to go on.') : error;
           });
           context.print(flags.out);
           context.result({

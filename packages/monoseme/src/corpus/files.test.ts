@@ -26,18 +26,18 @@ const ids = (pattern: string) => readFiles(pattern, { cwd: folder }).map(({ id }
 
 test('a folder gives its text files at any depth, in order of path', () => {
   assert.deepEqual(readFiles('a', { cwd: folder }), [
-    { id: 'a/one.txt', source: 'txt', text: 'one' },
-    { id: 'a/two.md', source: 'md', text: '# Two' },
-    { id: 'a/deep/three.ts', source: 'ts', text: 'three' },
+    { id: 'one.txt', source: 'txt', text: 'one' },
+    { id: 'two.md', source: 'md', text: '# Two' },
+    { id: 'deep/three.ts', source: 'ts', text: 'three' },
   ]);
 });
 
 test('globs', () => {
-  assert.deepEqual(ids('a/*.md'), ['a/two.md']);
-  assert.deepEqual(ids('a/**/*.{ts,md}'), ['a/two.md', 'a/deep/three.ts']);
-  assert.deepEqual(ids('a/?ne.*'), ['a/one.txt']);
+  assert.deepEqual(ids('a/*.md'), ['two.md']);
+  assert.deepEqual(ids('a/**/*.{ts,md}'), ['two.md', 'deep/three.ts']);
+  assert.deepEqual(ids('a/?ne.*'), ['one.txt']);
   assert.deepEqual(ids('**/three.ts'), ['a/deep/three.ts']);
-  assert.deepEqual(ids(join(folder, 'a/*.md')), ['a/two.md']);
+  assert.deepEqual(ids(join(folder, 'a/*.md')), ['two.md']);
 });
 
 test('what is missing, matches nothing or is not text is said so', () => {
@@ -71,7 +71,18 @@ test('sources are read in order, and what two of them name comes once', () => {
   const documents = readSources(['a/two.md', 'a'], { cwd: folder });
   assert.deepEqual(
     documents.map(({ id }) => id),
-    ['a/two.md', 'a/one.txt', 'a/deep/three.ts'],
+    ['two.md', 'one.txt', 'deep/three.ts'],
+  );
+});
+
+test('ids do not change with the working directory, and namesakes with other texts are all kept', () => {
+  assert.deepEqual(readFiles('deep', { cwd: join(folder, 'a') }), readFiles('a/deep', { cwd: folder }));
+  mkdirSync(join(folder, 'b'), { recursive: true });
+  write('b/one.txt', 'another one');
+  const documents = readSources(['a/one.txt', 'b/one.txt', 'a'], { cwd: folder });
+  assert.deepEqual(
+    documents.map(({ text }) => text),
+    ['one', 'another one', '# Two', 'three'],
   );
 });
 

@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
-import { join, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { MonosemeError, fileError } from '../errors.ts';
 import type { Document } from './document.ts';
 import { toDocuments } from './document.ts';
@@ -16,34 +16,39 @@ const MAX_FILES = 100_000;
 
 /**
  * Documents of a file, a folder (its text files, at any depth) or a glob (`*`, `**`, `?`, `{a,b}`). A `.jsonl`
- * file gives a document a line. Order is by path; ids are paths relative to `cwd`, with forward slashes. Hidden
+ * file gives a document a line. Order is by path; ids are paths relative to the folder, to the fixed part of the glob
+ * or to the file's own folder, with forward slashes, so that they do not change with the working directory. Hidden
  * entries, `node_modules` and symbolic links inside folders are passed over.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND when nothing matches, ERR_LIMIT (over 100,000 files), and what reading throws
  */
 export function readFiles(pattern: string, options: { cwd?: string; textField?: string } = {}): Document[] {
   const { cwd = process.cwd(), textField } = options;
-  return findFiles(pattern, cwd).flatMap((file) => {
+  const { base, files } = findFiles(pattern, cwd);
+  return files.flatMap((file) => {
     if (/\.jsonl$/i.test(file)) return readJsonl(file, textField);
-    const id = relative(cwd, file).split(sep).join('/');
+    const id = relative(base, file).split(sep).join('/');
     return toDocuments(sourceOf(file), id, readText(file));
   });
 }
 
-function findFiles(pattern: string, cwd: string): string[] {
+function findFiles(pattern: string, cwd: string): { base: string; files: string[] } {
   if (!isGlob(pattern)) {
     const path = resolve(cwd, pattern);
     if (isFolder(path))
-      return notNone(
-        pattern,
-        [...walk(path)].filter((file) => TEXT_FILE.test(file)),
-      );
-    return [path];
+      return {
+        base: path,
+        files: notNone(
+          pattern,
+          [...walk(path)].filter((file) => TEXT_FILE.test(file)),
+        ),
+      };
+    return { base: dirname(path), files: [path] };
   }
   const base = resolve(cwd, staticPrefix(pattern));
   const matches = compileGlob(pattern.slice(staticPrefix(pattern).length));
   const found = [...walk(base)].filter((file) => matches.test(relative(base, file).split(sep).join('/')));
-  return notNone(pattern, found);
+  return { base, files: notNone(pattern, found) };
 }
 
 function* walk(root: string): Generator<string> {

@@ -113,6 +113,6 @@ function tooLittle(documents: number, tokens: number, { contextSize, split, maxT
   return new MonosemeError(
     'ERR_EMPTY_TEXT',
     `${documents} ${kind}documents hold ${tokens} tokens${asked}, but one context takes ${contextSize}.`,
-    'Give more text, or a smaller context.',
+    `Give more text${split === 'all' ? '' : ', all of its documents (--split all)'}, or a smaller context.`,
   );
 }

@@ -28,18 +28,23 @@ const KNOWN: Record<string, (root?: string) => Document[]> = {
 
 /**
  * Documents of sources as they are written on the command line: `default` (the mixture), `package:<name>`, or a
- * file, folder or glob. They come in the order of the sources; what a later source names again is left out.
+ * file, folder or glob. They come in the order of the sources; what a later source gives again, the same text under
+ * the same id, is left out.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND and whatever reading throws
  */
 export function readSources(sources: readonly string[], options: SourceOptions = {}): Document[] {
-  const documents = new Map<string, Document>();
+  const byId = new Map<string, Document[]>();
+  const documents: Document[] = [];
   for (const source of sources) {
     for (const document of readSource(source, options)) {
-      if (!documents.has(document.id)) documents.set(document.id, document);
+      const namesakes = byId.get(document.id) ?? [];
+      if (namesakes.some(({ text }) => text === document.text)) continue;
+      byId.set(document.id, [...namesakes, document]);
+      documents.push(document);
     }
   }
-  return [...documents.values()];
+  return documents;
 }
 
 function readSource(source: string, options: SourceOptions): Document[] {

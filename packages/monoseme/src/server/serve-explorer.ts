@@ -74,13 +74,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
         ENOTFOUND: 'is not a known host',
       };
       const reason = reasons[error.code ?? ''] ?? `cannot be used (${error.message})`;
-      reject(
-        new MonosemeError(
-          'ERR_OPTION',
-          `${host}:${port} ${reason}.`,
-          'Choose another with --port or --host.',
-        ),
-      );
+      reject(new MonosemeError('ERR_OPTION', `${host}:${port} ${reason}.`, 'Choose another with --port.'));
     });
     server.listen({ host, port }, () => {
       server.removeAllListeners('error');

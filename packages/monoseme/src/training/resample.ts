@@ -47,7 +47,8 @@ export async function resample_(
   for await (const chunk of chunks) {
     const rows = scaled(chunk.subarray(0, (options.resampleInputs - seen) * state.dIn), state.scalingFactor);
     const losses = await inputLosses(state, backend, rows, l1Coefficient);
-    for (let row = 0; row < losses.length; row++) reservoir.offer(rows, row, hasDirection(rows, row, state.dIn) ? losses[row] ** 2 : 0);
+    for (let row = 0; row < losses.length; row++)
+      reservoir.offer(rows, row, hasDirection(rows, row, state.dIn) ? losses[row] ** 2 : 0);
     seen += losses.length;
     if (seen >= options.resampleInputs) break;
   }
@@ -98,11 +99,7 @@ async function inputLosses(
 }
 
 /** Give the first of the dead the inputs, one each. */
-function replaceLatents_(
-  state: TrainState,
-  dead: readonly number[],
-  inputs: readonly Float32Array[],
-): void {
+function replaceLatents_(state: TrainState, dead: readonly number[], inputs: readonly Float32Array[]): void {
   const { dIn, encoder, decoder, encoderBias } = state;
   const encoderNorm = ENCODER_NORM_SHARE * meanRowNorm(encoder.weights, dIn, new Set(dead));
   inputs.forEach((input, n) => {

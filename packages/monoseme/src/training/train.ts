@@ -149,7 +149,10 @@ async function finishedRun(
 function storedMetrics(json: unknown): StepMetrics {
   const entries = Object.entries(json as Record<string, number>);
   return Object.fromEntries(
-    entries.map(([key, value]) => [key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()), value]),
+    entries.map(([key, value]) => [
+      key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+      value,
+    ]),
   ) as unknown as StepMetrics;
 }
 
