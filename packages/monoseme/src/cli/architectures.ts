@@ -8,6 +8,7 @@ export const architecturesCommand: DeclareCommand = (program, run) => {
   program
     .command('architectures')
     .description('List the kinds of dictionary that can be trained.')
+    .addHelpText('after', '\nExample:\n  monoseme architectures --json')
     .action(
       run(async (context: CommandContext) => {
         const rows = ARCHITECTURES.map(({ name, description, source, settings }) => [

@@ -53,6 +53,17 @@ describe('the way by single commands', () => {
     assert.ok(JSON.parse(trained.stdout).l0 > 0);
     assert.ok(existsSync(join(folder, 'dictionary/sae_weights.safetensors')));
 
+    const topK = ['--architecture', 'topk', '--k', '5', '--out', 'top-k', '--json'];
+    const other = await monoseme('train', '--store', 'store', ...SMALL, ...topK);
+    assert.equal(other.code, 0, other.stderr);
+    const l0 = JSON.parse(other.stdout).l0 as number;
+    assert.ok(l0 > 0 && l0 <= 5, `${l0}`);
+    const config = JSON.parse(await readFile(join(folder, 'top-k/cfg.json'), 'utf8')) as object;
+    assert.deepEqual(Object.entries(config).slice(0, 2), [
+      ['architecture', 'topk'],
+      ['k', 5],
+    ]);
+
     const source = ['--model', 'one-layer-a', '--text', text, '--split', 'all'];
     const evaluated = await monoseme('evaluate', 'dictionary', ...source, '--tokens', '4k', '--json');
     assert.equal(evaluated.code, 0, evaluated.stderr);
@@ -74,7 +85,16 @@ describe('the way by single commands', () => {
 });
 
 describe('help', () => {
-  for (const command of ['demo', 'inspect', 'harvest', 'train', 'evaluate', 'index', 'explore']) {
+  for (const command of [
+    'demo',
+    'inspect',
+    'harvest',
+    'train',
+    'architectures',
+    'evaluate',
+    'index',
+    'explore',
+  ]) {
     test(`${command} --help shows an example`, async () => {
       const { code, stdout } = await monoseme(command, '--help');
       assert.equal(code, 0);
@@ -88,6 +108,7 @@ describe('bad input: one line with a code, nothing left behind', () => {
     ['a command that does not exist', 2, 'ERR_USAGE', ['trian']],
     ['an option that does not exist', 2, 'ERR_USAGE', ['train', '--out', 'x', '--l2', '3']],
     ['an option without a number', 2, 'ERR_USAGE', ['train', '--out', 'x', '--d-sae', 'many']],
+    ['an architecture that does not exist', 2, 'ERR_', ['train', '--out', 'x', '--architecture', 'tpok']],
     ['neither store nor model', 2, 'ERR_USAGE', ['train', '--out', 'bad']],
     ['a model that does not exist', 1, 'ERR_NOT_FOUND', ['inspect', 'no/such/model.onnx']],
     ['a file that is not ONNX', 1, 'ERR_MODEL', ['inspect', 'text.txt']],
@@ -104,6 +125,12 @@ describe('bad input: one line with a code, nothing left behind', () => {
       ['harvest', 'one-layer-a', '--text', 'none.txt', '--out', 'bad'],
     ],
     ['empty text', 1, 'ERR_EMPTY_TEXT', ['harvest', 'one-layer-a', '--text', 'empty.txt', '--out', 'bad']],
+    [
+      'top-k with an L1 coefficient',
+      2,
+      'ERR_OPTION',
+      ['train', '--model', 'one-layer-a', '--architecture', 'topk', '--l1-coefficient', '1', '--out', 'bad'],
+    ],
     ['d_sae 0', 2, 'ERR_OPTION', ['train', '--model', 'one-layer-a', '--d-sae', '0', '--out', 'bad']],
     [
       'd_sae beyond memory',

@@ -1,14 +1,13 @@
-import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
-import type { Dictionary } from '../dictionary/index.ts';
+import { type Dictionary, weightsFile } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { openModel } from './model-option.ts';
 
 /** The hash that stands for a dictionary: that of its weights. */
-export function dictionaryHash(folder: string): Promise<string> {
-  return sha256File(join(folder, 'sae_weights.safetensors'));
+export async function dictionaryHash(path: string): Promise<string> {
+  return sha256File(await weightsFile(path));
 }
 
 /** The hash that stands for a text as a model reads it. */

@@ -6,7 +6,8 @@ import { type SparseSum, sumOfRows, sumsByLatent } from './sparse-sum.ts';
  * What an architecture may be told. Each architecture lists in `settings` the ones it takes, with their defaults;
  * the others are refused for it.
  *
- * Lengths marked "of E‖x‖" are in units of the mean input norm, so that they mean the same for inputs of any scale.
+ * Lengths marked "scaled" are in units of E‖x‖/√dIn (1 for normalised inputs), so that they mean the same for inputs of
+ * any scale.
  */
 export interface ArchitectureSettings {
   /** λ of an L1 (or Lp) penalty. */
@@ -14,7 +15,7 @@ export interface ArchitectureSettings {
   readonly l1Scale?: 'sum' | 'paper';
   /** λ grows linearly from 0 over this fraction of the run. */
   readonly l1WarmUp?: number;
-  /** λ of an L0 penalty, in units of E‖x‖². */
+  /** λ of an L0 penalty, scaled (squared). */
   readonly l0Coefficient?: number;
   /** Active latents: of each row, or on average over the batch. */
   readonly k?: number;
@@ -22,9 +23,9 @@ export interface ArchitectureSettings {
   readonly kAux?: number;
   /** Weight α of AuxK. */
   readonly auxCoefficient?: number;
-  /** Width ε of the window around a threshold in which it gets a gradient, of E‖x‖. */
+  /** Width ε of the window around a threshold in which it gets a gradient, scaled. */
   readonly bandwidth?: number;
-  /** Where thresholds start, of E‖x‖. */
+  /** Where thresholds start, scaled. */
   readonly initialThreshold?: number;
   /** Widths of nested dictionaries as fractions of dSae, ascending, the last 1. */
   readonly prefixes?: readonly number[];
@@ -131,8 +132,8 @@ export interface Architecture {
   /** The settings it takes, with their defaults. */
   readonly settings: ArchitectureSettings;
   readonly defaults: TrainingDefaults;
-  /** @param inputNorm E‖x‖ in the scale of training */
-  start?(dSae: number, inputNorm: number, settings: ArchitectureSettings): Start;
+  /** @param inputScale E‖x‖/√dIn in the scale of training */
+  start?(dSae: number, inputScale: number, settings: ArchitectureSettings): Start;
   gradients(step: Step): Promise<Gradients>;
   /** The dictionary for use, in the scale of training. */
   finish(trained: Trained): DictionaryForm;

@@ -21,8 +21,9 @@ export async function withAuxK(
 ): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
   const dead = kAux > 0 && auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
+  if (dead.length === 0) return gradients;
   const varianceLeft = varianceAboutMean(residuals, step.dIn);
-  if (dead.length === 0 || !(varianceLeft > 0)) return gradients;
+  if (!(varianceLeft > 0)) return gradients;
   const { backend, dIn, nRows, weights } = step;
   const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(kAux, dead.length) }, { latents: dead });
   const [byLatent, errors] = await Promise.all([

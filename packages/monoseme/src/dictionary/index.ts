@@ -21,7 +21,7 @@ export type {
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale } from './fold.ts';
 export { standard } from './standard.ts';
-export { loadDictionary } from './load.ts';
+export { loadDictionary, weightsFile } from './load.ts';
 export { saveDictionary } from './saelens.ts';
 export { saveGemmaScope } from './gemma-scope.ts';
 export { saveSparsify } from './sparsify.ts';

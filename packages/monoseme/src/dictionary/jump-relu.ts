@@ -9,7 +9,8 @@ import { total } from './sparse-sum.ts';
  * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B · 1[h_bj > θ_j]  (the L0 term gives h nothing);
  *            with the rectangle K = 1[|h − θ| < ε/2 and h > 0]:
  *            ∂θ_j = −1/(ε B) Σ_b K_bj (θ_j · 2⟨e_b, W_dec[j]⟩ + λ),  ∂t_j = θ_j ∂θ_j
- * Units      ε, θ at the start in units of E‖x‖, λ in units of E‖x‖²: the same settings for inputs of any scale
+ * Units      ε and θ at the start in units of s = E‖x‖/√dIn, λ of s²: the same settings for inputs of any scale, and the
+ *            bare numbers where inputs are normalised
  * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there with the activation 0
  * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2
  */
@@ -19,19 +20,21 @@ export const jumpRelu: Architecture = {
   source: 'Rajamanoharan et al. 2024b; Lieberum et al. 2024',
   centersInput: true,
   coefficient: 'l0Coefficient',
-  settings: { l0Coefficient: 0.02, l1WarmUp: 0.1, bandwidth: 0.2, initialThreshold: 0.1 },
+  settings: { l0Coefficient: 1.3, l1WarmUp: 0.1, bandwidth: 0.8, initialThreshold: 0.8 },
   defaults: {},
-  start: (dSae, inputNorm, settings) => ({
+  start: (dSae, inputScale, settings) => ({
     further: {
-      log_threshold: new Float32Array(dSae).fill(Math.log((settings.initialThreshold as number) * inputNorm)),
+      log_threshold: new Float32Array(dSae).fill(
+        Math.log((settings.initialThreshold as number) * inputScale),
+      ),
     },
-    memory: [inputNorm],
+    memory: [inputScale],
   }),
   async gradients(step) {
     const { nRows, dSae, memory, settings } = step;
-    const [inputNorm] = memory;
-    const bandwidth = (settings.bandwidth as number) * inputNorm;
-    const coefficient = step.coefficient * inputNorm ** 2;
+    const [inputScale] = memory;
+    const bandwidth = (settings.bandwidth as number) * inputScale;
+    const coefficient = step.coefficient * inputScale ** 2;
     const thresholds = step.further['log_threshold'].map(Math.exp);
     const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
     const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });

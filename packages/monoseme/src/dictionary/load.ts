@@ -39,12 +39,23 @@ const NOT_WEIGHTS = new Set([
  *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor)
  */
 export async function loadDictionary(path: string): Promise<Dictionary> {
+  const { file, format } = await findWeights(path);
+  return format.load(file);
+}
+
+/** The file with the weights of the dictionary at a path. Errors as {@link loadDictionary}. */
+export async function weightsFile(path: string): Promise<string> {
+  return (await findWeights(path)).file;
+}
+
+async function findWeights(path: string): Promise<{ file: string; format: Format }> {
   const found: string[] = [];
   for (const file of await filesOfWeights(path)) {
-    const names = file.endsWith('.npz') ? await namesOf(readNpz(file)) : await namesOf(readSafetensors(file));
-    const formats = file.endsWith('.npz') ? [GEMMA_SCOPE] : FORMATS;
+    const isNpz = file.endsWith('.npz');
+    const names = await namesOf(isNpz ? readNpz(file) : readSafetensors(file));
+    const formats = isNpz ? [GEMMA_SCOPE] : FORMATS;
     const format = formats.find(({ arrays }) => arrays.every((name) => names.includes(name)));
-    if (format) return format.load(file);
+    if (format) return { file, format };
     found.push(`${basename(file)} with ${names.slice(0, 8).join(', ')}`);
   }
   throw new MonosemeError(

@@ -118,30 +118,44 @@ interface PrefixError {
   readonly squaredErrors: Float64Array;
 }
 
-/** e_k of every prefix, each from the one before: its target is what that one left. */
+/** e_k of every prefix: that of the one before, plus what its own latents add to the reconstruction. */
 async function prefixErrors(step: Step, parts: readonly GroupPairs[]): Promise<PrefixError[]> {
   const { backend, batch, dIn, weights } = step;
   const { W_dec, b_dec } = weights;
-  const errors: PrefixError[] = [];
-  for (const [g, { codes }] of parts.entries()) {
-    const before = errors[g - 1];
-    const target = before ? before.residuals.map((value) => -value) : batch;
-    const input = { codes, dOut: dIn, W_dec, target };
-    errors.push(await backend.residuals(before ? input : { ...input, b_dec }));
+  const first = await backend.residuals({ codes: parts[0].codes, dOut: dIn, W_dec, b_dec, target: batch });
+  const errors: PrefixError[] = [first];
+  for (const { codes } of parts.slice(1)) {
+    const residuals = await backend.decode({ codes, dOut: dIn, W_dec });
+    errors.push(added(residuals, errors[errors.length - 1].residuals, dIn));
   }
   return errors;
+}
+
+/** The sum of two matrices, in the first, and the squared lengths of its rows. */
+function added(residuals: Float32Array, before: Float32Array, width: number): PrefixError {
+  const squaredErrors = new Float64Array(residuals.length / width);
+  for (let row = 0, i = 0; row < squaredErrors.length; row++) {
+    let square = 0;
+    for (const end = i + width; i < end; i++) {
+      const value = residuals[i] + before[i];
+      residuals[i] = value;
+      square += value * value;
+    }
+    squaredErrors[row] = square;
+  }
+  return { residuals, squaredErrors };
 }
 
 /** E_g = 1/K Σ_{k ≥ g} e_k for every group, one after another. */
 function weightedErrors(errors: readonly PrefixError[], length: number): Float32Array {
   const rows = new Float32Array(errors.length * length);
+  const share = 1 / errors.length;
   for (let g = errors.length - 1; g >= 0; g--) {
-    const start = g * length;
     const { residuals } = errors[g];
-    for (let i = 0; i < length; i++) {
-      const later = g + 1 < errors.length ? rows[start + length + i] : 0;
-      rows[start + i] = later + residuals[i] / errors.length;
-    }
+    const own = rows.subarray(g * length, (g + 1) * length);
+    const later = rows.subarray((g + 1) * length, (g + 2) * length);
+    if (later.length === 0) for (let i = 0; i < length; i++) own[i] = share * residuals[i];
+    else for (let i = 0; i < length; i++) own[i] = later[i] + share * residuals[i];
   }
   return rows;
 }

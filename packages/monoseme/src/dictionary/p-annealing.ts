@@ -9,8 +9,8 @@ const START = 0.15;
 /** Weight of a new batch in the running means that set λ anew at each stage: they remember about 10 batches. */
 const RATE = 0.1;
 
-/** The slope of f^p grows without bound near 0: activations below this (of E‖x‖) get the slope of this. */
-const LEAST_ACTIVATION = 1e-3;
+/** The slope of f^p grows without bound near 0: activations below this (of E‖x‖/√dIn) get the slope of this. */
+const LEAST_ACTIVATION = 1e-2;
 
 /**
  * p-annealing (Karvonen et al. 2024): an Lp penalty whose exponent falls from 1 towards L0.
@@ -29,8 +29,8 @@ export const pAnnealing: Architecture = {
   coefficient: 'l1Coefficient',
   settings: { ...standard.settings, finalPower: 0.2 },
   defaults: {},
-  /** Memory: stage, α, running Σ f^p, running Σ f^p', E‖x‖. */
-  start: (_dSae, inputNorm) => ({ further: {}, memory: [0, 1, 0, 0, inputNorm] }),
+  /** Memory: stage, α, running Σ f^p, running Σ f^p', E‖x‖/√dIn. */
+  start: (_dSae, inputScale) => ({ further: {}, memory: [0, 1, 0, 0, inputScale] }),
   async gradients(step) {
     const { nRows, memory } = step;
     const finalPower = step.settings.finalPower as number;

@@ -98,7 +98,7 @@ for (const { name } of ARCHITECTURES) {
         difference += (value - big[i] / 1000) ** 2;
         square += value * value;
       });
-      assert.ok(square > 1, `${square}`);
+      assert.ok(square > 0.1, `${square}`);
       // Rounding differs, so a pair on the edge of its threshold may fall the other way.
       assert.ok(difference / square < 0.01, `${difference / square}`);
     });

@@ -31,7 +31,7 @@ export async function initialState(
   const b_dec = await decoderBias(sample, nRows, dIn, backend, options.decoderBiasInit);
   const start = architectureNamed(options.architecture).start?.(
     options.dSae,
-    rawNorm * scalingFactor,
+    (rawNorm * scalingFactor) / Math.sqrt(dIn),
     options,
   );
   return trainState({ ...initialDirections(dIn, options), b_dec }, scalingFactor, start);

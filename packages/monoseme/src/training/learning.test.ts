@@ -4,13 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { MixingBuffer } from '../activations/index.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
-import { PlantedSource, recovery } from '../testing/planted.ts';
-import { initialState } from './initialize.ts';
-import { trainLoop_ } from './loop.ts';
-import type { StepMetrics } from './metrics.ts';
-import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
+import { learn as learnPlanted, type Learned } from '../testing/learn.ts';
+import type { TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 
 const nativeBackend = await selectBackend({ name: 'native' }).catch((error: Error) => error);
@@ -19,62 +15,24 @@ const skip =
     ? `the native kernels are not built: ${nativeBackend.message}`
     : false;
 
-const BASE: TrainOptions = {
-  ...DEFAULT_OPTIONS,
-  dSae: 256,
-  batchRows: 1024,
+/** The paper's autoencoder as the experiment has it. */
+const L1: Partial<TrainOptions> = {
   l1Coefficient: 0.1,
   l1WarmUp: 0,
-  learningRate: 1e-3,
-  beta2: 0.999,
-  learningRateWarmUp: 0,
-  learningRateDecay: 0,
-  normalize: 'none',
   encoderInit: 'kaiming',
   resampleAt: [],
-  bufferRows: 65_536,
-  checkpointEvery: 1 << 24,
-  logEvery: 100,
 };
 
-interface Outcome {
-  readonly mmcs: number;
-  readonly above09: number;
-  readonly last: StepMetrics;
-  readonly resampled: number;
-}
-
-async function learn(
+const learn = (
   steps: number,
   changes: Partial<TrainOptions>,
   offset = 0,
   prepare: (state: TrainState) => void = () => {},
-): Promise<Outcome> {
-  const options = { ...BASE, ...changes, tokens: steps * BASE.batchRows };
-  const source = new PlantedSource({
-    dIn: 64,
-    nFeatures: 128,
-    meanActive: 3,
-    offset,
-    nChunks: Math.ceil(options.tokens / 4096),
-    chunkRows: 4096,
-    seed: 1,
-  });
-  const backend = nativeBackend as KernelBackend;
-  const state = await initialState(source, backend, options, undefined);
-  prepare(state);
-  const { batchRows, bufferRows, seed } = options;
-  const buffer = new MixingBuffer(source, { batchRows, bufferRows, seed });
-  let resampled = 0;
-  const last = await trainLoop_(state, { source, backend, options }, buffer, steps, {
-    onMetrics: (metrics) => (resampled += metrics.resampled),
-    checkpoint: async () => {},
-  });
-  return { ...recovery(source.features, state.decoder.weights, 64), last, resampled };
-}
+): Promise<Learned> =>
+  learnPlanted(nativeBackend as KernelBackend, steps, { ...L1, ...changes }, { offset, prepare });
 
 describe('planted dictionary', { skip, timeout: 600_000 }, () => {
-  let full: Outcome;
+  let full: Learned;
   before(async () => {
     full = await learn(6000, {});
   });

@@ -63,16 +63,16 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     deadAfterTokens: 10_000_000,
     bufferRows: 524_288,
   },
-  /** Lieberum et al. 2024; ε and the first threshold in units of the input norm, as there. */
+  /** Lieberum et al. 2024. Their ε, θ (0.001) and λ (6e-4) are for inputs of norm 1: times √dIn and dIn, for dIn 2304. */
   'gemma-scope': {
     architecture: 'jumprelu',
     dSae: 16_384,
     batchRows: 4096,
     tokens: 4_000_000_000,
-    l0Coefficient: 6e-4,
+    l0Coefficient: 1.4,
     l1WarmUp: 0.01,
-    bandwidth: 0.001,
-    initialThreshold: 0.001,
+    bandwidth: 0.048,
+    initialThreshold: 0.048,
     learningRate: 7e-5,
     learningRateWarmUp: 0.001,
     learningRateDecay: 0,
