@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { cleanEnvironment } from './runner-process.js';
 
@@ -37,6 +38,30 @@ export function peerPython(name, base, { canInstall }) {
     const own = command(pythonIn(folder), purelib).trim();
     writeFileSync(join(own, 'torch-environment.pth'), `${packages}\n`);
   });
+}
+
+/**
+ * Environment variables with which torch's matrix product is fastest on this machine (see mkl-fast-path.c).
+ *
+ * @returns none where nothing is to be gained, or where there is no C compiler
+ */
+export function fastestBlas(log) {
+  const isOtherX64 =
+    process.platform === 'linux' && process.arch === 'x64' && !/intel/i.test(cpus()[0]?.model);
+  if (!isOtherX64) return {};
+  const library = join(PEERS_FOLDER, 'mkl-fast-path.so');
+  const source = join(here, 'peer-runners', 'mkl-fast-path.c');
+  try {
+    mkdirSync(PEERS_FOLDER, { recursive: true });
+    if (!existsSync(library)) command('cc', ['-shared', '-fPIC', '-O1', '-o', library, source]);
+    log(
+      "torch runs with MKL's fastest code, which it does not choose on this processor (--stock-mkl: as it comes)",
+    );
+    return { LD_PRELOAD: library };
+  } catch (error) {
+    log(`torch runs as it comes, without MKL's fastest code: ${error.message}`);
+    return {};
+  }
 }
 
 /** Make an environment and install its requirements, unless that was finished before with the same ones and base. */

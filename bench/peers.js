@@ -10,7 +10,7 @@ import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
 import { quality } from './dictionary-quality.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { activationsFile, D_IN, startWeights } from './peer-data.js';
-import { peerPython, torchPython } from './peer-environments.js';
+import { fastestBlas, peerPython, torchPython } from './peer-environments.js';
 import { RunnerProcess } from './runner-process.js';
 
 const HELP = `Usage: npm run bench -- peers [options]
@@ -32,6 +32,7 @@ Peers are installed from PyPI into bench/peers/ when they are first needed.
   --lr <n>               learning rate (default: 3e-4)
   --threads <n>          threads of every contestant (default: all cores)
   --python <path>        an interpreter that has torch, numpy and safetensors, instead of installing them
+  --stock-mkl            leave torch's MKL as it comes, also where it has faster code for this processor
   --quick                a tiny run, with the peers that are installed already
   --json                 lines of JSON on stdout, everything else on stderr`;
 
@@ -50,6 +51,7 @@ const OPTIONS = {
   lr: { type: 'string' },
   threads: { type: 'string' },
   python: { type: 'string' },
+  'stock-mkl': { type: 'boolean' },
   quick: { type: 'boolean' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
@@ -151,7 +153,7 @@ function chosenOne(kind) {
 }
 
 /** How to start each contestant. Those that cannot be installed are named and left out. */
-function openContestants(names, { python, quick }, log) {
+function openContestants(names, { python, quick, 'stock-mkl': stockMkl }, log) {
   const ours = {
     name: OURS,
     architectures: ['standard', 'topk'],
@@ -159,12 +161,14 @@ function openContestants(names, { python, quick }, log) {
     script: join(RUNNERS, 'monoseme.js'),
   };
   const open = { canInstall: quick !== true };
+  const environment = stockMkl ? {} : fastestBlas(log);
   let base;
   const opened = names.flatMap((name) => {
     try {
       base ??= torchPython(python, open);
       const command = name === 'torch' ? base : peerPython(name, base, open);
-      return [{ name, architectures: PEERS[name], command, script: join(RUNNERS, `run_${name}.py`) }];
+      const script = join(RUNNERS, `run_${name}.py`);
+      return [{ name, architectures: PEERS[name], command, script, environment }];
     } catch (error) {
       log(`${name} is left out: ${error.message}`);
       return [];
@@ -216,7 +220,7 @@ async function runCase(case_, { contestants, activations, weights, backend, log 
       entry.out = join(folder, `${entry.name}.safetensors`);
       const jobPath = join(folder, `${entry.name}.json`);
       writeFileSync(jobPath, JSON.stringify({ ...case_, activations, weights, out: entry.out }));
-      entry.runner = await RunnerProcess.start(entry.command, [entry.script, jobPath]);
+      entry.runner = await RunnerProcess.start(entry.command, [entry.script, jobPath], entry.environment);
       log(`  ${entry.name}: ${entry.runner.ready.version}`);
     });
     await reportMatmul(contest, log);

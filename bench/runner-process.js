@@ -19,14 +19,17 @@ export class RunnerProcess {
   ready;
 
   /** @throws {Error} with the end of what it wrote to stderr, when it ends before it is ready */
-  static async start(command, args) {
-    const runner = new RunnerProcess(command, args);
+  static async start(command, args, environment = {}) {
+    const runner = new RunnerProcess(command, args, environment);
     runner.ready = await runner.#answer();
     return runner;
   }
 
-  constructor(command, args) {
-    this.#child = spawn(command, args, { env: cleanEnvironment(), stdio: ['pipe', 'pipe', 'pipe'] });
+  constructor(command, args, environment) {
+    this.#child = spawn(command, args, {
+      env: cleanEnvironment(environment),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.#child.stderr.on('data', (data) => (this.#stderr = (this.#stderr + data).slice(-4000)));
     this.#child.stdin.on('error', () => {});
     this.#ended = new Promise((resolve) => {

@@ -195,35 +195,35 @@ describe('bad input: one line with a code, nothing left behind', () => {
 
 describe('Ctrl-C', () => {
   const demo = ['demo', '--no-serve', '--json', ...SMALL, '--checkpoint-every', '5'];
-  for (const [stage, marker] of [
-    ['reading text', 'kernels'],
-    ['training', 'training'],
-    ['evaluating', 'train '],
-    ['indexing', 'evaluate '],
-  ] as const) {
-    test(
-      `while ${stage}: exit code 1, one line, and the same command goes on`,
-      { timeout: 180_000 },
-      async () => {
-        const out = join(folder, `stopped ${stage}`);
-        const child = start(...demo, '--out', out);
-        let seen = '';
-        child.stderr.on('data', (part: Buffer) => {
-          seen += part.toString();
-          if (!child.killed && new RegExp(`^(${marker}|tokens .*(${marker}))`, 'm').test(seen))
-            child.kill('SIGINT');
-        });
-        const { code, stdout, stderr } = await ended(child);
-        assert.equal(code, 1, stderr);
-        assert.equal(stdout, '');
-        assert.match(stderr.trimEnd().split('\n').at(-1) as string, /^ERR_INTERRUPTED: /);
-        const files = existsSync(out) ? await readdir(out, { recursive: true }) : [];
-        assert.ok(!files.includes('index/manifest.json'), files.join(' '));
-        const again = await monoseme(...demo, '--out', out);
-        assert.equal(again.code, 0, again.stderr);
-        assert.ok(existsSync(join(JSON.parse(again.stdout).index, 'manifest.json')));
-      },
-    );
+  /** When a stage is under way: its predecessor has printed its line, or the file it writes first is there. */
+  const stages: [string, (out: string, stderr: string) => boolean][] = [
+    ['reading text', (_, stderr) => /^kernels/m.test(stderr)],
+    ['training', (out) => existsSync(join(out, 'dictionary/training/metrics.jsonl'))],
+    ['evaluating', (_, stderr) => /^train /m.test(stderr)],
+    ['indexing', (_, stderr) => /^evaluate /m.test(stderr)],
+  ];
+  for (const [stage, isUnderWay] of stages) {
+    const name = `while ${stage}: exit code 1, one line, and the same command goes on`;
+    test(name, { timeout: 180_000 }, async () => {
+      const out = join(folder, `stopped ${stage}`);
+      const child = start(...demo, '--out', out);
+      let seen = '';
+      child.stderr.on('data', (part: Buffer) => (seen += part.toString()));
+      const watch = setInterval(() => {
+        if (!child.killed && isUnderWay(out, seen)) child.kill('SIGINT');
+      }, 1);
+      const { code, stdout, stderr } = await ended(child);
+      clearInterval(watch);
+      assert.equal(code, 1, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr.trimEnd().split('\n').at(-1) as string, /^ERR_INTERRUPTED: /);
+      const files = existsSync(out) ? await readdir(out, { recursive: true }) : [];
+      assert.ok(!files.includes('index/manifest.json'), files.join(' '));
+      const again = await monoseme(...demo, '--out', out);
+      assert.equal(again.code, 0, again.stderr);
+      if (stage === 'training') assert.match(again.stderr, /^train .*\(resumed at \d+\)/m);
+      assert.ok(existsSync(join(JSON.parse(again.stdout).index, 'manifest.json')));
+    });
   }
 });
 

@@ -15,7 +15,7 @@ export const standard: Architecture = {
   centersInput: true,
   coefficient: 'l1Coefficient',
   settings: {
-    l1Coefficient: 2,
+    l1Coefficient: 2.5,
     l1Scale: 'sum',
     l1WarmUp: 0.1,
     resampleAt: [0.25, 0.4, 0.55, 0.7],

@@ -41,15 +41,6 @@ export function probeSizes(fixed: { batch?: number; sequence?: number }): [numbe
   return PROBES.map(([batch, sequence]) => [fixed.batch ?? batch, fixed.sequence ?? sequence]);
 }
 
-/** The sizes of a shape at a given batch and sequence. Call it only for shapes without `?`. */
-export function sizesOf(shape: readonly Axis[], batch: number, sequence: number): number[] {
-  return shape.map((axis) => {
-    if (axis === 'batch') return batch;
-    if (axis === 'sequence') return sequence;
-    return axis === 'batch*sequence' ? batch * sequence : (axis as number);
-  });
-}
-
 /**
  * Width of a row when the tensor is one row per token in the order of the tokens: [batch, sequence, …sizes]
  * or [batch·sequence, …sizes]. Undefined for any other layout.
