@@ -2,6 +2,7 @@
  * `npm run bench -- <what> [options]`: measurements that a user can repeat. Each verifies results before it times them.
  */
 const BENCHES = {
+  demo: { about: 'the main job, from text to the index', load: () => import('./demo.js') },
   kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
   sizes: { about: 'memory and time of training, for many sizes', load: () => import('./sizes.js') },

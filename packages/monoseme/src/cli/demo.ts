@@ -113,6 +113,7 @@ async function openWork(context: CommandContext, flags: Flags, options: TrainOpt
       split: 'heldOut',
     },
   );
+  tokenizer.forgetWords();
   const runner = await ModelRunner.start(model, { hook: flags.hook, threads: flags.threads, suffix: true });
   return {
     out: resolve(flags.out),

@@ -45,7 +45,9 @@ export async function separatedFeatures(index: FeatureIndex, count: number): Pro
       topTokens: texts(details.top_tokens),
       topLogits: texts(details.top_logit_tokens),
     };
-    const isOfWords = [...summary.topTokens, ...summary.topLogits].filter(isWord).length > SHOWN;
+    const isOfWords = [summary.topTokens, summary.topLogits].every(
+      (list) => list.filter(isWord).length >= SHOWN / 2,
+    );
     if (!isOfWords && others.length === count) continue;
     (isOfWords ? words : others).push(summary);
     tokens.add(topToken);
@@ -56,8 +58,9 @@ export async function separatedFeatures(index: FeatureIndex, count: number): Pro
   return [...words, ...others].slice(0, count);
 }
 
+/** A token that begins a word and is long enough to be one. */
 function isWord(token: string): boolean {
-  return /\p{L}{3}/u.test(token) && !token.includes('\\x');
+  return /^ \p{L}{4}/u.test(token);
 }
 
 function sharpness(row: FeatureRow): number {

@@ -63,6 +63,14 @@ export class Tokenizer {
   }
 
   /**
+   * Drop the words remembered so far. Tens of megabytes of small objects slow down every collection of garbage that
+   * comes after, so long work that tokenises no more should not carry them.
+   */
+  forgetWords(): void {
+    this.#words.clear();
+  }
+
+  /**
    * The ids of a text, without special tokens around it. As in the libraries of the model's makers, the name of
    * a special token inside the text becomes that token.
    */

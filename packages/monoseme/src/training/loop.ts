@@ -44,8 +44,8 @@ export async function trainLoop_(
   const resampleAfter = resampleSteps(nSteps, options);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   let last: StepMetrics | undefined;
-  for await (const raw of buffer.batches(state.step)) {
-    const batch = scaledInto(raw, state.scalingFactor);
+  for await (const batch of buffer.batches(state.step)) {
+    scale_(batch, state.scalingFactor);
     const l1Coefficient = fullL1 * l1ShareAt(state.step, nSteps, options);
     const learningRate = learningRateAt(state.step, nSteps, options);
     const sums = await trainStep_(state, backend, batch, {
@@ -64,7 +64,7 @@ export async function trainLoop_(
         step: state.step + 1,
       },
     });
-    expectFiniteLoss(sums.loss + sums.l1, state.step, raw);
+    expectFiniteLoss(sums.loss + sums.l1, state.step, batch);
     const resampled = resampleAfter.has(state.step)
       ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)
       : 0;
@@ -85,11 +85,9 @@ export async function trainLoop_(
   return last;
 }
 
-function scaledInto(batch: Float32Array, factor: number): Float32Array {
-  if (factor === 1) return batch;
-  const out = new Float32Array(batch.length);
-  for (let i = 0; i < batch.length; i++) out[i] = batch[i] * factor;
-  return out;
+function scale_(batch: Float32Array, factor: number): void {
+  if (factor === 1) return;
+  for (let i = 0; i < batch.length; i++) batch[i] *= factor;
 }
 
 function expectFiniteLoss(loss: number, step: number, activations: Float32Array): void {
