@@ -1,13 +1,21 @@
+import type { Command } from 'commander';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { type Dictionary, weightsFile } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
 import type { OnnxModel } from '../model/index.ts';
-import { openModel } from './model-option.ts';
+import { MODEL_HELP, openModel } from './model-option.ts';
 
 /** The hash that stands for a dictionary: that of its weights. */
 export async function dictionaryHash(path: string): Promise<string> {
   return sha256File(await weightsFile(path));
+}
+
+/** Where the report of a dictionary stands: in its folder, or beside it when it is a single file. */
+export async function reportFolder(path: string): Promise<string> {
+  return (await stat(path)).isDirectory() ? path : dirname(path);
 }
 
 /** The hash that stands for a text as a model reads it. */
@@ -15,10 +23,21 @@ export function tokensHash({ tokens, contextSize }: TokenSet): string {
   return sha256(`${contextSize} `, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
 }
 
+export interface DictionaryFlags {
+  readonly model?: string;
+  readonly hook?: string;
+}
+
+export function addDictionaryFlags(command: Command): Command {
+  return command
+    .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
+    .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)');
+}
+
 /** The model and hook that a dictionary was trained on, unless others are named. */
 export async function modelOfDictionary(
   dictionary: Dictionary,
-  flags: { model?: string; hook?: string },
+  flags: DictionaryFlags,
 ): Promise<{ model: OnnxModel; hook: string }> {
   const { modelName, hookName } = dictionary.config;
   const name = flags.model ?? modelName;

@@ -8,16 +8,20 @@ import {
 import { ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { dictionaryHash, modelOfDictionary, tokensHash } from './dictionary-option.ts';
+import {
+  addDictionaryFlags,
+  type DictionaryFlags,
+  dictionaryHash,
+  modelOfDictionary,
+  reportFolder,
+  tokensHash,
+} from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
-import { MODEL_HELP } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { percent, table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags {
-  readonly model?: string;
-  readonly hook?: string;
+interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
   readonly tokens: number;
   readonly out?: string;
   readonly seed: number;
@@ -29,8 +33,6 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .command('evaluate')
     .description('Measure a dictionary on text that it was not trained on.')
     .argument('<dictionary>', 'folder of the dictionary')
-    .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
-    .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)')
     .option('--tokens <n>', 'tokens to measure on, at most', wholeOption, 131_072)
     .option('--seed <n>', 'order of the documents', wholeOption, 0)
     .option('--out <folder>', 'where evaluation.json goes (default: the dictionary)')
@@ -48,7 +50,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         try {
           const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens });
           const path = await writeReport(
-            flags.out ?? folder,
+            flags.out ?? (await reportFolder(folder)),
             report,
             {
               dictionary: await dictionaryHash(folder),
@@ -65,6 +67,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         }
       }),
     );
+  addDictionaryFlags(command);
   addBackendFlags(command);
   addTextFlags(command, 'heldOut');
 };

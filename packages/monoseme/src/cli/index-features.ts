@@ -7,16 +7,19 @@ import type { KernelBackend } from '../kernels/index.ts';
 import { averageLogitJacobian, ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { dictionaryHash, modelOfDictionary } from './dictionary-option.ts';
+import {
+  addDictionaryFlags,
+  type DictionaryFlags,
+  dictionaryHash,
+  modelOfDictionary,
+  reportFolder,
+} from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
-import { MODEL_HELP } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags {
-  readonly model?: string;
-  readonly hook?: string;
+interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
   readonly tokens: number;
   readonly out: string;
   readonly seed: number;
@@ -29,8 +32,6 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .description('Build the index of a dictionary: examples, histograms and logit effects of every feature.')
     .argument('<dictionary>', 'folder of the dictionary')
     .requiredOption('--out <folder>', 'folder of the index')
-    .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
-    .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)')
     .option('--tokens <n>', 'tokens to read, at most', wholeOption, 1_000_000)
     .option('--seed <n>', 'order of the documents, and which examples are drawn', wholeOption, 0)
     .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
@@ -51,7 +52,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
         try {
           const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
           // Without figures of this very dictionary the index has none.
-          const report = await readReport(folder).catch(() => undefined);
+          const report = await readReport(await reportFolder(folder)).catch(() => undefined);
           const evaluation = report?.madeFrom['dictionary'] === madeFrom.dictionary ? report.figures : {};
           const source = modelSource(runner, tokens);
           const built = await indexWithProgress(context, {
@@ -65,6 +66,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
         }
       }),
     );
+  addDictionaryFlags(command);
   addBackendFlags(command);
   addTextFlags(command, 'all');
 };
