@@ -23,12 +23,12 @@ const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import
 /** Figure, unit, and what it has to be on a 2-core machine. */
 const FIGURES = [
   ['seconds', 's', 'at most 240'],
-  ['peakMemoryBytes', 'byte', 'under 2147483648'],
+  ['peak_memory_bytes', 'byte', 'under 2147483648'],
   ['tokens', 'token', 'at least 1500000'],
-  ['dSae', 'latent', '4096'],
+  ['d_sae', 'latent', '4096'],
   ['l0', 'latent', '10 to 40'],
-  ['ceLossScore', 'share', 'at least 0.9'],
-  ['fracDead', 'share', 'under 0.1'],
+  ['ce_loss_score', 'share', 'at least 0.9'],
+  ['frac_dead', 'share', 'under 0.1'],
 ];
 
 /** @param {string[]} args command-line options */

@@ -7,13 +7,13 @@ const result = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const share = (value) => value >= 0 && value <= 1;
 const checks = {
   tokens: (value) => Number.isInteger(value) && value > 0,
-  dSae: (value) => Number.isInteger(value) && value > 0,
-  l0: (value) => value > 0 && value < result.dSae,
-  explainedVariance: share,
-  ceLossScore: (value) => value > 0 && value <= 1.01,
-  fracDead: share,
+  d_sae: (value) => Number.isInteger(value) && value > 0,
+  l0: (value) => value > 0 && value < result.d_sae,
+  explained_variance: share,
+  ce_loss_score: (value) => value > 0 && value <= 1.01,
+  frac_dead: share,
   seconds: (value) => value > 0,
-  peakMemoryBytes: (value) => value > 2 ** 20,
+  peak_memory_bytes: (value) => value > 2 ** 20,
   backend: (value) =>
     typeof value === 'string' && (!process.env.REQUIRE_NATIVE || value.startsWith('native')),
   dictionary: (value) => existsSync(join(value, 'sae_weights.safetensors')),

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -185,6 +186,16 @@ describe('bad input: one line with a code, nothing left behind', () => {
   test('the error for a hook names the nearest ones', async () => {
     const { stderr } = await monoseme('harvest', 'one-layer-a', '--hook', 'mlp.hook_pots', '--out', 'bad');
     assert.match(stderr, /blocks\.0\.mlp\.hook_post/);
+  });
+
+  test('demo asks for its port before the long work', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const { code, stderr } = await monoseme('demo', '--port', String(port), '--out', 'bad');
+    taken.close();
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, new RegExp(`^ERR_OPTION: 127.0.0.1:${port} is in use`));
   });
 
   test('--debug adds the stack', async () => {

@@ -1,3 +1,4 @@
+import { snakeCaseKeys } from '../formats/index.ts';
 import { type ProgressOutput, Stage, standardProgress } from './progress.ts';
 
 /** What a command needs of the world. */
@@ -8,7 +9,7 @@ export interface CommandContext {
   readonly json: boolean;
   /** A line for people on stdout; nothing with `--json`. */
   print(line: string): void;
-  /** The result object of the command; printed with `--json`. */
+  /** The result object of the command; printed with `--json`, its keys in snake_case. */
   result(value: Record<string, unknown>): void;
 }
 
@@ -25,7 +26,7 @@ export function commandContext(json: boolean, signal: AbortSignal): CommandConte
       if (!json) writeOut(`${line}\n`);
     },
     result: (value) => {
-      if (json) writeOut(`${JSON.stringify(value)}\n`);
+      if (json) writeOut(`${JSON.stringify(snakeCaseKeys(value))}\n`);
     },
   };
 }

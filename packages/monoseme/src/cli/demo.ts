@@ -7,6 +7,7 @@ import { readReport, reportFigures, writeReport } from '../evaluation/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
+import { expectFreePort } from '../server/index.ts';
 import type { TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
@@ -55,6 +56,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
 
 async function demo(context: CommandContext, flags: Flags): Promise<void> {
   const options = trainOptions(flags);
+  if (flags.serve) await expectFreePort(flags.port);
   const work = await openWork(context, flags, options);
   const index = join(work.out, 'index');
   let figures: Readonly<Record<string, number>>;

@@ -1,1 +1,1 @@
-export { type RunningServer, serveExplorer, type ServeOptions } from './serve-explorer.ts';
+export { expectFreePort, type RunningServer, serveExplorer, type ServeOptions } from './serve-explorer.ts';

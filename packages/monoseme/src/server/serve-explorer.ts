@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
@@ -62,6 +62,17 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
         server.closeAllConnections();
       }),
   };
+}
+
+/**
+ * Ask for a port before the long work whose result it will serve. Port 0 is always free.
+ *
+ * @throws {MonosemeError} ERR_OPTION when the port is taken or not allowed
+ */
+export async function expectFreePort(port: number, host = '127.0.0.1'): Promise<void> {
+  const server = createServer();
+  await listen(server, host, port);
+  await new Promise((resolve) => server.close(resolve));
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
