@@ -35,12 +35,16 @@ export async function atomicWrite(
   }
 }
 
-/** One write call moves at most 2 GiB and may move less: repeat until all is written. */
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+/**
+ * One write call moves at most 2 GiB and may move less: repeat until all is written, where the file stands or from a
+ * place on.
+ */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position?: number): Promise<void> {
   const most = 2 ** 30;
   for (let done = 0; done < bytes.byteLength;) {
     const length = Math.min(most, bytes.byteLength - done);
-    const { bytesWritten } = await file.write(bytes, done, length);
+    const at = position === undefined ? null : position + done;
+    const { bytesWritten } = await file.write(bytes, done, length, at);
     done += bytesWritten;
   }
 }

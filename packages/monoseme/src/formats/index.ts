@@ -1,4 +1,4 @@
-export { atomicWrite } from './atomic-write.ts';
+export { atomicWrite, writeAll } from './atomic-write.ts';
 export { sha256, sha256File } from './hash.ts';
 export { parseJson, readJson, readLimited, writeJson } from './json.ts';
 export { LIMITS } from './limits.ts';
