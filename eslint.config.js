@@ -18,6 +18,7 @@ const directions = {
   activations: [...kernelLevel, 'corpus', 'model'],
   training: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model'],
   evaluation: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model'],
+  toy: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'evaluation'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
   server: [...kernelLevel, 'dictionary', 'corpus', 'model', 'features'],
   cli: null,

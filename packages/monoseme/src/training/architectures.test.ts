@@ -6,18 +6,13 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ARCHITECTURES, decode, type Dictionary, encode, loadDictionary } from '../dictionary/index.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
-import { PlantedSource } from '../testing/planted.ts';
+import { plantedSource, TINY } from '../testing/planted.ts';
+import { ToySource, toySet } from '../toy/index.ts';
 import { resolveOptions } from './presets.ts';
 import { trainDictionary, type TrainInput } from './train.ts';
 
-const SOURCE = new PlantedSource({
-  dIn: 16,
-  nFeatures: 24,
-  meanActive: 2,
-  nChunks: 12,
-  chunkRows: 256,
-  seed: 5,
-});
+const ROWS = { nChunks: 12, chunkRows: 256, seed: 5 };
+const SOURCE = plantedSource(ROWS, TINY);
 const SIZES = {
   dSae: 32,
   batchRows: 64,
@@ -106,11 +101,11 @@ for (const { name } of ARCHITECTURES) {
 }
 
 /** The planted rows times a factor. */
-class Scaled extends PlantedSource {
+class Scaled extends ToySource {
   readonly #factor: number;
 
   constructor(factor: number) {
-    super({ dIn: 16, nFeatures: 24, meanActive: 2, nChunks: 12, chunkRows: 256, seed: 5 });
+    super({ ...toySet('planted'), ...TINY, ...ROWS });
     this.#factor = factor;
   }
 

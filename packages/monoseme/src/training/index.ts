@@ -3,3 +3,4 @@ export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';
 export { trainingBytes } from './memory.ts';
+export { type InMemoryInput, trainInMemory } from './train-in-memory.ts';

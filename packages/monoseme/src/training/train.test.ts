@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { encode, loadDictionary } from '../dictionary/index.ts';
 import type { MonosemeError } from '../errors.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
-import { PlantedSource } from '../testing/planted.ts';
+import { plantedSource, TINY } from '../testing/planted.ts';
 import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { trainDictionary, type TrainInput } from './train.ts';
 
@@ -24,14 +24,7 @@ const OPTIONS: TrainOptions = {
   checkpointEvery: 7,
   logEvery: 3,
 };
-const SOURCE = new PlantedSource({
-  dIn: 16,
-  nFeatures: 24,
-  meanActive: 2,
-  nChunks: 12,
-  chunkRows: 256,
-  seed: 5,
-});
+const SOURCE = plantedSource({ nChunks: 12, chunkRows: 256, seed: 5 }, TINY);
 
 let folder: string;
 let backend: KernelBackend;
@@ -182,7 +175,7 @@ describe('bad input', () => {
 
   test('a dictionary too large for memory is refused before allocating', async () => {
     const options = { ...OPTIONS, dSae: 1 << 24, bufferRows: 1 << 28, tokens: 2 ** 40 };
-    const huge = new PlantedSource({ ...HUGE, nChunks: 4 });
+    const huge = plantedSource({ nChunks: 4, chunkRows: 4, seed: 1 }, HUGE);
     const before = process.memoryUsage().rss;
     await assert.rejects(
       trainDictionary(input('huge', { options, source: huge })),
@@ -197,4 +190,4 @@ describe('bad input', () => {
   });
 });
 
-const HUGE = { dIn: 4096, nFeatures: 4, meanActive: 1, chunkRows: 4, seed: 1 };
+const HUGE = { ...TINY, dIn: 4096 };

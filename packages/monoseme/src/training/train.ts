@@ -10,8 +10,9 @@ import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
 import { type LoopInput, trainLoop_ } from './loop.ts';
 import { MetricsFile, type StepMetrics } from './metrics.ts';
-import { checkOptions, penaltyCoefficient, type TrainOptions } from './options.ts';
-import { finishedForm, type TrainState } from './parameters.ts';
+import { finishedDictionary } from './finished-dictionary.ts';
+import { checkOptions, type TrainOptions } from './options.ts';
+import type { TrainState } from './parameters.ts';
 
 /** Beside the checkpoint, its weights as a dictionary that other tools load. */
 const CHECKPOINT_DICTIONARY = 'checkpoint';
@@ -201,41 +202,4 @@ function runFingerprint(
     nSteps,
   };
   return sha256(JSON.stringify(decisive));
-}
-
-function finishedDictionary(
-  state: TrainState,
-  { source, options, hookName, modelName }: TrainInput,
-): Dictionary {
-  const architecture = architectureNamed(options.architecture);
-  const { weights, ...form } = finishedForm(state, architecture, options);
-  return {
-    config: {
-      ...form,
-      dIn: state.dIn,
-      dSae: state.dSae,
-      hookName,
-      modelName,
-      contextSize: source.contextSize,
-      applyBDecToInput: architecture.centersInput,
-      metadata: {
-        training_tokens: state.step * options.batchRows,
-        ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
-        ...penaltyMetadata(options, source.dIn),
-        seed: options.seed,
-      },
-    },
-    weights,
-  };
-}
-
-function penaltyMetadata(options: TrainOptions, dIn: number): Record<string, unknown> {
-  const { coefficient } = architectureNamed(options.architecture);
-  if (coefficient === undefined) return { k: options.k };
-  if (coefficient === 'l0Coefficient') return { l0_coefficient: options.l0Coefficient };
-  return {
-    l1_coefficient: penaltyCoefficient(options, dIn),
-    l1_coefficient_given: options.l1Coefficient,
-    l1_scale: options.l1Scale,
-  };
 }

@@ -1,0 +1,4 @@
+export { type Coder, dictionaryCoder, measureOnToy, type ToyFigures } from './measure.ts';
+export { type Recovery, recovery } from './recovery.ts';
+export { synthSaeBench, TOY_SETS, toySet } from './sets.ts';
+export { type ToyModel, type ToyOptions, ToySource } from './toy-source.ts';

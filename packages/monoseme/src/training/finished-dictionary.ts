@@ -1,0 +1,50 @@
+import type { ActivationSource } from '../activations/index.ts';
+import { architectureNamed, type Dictionary } from '../dictionary/index.ts';
+import { penaltyCoefficient, type TrainOptions } from './options.ts';
+import { finishedForm, type TrainState } from './parameters.ts';
+
+/** Where the activations of a dictionary come from, and how it was trained. */
+export interface Origin {
+  readonly source: ActivationSource;
+  readonly options: TrainOptions;
+  readonly hookName: string;
+  readonly modelName: string;
+}
+
+/** The dictionary for use that a state of training gives, with what `cfg.json` says of its training. */
+export function finishedDictionary(
+  state: TrainState,
+  { source, options, hookName, modelName }: Origin,
+): Dictionary {
+  const architecture = architectureNamed(options.architecture);
+  const { weights, ...form } = finishedForm(state, architecture, options);
+  return {
+    config: {
+      ...form,
+      dIn: state.dIn,
+      dSae: state.dSae,
+      hookName,
+      modelName,
+      contextSize: source.contextSize,
+      applyBDecToInput: architecture.centersInput,
+      metadata: {
+        training_tokens: state.step * options.batchRows,
+        ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
+        ...penaltyMetadata(options, source.dIn),
+        seed: options.seed,
+      },
+    },
+    weights,
+  };
+}
+
+function penaltyMetadata(options: TrainOptions, dIn: number): Record<string, unknown> {
+  const { coefficient } = architectureNamed(options.architecture);
+  if (coefficient === undefined) return { k: options.k };
+  if (coefficient === 'l0Coefficient') return { l0_coefficient: options.l0Coefficient };
+  return {
+    l1_coefficient: penaltyCoefficient(options, dIn),
+    l1_coefficient_given: options.l1Coefficient,
+    l1_scale: options.l1Scale,
+  };
+}
