@@ -1,18 +1,11 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { fileError, MonosemeError } from '../errors.ts';
-import { decodeFloats, type Dtype } from '../tensor/index.ts';
+import { expectSameShape, type RawTensor, toFloats, toNumber } from './elements.ts';
 import { readAt } from './json.ts';
 import { LIMITS } from './limits.ts';
-import { ELEMENT_BYTES, malformed, parseHeader } from './safetensors-header.ts';
+import { malformed, parseHeader } from './safetensors-header.ts';
 import type { SafetensorsDtype, SafetensorsHeader, TensorEntry } from './safetensors-header.ts';
-
-/** A tensor's bytes as they lie in the file: little-endian, row-major. */
-export interface RawTensor {
-  dtype: SafetensorsDtype;
-  shape: number[];
-  bytes: Uint8Array<ArrayBuffer>;
-}
 
 /**
  * Open a safetensors file and check its header. Nothing is allocated from a length that was not compared with
@@ -120,14 +113,19 @@ export class SafetensorsFile {
    * @throws {MonosemeError} ERR_FORMAT when the shape or the dtype is another; else as {@link tensor}
    */
   async floats(name: string, shape?: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
-    const entry = this.#entry(name);
-    if (shape && (shape.length !== entry.shape.length || shape.some((size, i) => size !== entry.shape[i])))
-      throw new MonosemeError(
-        'ERR_FORMAT',
-        `"${name}" of ${this.path} has the shape [${entry.shape}], expected [${shape}].`,
-        'Check that the file belongs to these settings.',
-      );
-    return toFloats(await this.tensor(name), `"${name}" of ${this.path}`);
+    const what = `"${name}" of ${this.path}`;
+    if (shape) expectSameShape(what, this.#entry(name).shape, shape);
+    return toFloats(await this.tensor(name), what);
+  }
+
+  /** Axes of a tensor, without reading the data. @throws {MonosemeError} ERR_FORMAT when it is not there */
+  async shape(name: string): Promise<readonly number[]> {
+    return this.info(name).shape;
+  }
+
+  /** The number in a tensor of one element, of any type. @throws {MonosemeError} ERR_FORMAT */
+  async scalar(name: string): Promise<number> {
+    return toNumber(await this.tensor(name), `"${name}" of ${this.path}`);
   }
 
   /** Like {@link floats}, for rows `from` … `to − 1`. */
@@ -167,12 +165,4 @@ export class SafetensorsFile {
     }
     return bytes;
   }
-}
-
-function toFloats({ dtype, bytes }: RawTensor, what: string): Float32Array<ArrayBuffer> {
-  if (dtype === 'F64')
-    return Float32Array.from(new Float64Array(bytes.buffer, 0, bytes.length / ELEMENT_BYTES.F64));
-  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16')
-    return decodeFloats(bytes, dtype satisfies Dtype) as Float32Array<ArrayBuffer>;
-  throw new MonosemeError('ERR_FORMAT', `${what} holds ${dtype}, not floating-point numbers.`, '');
 }

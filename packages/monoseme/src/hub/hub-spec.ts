@@ -62,7 +62,6 @@ function isName(name: string | undefined): boolean {
  * empty, `.` or `..` segment, no drive, no backslash, no control character.
  */
 export function isRelativePath(path: string): boolean {
-  // eslint-disable-next-line no-control-regex
   if (path.length > 1024 || /[\\:\u0000-\u001f]/.test(path)) return false;
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
