@@ -9,7 +9,7 @@ import {
 import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
 import type { AttributeProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
 import { ELEMENT, type OnnxGraph } from './onnx-graph.ts';
-import type { TensorInfo } from './tensor-shapes.ts';
+import type { Axis, TensorInfo } from './tensor-shapes.ts';
 
 /** Output of a prefix: the activations at the hook, in f32. */
 export const ACTIVATIONS = 'monoseme.activations';
@@ -47,7 +47,8 @@ export function harvestPrefix(graph: OnnxGraph, hook: string): GraphPart {
  * activations, the crossing tensors and, where it needs them, the model's own inputs.
  * prefix: the tensor, and everything else that the suffix needs. So no node is in both halves, and what does
  * not depend on the tensor is computed once however often the suffix runs. Weights are copied to where they
- * are used.
+ * are used, and so is the arithmetic on sizes (see {@link isSize}): what crosses the cut has one entry a
+ * context, so that the suffix can run on another number of contexts than the prefix did.
  *
  * @param infos element types and axes of the graph's tensors
  * @param head what the suffix computes; it may read any tensor of the model
@@ -62,6 +63,9 @@ export function cutGraph(
   const affected = graph.descendants(hook);
   const needed = graph.ancestors([...wanted, ...head.outputs], new Set([hook]));
   const later = new Set([...needed].filter((node) => affected.has(node)));
+  for (const name of [...later].flatMap((node) => [...graph.inputsOf(node)])) {
+    if (isSize(infos.get(name))) addSizeNodes(graph, infos, name, later);
+  }
   const madeLater = new Set([...later].flatMap((node) => node.output));
   const read = [...later].flatMap((node) => [...graph.inputsOf(node)]).concat(wanted);
   const crossing = [...new Set(read)].filter(
@@ -79,6 +83,31 @@ export function cutGraph(
   ];
   const suffix = part(graph, later, inputs, [edited, ...head.nodes], head.outputs, head.initializers);
   return { prefix: { ...prefix, crossing }, suffix: { ...suffix, crossing } };
+}
+
+/**
+ * Whether a tensor is a size, a mask or a range that is the same for every context: whole numbers or truth
+ * values without an axis that follows the batch. Its values may hold the size of the batch.
+ */
+export function isSize(info: TensorInfo | undefined): boolean {
+  const same = (axis: Axis) => typeof axis === 'number' || axis === 'sequence';
+  return info !== undefined && !info.type.startsWith('float') && info.shape.every(same);
+}
+
+/** Add the nodes that compute a size, as far back as they work on sizes. */
+function addSizeNodes(
+  graph: OnnxGraph,
+  infos: ReadonlyMap<string, TensorInfo>,
+  size: string,
+  nodes: Set<NodeProto>,
+): void {
+  const open = [size];
+  while (open.length > 0) {
+    const node = graph.producer(open.pop()!);
+    if (!node || nodes.has(node)) continue;
+    nodes.add(node);
+    open.push(...graph.inputsOf(node).filter((name) => isSize(infos.get(name))));
+  }
 }
 
 /** The whole model, with every tensor computed from its inputs as a further output. */
@@ -151,13 +180,14 @@ export function cast(input: string, output: string, to: number): NodeProto {
 export function node(
   opType: string,
   input: string[],
-  output: string,
+  output: string | string[],
   attributes: Record<string, number> = {},
 ): NodeProto {
+  const outputs = typeof output === 'string' ? [output] : output;
   const attribute: AttributeProto[] = Object.entries(attributes).map(([name, value]) =>
     create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }),
   );
-  return create(NodeProtoSchema, { opType, input, output: [output], name: output, attribute });
+  return create(NodeProtoSchema, { opType, input, output: outputs, name: outputs[0], attribute });
 }
 
 /** ONNX element type by ONNX Runtime's name of it. */

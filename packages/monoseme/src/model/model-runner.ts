@@ -5,6 +5,8 @@ import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import { cutGraph, type GraphPart, harvestPrefix } from './cut.ts';
 import { fixedSizes } from './model-inputs.ts';
 import type { OnnxModel } from './onnx-model.ts';
+import type { OutcomeOptions, Outcomes } from './outcomes.ts';
+import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { SessionName } from './worker-messages.ts';
@@ -13,6 +15,8 @@ import type { SessionName } from './worker-messages.ts';
 const TOKENS_PER_RUN = 1024;
 /** Logits of one call of a suffix, at most: 64 MiB, which LogSoftmax doubles. */
 const LOGITS_PER_RUN = 2 ** 24;
+
+const HEADS = { losses: lossHead, outcomes: outcomeHead, 'last-logits': lastLogitsHead };
 
 export interface RunnerOptions {
   /** Tensor name or alias. */
@@ -32,6 +36,15 @@ export interface ModelBatch {
    * [nContexts, contextSize − 1].
    */
   losses(edited: Float32Array): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * What edited contexts [n, contextSize, dIn] do at every position, beside the model's own run: losses,
+   * divergence, agreement, and tokens that change. n is of any size: many versions of one context go through
+   * the suffix together, and the prefix is not run again.
+   *
+   * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (a context or a row that is not there, `topTokens`); ERR_MODEL
+   * for a model whose graph fixes the size of the batch
+   */
+  outcomes(edited: Float32Array, options?: OutcomeOptions): Promise<Outcomes>;
   /**
    * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one
    * dimension of that position's activations. Only for a batch opened with `oneRun`.
@@ -80,8 +93,7 @@ export class ModelRunner {
     const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
     const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads);
     try {
-      if (suffix) await Promise.all([runner.#load('prefix'), runner.#load('losses')]);
-      else await runner.#load('harvest');
+      await runner.#load(suffix ? 'prefix' : 'harvest');
     } catch (error) {
       await runner.close();
       throw error;
@@ -136,12 +148,36 @@ export class ModelRunner {
         const copy = edited.slice();
         return this.#worker.ask('losses', { batch, edited: copy }, [copy.buffer]);
       },
+      outcomes: async (edited, options = {}) => {
+        const request = this.#outcomeRequest(edited, contextSize, nContexts, options);
+        await this.#load('outcomes');
+        return this.#worker.ask('outcomes', { batch, ...request }, [request.edited.buffer]);
+      },
       nudgedLastLogits: async (dimension, steps, rowWeights) => {
         await this.#load('last-logits');
         return this.#worker.ask('nudge', { batch, dimension, steps, rowWeights });
       },
       close: () => this.#worker.ask('closeBatch', { batch }),
     };
+  }
+
+  #outcomeRequest(edited: Float32Array, contextSize: number, nContexts: number, options: OutcomeOptions) {
+    const { contexts = Uint32Array.from({ length: nContexts }, (_, i) => i), rows = new Uint32Array() } =
+      options;
+    const vocabSize = this.vocabSize!;
+    const top = Math.min(options.topTokens ?? 10, vocabSize);
+    expectPositiveInteger('The number of tokens listed', top);
+    expectLength('The edited activations', edited, contexts.length, contextSize, this.dIn);
+    expectBelow('context', contexts, nContexts);
+    expectBelow('row', rows, contexts.length * contextSize);
+    const { batch } = fixedSizes(this.model.inputs);
+    if (batch !== undefined)
+      throw new MonosemeError(
+        'ERR_MODEL',
+        `The model takes exactly ${batch} contexts at once; edits are compared beside their originals.`,
+        'Export it again with a free batch axis.',
+      );
+    return { edited: edited.slice(), contexts: contexts.slice(), rows: rows.slice(), top };
   }
 
   /** Finish what was asked, then end the worker. */
@@ -193,7 +229,8 @@ export class ModelRunner {
     const { bytes, modelInputs, crossing } = this.#part(name);
     const inputs = this.model.inputs.filter((input) => modelInputs.includes(input.name));
     const folder = dirname(this.model.path);
-    const session = { bytes, folder, threads: this.threads, inputs, crossing, optimize: true };
+    const shapes = new Map(crossing.map((tensor) => [tensor, this.model.tensors.get(tensor)!.shape]));
+    const session = { bytes, folder, threads: this.threads, inputs, crossing: shapes, optimize: true };
     await this.#worker.ask('load', { as: name, session }, [bytes.buffer]);
   }
 
@@ -214,8 +251,15 @@ export class ModelRunner {
         `"${this.hookName}" has no effect on the logits.`,
         'Choose a tensor before them.',
       );
-    const head = name === 'last-logits' ? lastLogitsHead(graph, logits) : lossHead(graph, logits);
-    const { prefix, suffix } = cutGraph(graph, hook, tensors, head);
+    // Every head reads the logits, so the prefix is the same for all.
+    const head = name === 'prefix' ? lossHead : HEADS[name];
+    const { prefix, suffix } = cutGraph(graph, hook, tensors, head(graph, logits));
     return name === 'prefix' ? prefix : suffix;
   }
+}
+
+function expectBelow(what: string, numbers: Uint32Array, end: number): void {
+  const wrong = numbers.find((number) => number >= end);
+  if (wrong === undefined) return;
+  throw new MonosemeError('ERR_OPTION', `There is no ${what} ${wrong}.`, `There are ${end}, counted from 0.`);
 }

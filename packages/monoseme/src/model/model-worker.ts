@@ -3,9 +3,15 @@ import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { type Feed, makeFeeds } from './model-inputs.ts';
+import { gatherContexts, gatherTokens, isPerContext } from './gather-contexts.ts';
+import { ORIGINAL_ROWS, ORIGINALS, ROWS, TOP } from './outcome-head.ts';
+import { type AskedOutcomes, emptyOutcomes, listedRows, takeOutcomes } from './take-outcomes.ts';
+import type { Outcomes } from './outcomes.ts';
+import { type SuffixBatch, suffixBatches } from './suffix-batches.ts';
 import { LOG_PROBS, ROW_WEIGHTS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
 import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
-import type { SessionName, SessionSpec } from './worker-messages.ts';
+import type { Axis } from './tensor-shapes.ts';
+import type { SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
 import type { AnswerOf, RequestOf } from './worker-messages.ts';
 
 /**
@@ -27,6 +33,8 @@ interface Run {
 
 interface Batch {
   contextSize: number;
+  /** Contexts that go through the model together. */
+  perRun: number;
   runs: Run[];
 }
 
@@ -69,7 +77,7 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     for (const run of runsOf(tokens, contextSize, perRun))
       runs.push(await runPrefix('prefix', run, contextSize));
     const batch = nextBatch++;
-    batches.set(batch, { contextSize, runs });
+    batches.set(batch, { contextSize, perRun, runs });
     return { batch, activations: joined(runs.map((run) => floats(run.activations))) };
   },
 
@@ -82,7 +90,7 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
       const rows = edited.subarray(row * width, (row + run.tokens.length) * width);
       row += run.tokens.length;
       const targets = { [TARGETS]: targetTensor(run.tokens, contextSize) };
-      losses.push(floats(await runSuffix('losses', run, contextSize, rows, targets, LOG_PROBS)));
+      losses.push(floats((await runSuffix('losses', run, contextSize, rows, targets))[LOG_PROBS]));
     }
     return joined(losses).map((logProb) => -logProb);
   },
@@ -96,9 +104,26 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     const before = nudged.map((at) => rows[at]);
     nudged.forEach((at, context) => (rows[at] += steps[context]));
     const weights = { [ROW_WEIGHTS]: new ort.Tensor('float32', rowWeights, [1, rowWeights.length]) };
-    const logits = await runSuffix('last-logits', run, contextSize, rows, weights, WEIGHTED_LOGITS);
+    const found = await runSuffix('last-logits', run, contextSize, rows, weights);
     nudged.forEach((at, context) => (rows[at] = before[context]));
-    return floats(logits).slice();
+    return floats(found[WEIGHTED_LOGITS]).slice();
+  },
+
+  async outcomes({ batch: id, edited, contexts, rows, top }) {
+    const batch = batches.get(id)!;
+    const { contextSize, perRun, runs } = batch;
+    const asked = { edited, rows, top, contextSize };
+    const outcomes = emptyOutcomes(contexts.length, asked);
+    for (const [i, run] of runs.entries()) {
+      // Contexts of one call of the suffix are of one call of the prefix.
+      const edits = [...contexts.keys()].filter((edit) => Math.floor(contexts[edit] / perRun) === i);
+      const within = edits.map((edit) => contexts[edit] - i * perRun);
+      for (const part of suffixBatches(within, Math.max(2, perRun))) {
+        const numbered = { ...part, edits: part.edits.map((edit) => (edit < 0 ? -1 : edits[edit])) };
+        await addOutcomes(outcomes, run, asked, numbered);
+      }
+    }
+    return outcomes;
   },
 
   async closeBatch({ batch }) {
@@ -150,21 +175,62 @@ async function runPrefix(name: 'harvest' | 'prefix', tokens: Uint32Array, contex
 }
 
 async function runSuffix(
-  name: 'losses' | 'last-logits',
+  name: SuffixName,
   run: Run,
   contextSize: number,
   rows: Float32Array,
   further: Record<string, ort.Tensor>,
-  output: string,
-): Promise<ort.Tensor> {
+): Promise<Record<string, ort.Tensor>> {
   const { session, spec } = sessions.get(name)!;
   const feeds: Record<string, ort.Tensor> = {
     ...toTensors(makeFeeds(spec.inputs, run.tokens, contextSize)),
     ...further,
     [EDITED]: new ort.Tensor('float32', rows, run.activations.dims),
   };
-  for (const crossing of spec.crossing) feeds[crossing] = run.crossing[crossing];
-  return (await native(() => session.run(feeds)))[output];
+  for (const crossing of spec.crossing.keys()) feeds[crossing] = run.crossing[crossing];
+  return native(() => session.run(feeds));
+}
+
+/** Run one call of the suffix and put what it says where it belongs. */
+async function addOutcomes(
+  outcomes: Outcomes,
+  run: Run,
+  asked: AskedOutcomes,
+  batch: SuffixBatch,
+): Promise<void> {
+  const { edited, contextSize, top } = asked;
+  const part = await runOfContexts(run, contextSize, batch.contexts);
+  const activations = floats(part.activations);
+  const width = activations.length / batch.contexts.length;
+  batch.edits.forEach((edit, row) => {
+    if (edit >= 0) activations.set(edited.subarray(edit * width, (edit + 1) * width), row * width);
+  });
+  const { listed, rows, originalRows } = listedRows(asked, batch);
+  const found = await runSuffix('outcomes', part, contextSize, activations, {
+    [TARGETS]: targetTensor(part.tokens, contextSize),
+    [ORIGINALS]: int64Tensor(batch.originals),
+    // The runtime's TopK crashes on no rows.
+    [ROWS]: int64Tensor(listed.length > 0 ? rows : [0]),
+    [ORIGINAL_ROWS]: int64Tensor(listed.length > 0 ? originalRows : [0]),
+    [TOP]: int64Tensor([top]),
+  });
+  takeOutcomes(outcomes, found, asked, batch, listed);
+}
+
+/**
+ * Contexts of a run, in any order and number, as if they had gone through the prefix together. Where it is not
+ * known which part of a crossing tensor belongs to which context, they do go through it again.
+ */
+async function runOfContexts(run: Run, contextSize: number, contexts: Uint32Array): Promise<Run> {
+  const { spec } = sessions.get('prefix')!;
+  const gather = (tensor: ort.Tensor, shape: readonly Axis[]) =>
+    gatherContexts(tensor, shape, contextSize, contexts);
+  const tokens = gatherTokens(run.tokens, contextSize, contexts);
+  if (![...spec.crossing.values()].every(isPerContext)) return runPrefix('prefix', tokens, contextSize);
+  const rows = run.activations.dims[0] * contextSize === run.tokens.length ? 'batch' : 'batch*sequence';
+  const crossing: Record<string, ort.Tensor> = {};
+  for (const [name, shape] of spec.crossing) crossing[name] = gather(run.crossing[name], shape);
+  return { tokens, activations: gather(run.activations, [rows]), crossing };
 }
 
 function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {
@@ -172,6 +238,10 @@ function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {
   for (const [name, { type, data, dims }] of Object.entries(feeds))
     tensors[name] = new ort.Tensor(type as 'float32', data as Float32Array, dims);
   return tensors;
+}
+
+function int64Tensor(values: ArrayLike<number>): ort.Tensor {
+  return new ort.Tensor('int64', BigInt64Array.from(Array.from(values, BigInt)), [values.length]);
 }
 
 /** The next token of every position but the last, int64 [contexts, contextSize − 1, 1]. */
@@ -215,10 +285,10 @@ function asMonosemeError(error: unknown): MonosemeError {
   );
 }
 
+/** Arrays of an answer, one level deep, are handed over rather than copied. */
 function transferList(answer: unknown): ArrayBuffer[] {
-  if (answer instanceof Float32Array) return [answer.buffer as ArrayBuffer];
-  const { activations } = (answer ?? {}) as { activations?: Float32Array<ArrayBuffer> };
-  return activations ? [activations.buffer] : [];
+  const values = ArrayBuffer.isView(answer) ? [answer] : Object.values(answer ?? {});
+  return values.flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []));
 }
 
 let queue: Promise<void> = Promise.resolve();

@@ -162,7 +162,14 @@ async function inspect(
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
-    const session = { bytes, folder: dirname(path), threads: 1, inputs, crossing: [], optimize: false };
+    const session = {
+      bytes,
+      folder: dirname(path),
+      threads: 1,
+      inputs,
+      crossing: new Map(),
+      optimize: false,
+    };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(
       found.map(({ name, type, sizes: [first, second] }) => [

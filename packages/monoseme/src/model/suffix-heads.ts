@@ -109,7 +109,7 @@ function rank(graph: OnnxGraph, weight: string): number {
 }
 
 /** Slice with inputs, GatherElements and negative indices of Gather are all there from operator set 11 on. */
-function requireOpset(graph: OnnxGraph): void {
+export function requireOpset(graph: OnnxGraph): void {
   if (graph.opset >= 11) return;
   throw new MonosemeError(
     'ERR_MODEL',
@@ -119,7 +119,7 @@ function requireOpset(graph: OnnxGraph): void {
 }
 
 /** An int64 initialiser: a list, or a scalar. */
-function int64(name: string, values: number | number[]): TensorProto {
+export function int64(name: string, values: number | number[]): TensorProto {
   const list = typeof values === 'number' ? [values] : values;
   return create(TensorProtoSchema, {
     name,

@@ -1,5 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { ModelInput } from './model-inputs.ts';
+import type { Outcomes } from './outcomes.ts';
+import type { Axis } from './tensor-shapes.ts';
 
 /** What the model's worker can be asked, with the answer of each. */
 export interface WorkerRequests {
@@ -35,6 +37,14 @@ export interface WorkerRequests {
     request: { batch: number; dimension: number; steps: Float32Array; rowWeights: Float32Array };
     answer: Float32Array<ArrayBuffer>;
   };
+  /**
+   * What `edited` [n contexts, contextSize, dIn] does, each a version of the batch's context of that number;
+   * the tokens that change most in some of its rows.
+   */
+  outcomes: {
+    request: { batch: number; edited: Float32Array; contexts: Uint32Array; rows: Uint32Array; top: number };
+    answer: Outcomes;
+  };
   closeBatch: { request: { batch: number }; answer: void };
 }
 
@@ -42,7 +52,8 @@ export interface WorkerRequests {
  * `harvest`: inputs → activations. `prefix`: with the crossing tensors. The others are suffixes with a head
  * each.
  */
-export type SessionName = 'harvest' | 'prefix' | 'losses' | 'last-logits';
+export type SessionName = 'harvest' | 'prefix' | SuffixName;
+export type SuffixName = 'losses' | 'outcomes' | 'last-logits';
 
 /** A graph for ONNX Runtime and what to feed it. */
 export interface SessionSpec {
@@ -52,8 +63,8 @@ export interface SessionSpec {
   threads: number;
   /** Inputs of the model that the graph reads, besides crossing tensors. */
   inputs: ModelInput[];
-  /** Outputs (of a prefix) or inputs (of a suffix) that cross the cut. */
-  crossing: string[];
+  /** Outputs (of a prefix) or inputs (of a suffix) that cross the cut, with their axes. */
+  crossing: ReadonlyMap<string, readonly Axis[]>;
   /** Let the runtime rewrite the graph. Off for looking at every tensor: rewriting would remove some. */
   optimize: boolean;
 }
