@@ -9,6 +9,7 @@ const kernelLevel = [...base, 'formats', 'kernels'];
 const directions = {
   tensor: ['errors'],
   random: ['errors', 'tensor'],
+  plots: [],
   formats: base,
   hub: [...base, 'formats'],
   kernels: [...base],
