@@ -59,7 +59,7 @@ impl Kernel for AddPairs<'_> {
         let latents = &input.codes.latent_indices[pairs.clone()];
         let values = &input.codes.values[pairs];
         let term = |i: usize| Term { index: latents[i] as usize, factor: values[i] };
-        add_weighted_sum(lanes, latents.len(), term, Rows::new(input.w_dec, input.d_out), out);
+        add_weighted_sum(lanes, latents.len(), term, Rows::new(input.w_dec, input.d_out), out, |_| {});
     }
 }
 

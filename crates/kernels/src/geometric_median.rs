@@ -65,7 +65,7 @@ impl Kernel for WeighChunk<'_> {
         }
         let mut sum = vec![0.0f32; self.width];
         let term = |i: usize| Term { index: i, factor: weights[i] };
-        add_weighted_sum(lanes, n, term, Rows::new(self.points, self.width), &mut sum);
+        add_weighted_sum(lanes, n, term, Rows::new(self.points, self.width), &mut sum, |_| {});
         WeightedPoints {
             sum: sum.into_iter().map(f64::from).collect(),
             weight: weights[..n].iter().map(|&weight| f64::from(weight)).sum(),

@@ -25,6 +25,19 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// `to` must be writable for `WIDTH` floats. No alignment is needed.
     unsafe fn store(self, to: *mut f32, vector: Self::Vector);
 
+    /// `WIDTH` bf16 numbers, given as their bits.
+    ///
+    /// # Safety
+    /// `from` must be readable for `WIDTH` numbers. No alignment is needed.
+    unsafe fn load_bf16(self, from: *const u16) -> Self::Vector;
+
+    /// Store as bf16, rounded up or down by dither: lane i adds the upper half of `dither + i · DITHER_STEP` to the
+    /// bits before they are cut.
+    ///
+    /// # Safety
+    /// `to` must be writable for `WIDTH` numbers. No alignment is needed.
+    unsafe fn store_bf16(self, to: *mut u16, vector: Self::Vector, dither: u32);
+
     /// Bring the cache line at an address near. The address need not be readable.
     fn prefetch(self, address: *const f32);
 
@@ -70,6 +83,18 @@ pub trait Lanes: Copy + Send + Sync + 'static {
         self.load_slice(&whole)
     }
 
+    /// Load up to `WIDTH` floats; lanes past the slice are 0.
+    #[inline(always)]
+    fn load_some(self, from: &[f32]) -> Self::Vector {
+        if from.len() >= Self::WIDTH { self.load_slice(from) } else { self.load_part(from) }
+    }
+
+    /// Store the first lanes, as many as the slice is long.
+    #[inline(always)]
+    fn store_some(self, to: &mut [f32], vector: Self::Vector) {
+        if to.len() >= Self::WIDTH { self.store_slice(to, vector) } else { self.store_part(to, vector) }
+    }
+
     /// Store the first lanes to a slice of fewer than `WIDTH` floats.
     #[inline(always)]
     fn store_part(self, to: &mut [f32], vector: Self::Vector) {
@@ -78,6 +103,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
         to.copy_from_slice(&whole[..to.len()]);
     }
 }
+
+/// 2³² over the golden ratio: its multiples are spread as evenly as can be (Weyl's sequence).
+pub const DITHER_STEP: u32 = 0x9e37_79b9;
 
 /// The widest vector of any instruction set.
 pub const MAX_WIDTH: usize = 16;

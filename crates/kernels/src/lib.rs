@@ -6,6 +6,7 @@
 //! Every primitive takes an [`Engine`]: an instruction set, chosen when the program runs, and a pool of threads.
 //! Results do not depend on the number of threads: an output element is always summed by one thread in one order.
 
+mod adam;
 mod codes;
 mod decode;
 mod encode;
@@ -20,6 +21,7 @@ mod transpose;
 mod traversal;
 mod update_rows;
 
+pub use adam::Adam;
 pub use codes::{Codes, CodesView};
 pub use decode::{DecodeInput, Residuals, decode, residuals, sampled_products};
 pub use encode::{EncodeInput, Selection, encode};
@@ -29,4 +31,4 @@ pub use geometric_median::{GeometricMedianInput, geometric_median};
 pub use instruction_set::InstructionSet;
 pub use limits::{bandwidth_bytes_per_second, fma_flops_per_second};
 pub use transpose::{CodesByLatent, CodesByLatentView, transpose};
-pub use update_rows::{Adam, UpdateRowsInput, update_rows};
+pub use update_rows::{GradientInput, Moments, UpdateRowsInput, squared_gradient_norm, update_rows};

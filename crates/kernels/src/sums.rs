@@ -40,6 +40,7 @@ pub struct Term {
 const AHEAD: usize = 2;
 
 /// out += Σ factor · rows[index], for `n` terms in their order. Each element of `out` is one chain of multiply-adds.
+/// `beside` is called at most once for each term, to fetch what is needed next.
 #[inline(always)]
 pub fn add_weighted_sum<L: Lanes>(
     lanes: L,
@@ -47,19 +48,25 @@ pub fn add_weighted_sum<L: Lanes>(
     term: impl Fn(usize) -> Term + Copy,
     rows: Rows<'_>,
     out: &mut [f32],
+    beside: impl Fn(usize),
 ) {
     debug_assert_eq!(out.len(), rows.width);
     let mut column = 0;
+    if 16 * L::WIDTH <= out.len() {
+        weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out, beside);
+        column += 16 * L::WIDTH;
+    }
+    let nothing = |_| {};
     while column + 16 * L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out);
+        weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out, nothing);
         column += 16 * L::WIDTH;
     }
     while column + 4 * L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 4>(lanes, n, term, rows, column, out);
+        weighted_sum_block::<L, 4>(lanes, n, term, rows, column, out, nothing);
         column += 4 * L::WIDTH;
     }
     while column + L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 1>(lanes, n, term, rows, column, out);
+        weighted_sum_block::<L, 1>(lanes, n, term, rows, column, out, nothing);
         column += L::WIDTH;
     }
     if column < out.len() {
@@ -82,6 +89,7 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
     rows: Rows<'_>,
     column: usize,
     out: &mut [f32],
+    beside: impl Fn(usize),
 ) {
     let out = &mut out[column..column + VECTORS * L::WIDTH];
     let mut sums: [L::Vector; VECTORS] =
@@ -91,6 +99,7 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
         let ahead = rows.pointer(term((i + AHEAD).min(n - 1)).index, column);
         let row = rows.pointer(index, column);
         let factor = lanes.splat(factor);
+        beside(i);
         for (v, sum) in sums.iter_mut().enumerate() {
             if VECTORS > 1 {
                 lanes.prefetch(ahead.wrapping_add(v * L::WIDTH));

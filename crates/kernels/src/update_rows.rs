@@ -1,5 +1,7 @@
+use crate::adam::{Adam, MeasureAlong, Moment, UpdateRow};
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
+use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
 use crate::sums::{Rows, Term, add_weighted_sum};
 use crate::transpose::CodesByLatentView;
@@ -7,177 +9,136 @@ use crate::traversal::Traversal;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Adam's options, with the factors that depend on the step already worked out.
-#[derive(Debug, Clone, Copy)]
-pub struct Adam {
-    pub beta1: f32,
-    pub beta2: f32,
-    pub epsilon: f32,
-    /// lr / (1 − β₁^t)
-    step_size: f32,
-    /// 1 / (1 − β₂^t)
-    correction2: f32,
-    one_minus_beta1: f32,
-    one_minus_beta2: f32,
-}
-
-impl Adam {
-    /// `step` is 1 for the first update.
-    pub fn new(learning_rate: f64, beta1: f64, beta2: f64, epsilon: f64, step: f64) -> Self {
-        Self {
-            beta1: beta1 as f32,
-            beta2: beta2 as f32,
-            epsilon: epsilon as f32,
-            step_size: (learning_rate / (1.0 - beta1.powf(step))) as f32,
-            correction2: (1.0 / (1.0 - beta2.powf(step))) as f32,
-            one_minus_beta1: (1.0 - beta1) as f32,
-            one_minus_beta2: (1.0 - beta2) as f32,
-        }
-    }
-}
-
-pub struct UpdateRowsInput<'a> {
+/// The gradient of a weight matrix: row j is Σ over the pairs of latent j of coefficient · rows[b].
+#[derive(Clone, Copy)]
+pub struct GradientInput<'a> {
     pub by_latent: CodesByLatentView<'a>,
     pub width: usize,
     /// `[nnz]`, in CSR order.
     pub coefficients: &'a [f32],
     /// `[n_rows, width]`
     pub rows: &'a [f32],
-    /// `[d_sae, width]`, as are both moments.
-    pub weights: &'a mut [f32],
-    pub first_moments: &'a mut [f32],
-    pub second_moments: &'a mut [f32],
+    /// The part along the weight row is removed.
     pub unit_norm: bool,
-    pub adam: Adam,
 }
 
-impl UpdateRowsInput<'_> {
+impl GradientInput<'_> {
     fn check(&self) -> Result<(), KernelError> {
         if self.width == 0 {
             return Err(KernelError::option("width is 0."));
         }
         self.by_latent.check()?;
-        let shape = [self.by_latent.d_sae, self.width];
         expect_length("coefficients", self.coefficients.len(), &[self.by_latent.row_indices.len()])?;
-        expect_length("rows", self.rows.len(), &[self.by_latent.n_rows, self.width])?;
-        expect_length("weights", self.weights.len(), &shape)?;
-        expect_length("firstMoments", self.first_moments.len(), &shape)?;
-        expect_length("secondMoments", self.second_moments.len(), &shape)
+        expect_length("rows", self.rows.len(), &[self.by_latent.n_rows, self.width])
+    }
+
+    /// `[d_sae, width]`
+    fn shape(&self) -> [usize; 2] {
+        [self.by_latent.d_sae, self.width]
     }
 }
 
-/// The weight row of one latent, with its moments and its gradient.
-struct UpdateRow<'a> {
-    gradient: &'a [f32],
-    weights: &'a mut [f32],
-    first_moments: &'a mut [f32],
-    second_moments: &'a mut [f32],
-    unit_norm: bool,
-    adam: Adam,
+/// Adam's moments, `[d_sae, width]` each. A u16 is the bits of a bf16.
+pub enum Moments<'a> {
+    F32(&'a mut [f32], &'a mut [f32]),
+    Bf16(&'a mut [u16], &'a mut [u16]),
 }
 
-/// ⟨a, b⟩ and ‖b‖².
-#[inline(always)]
-fn product_and_square<L: Lanes>(lanes: L, a: &[f32], b: &[f32]) -> (f32, f32) {
-    let mut products = lanes.splat(0.0);
-    let mut squares = lanes.splat(0.0);
-    for (a, b) in a.chunks(L::WIDTH).zip(b.chunks(L::WIDTH)) {
-        let (a, b) = (load(lanes, a), load(lanes, b));
-        products = lanes.multiply_add(a, b, products);
-        squares = lanes.multiply_add(b, b, squares);
+pub struct UpdateRowsInput<'a> {
+    pub gradient: GradientInput<'a>,
+    /// `[d_sae, width]`
+    pub weights: &'a mut [f32],
+    pub moments: Moments<'a>,
+    /// The gradient is multiplied by it.
+    pub gradient_scale: f32,
+    pub adam: Adam,
+}
+
+/// The weights and moments of a latent, fetched while its gradient is summed.
+#[derive(Clone, Copy)]
+struct Fetch {
+    arrays: [*const f32; 3],
+    /// Cache lines of each.
+    lines: [usize; 3],
+}
+
+impl Fetch {
+    fn of<M>(weights: &[f32], first: &[M], second: &[M]) -> Self {
+        let lines = |bytes: usize| bytes.div_ceil(64);
+        Self {
+            arrays: [weights.as_ptr(), first.as_ptr().cast(), second.as_ptr().cast()],
+            lines: [size_of_val(weights), size_of_val(first), size_of_val(second)].map(lines),
+        }
     }
-    (lanes.sum(products), lanes.sum(squares))
-}
 
-#[inline(always)]
-fn load<L: Lanes>(lanes: L, from: &[f32]) -> L::Vector {
-    if from.len() >= L::WIDTH { lanes.load_slice(from) } else { lanes.load_part(from) }
-}
-
-#[inline(always)]
-fn store<L: Lanes>(lanes: L, to: &mut [f32], vector: L::Vector) {
-    if to.len() >= L::WIDTH { lanes.store_slice(to, vector) } else { lanes.store_part(to, vector) }
-}
-
-impl Kernel for UpdateRow<'_> {
-    type Output = ();
+    /// The share of one of `n` terms.
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        let adam = self.adam;
-        // What is removed of the gradient is `along · w`.
-        let along = if self.unit_norm {
-            let (product, square) = product_and_square(lanes, self.gradient, self.weights);
-            if square > 0.0 { product / square } else { 0.0 }
-        } else {
-            0.0
-        };
-        let mut squares = lanes.splat(0.0);
-        let pieces = self
-            .gradient
-            .chunks(L::WIDTH)
-            .zip(self.weights.chunks_mut(L::WIDTH))
-            .zip(self.first_moments.chunks_mut(L::WIDTH).zip(self.second_moments.chunks_mut(L::WIDTH)));
-        for ((gradient, weights), (first, second)) in pieces {
-            let weight = load(lanes, weights);
-            let g = lanes.multiply_add(lanes.splat(-along), weight, load(lanes, gradient));
-            let m = lanes.multiply_add(
-                lanes.splat(adam.beta1),
-                load(lanes, first),
-                lanes.multiply(lanes.splat(adam.one_minus_beta1), g),
-            );
-            let v = lanes.multiply_add(
-                lanes.splat(adam.beta2),
-                load(lanes, second),
-                lanes.multiply(lanes.multiply(lanes.splat(adam.one_minus_beta2), g), g),
-            );
-            let root = lanes.square_root(lanes.multiply(v, lanes.splat(adam.correction2)));
-            let denominator = lanes.add(root, lanes.splat(adam.epsilon));
-            let change = lanes.divide(lanes.multiply(m, lanes.splat(adam.step_size)), denominator);
-            let weight = lanes.subtract(weight, change);
-            // Lanes past the row's end hold 0 in every array; with ε 0 they would be 0/0, and only full ones count.
-            if weights.len() >= L::WIDTH {
-                squares = lanes.multiply_add(weight, weight, squares);
-            }
-            store(lanes, first, m);
-            store(lanes, second, v);
-            store(lanes, weights, weight);
-        }
-        if self.unit_norm {
-            let tail = self.weights.chunks_exact(L::WIDTH).remainder();
-            let square = lanes.sum(squares) + tail.iter().map(|w| w * w).sum::<f32>();
-            if square > 0.0 {
-                scale(lanes, self.weights, 1.0 / square.sqrt());
+    fn share<L: Lanes>(self, lanes: L, term: usize, n: usize) {
+        for (array, lines) in self.arrays.into_iter().zip(self.lines) {
+            for line in lines * term / n..lines * (term + 1) / n {
+                lanes.prefetch(array.wrapping_add(16 * line));
             }
         }
-    }
-}
-
-#[inline(always)]
-fn scale<L: Lanes>(lanes: L, row: &mut [f32], factor: f32) {
-    for piece in row.chunks_mut(L::WIDTH) {
-        let scaled = lanes.multiply(load(lanes, piece), lanes.splat(factor));
-        store(lanes, piece, scaled);
     }
 }
 
 /// gradient += Σ coefficient · row, over some pairs of a latent.
 struct AddPairs<'a> {
     pairs: Range<usize>,
-    by_latent: CodesByLatentView<'a>,
-    coefficients: &'a [f32],
-    rows: &'a [f32],
+    input: GradientInput<'a>,
     gradient: &'a mut [f32],
+    fetch: Option<Fetch>,
 }
 
 impl Kernel for AddPairs<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let rows = &self.by_latent.row_indices[self.pairs.clone()];
-        let pairs = &self.by_latent.pair_indices[self.pairs];
-        let term = |i: usize| Term { index: rows[i] as usize, factor: self.coefficients[pairs[i] as usize] };
-        let width = self.gradient.len();
-        add_weighted_sum(lanes, rows.len(), term, Rows::new(self.rows, width), self.gradient);
+        let Self { pairs, input: GradientInput { by_latent, coefficients, .. }, gradient, fetch } = self;
+        let rows = &by_latent.row_indices[pairs.clone()];
+        let pairs = &by_latent.pair_indices[pairs];
+        let term = |i: usize| Term { index: rows[i] as usize, factor: coefficients[pairs[i] as usize] };
+        let matrix = Rows::new(self.input.rows, gradient.len());
+        match fetch {
+            Some(fetch) => {
+                let beside = |i: usize| fetch.share(lanes, i, rows.len());
+                add_weighted_sum(lanes, rows.len(), term, matrix, gradient, beside);
+            }
+            None => add_weighted_sum(lanes, rows.len(), term, matrix, gradient, |_| {}),
+        }
+    }
+}
+
+/// How the gradients of a matrix are made: block after block of its rows.
+struct Blocks<'a> {
+    set: InstructionSet,
+    input: GradientInput<'a>,
+    traversal: Traversal,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(engine: &Engine, input: GradientInput<'a>) -> Self {
+        let CodesByLatentView { n_rows, d_sae, row_indices, .. } = input.by_latent;
+        let traversal = Traversal::of(d_sae, n_rows, row_indices.len(), 4 * input.width);
+        Self { set: engine.instruction_set, input, traversal }
+    }
+
+    /// Elements of a block.
+    fn size(&self) -> usize {
+        self.traversal.block * self.input.width
+    }
+
+    /// The gradients of some latents, into a buffer that stays in cache.
+    fn sum(&self, latents: Range<usize>, gradients: &mut Vec<f32>, fetch: Option<Fetch>) {
+        let width = self.input.width;
+        gradients.clear();
+        gradients.resize(latents.len() * width, 0.0);
+        let CodesByLatentView { latent_pointers, row_indices, .. } = self.input.by_latent;
+        let first = latents.start;
+        self.traversal.walk(latents, latent_pointers, row_indices, |latent, pairs| {
+            let gradient = &mut gradients[(latent - first) * width..][..width];
+            self.set.run(AddPairs { pairs, input: self.input, gradient, fetch });
+        });
     }
 }
 
@@ -186,32 +147,83 @@ impl Kernel for AddPairs<'_> {
 /// A task is a block of latents: their gradients are summed into a buffer that stays in cache, then each row is
 /// stepped. Tasks go to whichever thread is free, so a latent with many pairs holds up no other.
 pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), KernelError> {
-    input.check()?;
-    let UpdateRowsInput { by_latent, width, coefficients, rows, unit_norm, adam, .. } = input;
-    let CodesByLatentView { n_rows, d_sae, latent_pointers, row_indices, .. } = by_latent;
-    let traversal = Traversal::of(d_sae, n_rows, row_indices.len(), 4 * width);
-    let set = engine.instruction_set;
-    let size = traversal.block * width;
-    let step = |gradients: &mut Vec<f32>, first: usize, weights: &mut [f32], m: &mut [f32], v: &mut [f32]| {
-        gradients.clear();
-        gradients.resize(weights.len(), 0.0);
-        let latents = first..first + weights.len() / width;
-        traversal.walk(latents, latent_pointers, row_indices, |latent, pairs| {
-            let gradient = &mut gradients[(latent - first) * width..][..width];
-            set.run(AddPairs { pairs, by_latent, coefficients, rows, gradient });
+    let UpdateRowsInput { gradient, weights, moments, gradient_scale, adam } = input;
+    gradient.check()?;
+    expect_length("weights", weights.len(), &gradient.shape())?;
+    let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam };
+    match moments {
+        Moments::F32(first, second) => step.run(engine, first, second),
+        Moments::Bf16(first, second) => step.run(engine, first, second),
+    }
+}
+
+struct Update<'a> {
+    blocks: Blocks<'a>,
+    weights: &'a mut [f32],
+    gradient_scale: f32,
+    adam: Adam,
+}
+
+impl Update<'_> {
+    fn run<M: Moment>(self, engine: &Engine, first: &mut [M], second: &mut [M]) -> Result<(), KernelError> {
+        let Self { blocks, weights, gradient_scale, adam } = self;
+        let GradientInput { width, unit_norm, .. } = blocks.input;
+        expect_length("firstMoments", first.len(), &blocks.input.shape())?;
+        expect_length("secondMoments", second.len(), &blocks.input.shape())?;
+        let step = |gradients: &mut Vec<f32>, start: usize, weights: &mut [f32], m: &mut [M], v: &mut [M]| {
+            let latents = start..start + weights.len() / width;
+            let fetch = (latents.len() == 1).then(|| Fetch::of(weights, m, v));
+            blocks.sum(latents.clone(), gradients, fetch);
+            let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
+            let rows = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
+            for (latent, ((gradient, weights), (first_moments, second_moments))) in latents.zip(rows) {
+                blocks.set.run(UpdateRow {
+                    latent,
+                    gradient,
+                    weights,
+                    first_moments,
+                    second_moments,
+                    unit_norm,
+                    gradient_scale,
+                    adam,
+                });
+            }
+        };
+        let size = blocks.size();
+        engine.install(|| {
+            let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
+            let parts = weights.par_chunks_mut(size).zip(moments).enumerate();
+            parts.for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
+                step(gradients, block * blocks.traversal.block, weights, m, v);
+            });
         });
-        let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
-        let updates = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
-        for ((gradient, weights), (first_moments, second_moments)) in updates {
-            set.run(UpdateRow { gradient, weights, first_moments, second_moments, unit_norm, adam });
-        }
-    };
+        Ok(())
+    }
+}
+
+/// Σ of the squares of all elements of a gradient, as `update_rows` would use it. The first pass of clipping.
+pub fn squared_gradient_norm(
+    engine: &Engine,
+    input: GradientInput<'_>,
+    weights: &[f32],
+) -> Result<f64, KernelError> {
+    input.check()?;
+    expect_length("weights", weights.len(), &input.shape())?;
+    let blocks = Blocks::of(engine, input);
+    let (width, size) = (input.width, blocks.size());
+    let mut squares = vec![0.0f64; input.by_latent.d_sae];
     engine.install(|| {
-        let weights = input.weights.par_chunks_mut(size);
-        let moments = input.first_moments.par_chunks_mut(size).zip(input.second_moments.par_chunks_mut(size));
-        weights.zip(moments).enumerate().for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
-            step(gradients, block * traversal.block, weights, m, v);
+        let parts = weights.par_chunks(size).zip(squares.par_chunks_mut(blocks.traversal.block)).enumerate();
+        parts.for_each_init(Vec::new, |gradients, (block, (weights, squares))| {
+            let start = block * blocks.traversal.block;
+            blocks.sum(start..start + squares.len(), gradients, None);
+            let rows = gradients.chunks_exact(width).zip(weights.chunks_exact(width)).zip(squares);
+            for ((gradient, weights), square) in rows {
+                let along = blocks.set.run(MeasureAlong { gradient, weights });
+                *square = f64::from(if input.unit_norm { along.across } else { along.gradient });
+            }
         });
     });
-    Ok(())
+    // One by one, so that the sum is the same for any number of threads.
+    Ok(squares.iter().sum())
 }

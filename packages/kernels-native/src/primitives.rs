@@ -139,14 +139,16 @@ impl UpdateRowsInput {
         kernels::update_rows(
             engine,
             kernels::UpdateRowsInput {
-                by_latent,
-                width: self.width as usize,
-                coefficients: &self.coefficients,
-                rows: &self.rows,
+                gradient: kernels::GradientInput {
+                    by_latent,
+                    width: self.width as usize,
+                    coefficients: &self.coefficients,
+                    rows: &self.rows,
+                    unit_norm: self.constraint == "unitNorm",
+                },
                 weights,
-                first_moments,
-                second_moments,
-                unit_norm: self.constraint == "unitNorm",
+                moments: kernels::Moments::F32(first_moments, second_moments),
+                gradient_scale: 1.0,
                 adam: kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step),
             },
         )

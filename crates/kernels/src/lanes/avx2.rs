@@ -1,4 +1,4 @@
-use super::{Kernel, Lanes};
+use super::{DITHER_STEP, Kernel, Lanes};
 use std::arch::x86_64::*;
 
 /// AVX2 with FMA: 8 lanes, 16 registers.
@@ -67,6 +67,27 @@ impl Lanes for Avx2 {
     unsafe fn store(self, to: *mut f32, vector: __m256) {
         // SAFETY: see above.
         unsafe { _mm256_storeu_ps(to, vector) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, vector: __m256, dither: u32) {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let steps = _mm256_mullo_epi32(lanes, _mm256_set1_epi32(DITHER_STEP as i32));
+            let dither = _mm256_add_epi32(_mm256_set1_epi32(dither as i32), steps);
+            let bits = _mm256_add_epi32(_mm256_castps_si256(vector), _mm256_srli_epi32::<16>(dither));
+            let upper = _mm256_srli_epi32::<16>(bits);
+            let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(upper, upper));
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
+        }
     }
     #[inline(always)]
     fn prefetch(self, address: *const f32) {

@@ -1,4 +1,4 @@
-use super::{Kernel, Lanes};
+use super::{DITHER_STEP, Kernel, Lanes};
 use std::arch::x86_64::*;
 
 /// AVX-512 F: 16 lanes, 32 registers.
@@ -24,6 +24,16 @@ impl Avx512 {
     }
 }
 
+static DITHER_STEPS: [u32; 16] = {
+    let mut steps = [0; 16];
+    let mut lane = 1;
+    while lane < 16 {
+        steps[lane] = DITHER_STEP.wrapping_add(steps[lane - 1]);
+        lane += 1;
+    }
+    steps
+};
+
 impl Lanes for Avx512 {
     type Vector = __m512;
     const WIDTH: usize = 16;
@@ -47,6 +57,24 @@ impl Lanes for Avx512 {
     unsafe fn store(self, to: *mut f32, vector: __m512) {
         // SAFETY: see above.
         unsafe { _mm512_storeu_ps(to, vector) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, vector: __m512, dither: u32) {
+        // SAFETY: see above.
+        unsafe {
+            let steps = _mm512_loadu_si512(DITHER_STEPS.as_ptr().cast());
+            let dither = _mm512_add_epi32(_mm512_set1_epi32(dither as i32), steps);
+            let bits = _mm512_add_epi32(_mm512_castps_si512(vector), _mm512_srli_epi32::<16>(dither));
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(bits)));
+        }
     }
     #[inline(always)]
     fn prefetch(self, address: *const f32) {

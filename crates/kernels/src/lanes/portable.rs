@@ -1,4 +1,4 @@
-use super::{Kernel, Lanes};
+use super::{DITHER_STEP, Kernel, Lanes};
 
 /// Plain Rust that compilers turn into the vectors of whatever the target guarantees (SSE2, NEON, SIMD128).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,21 @@ impl Lanes for Portable {
     unsafe fn store(self, to: *mut f32, vector: Vector) {
         // SAFETY: as for `load`.
         unsafe { to.cast::<[f32; WIDTH]>().write(vector.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u16) -> Vector {
+        // SAFETY: as for `load`.
+        let bits = unsafe { from.cast::<[u16; WIDTH]>().read() };
+        Vector(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, vector: Vector, dither: u32) {
+        let bits: [u16; WIDTH] = std::array::from_fn(|lane| {
+            let dither = DITHER_STEP.wrapping_mul(lane as u32).wrapping_add(dither);
+            (vector.0[lane].to_bits().wrapping_add(dither >> 16) >> 16) as u16
+        });
+        // SAFETY: as for `store`.
+        unsafe { to.cast::<[u16; WIDTH]>().write(bits) }
     }
     #[inline(always)]
     fn prefetch(self, _address: *const f32) {}

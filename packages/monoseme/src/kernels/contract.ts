@@ -179,7 +179,7 @@ export interface KernelBackend {
    *
    * Formula  g_j = Σ coefficient·rows[b], constraint, m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
    *          w ← w − lr · (m/(1−β₁^t)) / (√(v/(1−β₂^t)) + ε), constraint.
-   * Mutates  weights, firstMoments, secondMoments.
+   * Mutates  weights, firstMoments, secondMoments; each is read and written once.
    */
   updateRows(input: UpdateRowsInput): Promise<void>;
 
