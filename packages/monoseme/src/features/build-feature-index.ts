@@ -11,7 +11,8 @@ import { logEdges } from './activation-histogram.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { LOGIT_BINS, logitEffects } from './logit-effects.ts';
-import { nearestLatents } from './nearest-latents.ts';
+import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
+import { type Neighbours, nearestLatents } from './nearest-latents.ts';
 import {
   INDEX_VERSION,
   type IndexDetails,
@@ -24,9 +25,8 @@ import { writeTokenLatents } from './token-latents.ts';
 import { type TokenTexts, tokenCounts, writeVocabulary } from './vocabulary.ts';
 import { writeLatentTables } from './write-latents.ts';
 
-/** Logits in each of a latent's two lists, and its neighbours. */
+/** Logits in each of a latent's two lists. */
 const TOP_LOGITS = 10;
-const NEIGHBOURS = 10;
 
 export interface BuildFeatureIndexInput {
   /** Folder of the index. An index that is there is replaced. */
@@ -44,7 +44,7 @@ export interface BuildFeatureIndexInput {
   /** Hashes of what the index is made from, for its manifest; tokens and activations are added. */
   readonly madeFrom?: Readonly<Record<string, string>>;
   readonly seed?: number;
-  readonly examples?: Partial<Omit<BuilderOptions, 'dSae' | 'contextSize' | 'seed'>>;
+  readonly examples?: Partial<Omit<BuilderOptions, 'dSae' | 'dIn' | 'contextSize' | 'seed'>>;
   readonly signal?: AbortSignal;
   /** In tokens while text is encoded, the last twentieth while tables are written. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -65,21 +65,21 @@ export interface BuiltIndex {
  *
  * The manifest is written last: a folder without one is no index. The same inputs and seed give the same bytes.
  *
- * Memory  about 19 KB a latent, and the text itself
+ * Memory  about 20 KB a latent and as much as its weights, the text, and 256 MiB for what fires where
  * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
  * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
  */
 export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<BuiltIndex> {
   const { out, dictionary, tokenSet, tokenizer, seed = 0, signal } = input;
   checkInput(input);
-  const builder = await gather(input);
+  const { builder, neighbours, map } = await gatherAll(input);
   throwIfAborted(signal);
   await clear(out);
 
   const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
   const corpus = await writeCorpus(out, tokenSet, counts.length);
   const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
-  const tables = await writeTables(input, builder, counts);
+  const tables = await writeTables(input, builder, neighbours, map, counts);
   const files = [...corpus.files, vocabulary, ...tables];
   await writeManifest(out, {
     kind: 'feature-index',
@@ -107,23 +107,59 @@ function sizeOf(files: readonly IndexFile[]): number {
   return files.reduce((sum, file) => sum + file.bytes, 0);
 }
 
-/** One pass: activations to codes to the builder; the next chunk is read while this one is encoded. */
+interface Gathered {
+  readonly builder: FeatureIndexBuilder;
+  readonly neighbours: readonly Neighbours[];
+  readonly map: FeatureMap;
+}
+
+/** The pass over the text, and meanwhile the map, which needs the dictionary alone. */
+async function gatherAll(input: BuildFeatureIndexInput): Promise<Gathered> {
+  const { dictionary, backend, seed = 0 } = input;
+  const failed = new AbortController();
+  const signal = input.signal ? AbortSignal.any([input.signal, failed.signal]) : failed.signal;
+  const neighbours: Neighbours[] = [];
+  const { W_dec } = dictionary.weights;
+  for await (const near of nearestLatents(backend, W_dec, dictionary.config.dIn, MAP_NEIGHBOURS, signal))
+    neighbours.push(near);
+  const map = featureMap(neighbours, seed, signal);
+  // Its failure is met below.
+  map.catch(() => {});
+  try {
+    const builder = await gather(input);
+    return { builder, neighbours, map: await map };
+  } catch (error) {
+    failed.abort();
+    throw error;
+  }
+}
+
+/** One pass: while the builder works on a chunk, the next is encoded and the one after it is read. */
 async function gather(input: BuildFeatureIndexInput): Promise<FeatureIndexBuilder> {
   const { dictionary, backend, source, tokenSet, signal, onProgress } = input;
   const builder = new FeatureIndexBuilder(tokenSet.tokens, builderOptions(input));
   const total = Math.ceil(tokenSet.tokens.length / 0.95);
-  let next = source.nChunks > 0 ? source.readChunk(0, signal) : undefined;
+  const read = (chunk: number) =>
+    chunk < source.nChunks ? awaited(source.readChunk(chunk, signal)) : undefined;
+  const encoded = (chunk: number, x: Promise<Float32Array> | undefined) =>
+    x && awaited(x.then((rows) => encode(dictionary, backend, rows, source.chunkRows(chunk))));
+  let rows = read(0);
+  let codes = encoded(0, rows);
+  let nextRows = read(1);
   for (let chunk = 0; chunk < source.nChunks; chunk++) {
     throwIfAborted(signal);
-    const x = await next!;
-    next = chunk + 1 < source.nChunks ? source.readChunk(chunk + 1, signal) : undefined;
-    // A failure of the next chunk is met when its turn comes, not as an unhandled one before.
-    next?.catch(() => {});
-    const codes = await encode(dictionary, backend, x, source.chunkRows(chunk));
-    builder.addBatch(codes, builder.nTokens);
+    const [x, found] = [await rows!, await codes!];
+    [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
+    builder.addBatch(found, x, builder.nTokens);
     onProgress?.(builder.nTokens, total);
   }
   return builder;
+}
+
+/** A promise whose failure is met when its turn comes, not as an unhandled one before. */
+function awaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 function builderOptions({
@@ -136,6 +172,7 @@ function builderOptions({
     ...DEFAULT_EXAMPLES,
     ...examples,
     dSae: dictionary.config.dSae,
+    dIn: dictionary.config.dIn,
     contextSize: tokenSet.contextSize,
     seed,
   };
@@ -144,6 +181,8 @@ function builderOptions({
 async function writeTables(
   input: BuildFeatureIndexInput,
   builder: FeatureIndexBuilder,
+  neighbours: readonly Neighbours[],
+  map: FeatureMap,
   counts: Uint32Array,
 ): Promise<IndexFile[]> {
   const { out, dictionary, backend, jacobian, signal, onProgress } = input;
@@ -157,7 +196,8 @@ async function writeTables(
     dictionary,
     logits:
       jacobian && logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
-    neighbours: nearestLatents(backend, W_dec, dIn, NEIGHBOURS, signal),
+    neighbours,
+    map,
     logRange: logRange(builder, dSae),
     onLatent: (done) => {
       if (done % 256 === 0)
@@ -186,18 +226,21 @@ function details(
 ): Omit<IndexDetails, 'files' | 'corpus'> {
   const { dictionary, jacobian, evaluation = {} } = input;
   const { architecture, dIn, dSae, hookName, modelName } = dictionary.config;
-  const { nTop, nIntervals, perInterval, nRandom, windowRadius } = builderOptions(input);
+  const options = builderOptions(input);
   return {
     index_version: INDEX_VERSION,
     dictionary: { architecture, d_in: dIn, d_sae: dSae, hook_name: hookName, model_name: modelName },
     evaluation,
     examples: {
-      n_top: nTop,
-      n_intervals: nIntervals,
-      per_interval: perInterval,
-      n_random: nRandom,
-      window_radius: windowRadius,
+      n_top: options.nTop,
+      n_intervals: options.nIntervals,
+      per_interval: options.perInterval,
+      per_fifth: options.perFifth,
+      n_random: options.nRandom,
+      n_near_misses: options.nNearMisses,
+      window_radius: options.windowRadius,
     },
+    co_activation: { n_tokens: builder.nTokensKept },
     histogram: {
       linear_bins: LINEAR_BINS,
       log_edges: logEdges(...logRange(builder, dSae)),

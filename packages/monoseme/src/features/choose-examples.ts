@@ -1,7 +1,7 @@
 import type { ActivationSamples } from './activation-samples.ts';
 import type { NearFirings, Sample } from './sample-slots.ts';
 
-export type ExampleGroup = 'top' | 'interval' | 'random';
+export type ExampleGroup = 'top' | 'interval' | 'quantile' | 'random' | 'near_miss';
 
 export interface Example {
   /** Index into the token corpus. */
@@ -11,7 +11,10 @@ export interface Example {
   readonly group: ExampleGroup;
   /** Place in its group (of its interval), from 0. */
   readonly rank: number;
-  /** Which of the intervals of equal width over [0, max] the activation lies in; 0 is the highest. */
+  /**
+   * Which of the intervals of equal width over [0, max] the activation lies in; 0 is the highest. In the group
+   * `quantile`: which fifth of the firings, 0 the strongest.
+   */
   readonly interval: number;
   /** An earlier example shows the same nine tokens, or an earlier one of the same group is of the same context. */
   readonly repeats: boolean;
@@ -21,19 +24,23 @@ export interface ExampleCounts {
   readonly nTop: number;
   readonly nIntervals: number;
   readonly perInterval: number;
+  /** Examples of each fifth of the firings. */
+  readonly perFifth: number;
   readonly nRandom: number;
 }
 
 /**
- * The examples of one latent, in the order in which they are read: the top group, the intervals from the highest
+ * The examples of one latent (but near misses), in the order in which they are read: the top group, the intervals from the highest
  * down, a random sample.
  *
  * - Top: largest activations, one a context and one a text. When there are fewer than `nTop`, the largest of the
  *   other samples follow.
  * - Interval i holds activations in (max·(n−1−i)/n, max·(n−i)/n] (the lowest one everything down to 0). Of its
  *   samples those come first that repeat nothing, in order of their hash; they are shown largest first.
+ * - Quantile: of each fifth of the firings by activation, some of the random sample.
  * - Random: as drawn, repeats marked. The sample is honest: nothing in it was passed over.
  *
+ * @param fifths activations that part the firings in fifths, ascending
  * Source  Bricken et al. 2023, feature panel: top activations and subsample intervals.
  */
 export function chooseExamples(
@@ -42,6 +49,7 @@ export function chooseExamples(
   max: number,
   contextSize: number,
   counts: ExampleCounts,
+  fifths: readonly number[],
 ): Example[] {
   if (!(max > 0)) return [];
   const chooser = new Chooser(samples, contextSize, counts.nIntervals, max);
@@ -63,6 +71,14 @@ export function chooseExamples(
   for (const candidates of intervals) {
     chooser.addGroup('interval', largestFirst(chooser.freshFirst(candidates).slice(0, counts.perInterval)));
   }
+  const byFifth: Sample[][] = Array.from({ length: fifths.length + 1 }, () => []);
+  // Those that the random group shows come last.
+  for (const firing of [...random.slice(counts.nRandom), ...random.slice(0, counts.nRandom)])
+    byFifth[fifths.filter((bound) => firing.activation <= bound).length].push(firing);
+  byFifth.forEach((candidates, fifth) => {
+    const chosen = largestFirst(chooser.freshFirst(candidates).slice(0, counts.perFifth));
+    chooser.addGroup('quantile', chosen, fifth);
+  });
   chooser.addGroup('random', random.slice(0, counts.nRandom));
   return chooser.examples;
 }
@@ -108,7 +124,7 @@ class Chooser {
     return fresh.concat(others);
   }
 
-  addGroup(group: ExampleGroup, firings: Sample[]): void {
+  addGroup(group: ExampleGroup, firings: Sample[], fifth?: number): void {
     const contexts = new Set<number>();
     firings.forEach((firing, rank) => {
       const text = this.#samples.textKey(firing.position);
@@ -117,7 +133,7 @@ class Chooser {
       this.#texts.add(text);
       contexts.add(context);
       const { slot, position, activation } = firing;
-      const interval = this.interval(activation);
+      const interval = fifth ?? this.interval(activation);
       this.examples.push({
         position,
         activation,

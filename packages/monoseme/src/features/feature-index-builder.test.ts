@@ -11,12 +11,15 @@ const CONTEXT = 32;
 const D_SAE = 12;
 const OPTIONS = {
   dSae: D_SAE,
+  dIn: 3,
   contextSize: CONTEXT,
   seed: 7,
   nTop: 6,
   nIntervals: 12,
   perInterval: 3,
+  perFifth: 2,
   nRandom: 4,
+  nNearMisses: 3,
   windowRadius: 5,
 };
 
@@ -58,14 +61,23 @@ function codesOf(firings: Firing[][], start: number, end: number): Codes {
   };
 }
 
+/** Element 0 is twice latent 9, element 1 is constant, element 2 is where the token is even. */
+function activationsOf({ tokens, firings }: { tokens: Uint32Array; firings: Firing[][] }): Float32Array {
+  const x = new Float32Array(3 * tokens.length);
+  for (const { position, activation } of firings[9]) x[3 * position] = 2 * activation;
+  tokens.forEach((token, i) => x.set([1, 1 - (token % 2)], 3 * i + 1));
+  return x;
+}
+
 function build(
   { tokens, firings }: { tokens: Uint32Array; firings: Firing[][] },
   contextsPerBatch: number,
 ): FeatureIndexBuilder {
   const builder = new FeatureIndexBuilder(tokens, OPTIONS);
+  const x = activationsOf({ tokens, firings });
   for (let start = 0; start < tokens.length; start += contextsPerBatch * CONTEXT) {
     const end = Math.min(tokens.length, start + contextsPerBatch * CONTEXT);
-    builder.addBatch(codesOf(firings, start, end), start);
+    builder.addBatch(codesOf(firings, start, end), x.subarray(3 * start, 3 * end), start);
   }
   return builder;
 }
@@ -175,6 +187,7 @@ describe('the builder against brute force', () => {
       const activations = new Map(list.map(({ position, activation }) => [position, activation]));
       const max = builder.moments.max[latent];
       for (const example of builder.examples(latent)) {
+        if (example.group === 'near_miss' || example.group === 'quantile') continue;
         assert.equal(example.activation, activations.get(example.position));
         const share = example.activation / max;
         assert.ok(share <= (12 - example.interval) / 12 + 1e-12);
@@ -195,6 +208,51 @@ describe('the builder against brute force', () => {
         );
       }
     });
+  });
+
+  test('the fifths hold firings between their quantiles, the strongest first', () => {
+    for (const latent of [6, 9]) {
+      const sorted = data.firings[latent].map(({ activation }) => activation).sort((a, b) => a - b);
+      const shown = builder.examples(latent).filter(({ group }) => group === 'quantile');
+      assert.ok(shown.length >= 8);
+      for (const { activation, interval } of shown) {
+        const rank = sorted.indexOf(activation) / sorted.length;
+        assert.ok(Math.abs(rank - (4.5 - interval) / 5) < 0.1 + 0.03, `${rank} in fifth ${interval}`);
+      }
+    }
+  });
+
+  test('near misses are on a heavy token, silent all around, one a context', () => {
+    let nFound = 0;
+    data.firings.forEach((list, latent) => {
+      const fires = new Set(list.map(({ position }) => position));
+      const heavy = builder.tokenMass
+        .of(latent)
+        .slice(0, 3)
+        .map(({ token }) => token);
+      const missed = builder.examples(latent).filter(({ group }) => group === 'near_miss');
+      nFound += missed.length;
+      const contexts = missed.map(({ position }) => Math.floor(position / CONTEXT));
+      assert.equal(new Set(contexts).size, contexts.length);
+      for (const { position, activation } of missed) {
+        assert.equal(activation, 0);
+        assert.ok(heavy.includes(data.tokens[position]));
+        for (let near = position - 5; near <= position + 5; near++) {
+          const sameContext = Math.floor(near / CONTEXT) === Math.floor(position / CONTEXT);
+          assert.ok(!sameContext || !fires.has(near));
+        }
+      }
+    });
+    assert.ok(nFound > 10);
+  });
+
+  test('correlations with the elements of the activation', () => {
+    const [first, second] = builder.correlatedNeurons(9, 3).correlations;
+    assert.deepEqual(builder.correlatedNeurons(9, 3).neurons, [0, 2]);
+    assert.ok(first > 0.9, `${first}`);
+    assert.ok(Math.abs(second) < 0.3);
+    assert.deepEqual(builder.correlatedNeurons(11, 3), { neurons: [], correlations: [] });
+    assert.ok(Math.abs(builder.correlatedNeurons(5, 1).correlations[0]) < 0.2);
   });
 
   test('intervals with enough firings have all their examples', () => {
@@ -226,9 +284,38 @@ describe('the builder against brute force', () => {
       for (let latent = 0; latent < D_SAE; latent++) {
         assert.deepEqual(other.examples(latent), builder.examples(latent));
         assert.deepEqual(other.histogram.bins(latent), builder.histogram.bins(latent));
+        const [a, b] = [other, builder].map((one) => one.correlatedNeurons(latent, 3));
+        assert.deepEqual(a.neurons, b.neurons);
+        a.correlations.forEach((r, i) => assert.ok(Math.abs(r - b.correlations[i]) < 1e-12));
+        assert.deepEqual(other.coActive(latent, 5), builder.coActive(latent, 5));
       }
     }
   });
+});
+
+test('what fires beside a latent, at its distance, and not what fires everywhere', () => {
+  const random = new Random(5);
+  const nTokens = 100 * CONTEXT;
+  const tokens = new Uint32Array(nTokens);
+  const firings: Firing[][] = Array.from({ length: D_SAE }, () => []);
+  for (let position = 0; position < nTokens; position++) {
+    firings[4].push({ position, activation: 1 });
+    if (random.uniform() < 0.1) firings[3].push({ position, activation: 1 });
+    if (random.uniform() >= 0.03 || (position + 1) % CONTEXT === 0) continue;
+    firings[0].push({ position, activation: 1 });
+    if (random.uniform() < 0.8) firings[1].push({ position: position + 1, activation: 1 });
+  }
+  firings[2] = firings[0];
+  const builder = build({ tokens, firings }, 5);
+  const { latents, lags, shares, pmis } = builder.coActive(0, 3);
+  assert.deepEqual(latents.slice(0, 2), [2, 1]);
+  assert.deepEqual(lags.slice(0, 2), [0, 1]);
+  assert.equal(shares[0], 1);
+  assert.ok(Math.abs(shares[1] - 0.8) < 0.1);
+  assert.ok(Math.abs(pmis[0] - Math.log(nTokens / firings[0].length)) < 1e-9);
+  assert.ok(!latents.includes(4));
+  assert.deepEqual(builder.coActive(1, 1).lags, [-1]);
+  assert.deepEqual(builder.coActive(9, 3).latents, []);
 });
 
 test('samples are the firings with the smallest hashes, also after the limit has doubled many times', () => {
@@ -299,6 +386,7 @@ test('a text that occurs again and again is shown once before others, and marked
 test('batches that do not continue, and values that cannot be, are refused', () => {
   const { tokens, firings } = randomCodes(4, 1);
   const codes = codesOf(firings, 0, CONTEXT);
+  const x = new Float32Array(3 * CONTEXT);
   const builder = new FeatureIndexBuilder(tokens, OPTIONS);
   const code = (run: () => unknown) => {
     try {
@@ -309,17 +397,17 @@ test('batches that do not continue, and values that cannot be, are refused', () 
     return undefined;
   };
   assert.equal(
-    code(() => builder.addBatch(codes, CONTEXT)),
+    code(() => builder.addBatch(codes, x, CONTEXT)),
     'ERR_SHAPE',
   );
   assert.equal(
-    code(() => builder.addBatch(codesOf(firings, 0, CONTEXT - 1), 0)),
+    code(() => builder.addBatch(codesOf(firings, 0, CONTEXT - 1), x.subarray(3), 0)),
     'ERR_SHAPE',
   );
   for (const value of [NaN, Infinity]) {
     const bad = { ...codesOf(firings, 0, CONTEXT), values: codes.values.map(() => value) };
     assert.equal(
-      code(() => builder.addBatch(bad, 0)),
+      code(() => builder.addBatch(bad, x, 0)),
       'ERR_NOT_FINITE',
     );
   }

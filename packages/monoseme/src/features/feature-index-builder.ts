@@ -4,23 +4,36 @@ import { ActivationHistogram } from './activation-histogram.ts';
 import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
+import { type CoActiveLatents, CoActivation } from './co-activation.ts';
+import { KeptCodes } from './kept-codes.ts';
+import { NearMisses } from './near-misses.ts';
+import { type CorrelatedNeurons, NeuronCorrelation } from './neuron-correlation.ts';
 import { LatentSorter } from './runs-by-latent.ts';
+import { expectLength } from '../tensor/index.ts';
 import { TokenMass } from './token-mass.ts';
 
 export interface BuilderOptions extends ExampleCounts {
   readonly dSae: number;
+  readonly dIn: number;
   readonly contextSize: number;
   readonly seed: number;
+  /** Texts on which the latent stays silent. */
+  readonly nNearMisses: number;
   /** Tokens on each side of an example whose activations are stored. */
   readonly windowRadius: number;
 }
+
+/** Random firings from which the examples of the fifths are drawn, beside those that are shown as random. */
+const SPARE_RANDOM = 18;
 
 /** The paper's 12 intervals beside the top 20; how many examples an interval shows is ours. */
 export const DEFAULT_EXAMPLES = {
   nTop: 20,
   nIntervals: 12,
   perInterval: 4,
-  nRandom: 8,
+  perFifth: 2,
+  nRandom: 6,
+  nNearMisses: 5,
   windowRadius: 16,
 } as const;
 
@@ -36,6 +49,10 @@ export class FeatureIndexBuilder {
   readonly histogram: ActivationHistogram;
   readonly tokenMass: TokenMass;
   readonly #samples: ActivationSamples;
+  readonly #correlation: NeuronCorrelation;
+  readonly #kept: KeptCodes;
+  #coActivation: CoActivation | undefined;
+  #nearMisses: NearMisses | undefined;
   readonly #sorter = new LatentSorter();
   readonly #tokens: Uint32Array;
   readonly #options: BuilderOptions;
@@ -44,22 +61,26 @@ export class FeatureIndexBuilder {
   /** @param tokens [nContexts · contextSize]: the corpus, which the builder reads but does not copy */
   constructor(tokens: Uint32Array, options: BuilderOptions) {
     checkOptions(tokens, options);
-    const { dSae, contextSize } = options;
+    const { dSae, dIn, contextSize, seed, windowRadius: radius } = options;
+    const nRandom = options.nRandom + SPARE_RANDOM;
     this.#tokens = tokens;
     this.#options = options;
     this.moments = new ActivationMoments(dSae, contextSize);
     this.histogram = new ActivationHistogram(dSae);
     this.tokenMass = new TokenMass(dSae);
-    this.#samples = new ActivationSamples(tokens, { ...options, radius: options.windowRadius });
+    this.#samples = new ActivationSamples(tokens, { ...options, nRandom, radius });
+    this.#correlation = new NeuronCorrelation(dSae, dIn, seed);
+    this.#kept = new KeptCodes(dSae, tokens.length);
   }
 
-  static bytesPerLatent({ nTop, nRandom, windowRadius }: BuilderOptions): number {
+  static bytesPerLatent({ nTop, nRandom, windowRadius, dIn }: BuilderOptions): number {
     const moments = 8 * 6 + 4;
     return (
       moments +
       ActivationHistogram.bytesPerLatent +
       TokenMass.bytesPerLatent +
-      ActivationSamples.bytesPerLatent(nTop, nRandom, windowRadius)
+      NeuronCorrelation.bytesPerLatent(dIn) +
+      ActivationSamples.bytesPerLatent(nTop, nRandom + SPARE_RANDOM, windowRadius)
     );
   }
 
@@ -72,29 +93,56 @@ export class FeatureIndexBuilder {
    * Add the codes of the next tokens of the corpus.
    *
    * @param codes whole contexts; every value > 0 is a firing
+   * @param x [nRows, dIn]: the activations that were encoded
    * @param firstToken corpus index of the first row: batches come in order, without gaps
    * @throws {MonosemeError} ERR_SHAPE, ERR_NOT_FINITE
    */
-  addBatch(codes: Codes, firstToken: number): void {
+  addBatch(codes: Codes, x: Float32Array, firstToken: number): void {
     this.#checkBatch(codes, firstToken);
+    expectLength('The activations', x, codes.nRows, this.#options.dIn);
+    this.#correlation.addRows(x, firstToken);
     const { starts, positions, values } = this.#sorter.sort(codes, firstToken);
     for (let latent = 0; latent < this.#options.dSae; latent++) {
       const start = starts[latent];
       const end = starts[latent + 1];
       if (start === end) continue;
+      const nBefore = this.moments.nFired[latent];
+      this.#correlation.addRun(latent, nBefore, x, firstToken, positions, values, start, end);
       this.moments.addRun(latent, positions, values, start, end);
       const max = this.moments.max[latent];
       this.histogram.addRun(latent, values, start, end, max);
       this.#samples.addRun(latent, positions, values, start, end, max);
       this.tokenMass.addRun(latent, this.#tokens, positions, values, start, end);
     }
+    this.#kept.add(codes);
     this.#nTokens += codes.nRows;
   }
 
-  /** The examples of a latent (see {@link chooseExamples}); none if it never fired. */
+  /** The examples of a latent (see {@link chooseExamples}), near misses last; none if it never fired. */
   examples(latent: number): Example[] {
-    const { contextSize } = this.#options;
-    return chooseExamples(this.#samples, latent, this.moments.max[latent], contextSize, this.#options);
+    const { contextSize, windowRadius, nNearMisses } = this.#options;
+    const max = this.moments.max[latent];
+    if (!(max > 0)) return [];
+    const fifths = [0.2, 0.4, 0.6, 0.8].map((q) => this.histogram.quantile(latent, q, max));
+    const examples = chooseExamples(this.#samples, latent, max, contextSize, this.#options, fifths);
+    this.#nearMisses ??= new NearMisses(this.#tokens, this.#kept, contextSize, windowRadius);
+    return [...examples, ...this.#nearMisses.of(latent, this.tokenMass.of(latent), examples, nNearMisses)];
+  }
+
+  /** Latents that fire beside this one, at most `n`. */
+  coActive(latent: number, n: number): CoActiveLatents {
+    const { contextSize, seed } = this.#options;
+    this.#coActivation ??= new CoActivation(this.#kept, contextSize, seed);
+    return this.#coActivation.of(latent, n);
+  }
+
+  correlatedNeurons(latent: number, n: number): CorrelatedNeurons {
+    return this.#correlation.of(latent, this.moments, this.#nTokens, n);
+  }
+
+  /** Tokens that co-activation and near misses look at. */
+  get nTokensKept(): number {
+    return this.#kept.nTokens;
   }
 
   #checkBatch(codes: Codes, firstToken: number): void {
@@ -115,12 +163,15 @@ export class FeatureIndexBuilder {
 }
 
 function checkOptions(tokens: Uint32Array, options: BuilderOptions): void {
-  const limits: Record<keyof ExampleCounts | 'windowRadius' | 'contextSize' | 'dSae', [number, number]> = {
+  const limits: Record<Exclude<keyof BuilderOptions, 'seed'>, [number, number]> = {
     dSae: [1, 2 ** 24],
     contextSize: [1, 2 ** 24],
     nTop: [1, 200],
     nIntervals: [1, 12],
+    dIn: [1, 2 ** 24],
     perInterval: [0, 10],
+    perFifth: [0, 10],
+    nNearMisses: [0, 20],
     nRandom: [0, 100],
     windowRadius: [0, 127],
   };

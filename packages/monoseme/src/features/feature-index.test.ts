@@ -59,7 +59,8 @@ describe('an index that was built', () => {
       assert.equal(examples.length > 0, latent !== SMALL_LATENTS.silent);
       for (const example of examples) {
         const activation = smallActivation(text, latent, example.token_index);
-        assert.ok(Math.abs(example.activation - activation) < 1e-4 * activation);
+        assert.ok(Math.abs(example.activation - activation) <= 1e-4 * activation);
+        assert.equal(activation === 0, example.group === 'near_miss');
         assert.deepEqual(
           await index.tokens(example.token_index, example.token_index + 1),
           text.tokens.slice(example.token_index, example.token_index + 1),
@@ -67,10 +68,10 @@ describe('an index that was built', () => {
       }
       const groups = examples.map(({ group, interval, rank }) => [
         group,
-        group === 'interval' ? interval : 0,
+        group === 'interval' || group === 'quantile' ? interval : 0,
         rank,
       ]);
-      const order = ['top', 'interval', 'random'];
+      const order = ['top', 'interval', 'quantile', 'random', 'near_miss'];
       const sorted = [...groups].sort(
         (a, b) =>
           order.indexOf(a[0] as string) - order.indexOf(b[0] as string) ||

@@ -4,7 +4,7 @@ import type { TableSchema } from './parquet-table.ts';
  * The tables of a feature index and the meaning of their columns; docs/feature-index.md says it at length.
  * A change that a reader of the old form could misread raises the version.
  */
-export const INDEX_VERSION = 1;
+export const INDEX_VERSION = 2;
 
 /** Latents in one file of `details/` and `examples/`: the file's footer stays small enough to read at once. */
 export const LATENTS_PER_PART = 4096;
@@ -19,6 +19,9 @@ export const FEATURES = {
   n_fired: 'int32',
   /** n_fired / tokens of the corpus. */
   density: 'float',
+  /** Wilson's 95 % interval of the density, as if tokens were independent. */
+  density_low: 'float',
+  density_high: 'float',
   n_contexts: 'int32',
   max_activation: 'float',
   mean_activation: 'float',
@@ -44,6 +47,10 @@ export const FEATURES = {
   preview_token: 'int32',
   preview_offsets: 'list<int32>',
   preview_activations: 'list<float>',
+  /** Place on the map of directions, and the group of near directions, 0 the largest. */
+  map_x: 'float',
+  map_y: 'float',
+  cluster: 'int32',
 } as const satisfies TableSchema;
 
 /** `details/part-NNNNN.parquet`: one row a latent, in order, of lists. What a feature's page shows. */
@@ -71,15 +78,26 @@ export const DETAILS = {
   neurons: 'list<int32>',
   neuron_weights: 'list<float>',
   neuron_shares: 'list<float>',
+  /** Elements with the largest Pearson correlation with the latent, over all tokens. */
+  correlated_neurons: 'list<int32>',
+  neuron_correlations: 'list<float>',
+  /**
+   * Latents that fire beside this one more often than chance: how many tokens later (−2 to 2), at which share of its
+   * firings, and ln(share / density of the other).
+   */
+  coactive: 'list<int32>',
+  coactive_lags: 'list<int32>',
+  coactive_shares: 'list<float>',
+  coactive_pmis: 'list<float>',
 } as const satisfies TableSchema;
 
 /** `examples/part-NNNNN.parquet`: one row an example, by latent, then in the order of reading. */
 export const EXAMPLES = {
   latent_index: 'int32',
-  /** `top`, `interval` or `random`. */
+  /** `top`, `interval`, `quantile`, `random` or `near_miss` (similar text on which the latent is silent). */
   group: 'string',
   rank: 'int32',
-  /** Which twelfth of [0, max] the activation lies in, 0 the highest; given for every group. */
+  /** Which twelfth of [0, max] the activation lies in, 0 the highest; for `quantile` which fifth of the firings. */
   interval: 'int32',
   repeats: 'boolean',
   /** The peak: index into `corpus/tokens.bin`. */
@@ -153,9 +171,13 @@ export interface IndexDetails {
     readonly n_top: number;
     readonly n_intervals: number;
     readonly per_interval: number;
+    readonly per_fifth: number;
     readonly n_random: number;
+    readonly n_near_misses: number;
     readonly window_radius: number;
   };
+  /** Tokens of the text, from its start, that co-activation and near misses look at. */
+  readonly co_activation: { readonly n_tokens: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
   readonly logits: { readonly n_top: number; readonly bins: number; readonly n_tokens: number } | null;
   readonly latents_per_part: number;

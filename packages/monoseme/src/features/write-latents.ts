@@ -3,6 +3,7 @@ import type { Dictionary } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
+import type { FeatureMap } from './feature-map.ts';
 import type { LogitEffects } from './logit-effects.ts';
 import type { Neighbours } from './nearest-latents.ts';
 import { emptyColumns, pushRow, type TableColumns, writeTable } from './parquet-table.ts';
@@ -23,6 +24,9 @@ import { type WeightFigures, weightFigures } from './weight-figures.ts';
 const PREVIEW_RADIUS = 8;
 const PREVIEW_LOGITS = 4;
 const TOP_TOKENS = 8;
+const NEIGHBOURS = 10;
+const CO_ACTIVE = 10;
+const CORRELATED_NEURONS = 3;
 /** Rows of a row group of `features.parquet`: a million latents make 62 of them. */
 const FEATURES_PER_ROW_GROUP = 16_384;
 
@@ -32,7 +36,9 @@ export interface LatentTablesInput {
   readonly dictionary: Dictionary;
   /** One for each latent in order; nothing when the index has no logits. */
   readonly logits: AsyncIterator<LogitEffects> | undefined;
-  readonly neighbours: AsyncIterator<Neighbours> | undefined;
+  /** [dSae] */
+  readonly neighbours: readonly Neighbours[];
+  readonly map: FeatureMap;
   /** Binary exponents between which the logarithmic histograms lie. */
   readonly logRange: readonly [number, number];
   readonly onLatent?: (latent: number) => void;
@@ -44,7 +50,7 @@ interface LatentRecord {
   readonly examples: Example[];
   readonly weights: WeightFigures;
   readonly logits: LogitEffects | undefined;
-  readonly neighbours: Neighbours | undefined;
+  readonly neighbours: Neighbours;
 }
 
 /** Write `features.parquet` and the parts of `details/` and `examples/`, latent by latent. */
@@ -64,9 +70,9 @@ export async function writeLatentTables(input: LatentTablesInput): Promise<Index
         examples: builder.examples(latent),
         weights: weightFigures(dictionary.weights, latent, dIn),
         logits: (await input.logits?.next())?.value,
-        neighbours: (await input.neighbours?.next())?.value,
+        neighbours: input.neighbours[latent],
       };
-      pushFeature(features, builder, record);
+      pushFeature(features, builder, record, input.map);
       pushDetails(details, builder, record, input.logRange);
       for (const example of record.examples) pushExample(examples, latent, example);
       exampleCounts.push(record.examples.length);
@@ -104,14 +110,18 @@ function pushFeature(
   columns: TableColumns<typeof FEATURES>,
   builder: FeatureIndexBuilder,
   { latent, examples, weights, logits, neighbours }: LatentRecord,
+  map: FeatureMap,
 ): void {
   const moments = builder.moments.of(latent);
+  const [low, high] = wilsonInterval(moments.nFired, builder.nTokens);
   const heaviest = builder.tokenMass.of(latent)[0];
   const first = examples[0];
   pushRow(columns, {
     latent_index: latent,
     n_fired: moments.nFired,
     density: moments.nFired / builder.nTokens,
+    density_low: short(low),
+    density_high: short(high),
     n_contexts: moments.nContexts,
     max_activation: moments.max,
     mean_activation: short(moments.mean),
@@ -124,13 +134,16 @@ function pushFeature(
     encoder_bias: short(weights.encoderBias),
     encoder_decoder_cosine: short(weights.encoderDecoderCosine),
     decoder_norm: short(weights.decoderNorm),
-    nearest_cosine: short(neighbours?.cosines[0] ?? 0),
+    nearest_cosine: short(neighbours.cosines[0] ?? 0),
     max_logit: short(logits?.topWeights[0] ?? 0),
     min_logit: short(logits?.bottomWeights[0] ?? 0),
     logit_kurtosis: short(logits?.kurtosis ?? 0),
     top_logit_tokens: logits?.topTokens.slice(0, PREVIEW_LOGITS) ?? [],
     preview_token: first ? first.position : -1,
     ...previewOf(first),
+    map_x: short(map.coordinates[2 * latent]),
+    map_y: short(map.coordinates[2 * latent + 1]),
+    cluster: map.clusters[latent],
   });
 }
 
@@ -154,6 +167,8 @@ function pushDetails(
   const { histogram } = builder;
   const log = nFired ? trimmed(histogram.logarithmic(latent, lowest, highest)) : { start: 0, counts: [] };
   const total = builder.moments.sum(latent);
+  const coActive = builder.coActive(latent, CO_ACTIVE);
+  const correlated = builder.correlatedNeurons(latent, CORRELATED_NEURONS);
   pushRow(columns, {
     latent_index: latent,
     histogram: nFired ? histogram.linear(latent, LINEAR_BINS, max) : [],
@@ -168,11 +183,17 @@ function pushDetails(
     top_tokens: mass.map((entry) => entry.token),
     top_token_shares: mass.map((entry) => short(entry.sum / total)),
     top_token_firings: mass.map((entry) => entry.nFired),
-    neighbours: neighbours?.latents ?? [],
-    neighbour_cosines: shorts(neighbours?.cosines),
+    neighbours: neighbours.latents.subarray(0, NEIGHBOURS),
+    neighbour_cosines: shorts(neighbours.cosines.subarray(0, NEIGHBOURS)),
     neurons: weights.neurons,
     neuron_weights: shorts(weights.neuronWeights),
     neuron_shares: shorts(weights.neuronShares),
+    correlated_neurons: correlated.neurons,
+    neuron_correlations: correlated.correlations.map(short),
+    coactive: coActive.latents,
+    coactive_lags: coActive.lags,
+    coactive_shares: coActive.shares.map(short),
+    coactive_pmis: coActive.pmis.map(short),
   });
 }
 
@@ -188,6 +209,15 @@ function pushExample(columns: TableColumns<typeof EXAMPLES>, latent: number, exa
     near_offsets: example.near.offsets,
     near_activations: example.near.activations,
   });
+}
+
+/** Wilson's 95 % interval of a share, `hits` of n. */
+function wilsonInterval(hits: number, n: number): [number, number] {
+  const z2 = 1.96 ** 2;
+  const share = hits / n;
+  const middle = share + z2 / (2 * n);
+  const spread = 1.96 * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
+  return [Math.max(0, (middle - spread) / (1 + z2 / n)), (middle + spread) / (1 + z2 / n)];
 }
 
 function trimmed(counts: Bins['counts'] | Uint32Array): { start: number; counts: ArrayLike<number> } {

@@ -1,0 +1,66 @@
+import type { Codes } from '../kernels/contract.ts';
+
+/** Memory for the latents of the tokens that are kept: two million tokens of 60 latents, in two bytes each. */
+const LIMIT_BYTES = 2 ** 28;
+
+/**
+ * Which latents fire on each of the first tokens, kept for questions that can only be asked when the text has been
+ * read: what fires beside a latent, and where it stays silent. Memory is bounded; of a longer text the beginning is
+ * kept, whose documents are drawn like all others.
+ */
+export class KeptCodes {
+  /** Tokens kept: whole batches. */
+  nTokens = 0;
+  /** [nTokens + 1]: the latents of token t are `latents[ends[t]]` … `latents[ends[t + 1] − 1]`, ascending. */
+  readonly ends: Uint32Array;
+  /** Firings of each latent on the tokens kept, [dSae]. */
+  readonly nFired: Uint32Array;
+  #latents: Uint16Array | Uint32Array;
+  #isFull = false;
+
+  constructor(dSae: number, nTokens: number) {
+    this.ends = new Uint32Array(nTokens + 1);
+    this.nFired = new Uint32Array(dSae);
+    this.#latents = dSae <= 2 ** 16 ? new Uint16Array(2 ** 16) : new Uint32Array(2 ** 16);
+  }
+
+  get latents(): Uint16Array | Uint32Array {
+    return this.#latents;
+  }
+
+  /** Add the next tokens of the text; nothing once the memory is used up. */
+  add({ nRows, rowPointers, latentIndices, values }: Codes): void {
+    let end = this.ends[this.nTokens];
+    this.#isFull ||= (end + rowPointers[nRows]) * this.#latents.BYTES_PER_ELEMENT > LIMIT_BYTES;
+    if (this.#isFull) return;
+    this.#reserve(end + rowPointers[nRows]);
+    for (let row = 0; row < nRows; row++) {
+      for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
+        if (!(values[pair] > 0)) continue;
+        this.#latents[end++] = latentIndices[pair];
+        this.nFired[latentIndices[pair]]++;
+      }
+      this.ends[this.nTokens + row + 1] = end;
+    }
+    this.nTokens += nRows;
+  }
+
+  fires(latent: number, token: number): boolean {
+    let [low, high] = [this.ends[token], this.ends[token + 1]];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#latents[middle] < latent) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.ends[token + 1] && this.#latents[low] === latent;
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#latents.length) return;
+    const most = LIMIT_BYTES / this.#latents.BYTES_PER_ELEMENT;
+    const size = Math.min(most, Math.max(length, 2 * this.#latents.length));
+    const larger = this.#latents instanceof Uint16Array ? new Uint16Array(size) : new Uint32Array(size);
+    larger.set(this.#latents);
+    this.#latents = larger;
+  }
+}

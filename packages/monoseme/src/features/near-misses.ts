@@ -1,0 +1,103 @@
+import type { Example } from './choose-examples.ts';
+import type { KeptCodes } from './kept-codes.ts';
+import type { TokenMassEntry } from './token-mass.ts';
+
+/** Heaviest tokens of a latent on which it is looked for silent, and occurrences of each that are compared. */
+const TOKENS = 3;
+const OCCURRENCES = 1000;
+/** Top examples that an occurrence is compared with. */
+const COMPARED = 6;
+/** Tokens before and behind the peak that make two texts similar, and how much each counts. */
+const AROUND: readonly (readonly [offset: number, weight: number])[] = [
+  [-1, 4],
+  [-2, 3],
+  [1, 2],
+  [-3, 2],
+  [-4, 1],
+  [2, 1],
+];
+
+/**
+ * Text that looks like a latent's examples and on which it stays silent: occurrences of its heaviest tokens, those
+ * first whose surroundings agree most with one of its top examples. It fires nowhere within the window that is shown.
+ */
+export class NearMisses {
+  readonly #tokens: Uint32Array;
+  readonly #kept: KeptCodes;
+  readonly #contextSize: number;
+  readonly #radius: number;
+  /** [vocab + 1], and the kept positions by token. */
+  readonly #starts: Uint32Array;
+  readonly #positions: Uint32Array;
+
+  constructor(tokens: Uint32Array, kept: KeptCodes, contextSize: number, radius: number) {
+    this.#tokens = tokens;
+    this.#kept = kept;
+    this.#contextSize = contextSize;
+    this.#radius = radius;
+    let vocabSize = 0;
+    for (let i = 0; i < kept.nTokens; i++) vocabSize = Math.max(vocabSize, tokens[i] + 1);
+    this.#starts = new Uint32Array(vocabSize + 1);
+    for (let i = 0; i < kept.nTokens; i++) this.#starts[tokens[i] + 1]++;
+    for (let id = 0; id < vocabSize; id++) this.#starts[id + 1] += this.#starts[id];
+    this.#positions = new Uint32Array(kept.nTokens);
+    const next = this.#starts.slice(0, vocabSize);
+    for (let i = 0; i < kept.nTokens; i++) this.#positions[next[tokens[i]]++] = i;
+  }
+
+  /** At most `n`, the most similar first; at most one a context. */
+  of(latent: number, mass: readonly TokenMassEntry[], examples: readonly Example[], n: number): Example[] {
+    if (n === 0) return [];
+    const peaks = examples.filter(({ group }) => group === 'top').slice(0, COMPARED);
+    const candidates = mass.slice(0, TOKENS).flatMap(({ token }) => this.#similar(token, peaks));
+    candidates.sort((a, b) => b.score - a.score || a.position - b.position);
+    const contexts = new Set<number>();
+    const found: Example[] = [];
+    for (const { position } of candidates) {
+      const context = Math.floor(position / this.#contextSize);
+      if (contexts.has(context) || !this.#isSilent(latent, position)) continue;
+      contexts.add(context);
+      found.push({
+        position,
+        activation: 0,
+        near: { offsets: [], activations: [] },
+        group: 'near_miss',
+        rank: found.length,
+        interval: 0,
+        repeats: false,
+      });
+      if (found.length === n) break;
+    }
+    return found;
+  }
+
+  /** Occurrences of a token with how much their text agrees with the example most like them. */
+  #similar(token: number, peaks: readonly Example[]): { position: number; score: number }[] {
+    const [first, end] = [this.#starts[token] ?? 0, this.#starts[token + 1] ?? 0];
+    const step = Math.max(1, Math.floor((end - first) / OCCURRENCES));
+    const found: { position: number; score: number }[] = [];
+    for (let i = first; i < end; i += step) {
+      const position = this.#positions[i];
+      let score = 0;
+      for (const peak of peaks) score = Math.max(score, this.#agreement(position, peak.position));
+      found.push({ position, score });
+    }
+    return found;
+  }
+
+  #agreement(a: number, b: number): number {
+    let agreement = 0;
+    for (const [offset, weight] of AROUND) {
+      if (this.#tokens[a + offset] === this.#tokens[b + offset]) agreement += weight;
+    }
+    return agreement;
+  }
+
+  #isSilent(latent: number, position: number): boolean {
+    const contextStart = position - (position % this.#contextSize);
+    const first = Math.max(contextStart, position - this.#radius);
+    const last = Math.min(contextStart + this.#contextSize - 1, position + this.#radius);
+    for (let token = first; token <= last; token++) if (this.#kept.fires(latent, token)) return false;
+    return true;
+  }
+}
