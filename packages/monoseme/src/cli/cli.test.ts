@@ -89,6 +89,7 @@ describe('help', () => {
   for (const command of [
     'demo',
     'inspect',
+    'control',
     'harvest',
     'train',
     'architectures',

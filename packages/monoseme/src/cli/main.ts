@@ -3,6 +3,7 @@ import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { architecturesCommand } from './architectures.ts';
 import { commandContext, type CommandContext } from './context.ts';
+import { controlCommand } from './control.ts';
 import { demoCommand } from './demo.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exploreCommand } from './explore.ts';
@@ -20,6 +21,7 @@ export type RunAction = <O>(
 const COMMANDS: readonly DeclareCommand[] = [
   demoCommand,
   inspectCommand,
+  controlCommand,
   harvestCommand,
   trainCommand,
   architecturesCommand,

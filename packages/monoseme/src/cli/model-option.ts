@@ -15,15 +15,14 @@ export const DEFAULT_HOOK = 'blocks.0.mlp.hook_post';
 export const MODEL_HELP =
   'an .onnx file, a folder with model.onnx and tokenizer.json, or one-layer-a, one-layer-b';
 
-/** A model by its path, or by the name of an embedded one. A path that exists goes first. */
+/** Path of a model given by its path, or by the name of an embedded one. A path that exists goes first. */
+export function modelPath(nameOrPath: string): string {
+  if (existsSync(nameOrPath) || !/^[\w-]+$/.test(nameOrPath)) return nameOrPath;
+  return EMBEDDED_ROOTS.map((root) => join(root, nameOrPath)).find(existsSync) ?? nameOrPath;
+}
+
 export async function openModel(nameOrPath: string): Promise<OnnxModel> {
-  if (!existsSync(nameOrPath)) {
-    for (const root of EMBEDDED_ROOTS) {
-      const path = join(root, nameOrPath);
-      if (/^[\w-]+$/.test(nameOrPath) && existsSync(path)) return OnnxModel.open(path);
-    }
-  }
-  return OnnxModel.open(nameOrPath);
+  return OnnxModel.open(modelPath(nameOrPath));
 }
 
 /** The tokenizer in the model's folder, or the one named. */

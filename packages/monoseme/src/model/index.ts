@@ -1,3 +1,4 @@
+export { type Control, type ControlOptions, writeControl } from './control.ts';
 export { averageLogitJacobian, type JacobianOptions } from './logit-jacobian.ts';
 export { type ModelBatch, ModelRunner, type RunnerOptions } from './model-runner.ts';
 export { type HookPoint, OnnxModel } from './onnx-model.ts';

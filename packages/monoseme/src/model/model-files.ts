@@ -29,14 +29,19 @@ export async function findModel(path: string): Promise<ModelFiles> {
   } catch (error) {
     throw fileError(error, `open the model ${path}`);
   }
-  const folder = dirname(onnx);
-  const folders = basename(folder) === 'onnx' ? [folder, dirname(folder)] : [folder];
+  const folders = companionFolders(onnx);
   const config = await firstFile(folders, 'config.json');
   return {
     onnx,
     tokenizer: await firstFile(folders, 'tokenizer.json'),
     contextSize: config === undefined ? undefined : contextSizeOf(await readJson(config)),
   };
+}
+
+/** Folders in which a model's tokenizer and configuration may lie, the nearest first. */
+export function companionFolders(onnx: string): string[] {
+  const folder = dirname(onnx);
+  return basename(folder) === 'onnx' ? [folder, dirname(folder)] : [folder];
 }
 
 async function onnxIn(folder: string): Promise<string> {

@@ -5,6 +5,8 @@ import { MonosemeError } from '../errors.ts';
 /** ONNX element types (TensorProto.DataType) that this folder names. */
 export const ELEMENT = {
   float: 1,
+  uint8: 2,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
