@@ -1,3 +1,4 @@
+export { alignedSource } from './aligned-source.ts';
 export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
 export { modelSource } from './model-source.ts';
 export { type ActivationSource, totalRows } from './source.ts';

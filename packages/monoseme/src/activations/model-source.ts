@@ -47,6 +47,10 @@ export function modelSource(
       expectFiniteActivations(activations, dIn, tokens, start, hookName);
       return activations;
     },
+    async readTokens(chunk) {
+      const start = chunk * contextsPerChunk * contextSize;
+      return tokens.tokens.subarray(start, start + contextsOf(chunk) * contextSize);
+    },
   };
 }
 

@@ -3,7 +3,10 @@
  * chunk but the last has the same number of rows.
  */
 export interface ActivationSource {
+  /** Numbers of a row. */
   readonly dIn: number;
+  /** Where a row holds the activations of several hook points side by side: how many numbers each has. */
+  readonly widths?: readonly number[];
   readonly contextSize: number;
   readonly nChunks: number;
   /** One line for people: what it is and how much. */
@@ -13,6 +16,8 @@ export interface ActivationSource {
   chunkRows(chunk: number): number;
   /** f32 [chunkRows(chunk), dIn], an array of the caller's own. */
   readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array>;
+  /** Token ids of a chunk's rows, where they are known. */
+  readTokens?(chunk: number): Promise<Uint32Array>;
 }
 
 /** Rows of a source, all chunks together. */

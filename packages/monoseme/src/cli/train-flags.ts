@@ -29,7 +29,12 @@ const FLAGS: readonly Flag[] = [
   ['beta1', "Adam's β₁", numberOption],
   ['beta2', "Adam's β₂", numberOption],
   ['normalize', 'none or expected-norm (inputs scaled to E‖x‖ = √d_in)', oneOf('none', 'expected-norm')],
-  ['encoderInit', 'tied (starts as the decoder) or kaiming', oneOf('tied', 'kaiming')],
+  ['decoderInit', 'random directions, those of data, or uniform numbers', oneOf('random', 'data', 'uniform')],
+  [
+    'encoderInit',
+    'tied (starts as the decoder), scaled (d_in/d_sae of that) or kaiming',
+    oneOf('tied', 'scaled', 'kaiming'),
+  ],
   [
     'decoderBiasInit',
     'geometric-median, mean, zeros, or none (no bias at all)',

@@ -1,20 +1,15 @@
-import { type ActivationSource, ActivationStore, modelSource } from '../activations/index.ts';
-import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
-import { ModelRunner } from '../model/index.ts';
-import { trainDictionary, type TrainInput, type TrainOptions, type TrainResult } from '../training/index.ts';
+import { interrupted, isInterruption } from '../errors.ts';
+import { trainDictionary, type TrainInput, type TrainResult } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
 import { addTrainFlags, type TrainFlags, trainOptions } from './train-flags.ts';
 import { percent } from './table.ts';
-import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+import { addTextFlags } from './text.ts';
+import { addSourceFlags, openTrainSource, type SourceFlags } from './train-source.ts';
 
-interface Flags extends TextFlags, BackendFlags, TrainFlags {
+interface Flags extends SourceFlags, BackendFlags, TrainFlags {
   readonly out: string;
-  readonly store?: string;
-  readonly model?: string;
-  readonly hook: string;
   readonly resume?: boolean;
 }
 
@@ -24,9 +19,6 @@ export const trainCommand: DeclareCommand = (program, run) => {
     .command('train')
     .description('Train a dictionary on stored activations, or on those of a model as it reads text.')
     .requiredOption('--out <folder>', 'folder of the dictionary')
-    .option('--store <folder>', 'an activation store (monoseme harvest)')
-    .option('--model <model>', MODEL_HELP)
-    .option('--hook <name>', 'tensor to read, with --model', DEFAULT_HOOK)
     .option('--resume', 'go on with a run that was interrupted; its result is the same to the bit')
     .addHelpText(
       'after',
@@ -36,15 +28,13 @@ export const trainCommand: DeclareCommand = (program, run) => {
       run(async (context, flags: Flags) => {
         const options = trainOptions(flags);
         const backend = await openBackend(flags, context);
-        const { source, hookName, modelName, close } = await openSource(context, flags, options);
+        const { close, ...from } = await openTrainSource(context, flags, options);
         try {
           const result = await trainWithProgress(context, {
-            source,
+            ...from,
             backend,
             options,
             out: flags.out,
-            hookName,
-            modelName,
             resume: flags.resume === true,
           }).catch((error: unknown) => {
             throw isInterruption(error) ? interrupted('Run the same command with --resume to go on.') : error;
@@ -61,42 +51,11 @@ export const trainCommand: DeclareCommand = (program, run) => {
         }
       }),
     );
+  addSourceFlags(command);
   addTrainFlags(command);
   addBackendFlags(command);
   addTextFlags(command, 'train');
 };
-
-interface OpenedSource {
-  readonly source: ActivationSource;
-  readonly hookName: string;
-  readonly modelName: string;
-  close(): Promise<void>;
-}
-
-async function openSource(
-  context: CommandContext,
-  flags: Flags,
-  options: TrainOptions,
-): Promise<OpenedSource> {
-  if ((flags.store === undefined) === (flags.model === undefined))
-    throw new MonosemeError('ERR_USAGE', 'train needs either --store or --model.', 'Give one of them.');
-  if (flags.store !== undefined) {
-    const source = await ActivationStore.open(flags.store);
-    return { source, hookName: source.hookName, modelName: source.modelName, close: async () => {} };
-  }
-  const model = await openModel(flags.model as string);
-  const { tokens } = await readTokens(context, model, flags, {
-    maxTokens: options.tokens,
-    seed: options.seed,
-  });
-  const runner = await ModelRunner.start(model, { hook: flags.hook, threads: flags.threads });
-  return {
-    source: modelSource(runner, tokens),
-    hookName: runner.hookName,
-    modelName: flags.model as string,
-    close: () => runner.close(),
-  };
-}
 
 /** Train with a progress line: rate in tokens, loss, L0 and explained variance as they fall and rise. */
 export async function trainWithProgress(context: CommandContext, input: TrainInput): Promise<TrainResult> {

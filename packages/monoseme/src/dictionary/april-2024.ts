@@ -1,5 +1,12 @@
-import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
-import { foldDecoderNorms, rowNorms } from './fold.ts';
+import {
+  type Architecture,
+  encodeBatch,
+  type Gradients,
+  reconstruct,
+  sharedGradients,
+  type Step,
+} from './architecture.ts';
+import { foldDecoderNorms } from './fold.ts';
 import { plus, rowMultiples, sumsByLatent, total } from './sparse-sum.ts';
 
 /**
@@ -21,32 +28,57 @@ export const april2024: Architecture = {
   coefficient: 'l1Coefficient',
   settings: { l1Coefficient: 5, l1Scale: 'sum', l1WarmUp: 0.05, decoderNorm: 0.1 },
   defaults: { unitNormDecoder: false },
-  async gradients(step) {
-    const { nRows, coefficient, weights } = step;
-    const acts = await encodeBatch(step, { kind: 'threshold' });
-    const { byLatent, errors } = await reconstruct(step, acts);
-    const norms = rowNorms(weights.W_dec, step.dSae);
-    const { latentIndices } = acts;
-    const deltas = errors.products.map(
-      (product, pair) => (2 * product + coefficient * norms[latentIndices[pair]]) / nRows,
-    );
-    const sumsOfActs = sumsByLatent(acts, acts.values);
-    const pulls = Float32Array.from(sumsOfActs, (sum, j) =>
-      norms[j] > 0 ? (coefficient * sum) / (nRows * norms[j]) : 0,
-    );
-    const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
-    const squaredError = total(errors.squaredErrors);
-    const weighted = sumsOfActs.reduce((sum, value, j) => sum + value * norms[j], 0);
-    return {
-      ...shared,
-      decoder: plus(shared.decoder, rowMultiples(weights.W_dec, pulls)),
-      sums: {
-        squaredError,
-        l1: total(acts.values),
-        l0: acts.values.length,
-        loss: squaredError + coefficient * weighted,
-      },
-    };
-  },
+  gradients: weightedL1Gradients,
   finish: ({ weights }) => ({ architecture: 'standard', weights: foldDecoderNorms(weights) }),
 };
+
+/**
+ * Squared error and the L1 penalty weighted by decoder norms. Where the target is made up of several hook points, the
+ * norm of a decoder row is the sum of the norms of its parts, and each part is pulled along itself.
+ */
+export async function weightedL1Gradients(step: Step): Promise<Gradients> {
+  const { nRows, coefficient, weights, dSae, dOut, parts } = step;
+  const acts = await encodeBatch(step, { kind: 'threshold' });
+  const { byLatent, errors } = await reconstruct(step, acts);
+  const { norms, directions } = partDirections(weights.W_dec, dSae, parts, dOut);
+  const { latentIndices } = acts;
+  const deltas = errors.products.map(
+    (product, pair) => (2 * product + coefficient * norms[latentIndices[pair]]) / nRows,
+  );
+  const sumsOfActs = sumsByLatent(acts, acts.values);
+  const pulls = Float32Array.from(sumsOfActs, (sum) => (coefficient * sum) / nRows);
+  const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
+  const squaredError = total(errors.squaredErrors);
+  const weighted = sumsOfActs.reduce((sum, value, j) => sum + value * norms[j], 0);
+  return {
+    ...shared,
+    decoder: plus(shared.decoder, rowMultiples(directions, pulls)),
+    sums: {
+      squaredError,
+      l1: total(acts.values),
+      l0: acts.values.length,
+      loss: squaredError + coefficient * weighted,
+    },
+  };
+}
+
+/** Σ_s ‖W_dec[j]^s‖ of every row, [dSae], and its parts scaled to length 1 (those of length 0 stay), [dSae, dOut]. */
+function partDirections(
+  W_dec: Float32Array,
+  dSae: number,
+  parts: readonly number[],
+  dOut: number,
+): { norms: Float64Array; directions: Float32Array } {
+  const norms = new Float64Array(dSae);
+  const directions = new Float32Array(dSae * dOut);
+  for (let j = 0, at = 0; j < dSae; j++) {
+    for (const width of parts) {
+      let square = 0;
+      for (let i = at; i < at + width; i++) square += W_dec[i] * W_dec[i];
+      const norm = Math.sqrt(square);
+      norms[j] += norm;
+      for (const end = at + width; at < end; at++) directions[at] = norm > 0 ? W_dec[at] / norm : 0;
+    }
+  }
+  return { norms, directions };
+}

@@ -42,7 +42,8 @@ export interface ArchitectureSettings {
 export interface TrainingDefaults {
   readonly learningRate?: number;
   readonly beta1?: number;
-  readonly encoderInit?: 'tied' | 'kaiming';
+  readonly decoderInit?: 'random' | 'data' | 'uniform';
+  readonly encoderInit?: 'tied' | 'scaled' | 'kaiming';
   readonly unitNormDecoder?: boolean;
   readonly deadAfterTokens?: number;
 }
@@ -50,12 +51,15 @@ export interface TrainingDefaults {
 /** A batch and everything a gradient may depend on. All in the scale of training. */
 export interface Step {
   readonly backend: KernelBackend;
-  /** [nRows, dIn]: what is to be reconstructed. */
-  readonly batch: Float32Array;
-  /** [nRows, dIn]: what the encoder sees, the batch minus b_dec for architectures that centre. */
+  /** [nRows, dOut]: what is to be reconstructed. */
+  readonly target: Float32Array;
+  /** [nRows, dIn]: what the encoder sees: the target minus b_dec, the target itself, or another hook point. */
   readonly x: Float32Array;
   readonly nRows: number;
   readonly dIn: number;
+  readonly dOut: number;
+  /** Widths of the hook points that make up the target: several for a crosscoder. */
+  readonly parts: readonly number[];
   readonly dSae: number;
   readonly weights: Weights;
   /** Learnt vectors beside the four, [dSae] each. */
@@ -89,14 +93,18 @@ export interface Gradients {
   readonly encoder: SparseSum;
   /** of W_dec */
   readonly decoder: SparseSum;
+  /** of W_skip, for those that have one: row i is Σ_b x_bi · 2/B e_b. */
+  readonly skip?: SparseSum;
   /** [dSae] */
   readonly b_enc: Float64Array;
   /** [dSae]: Σ_b ∂L/∂⟨x_b, W_enc[j]⟩, which reaches b_dec where the input is centred. */
   readonly preActs: Float64Array;
-  /** [dIn]: through the reconstruction alone. */
+  /** [dOut]: through the reconstruction alone. */
   readonly b_dec: Float64Array;
   /** of the further vectors */
   readonly further: Readonly<Record<string, Float64Array>>;
+  /** [nRows, dOut]: x̂ − target */
+  readonly residuals: Float32Array;
   /** The latent activations of the batch; pairs with the value 0 are not active. */
   readonly acts: Codes;
   readonly sums: StepSums;
@@ -114,7 +122,14 @@ export interface Trained {
   readonly further: Readonly<Record<string, Float32Array>>;
   readonly memory: readonly number[];
   readonly settings: ArchitectureSettings;
+  readonly parts: readonly number[];
 }
+
+/**
+ * What a row of activations is to an architecture: the activations of one hook point; those of an input and then of a
+ * target (transcoders); or those of several hook points, all of which it reads and reconstructs (crosscoders).
+ */
+export type RowKind = 'activations' | 'input-and-target' | 'sources';
 
 /**
  * A kind of sparse autoencoder: what its loss is, and what it is for use once trained. One object a file, one line
@@ -125,6 +140,10 @@ export interface Architecture {
   /** One line for people. */
   readonly description: string;
   readonly source: string;
+  /** `activations` when absent. */
+  readonly rows?: RowKind;
+  /** Whether x · W_skip is added to the reconstruction. */
+  readonly hasSkip?: boolean;
   /** Whether the encoder sees x − b_dec. */
   readonly centersInput: boolean;
   /** The setting that weighs its penalty, if it has one. */
@@ -150,16 +169,16 @@ export function encodeBatch(
   return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, ...changes });
 }
 
-/** Transposed pairs and the error of a reconstruction x̂ = Σ_j f_j W_dec[j] + b_dec of the batch. */
+/** Transposed pairs and the error of a reconstruction x̂ = Σ_j f_j W_dec[j] + b_dec of the target. */
 export async function reconstruct(
   step: Step,
   acts: Codes,
 ): Promise<{ byLatent: CodesByLatent; errors: Residuals }> {
-  const { backend, batch, dIn, weights } = step;
+  const { backend, target, dOut, weights } = step;
   const { W_dec, b_dec } = weights;
   const [byLatent, errors] = await Promise.all([
     backend.transpose(acts),
-    backend.residuals({ codes: acts, dOut: dIn, W_dec, b_dec, target: batch }),
+    backend.residuals({ codes: acts, dOut, W_dec, b_dec, target }),
   ]);
   return { byLatent, errors };
 }
@@ -183,8 +202,9 @@ export function sharedGradients(
     decoder: { byLatent, coefficients: acts.values.map((value) => (2 * value) / nRows), rows: residuals },
     preActs,
     b_enc: preActs,
-    b_dec: sumOfRows(residuals, step.dIn, 2 / nRows),
+    b_dec: sumOfRows(residuals, step.dOut, 2 / nRows),
     further: {},
+    residuals,
     acts,
   };
 }

@@ -2,12 +2,16 @@ import { MonosemeError } from '../errors.ts';
 import { april2024 } from './april-2024.ts';
 import type { Architecture } from './architecture.ts';
 import { batchTopK } from './batch-top-k.ts';
+import { batchTopKCrosscoder } from './batch-top-k-crosscoder.ts';
+import { crosscoder } from './crosscoder.ts';
 import { gated } from './gated.ts';
 import { jumpRelu } from './jump-relu.ts';
 import { matryoshka } from './matryoshka.ts';
 import { pAnnealing } from './p-annealing.ts';
+import { skipTranscoder } from './skip-transcoder.ts';
 import { standard } from './standard.ts';
 import { topK } from './top-k.ts';
+import { transcoder } from './transcoder.ts';
 
 /** Every architecture that can be trained. */
 export const ARCHITECTURES: readonly Architecture[] = [
@@ -19,6 +23,10 @@ export const ARCHITECTURES: readonly Architecture[] = [
   jumpRelu,
   gated,
   pAnnealing,
+  transcoder,
+  skipTranscoder,
+  crosscoder,
+  batchTopKCrosscoder,
 ];
 
 /** @throws {MonosemeError} ERR_OPTION naming those there are */

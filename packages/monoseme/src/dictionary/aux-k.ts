@@ -22,20 +22,20 @@ export async function withAuxK(
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
   const dead = kAux > 0 && auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
   if (dead.length === 0) return gradients;
-  const varianceLeft = varianceAboutMean(residuals, step.dIn);
+  const varianceLeft = varianceAboutMean(residuals, step.dOut);
   if (!(varianceLeft > 0)) return gradients;
-  const { backend, dIn, nRows, weights } = step;
+  const { backend, dOut, nRows, weights } = step;
   const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(kAux, dead.length) }, { latents: dead });
   const [byLatent, errors] = await Promise.all([
     backend.transpose(codes),
     backend.residuals({
       codes,
-      dOut: dIn,
+      dOut,
       W_dec: weights.W_dec,
       target: residuals.map((value) => -value),
     }),
   ]);
-  const weight = (auxCoefficient * varianceAboutMean(step.batch, dIn)) / varianceLeft;
+  const weight = (auxCoefficient * varianceAboutMean(step.target, dOut)) / varianceLeft;
   const factor = (2 * weight) / nRows;
   const deltas = errors.products.map((product) => factor * product);
   const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);

@@ -1,20 +1,24 @@
 import type { Codes, KernelBackend, Selection } from '../kernels/contract.ts';
+import { MonosemeError } from '../errors.ts';
 import { expectLength } from '../tensor/index.ts';
+import { codesOfRows } from './codes-of-rows.ts';
 import { magnitudes } from './gated.ts';
+import { layerNormalized, undoLayerNorm_ } from './layer-norm.ts';
 
 /**
- * A sparse autoencoder ready for use: no optimiser, no schedule.
+ * A sparse autoencoder, transcoder or crosscoder ready for use: no optimiser, no schedule.
  *
- * Legend: dIn = width of the activations, dSae = number of latents. Weights are f32, latent-major.
+ * Legend: dIn = width of the activations read, dSae = number of latents, dOut = width of what is reconstructed (dIn but
+ * for a transcoder). Weights are f32, latent-major.
  */
 export interface Weights {
   /** [dSae, dIn]; the rows are the encoder directions. */
   readonly W_enc: Float32Array;
   /** [dSae] */
   readonly b_enc: Float32Array;
-  /** [dSae, dIn]; the rows are the dictionary's directions. */
+  /** [dSae, dOut]; the rows are the dictionary's directions. */
   readonly W_dec: Float32Array;
-  /** [dIn] */
+  /** [dOut] */
   readonly b_dec: Float32Array;
   /** [dSae], `jumprelu`: pre-activations strictly above it are kept. Not below 0. */
   readonly threshold?: Float32Array;
@@ -22,6 +26,20 @@ export interface Weights {
   readonly b_mag?: Float32Array;
   /** [dSae], `gated`: logarithm of the magnitude's scale. */
   readonly r_mag?: Float32Array;
+  /** [dIn, dOut], skip transcoders: x · W_skip is added to the reconstruction. */
+  readonly W_skip?: Float32Array;
+}
+
+/** One of the hook points that a crosscoder reads, in the order of its columns. */
+export interface CrosscoderSource {
+  readonly hookName: string;
+  readonly modelName: string;
+  /** Columns of a row, of W_enc and of W_dec that are its own. */
+  readonly width: number;
+  /**
+   * √width / E‖x‖ of its activations: decoder norms of different sources are compared after they are multiplied by it.
+   */
+  readonly scale: number;
 }
 
 /**
@@ -46,6 +64,12 @@ export interface DictionaryConfig {
   readonly dSae: number;
   /** Where in the model the activations were read. */
   readonly hookName: string;
+  /** Transcoders: the tensor that is reconstructed from the activations at `hookName`. */
+  readonly targetHookName?: string;
+  /** Crosscoders: whose activations stand side by side in a row; their widths add up to dIn. */
+  readonly sources?: readonly CrosscoderSource[];
+  /** Every row is normalised before it is encoded, and the reconstruction is brought back. See `layer-norm.ts`. */
+  readonly normalization?: 'layer_norm';
   readonly modelName: string;
   readonly contextSize: number | undefined;
   /** Whether `b_dec` is subtracted from the input before encoding (the paper's tied pre-encoder bias). */
@@ -77,13 +101,19 @@ export function inferenceSelection({ config, weights }: Dictionary): Selection {
   return { kind: 'threshold' };
 }
 
+/** Width of the reconstructions. */
+export function outputWidth({ weights }: Dictionary): number {
+  return weights.b_dec.length;
+}
+
 /**
  * Latent activations of raw activations.
  *
  * Formula  h = W_enc (x − b_dec) + b_enc, then by kind: `standard` ReLU(h); `topk` the k largest of a row, then ReLU;
  *          `jumprelu` h · 1[h > threshold]; `gated` 1[h > 0] · ReLU(exp(r_mag) (h − b_enc) + b_mag)
  * Shapes   x [nRows, dIn]
- * Units    x as the model gives it; the values in the same unit, because every training scale is folded in
+ * Units    x as the model gives it; the values in the same unit, because every training scale is folded in (with
+ *          `layer_norm`: in units of the row's standard deviation)
  * @throws {MonosemeError} ERR_SHAPE
  */
 export async function encode(
@@ -94,8 +124,9 @@ export async function encode(
 ): Promise<Codes> {
   const { config, weights } = dictionary;
   expectLength('x', x, nRows, config.dIn);
+  const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
   const codes = await backend.encode({
-    x: centered(x, weights.b_dec, config.applyBDecToInput),
+    x: centered(input, weights.b_dec, config.applyBDecToInput),
     nRows,
     dIn: config.dIn,
     dSae: config.dSae,
@@ -125,12 +156,35 @@ function withoutZeros(codes: Codes): Codes {
   };
 }
 
-/** Reconstructions x̂ = Σ_j f_j W_dec[j] + b_dec, [nRows, dIn], in the unit of the raw activations. */
+/**
+ * Reconstructions x̂ = Σ_j f_j W_dec[j] + b_dec (+ x · W_skip), [nRows, dOut], in the unit of the raw activations.
+ *
+ * @param x [nRows, dIn]: the activations that were encoded. Only a dictionary with a skip connection or `layer_norm`
+ *   needs them; without them it throws ERR_OPTION.
+ */
 export async function decode(
   dictionary: Dictionary,
   backend: KernelBackend,
   codes: Codes,
+  x?: Float32Array,
 ): Promise<Float32Array> {
   const { config, weights } = dictionary;
-  return backend.decode({ codes, dOut: config.dIn, W_dec: weights.W_dec, b_dec: weights.b_dec });
+  const { W_dec, b_dec, W_skip } = weights;
+  const dOut = b_dec.length;
+  const reconstructions = await backend.decode({ codes, dOut, W_dec, b_dec });
+  const needs = W_skip ? 'a skip connection' : config.normalization;
+  if (needs === undefined) return reconstructions;
+  if (x === undefined)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `The dictionary has ${needs}, and decode was not given its inputs.`,
+      'Give decode the activations that were encoded.',
+    );
+  expectLength('x', x, codes.nRows, config.dIn);
+  if (W_skip) {
+    const skipped = await backend.decode({ codes: codesOfRows(x, config.dIn), dOut, W_dec: W_skip });
+    for (let i = 0; i < skipped.length; i++) reconstructions[i] += skipped[i];
+  }
+  if (config.normalization === 'layer_norm') undoLayerNorm_(reconstructions, x, config.dIn);
+  return reconstructions;
 }

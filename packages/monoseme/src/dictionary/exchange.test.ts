@@ -197,7 +197,8 @@ describe('bad files', () => {
   for (const [name, changes, says] of [
     ['saelens-standard', { architecture: 'temporal' }, /architecture is "temporal"/],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
-    ['saelens-standard', { normalize_activations: 'layer_norm' }, /normalize_activations/],
+    ['saelens-standard', { normalize_activations: 'constant_norm_rescale' }, /normalize_activations/],
+    ['saelens-standard', { architecture: 'transcoder', d_out: 5 }, /transcoder.*apply_b_dec_to_input/],
     ['saelens-topk', { k: 10 }, /k is 10/],
     ['saelens-topk', { k: 0 }, /k is 0/],
     ['saelens-v3-topk', { activation_fn_str: 'tanh-relu' }, /activation_fn/],

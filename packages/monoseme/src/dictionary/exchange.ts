@@ -1,6 +1,6 @@
 import { MonosemeError } from '../errors.ts';
 import { expectFinite } from '../tensor/index.ts';
-import type { Weights } from './dictionary.ts';
+import type { Dictionary, Weights } from './dictionary.ts';
 
 /*
  * What the readers of other tools' files share. Sizes are checked before anything is allocated from them.
@@ -32,6 +32,23 @@ export function sizeOf(record: Record<string, unknown>, key: string, max: number
     'ERR_FORMAT',
     `${path}: ${key} is ${JSON.stringify(value)}.`,
     `It should be a whole number from 1 to ${max}.`,
+  );
+}
+
+/**
+ * For formats of plain autoencoders.
+ *
+ * @throws {MonosemeError} ERR_OPTION for a transcoder, a crosscoder, or a dictionary with `layer_norm`
+ */
+export function expectPlainAutoencoder({ config, weights }: Dictionary, format: string): void {
+  const { targetHookName, sources, normalization } = config;
+  const kind = sources ? 'a crosscoder' : targetHookName === undefined ? undefined : 'a transcoder';
+  const what = kind ?? (weights.W_skip ? 'with a skip connection' : normalization);
+  if (what === undefined) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `The dictionary is ${what}, which ${format} cannot say.`,
+    'Write it as SAELens.',
   );
 }
 

@@ -35,10 +35,10 @@ export const gated: Architecture = {
     const { byLatent, errors } = await reconstruct(step, acts);
     const frozen = await step.backend.residuals({
       codes: gates,
-      dOut: step.dIn,
+      dOut: step.dOut,
       W_dec: weights.W_dec,
       b_dec: weights.b_dec,
-      target: step.batch,
+      target: step.target,
     });
 
     const { latentIndices } = gates;

@@ -1,7 +1,14 @@
 import { MonosemeError } from '../errors.ts';
 import { readNpz, writeNpz } from '../formats/index.ts';
 import type { Dictionary, Weights } from './dictionary.ts';
-import { expectFiniteWeights, MAX_D_IN, MAX_D_SAE, sizeOf, transposed } from './exchange.ts';
+import {
+  expectFiniteWeights,
+  MAX_D_IN,
+  MAX_D_SAE,
+  sizeOf,
+  transposed,
+  expectPlainAutoencoder,
+} from './exchange.ts';
 
 /**
  * Read a dictionary of Gemma Scope (Lieberum et al. 2024): `params.npz` with W_enc [dIn, dSae], W_dec [dSae, dIn],
@@ -48,6 +55,7 @@ export async function loadGemmaScope(path: string): Promise<Dictionary> {
  * @throws {MonosemeError} ERR_OPTION for `topk`, which is no threshold
  */
 export async function saveGemmaScope(path: string, dictionary: Dictionary): Promise<void> {
+  expectPlainAutoencoder(dictionary, 'Gemma Scope');
   const { dIn, dSae, architecture } = dictionary.config;
   if (architecture === 'topk')
     throw new MonosemeError(

@@ -1,4 +1,5 @@
 export {
+  type CrosscoderSource,
   type Dictionary,
   type DictionaryConfig,
   type DictionaryForm,
@@ -8,18 +9,22 @@ export {
   decode,
   encode,
   inferenceSelection,
+  outputWidth,
 } from './dictionary.ts';
 export type {
   Architecture,
   ArchitectureSettings,
   Gradients,
+  RowKind,
   Start,
   Step,
   StepSums,
   TrainingDefaults,
 } from './architecture.ts';
+export type { SparseSum } from './sparse-sum.ts';
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
-export { foldDecoderNorms, foldInputScale } from './fold.ts';
+export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
+export { differenceScores, sourceNorms } from './source-norms.ts';
 export { standard } from './standard.ts';
 export { loadDictionary, weightsFile } from './load.ts';
 export { saveDictionary } from './saelens.ts';

@@ -29,18 +29,18 @@ export const matryoshka: Architecture = {
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   start: thresholdStart,
   async gradients(step) {
-    const { nRows, dIn, dSae, settings, backend, weights } = step;
+    const { nRows, dOut, dSae, settings, backend, weights } = step;
     const { k, prefixes } = settings as { k: number; prefixes: readonly number[] };
     const acts = await encodeBatch(step, { kind: 'batchTopK', k });
     followThreshold_(step.memory, acts, k);
     const groups = latentGroups(prefixes, dSae);
     const parts = groups.map((_, g) => pairsOfGroup(acts, groups[g - 1] ?? 0, groups[g]));
     const errors = await prefixErrors(step, parts);
-    const rows = weightedErrors(errors, nRows * dIn);
+    const rows = weightedErrors(errors, nRows * dOut);
     const deltas = new Float32Array(acts.values.length);
     for (const [g, { codes, pairs }] of parts.entries()) {
-      const groupRows = rows.subarray(g * nRows * dIn, (g + 1) * nRows * dIn);
-      const input = { codes, dOut: dIn, rows: groupRows, W_dec: weights.W_dec };
+      const groupRows = rows.subarray(g * nRows * dOut, (g + 1) * nRows * dOut);
+      const input = { codes, dOut, rows: groupRows, W_dec: weights.W_dec };
       const products = await backend.sampledProducts(input);
       pairs.forEach((pair, i) => (deltas[pair] = (2 * products[i]) / nRows));
     }
@@ -56,7 +56,7 @@ export const matryoshka: Architecture = {
         coefficients: shared.decoder.coefficients,
         rows,
       },
-      b_dec: sumOfRows(rows.subarray(0, nRows * dIn), dIn, 2 / nRows),
+      b_dec: sumOfRows(rows.subarray(0, nRows * dOut), dOut, 2 / nRows),
       sums: { squaredError, l1: total(acts.values), l0: acts.values.length, loss },
     };
     return withAuxK(step, gradients, last.residuals);
@@ -120,13 +120,13 @@ interface PrefixError {
 
 /** e_k of every prefix: that of the one before, plus what its own latents add to the reconstruction. */
 async function prefixErrors(step: Step, parts: readonly GroupPairs[]): Promise<PrefixError[]> {
-  const { backend, batch, dIn, weights } = step;
+  const { backend, target, dOut, weights } = step;
   const { W_dec, b_dec } = weights;
-  const first = await backend.residuals({ codes: parts[0].codes, dOut: dIn, W_dec, b_dec, target: batch });
+  const first = await backend.residuals({ codes: parts[0].codes, dOut, W_dec, b_dec, target });
   const errors: PrefixError[] = [first];
   for (const { codes } of parts.slice(1)) {
-    const residuals = await backend.decode({ codes, dOut: dIn, W_dec });
-    errors.push(added(residuals, errors[errors.length - 1].residuals, dIn));
+    const residuals = await backend.decode({ codes, dOut, W_dec });
+    errors.push(added(residuals, errors[errors.length - 1].residuals, dOut));
   }
   return errors;
 }

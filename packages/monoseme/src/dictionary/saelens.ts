@@ -5,11 +5,13 @@ import {
   readJson,
   readSafetensors,
   type SafetensorsFile,
+  snakeCaseKeys,
   writeJson,
   writeSafetensors,
 } from '../formats/index.ts';
 import { expectFinite } from '../tensor/index.ts';
-import type { Dictionary, DictionaryConfig, EncoderKind, Weights } from './dictionary.ts';
+import type { CrosscoderSource, Dictionary, DictionaryConfig, EncoderKind, Weights } from './dictionary.ts';
+import { outputWidth } from './dictionary.ts';
 import {
   expectFiniteWeights,
   jsonRecord,
@@ -26,40 +28,57 @@ import { foldDecoderNorms } from './fold.ts';
  * (W_enc [dIn, dSae], W_dec [dSae, dIn], F32). SAELens loads it without conversion.
  *
  * Beside W_enc, W_dec and b_dec: `standard` and `topk` have b_enc, `jumprelu` b_enc and threshold (the value, not its
- * logarithm), `gated` b_gate, b_mag and r_mag.
+ * logarithm), `gated` b_gate, b_mag and r_mag. Transcoders have W_dec [dSae, dOut] and, with a skip connection, W_skip
+ * [dOut, dIn]. Crosscoders and transcoders of kinds that SAELens does not have are called by names that it refuses.
  */
 export async function saveDictionary(folder: string, dictionary: Dictionary): Promise<void> {
   const { config, weights } = dictionary;
   const { architecture, dIn, dSae } = config;
+  const dOut = outputWidth(dictionary);
   const vector = (data: Float32Array) => ({ dtype: 'F32' as const, shape: [data.length], data });
   await mkdir(folder, { recursive: true });
   await writeSafetensors(join(folder, 'sae_weights.safetensors'), {
     W_enc: { dtype: 'F32', shape: [dIn, dSae], data: transposed(weights.W_enc, dSae, dIn) },
-    W_dec: { dtype: 'F32', shape: [dSae, dIn], data: weights.W_dec },
+    W_dec: { dtype: 'F32', shape: [dSae, dOut], data: weights.W_dec },
     b_dec: vector(weights.b_dec),
+    ...(weights.W_skip && {
+      W_skip: { dtype: 'F32', shape: [dOut, dIn], data: transposed(weights.W_skip, dIn, dOut) },
+    }),
     [architecture === 'gated' ? 'b_gate' : 'b_enc']: vector(weights.b_enc),
     ...Object.fromEntries(
       FURTHER_TENSORS[architecture].map((name) => [name, vector(weights[name] as Float32Array)]),
     ),
   });
   await writeJson(join(folder, 'cfg.json'), {
-    architecture,
+    architecture: nameOnDisk(dictionary),
     ...(architecture === 'topk' && { k: config.k, rescale_acts_by_decoder_norm: false }),
     d_in: dIn,
     d_sae: dSae,
+    ...(config.targetHookName !== undefined && { d_out: dOut }),
+    ...(config.sources && { sources: config.sources.map((source) => snakeCaseKeys({ ...source })) }),
     dtype: 'float32',
     device: 'cpu',
     apply_b_dec_to_input: config.applyBDecToInput,
-    normalize_activations: 'none',
+    normalize_activations: config.normalization ?? 'none',
     reshape_activations: 'none',
     metadata: {
       ...config.metadata,
       sae_lens_version: '6.18.0',
       model_name: config.modelName,
       hook_name: config.hookName,
+      ...(config.targetHookName !== undefined && { hook_name_out: config.targetHookName }),
       context_size: config.contextSize ?? null,
     },
   });
+}
+
+/** `jumprelu_skip_transcoder`, `standard_crosscoder`; SAELens calls a standard transcoder just `transcoder`. */
+function nameOnDisk({ config, weights }: Dictionary): string {
+  const { architecture, targetHookName, sources } = config;
+  if (sources) return `${architecture}_crosscoder`;
+  if (targetHookName === undefined) return architecture;
+  const base = weights.W_skip ? 'skip_transcoder' : 'transcoder';
+  return architecture === 'standard' ? base : `${architecture}_${base}`;
 }
 
 /** The vectors [dSae] of each kind beside b_enc. */
@@ -93,10 +112,10 @@ const KINDS: Readonly<Record<string, EncoderKind>> = {
 export async function loadSaeLens(path: string): Promise<Dictionary> {
   const configPath = join(dirname(path), 'cfg.json');
   const json = await readJson(configPath, MAX_CONFIG_BYTES);
-  const { config, rescale } = parseConfig(json, configPath);
+  const { config, dOut, hasSkip, rescale } = parseConfig(json, configPath);
   const file = await readSafetensors(path);
   try {
-    const weights = await readWeights(file, config);
+    const weights = await readWeights(file, config, dOut, hasSkip);
     const folded = rescale ? foldDecoderNorms(weights) : weights;
     if (config.architecture !== 'jumprelu') return { config, weights: folded };
     return { config, weights: { ...folded, threshold: await readThreshold(file, config.dSae) } };
@@ -105,16 +124,22 @@ export async function loadSaeLens(path: string): Promise<Dictionary> {
   }
 }
 
-async function readWeights(file: SafetensorsFile, config: DictionaryConfig): Promise<Weights> {
+async function readWeights(
+  file: SafetensorsFile,
+  config: DictionaryConfig,
+  dOut: number,
+  hasSkip: boolean,
+): Promise<Weights> {
   const { architecture, dIn, dSae } = config;
   const vector = (name: string) => file.floats(name, [dSae]);
-  const W_dec = await file.floats('W_dec', [dSae, dIn]);
+  const W_dec = await file.floats('W_dec', [dSae, dOut]);
   if (file.has('scaling_factor')) scaleRows_(W_dec, await vector('scaling_factor'));
   const weights: Weights = {
     W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
     b_enc: await vector(architecture === 'gated' ? 'b_gate' : 'b_enc'),
     W_dec,
-    b_dec: await file.floats('b_dec', [dIn]),
+    b_dec: await file.floats('b_dec', [dOut]),
+    ...(hasSkip && { W_skip: transposed(await file.floats('W_skip', [dOut, dIn]), dOut, dIn) }),
     ...(architecture === 'gated' && { b_mag: await vector('b_mag'), r_mag: await vector('r_mag') }),
   };
   expectFiniteWeights(weights);
@@ -141,6 +166,8 @@ function scaleRows_(W_dec: Float32Array, factors: Float32Array): void {
 
 interface ParsedConfig {
   readonly config: DictionaryConfig;
+  readonly dOut: number;
+  readonly hasSkip: boolean;
   /** Whether pre-activations count times the length of their decoder row. */
   readonly rescale: boolean;
 }
@@ -157,16 +184,26 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
   };
   const metadata = (record['metadata'] ?? flatMetadata(record)) as Record<string, unknown>;
   const name = String(record['architecture'] ?? 'standard');
-  if (!Object.hasOwn(KINDS, name))
+  const [, base, form = ''] = /^(.*?)_?(transcoder|skip_transcoder|crosscoder)?$/.exec(
+    name,
+  ) as RegExpExecArray;
+  const kind = base === '' ? 'standard' : base;
+  if (!Object.hasOwn(KINDS, kind))
     throw fail(`architecture is "${name}"`, `This version reads ${Object.keys(KINDS).join(', ')}.`);
-  expectValue('normalize_activations', ['none', undefined, null, false]);
+  const isTranscoder = form.endsWith('transcoder');
+  if (isTranscoder && record['apply_b_dec_to_input'] !== false)
+    throw fail(
+      `architecture is "${name}", but apply_b_dec_to_input is not false`,
+      'The decoder bias of a transcoder is that of its target, which its input has no part in.',
+    );
+  expectValue('normalize_activations', ['none', 'layer_norm', undefined, null, false]);
   expectValue('reshape_activations', ['none', undefined, null]);
   // Files from before version 6 call TopK a standard one with another activation function.
   const activation = record['activation_fn_str'] ?? record['activation_fn'] ?? 'relu';
-  const isOldTopK = name === 'standard' && activation === 'topk';
-  if (!isOldTopK && name === 'standard' && activation !== 'relu')
+  const isOldTopK = kind === 'standard' && activation === 'topk';
+  if (!isOldTopK && kind === 'standard' && activation !== 'relu')
     throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
-  const architecture = isOldTopK ? 'topk' : KINDS[name];
+  const architecture = isOldTopK ? 'topk' : KINDS[kind];
   const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
   const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
   const dSae =
@@ -182,12 +219,37 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       dSae,
       hookName: String(metadata['hook_name'] ?? ''),
       modelName: String(metadata['model_name'] ?? ''),
+      ...(isTranscoder && { targetHookName: String(metadata['hook_name_out'] ?? '') }),
+      ...(form === 'crosscoder' && { sources: parseSources(record['sources'], dIn, path) }),
+      ...(record['normalize_activations'] === 'layer_norm' && { normalization: 'layer_norm' as const }),
       contextSize: typeof contextSize === 'number' ? contextSize : undefined,
       applyBDecToInput: record['apply_b_dec_to_input'] !== false,
       metadata,
     },
+    dOut: isTranscoder ? sizeOf(record, 'd_out', MAX_D_IN, path) : dIn,
+    hasSkip: form === 'skip_transcoder',
     rescale: record['rescale_acts_by_decoder_norm'] === true,
   };
+}
+
+/** The hook points of a crosscoder. @throws {MonosemeError} ERR_FORMAT when their widths are not those of a row */
+function parseSources(json: unknown, dIn: number, path: string): CrosscoderSource[] {
+  const sources = (Array.isArray(json) ? json : []).map((entry: unknown) => {
+    const record = jsonRecord(entry, path);
+    return {
+      hookName: String(record['hook_name'] ?? ''),
+      modelName: String(record['model_name'] ?? ''),
+      width: sizeOf(record, 'width', dIn, path),
+      scale: Number(record['scale']),
+    };
+  });
+  const total = sources.reduce((sum, { width }) => sum + width, 0);
+  if (total === dIn && sources.every(({ scale }) => scale > 0 && Number.isFinite(scale))) return sources;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `${path}: sources are ${sources.map(({ width, scale }) => `${width} wide (scale ${scale})`).join(', ')}.`,
+    `Their widths should add up to d_in, ${dIn}, and their scales be above 0.`,
+  );
 }
 
 /** What files from before version 6 hold at the top level. */

@@ -10,6 +10,7 @@ import {
   MAX_D_IN,
   MAX_D_SAE,
   sizeOf,
+  expectPlainAutoencoder,
 } from './exchange.ts';
 
 /**
@@ -64,7 +65,9 @@ export async function loadSparsify(path: string): Promise<Dictionary> {
  *
  * @throws {MonosemeError} ERR_OPTION for anything but `topk` on a centred input, which is all it has
  */
-export async function saveSparsify(folder: string, { config, weights }: Dictionary): Promise<void> {
+export async function saveSparsify(folder: string, dictionary: Dictionary): Promise<void> {
+  expectPlainAutoencoder(dictionary, 'sparsify');
+  const { config, weights } = dictionary;
   const { architecture, applyBDecToInput, dIn, dSae, k } = config;
   if (architecture !== 'topk' || !applyBDecToInput)
     throw new MonosemeError(

@@ -43,7 +43,13 @@ export interface EvaluateInput {
  */
 export async function evaluateDictionary(input: EvaluateInput): Promise<EvaluationReport> {
   const { dictionary, runner, tokens } = input;
-  const { dIn, dSae } = dictionary.config;
+  const { dIn, dSae, targetHookName, sources } = dictionary.config;
+  if (targetHookName !== undefined || sources)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `The dictionary is a ${sources ? 'crosscoder' : 'transcoder'}: it does not reconstruct the one tensor it reads.`,
+      'Autoencoders of one hook point are evaluated.',
+    );
   if (runner.dIn !== dIn)
     throw new MonosemeError(
       'ERR_MISMATCH',
@@ -87,7 +93,7 @@ async function addBatch(
   try {
     const x = batch.activations;
     const codes = await encode(dictionary, backend, x, batchTokens.length);
-    const reconstructions = await decode(dictionary, backend, codes);
+    const reconstructions = await decode(dictionary, backend, codes, x);
     sums.add(x, reconstructions, codes);
     const original = await batch.losses(x);
     losses.count += original.length;

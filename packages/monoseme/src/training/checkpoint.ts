@@ -1,8 +1,13 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ActivationSource } from '../activations/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { readSafetensors, writeSafetensors } from '../formats/index.ts';
-import { trainState, type TrainState } from './parameters.ts';
+import type { AdamVector } from './adam.ts';
+import type { TrainOptions } from './options.ts';
+import { type AdamMatrix, trainState, type TrainState } from './parameters.ts';
+import { rowLayout, rowParts, totalWidth } from './row-layout.ts';
 
 /**
  * Everything a run needs to go on with the same bits: weights, moments, firing history and the step, in one file,
@@ -16,22 +21,16 @@ export function checkpointPath(trainingFolder: string): string {
 }
 
 export async function writeCheckpoint(folder: string, state: TrainState, fingerprint: string): Promise<void> {
-  const { dIn, dSae } = state;
   await mkdir(folder, { recursive: true });
-  const matrix = (data: Float32Array) => ({ dtype: 'F32' as const, shape: [dSae, dIn], data });
-  const vector = (data: Float32Array) => ({ dtype: 'F32' as const, shape: [data.length], data });
   await writeSafetensors(
     checkpointPath(folder),
     Object.fromEntries(
-      namedTensors(state).map(([name, data]) => [
-        name,
-        data.length === dSae * dIn && name.startsWith('W_') ? matrix(data) : vector(data),
-      ]),
+      namedTensors(state).map(([name, shape, data]) => [name, { dtype: 'F32' as const, shape, data }]),
     ),
     // Shortest decimal forms of f64 read back to the same number.
     {
       step: String(state.step),
-      scaling_factor: String(state.scalingFactor),
+      scales: JSON.stringify(rowParts(state.layout).map(({ scale }) => scale)),
       memory: JSON.stringify(state.memory),
       fingerprint,
     },
@@ -39,16 +38,15 @@ export async function writeCheckpoint(folder: string, state: TrainState, fingerp
 }
 
 /**
- * The state of a checkpoint.
+ * The state of a checkpoint, of the shapes that the source, the architecture and the options give.
  *
  * @throws {MonosemeError} ERR_MISMATCH when it belongs to a run with other options, data or backend
  */
 export async function readCheckpoint(
   folder: string,
-  dIn: number,
-  dSae: number,
+  source: ActivationSource,
+  options: TrainOptions,
   fingerprint: string,
-  furtherNames: readonly string[] = [],
 ): Promise<TrainState> {
   const path = checkpointPath(folder);
   const file = await readSafetensors(path);
@@ -60,23 +58,24 @@ export async function readCheckpoint(
         `${path} belongs to a run with other options, data or kernel backend.`,
         'Repeat the options of that run, or remove the folder to start anew.',
       );
+    const architecture = architectureNamed(options.architecture);
+    const layout = rowLayout(source, architecture, JSON.parse(metadata['scales']) as number[]);
+    const [dIn, dOut, { dSae }] = [totalWidth(layout.inputs), totalWidth(layout.outputs), options];
     const empty = trainState(
       {
         W_enc: new Float32Array(dSae * dIn),
-        W_dec: new Float32Array(dSae * dIn),
+        W_dec: new Float32Array(dSae * dOut),
         b_enc: new Float32Array(dSae),
-        b_dec: new Float32Array(dIn),
+        b_dec: new Float32Array(dOut),
+        ...(architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) }),
       },
-      Number(metadata['scaling_factor']),
+      layout,
       {
-        further: Object.fromEntries(furtherNames.map((name) => [name, new Float32Array(dSae)])),
-        memory: JSON.parse(metadata['memory'] ?? '[]') as number[],
+        further: architecture.start?.(dSae, 1, options).further ?? {},
+        memory: JSON.parse(metadata['memory']) as number[],
       },
     );
-    for (const [name, data] of namedTensors(empty)) {
-      const shape = name.startsWith('W_') ? [dSae, dIn] : [data.length];
-      data.set(await file.floats(name, shape));
-    }
+    for (const [name, shape, data] of namedTensors(empty)) data.set(await file.floats(name, shape));
     empty.step = Number(metadata['step']);
     return empty;
   } finally {
@@ -89,26 +88,27 @@ export async function removeCheckpoint(folder: string): Promise<void> {
   await rm(checkpointPath(folder), { force: true });
 }
 
-function namedTensors(state: TrainState): [string, Float32Array][] {
-  const { encoder, decoder, encoderBias, decoderBias, further } = state;
+type NamedTensor = [name: string, shape: number[], data: Float32Array];
+
+function namedTensors(state: TrainState): NamedTensor[] {
+  const { dIn, dOut, dSae, encoder, decoder, skip, encoderBias, decoderBias, further } = state;
+  const matrix = (name: string, nRows: number, width: number, values: AdamMatrix): NamedTensor[] => [
+    [name, [nRows, width], values.weights],
+    [`${name}.first_moments`, [nRows, width], values.firstMoments],
+    [`${name}.second_moments`, [nRows, width], values.secondMoments],
+  ];
+  const vector = (name: string, { values, firstMoments, secondMoments }: AdamVector): NamedTensor[] => [
+    [name, [values.length], values],
+    [`${name}.first_moments`, [values.length], firstMoments],
+    [`${name}.second_moments`, [values.length], secondMoments],
+  ];
   return [
-    ['W_enc', encoder.weights],
-    ['W_enc.first_moments', encoder.firstMoments],
-    ['W_enc.second_moments', encoder.secondMoments],
-    ['W_dec', decoder.weights],
-    ['W_dec.first_moments', decoder.firstMoments],
-    ['W_dec.second_moments', decoder.secondMoments],
-    ['b_enc', encoderBias.values],
-    ['b_enc.first_moments', encoderBias.firstMoments],
-    ['b_enc.second_moments', encoderBias.secondMoments],
-    ['b_dec', decoderBias.values],
-    ['b_dec.first_moments', decoderBias.firstMoments],
-    ['b_dec.second_moments', decoderBias.secondMoments],
-    ['last_fired_step', state.lastFiredStep],
-    ...Object.entries(further).flatMap(([name, vector]): [string, Float32Array][] => [
-      [name, vector.values],
-      [`${name}.first_moments`, vector.firstMoments],
-      [`${name}.second_moments`, vector.secondMoments],
-    ]),
+    ...matrix('W_enc', dSae, dIn, encoder),
+    ...matrix('W_dec', dSae, dOut, decoder),
+    ...(skip ? matrix('W_skip', dIn, dOut, skip) : []),
+    ...vector('b_enc', encoderBias),
+    ...vector('b_dec', decoderBias),
+    ['last_fired_step', [dSae], state.lastFiredStep],
+    ...Object.entries(further).flatMap(([name, values]) => vector(name, values)),
   ];
 }

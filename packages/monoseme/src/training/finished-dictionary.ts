@@ -3,18 +3,24 @@ import { architectureNamed, type Dictionary } from '../dictionary/index.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import { finishedForm, type TrainState } from './parameters.ts';
 
-/** Where the activations of a dictionary come from, and how it was trained. */
-export interface Origin {
-  readonly source: ActivationSource;
-  readonly options: TrainOptions;
+/** A tensor of a model. */
+export interface HookPoint {
   readonly hookName: string;
   readonly modelName: string;
+}
+
+/** Where the activations of a dictionary come from, and how it was trained. */
+export interface Origin extends HookPoint {
+  readonly source: ActivationSource;
+  readonly options: TrainOptions;
+  /** Those of the parts of a row, where a row holds several: input and target of a transcoder, sources of a crosscoder. */
+  readonly hooks?: readonly HookPoint[];
 }
 
 /** The dictionary for use that a state of training gives, with what `cfg.json` says of its training. */
 export function finishedDictionary(
   state: TrainState,
-  { source, options, hookName, modelName }: Origin,
+  { source, options, hookName, modelName, hooks = [] }: Origin,
 ): Dictionary {
   const architecture = architectureNamed(options.architecture);
   const { weights, ...form } = finishedForm(state, architecture, options);
@@ -25,12 +31,20 @@ export function finishedDictionary(
       dSae: state.dSae,
       hookName,
       modelName,
+      ...(architecture.rows === 'input-and-target' && { targetHookName: hooks[1]?.hookName ?? '' }),
+      ...(architecture.rows === 'sources' && {
+        sources: state.layout.inputs.map((columns, part) => ({
+          hookName: hooks[part]?.hookName ?? '',
+          modelName: hooks[part]?.modelName ?? '',
+          ...columns,
+        })),
+      }),
       contextSize: source.contextSize,
       applyBDecToInput: architecture.centersInput,
       metadata: {
         training_tokens: state.step * options.batchRows,
         ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
-        ...penaltyMetadata(options, source.dIn),
+        ...penaltyMetadata(options, state.dOut),
         seed: options.seed,
       },
     },
@@ -38,12 +52,12 @@ export function finishedDictionary(
   };
 }
 
-function penaltyMetadata(options: TrainOptions, dIn: number): Record<string, unknown> {
+function penaltyMetadata(options: TrainOptions, width: number): Record<string, unknown> {
   const { coefficient } = architectureNamed(options.architecture);
   if (coefficient === undefined) return { k: options.k };
   if (coefficient === 'l0Coefficient') return { l0_coefficient: options.l0Coefficient };
   return {
-    l1_coefficient: penaltyCoefficient(options, dIn),
+    l1_coefficient: penaltyCoefficient(options, width),
     l1_coefficient_given: options.l1Coefficient,
     l1_scale: options.l1Scale,
   };

@@ -4,214 +4,69 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  ARCHITECTURES,
-  architectureNamed,
-  type ArchitectureSettings,
-  type Gradients,
-} from '../dictionary/index.ts';
-import { latentGroups } from '../dictionary/matryoshka.ts';
+import { ARCHITECTURES, architectureNamed, type Gradients } from '../dictionary/index.ts';
 import type { SparseSum } from '../dictionary/sparse-sum.ts';
 import { selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
+import {
+  B,
+  type Case,
+  CASES,
+  D,
+  dot,
+  error,
+  F,
+  K,
+  LAMBDA,
+  norm,
+  type Point,
+  preActs,
+  row,
+} from '../testing/gradient-cases.ts';
 import { trainState, type TrainState } from './parameters.ts';
+import { rowLayout, totalWidth } from './row-layout.ts';
 import { gradientsOf, type StepOptions, trainStep_ } from './step.ts';
 
-const [B, D, F, LAMBDA, K] = [6, 4, 8, 0.3, 2];
 const ADAM = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
 const backend = await selectBackend({ name: 'reference' });
 
-/** Parameters by name, f64: W_enc, b_enc, W_dec, b_dec and the further ones. */
-type Point = Record<string, Float64Array>;
-
-interface Case {
-  readonly name: string;
-  readonly settings: ArchitectureSettings;
-  /** The loss at a point; `fixed` is the point where gradients are taken, for what is held there. */
-  loss(point: Point, batch: Float64Array, fixed: Point): number;
-  /** Parameters whose gradient is checked; all when absent. */
-  readonly only?: readonly string[];
-  readonly dead?: readonly number[];
-  readonly memory?: number[];
-}
-
-const row = (matrix: Float64Array, j: number) => matrix.subarray(j * D, (j + 1) * D);
-const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
-const norm = (a: Float64Array) => Math.sqrt(dot(a, a));
-const squares = (a: Float64Array) => dot(a, a);
-
-/** ⟨x_b − b_dec, W_enc[j]⟩ without the bias, [B][F]. */
-function projections(point: Point, batch: Float64Array, centered = true): Float64Array[] {
-  return Array.from({ length: B }, (_, b) => {
-    const x = row(batch, b).map((value, i) => value - (centered ? point['b_dec'][i] : 0));
-    return Float64Array.from({ length: F }, (_, j) => dot(x, row(point['W_enc'], j)));
-  });
-}
-
-function preActs(point: Point, batch: Float64Array, centered = true): Float64Array[] {
-  return projections(point, batch, centered).map((acts) => acts.map((value, j) => value + point['b_enc'][j]));
-}
-
-/** x̂ − x for the activations of one row. */
-function error(point: Point, acts: Float64Array, x: Float64Array, bias = true): Float64Array {
-  return x.map((value, i) => {
-    let sum = bias ? point['b_dec'][i] : 0;
-    for (let j = 0; j < F; j++) sum += acts[j] * point['W_dec'][j * D + i];
-    return sum - value;
-  });
-}
-
-const relu = (acts: Float64Array) => acts.map((value) => Math.max(0, value));
-const keepTop = (acts: Float64Array, k: number, among = (_j: number) => true) => {
-  const best = [...acts.keys()].filter((j) => among(j)).sort((a, b) => acts[b] - acts[a]);
-  return acts.map((value, j) => (best.indexOf(j) >= 0 && best.indexOf(j) < k ? Math.max(0, value) : 0));
-};
-const keepBatchTop = (acts: Float64Array[], k: number) => {
-  const least = acts.flatMap((values) => [...relu(values)]).sort((a, b) => b - a)[k * B - 1];
-  return acts.map((values) => values.map((value) => (value >= least && value > 0 ? value : 0)));
-};
-const squaredError = (point: Point, acts: Float64Array[], batch: Float64Array) =>
-  acts.reduce((sum, values, b) => sum + squares(error(point, values, row(batch, b))), 0) / B;
-const penalty = (acts: Float64Array[], of: (value: number, j: number) => number) =>
-  (LAMBDA / B) * acts.reduce((sum, values) => sum + values.reduce((s, value, j) => s + of(value, j), 0), 0);
-
-const CASES: Case[] = [
-  {
-    name: 'standard',
-    settings: {},
-    loss: (point, batch) => {
-      const acts = preActs(point, batch).map(relu);
-      return squaredError(point, acts, batch) + penalty(acts, (value) => value);
-    },
-  },
-  {
-    name: 'april-2024',
-    settings: {},
-    loss: (point, batch) => {
-      const acts = preActs(point, batch, false).map(relu);
-      const norms = Array.from({ length: F }, (_, j) => norm(row(point['W_dec'], j)));
-      return squaredError(point, acts, batch) + penalty(acts, (value, j) => value * norms[j]);
-    },
-  },
-  {
-    name: 'topk',
-    settings: { k: K },
-    loss: (point, batch) =>
-      squaredError(
-        point,
-        preActs(point, batch).map((acts) => keepTop(acts, K)),
-        batch,
-      ),
-  },
-  {
-    name: 'batchtopk',
-    settings: { k: K },
-    memory: [0, 0],
-    loss: (point, batch) => squaredError(point, keepBatchTop(preActs(point, batch), K), batch),
-  },
-  {
-    name: 'matryoshka',
-    settings: { k: K, prefixes: [0.25, 0.5, 1] },
-    memory: [0, 0],
-    loss: (point, batch) => {
-      const acts = keepBatchTop(preActs(point, batch), K);
-      const losses = latentGroups([0.25, 0.5, 1], F).map((end) =>
-        squaredError(
-          point,
-          acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
-          batch,
-        ),
-      );
-      return losses.reduce((sum, value) => sum + value, 0) / losses.length;
-    },
-  },
-  {
-    name: 'topk',
-    settings: { k: K, kAux: 2, auxCoefficient: 0.5 },
-    dead: [1, 4, 6],
-    loss: (point, batch, fixed) => {
-      const acts = preActs(point, batch);
-      const fixedActs = preActs(fixed, batch).map((values) => keepTop(values, K));
-      const left = fixedActs.map((values, b) => error(fixed, values, row(batch, b)).map((value) => -value));
-      const auxiliary = acts.reduce((sum, values, b) => {
-        const dead = keepTop(values, 2, (j) => [1, 4, 6].includes(j));
-        return sum + squares(error(point, dead, left[b], false));
-      }, 0);
-      const x = Array.from({ length: B }, (_, b) => row(batch, b));
-      const weight = (0.5 * variance(x)) / variance(left);
-      const kept = acts.map((values) => keepTop(values, K));
-      return squaredError(point, kept, batch) + (weight * auxiliary) / B;
-    },
-  },
-  {
-    name: 'jumprelu',
-    settings: { bandwidth: 0.4, initialThreshold: 0.5 },
-    memory: [1],
-    only: ['W_enc', 'b_enc', 'W_dec', 'b_dec'],
-    loss: (point, batch) => {
-      const acts = preActs(point, batch).map((values) =>
-        values.map((value, j) => (value > Math.exp(point['log_threshold'][j]) ? value : 0)),
-      );
-      return squaredError(point, acts, batch);
-    },
-  },
-  {
-    name: 'gated',
-    settings: {},
-    loss: (point, batch, fixed) => {
-      const raw = projections(point, batch);
-      const gates = raw.map((values) => values.map((value, j) => Math.max(0, value + point['b_enc'][j])));
-      const acts = raw.map((values, b) =>
-        values.map((value, j) =>
-          gates[b][j] > 0 ? Math.max(0, Math.exp(point['r_mag'][j]) * value + point['b_mag'][j]) : 0,
-        ),
-      );
-      return (
-        squaredError(point, acts, batch) +
-        penalty(gates, (value) => value) +
-        squaredError(fixed, gates, batch)
-      );
-    },
-  },
-  {
-    name: 'p-annealing',
-    settings: { finalPower: 0.2 },
-    // Stage 5 of 10: p = 0.6; α = 1 and means that leave it so.
-    memory: [5, 1, 1, 1, 1e-9],
-    loss: (point, batch) => {
-      const acts = preActs(point, batch).map(relu);
-      return squaredError(point, acts, batch) + penalty(acts, (value) => value ** 0.6);
-    },
-  },
-];
-
-/** Mean squared distance from the mean. */
-function variance(rows: Float64Array[]): number {
-  const mean = rows[0].map((_, i) => rows.reduce((sum, values) => sum + values[i], 0) / B);
-  return rows.reduce((sum, values) => sum + squares(values.map((value, i) => value - mean[i])), 0) / B;
-}
-
-function randomState({ name, memory, dead = [] }: Case, random: Random): TrainState {
+function randomState({ name, memory, dead = [], widths = [D] }: Case, random: Random): TrainState {
   const normal = (n: number) => new Float32Array(n).map(() => random.normal());
-  const further = architectureNamed(name).start?.(F, 1, { initialThreshold: 0.5 }).further ?? {};
+  const architecture = architectureNamed(name);
+  const further = architecture.start?.(F, 1, { initialThreshold: 0.5 }).further ?? {};
   for (const vector of Object.values(further))
     vector.forEach((value, j) => (vector[j] = value + 0.3 * random.normal()));
-  const weights = { W_enc: normal(F * D), b_enc: normal(F), W_dec: normal(F * D), b_dec: normal(D) };
-  const state = trainState(weights, 1, { further, memory: [...(memory ?? [])] });
+  const layout = rowLayout({ dIn: totalOf(widths), widths }, architecture);
+  const dOut = totalWidth(layout.outputs);
+  const weights = {
+    W_enc: normal(F * D),
+    b_enc: normal(F),
+    W_dec: normal(F * dOut),
+    b_dec: normal(dOut),
+    ...(architecture.hasSkip && { W_skip: normal(D * dOut) }),
+  };
+  const state = trainState(weights, layout, { further, memory: [...(memory ?? [])] });
   state.step = 100;
   state.lastFiredStep.fill(100);
   for (const j of dead) state.lastFiredStep[j] = 0;
   return state;
 }
 
+const totalOf = (widths: readonly number[]) => widths.reduce((sum, width) => sum + width, 0);
+
+/** Rows of standard normal numbers as wide as a case has them. */
+const randomBatch = ({ widths = [D] }: Case, random: Random) =>
+  new Float32Array(B * totalOf(widths)).map(() => random.normal());
+
 function pointOf(state: TrainState): Point {
-  const { encoder, decoder, encoderBias, decoderBias, further } = state;
+  const { encoder, decoder, encoderBias, decoderBias, further, skip } = state;
   const vectors = Object.entries(further).map(([name, { values }]) => [name, Float64Array.from(values)]);
   return {
     W_enc: Float64Array.from(encoder.weights),
     b_enc: Float64Array.from(encoderBias.values),
     W_dec: Float64Array.from(decoder.weights),
     b_dec: Float64Array.from(decoderBias.values),
+    ...(skip && { W_skip: Float64Array.from(skip.weights) }),
     ...Object.fromEntries(vectors),
   };
 }
@@ -249,6 +104,7 @@ async function analytic(state: TrainState, batch: Float32Array, which: Case): Pr
     b_enc: scaled(state.encoderBias.firstMoments),
     W_dec: scaled(state.decoder.firstMoments),
     b_dec: scaled(state.decoderBias.firstMoments),
+    ...(state.skip && { W_skip: scaled(state.skip.firstMoments) }),
     ...Object.fromEntries(vectors),
   };
 }
@@ -261,7 +117,7 @@ describe('gradients agree with finite differences of the loss', () => {
       let checked = 0;
       for (let round = 0; round < 4; round++) {
         const state = randomState(which, random);
-        const batch = new Float32Array(B * D).map(() => random.normal());
+        const batch = randomBatch(which, random);
         const point = pointOf(state);
         const exact = Float64Array.from(batch);
         const gradients = await analytic(state, batch, which);

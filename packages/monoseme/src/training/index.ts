@@ -1,3 +1,4 @@
+export { type HookPoint } from './finished-dictionary.ts';
 export { DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './options.ts';
 export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';

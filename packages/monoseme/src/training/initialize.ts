@@ -1,10 +1,12 @@
 import type { ActivationSource } from '../activations/index.ts';
-import { architectureNamed, type Weights } from '../dictionary/index.ts';
+import { architectureNamed, type ScaledColumns } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
-import { hashSeed, Random } from '../random/index.ts';
+import { hashSeed } from '../random/index.ts';
 import { type TrainState, trainState } from './parameters.ts';
+import { initialDirections } from './initial-directions.ts';
 import type { TrainOptions } from './options.ts';
 import { randomChunks } from './random-chunks.ts';
+import { rowLayout, rowParts, scaleRows_, splitRows, totalWidth } from './row-layout.ts';
 
 /** Rows on which the bias and the input scale are estimated; OpenAI's trainer uses as many. */
 const SAMPLE_ROWS = 32_768;
@@ -12,9 +14,9 @@ const SAMPLE_ROWS = 32_768;
 /**
  * The state before the first step.
  *
- * Decoder: rows uniform on the sphere of radius `decoderNorm` (1). Encoder: a copy of it (`tied`) or U(±1/√dIn) (`kaiming`); b_enc 0 or
- * U(±1/√dIn) likewise. b_dec: geometric median of a sample. Sources: Bricken et al. 2023 (Kaiming start, geometric
- * median); Gao et al. 2024 and Conerly et al. 2024 (encoder started at the decoder's transpose).
+ * Directions: see `initialDirections`. b_dec: geometric median of a sample of what is reconstructed. W_skip: 0. Every
+ * hook point of the rows has a scale of its own. Sources: Bricken et al. 2023 (geometric median); Lindsey et al. 2024
+ * (scales of a crosscoder).
  */
 export async function initialState(
   source: ActivationSource,
@@ -22,39 +24,24 @@ export async function initialState(
   options: TrainOptions,
   signal: AbortSignal | undefined,
 ): Promise<TrainState> {
-  const { dIn } = source;
-  const sample = await sampleRows(source, Math.min(SAMPLE_ROWS, options.tokens), options.seed, signal);
-  const nRows = sample.length / dIn;
-  const rawNorm = meanNorm(sample, dIn);
-  const scalingFactor = options.normalize === 'none' ? 1 : Math.sqrt(dIn) / rawNorm;
-  for (let i = 0; i < sample.length; i++) sample[i] *= scalingFactor;
-  const b_dec = await decoderBias(sample, nRows, dIn, backend, options.decoderBiasInit);
-  const start = architectureNamed(options.architecture).start?.(
-    options.dSae,
-    (rawNorm * scalingFactor) / Math.sqrt(dIn),
-    options,
+  const architecture = architectureNamed(options.architecture);
+  const rows = await sampleRows(source, Math.min(SAMPLE_ROWS, options.tokens), options.seed, signal);
+  const unscaled = rowLayout(source, architecture);
+  const scales = meanNorms(rows, rowParts(unscaled)).map((norm, part) =>
+    options.normalize === 'none' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
   );
-  return trainState({ ...initialDirections(dIn, options), b_dec }, scalingFactor, start);
-}
-
-function initialDirections(dIn: number, options: TrainOptions): Omit<Weights, 'b_dec'> {
-  const { dSae, seed, decoderNorm = 1 } = options;
-  const decoderRandom = new Random(hashSeed(seed, 'W_dec'));
-  const W_dec = new Float32Array(dSae * dIn);
-  for (let j = 0; j < dSae; j++) {
-    let square = 0;
-    for (let i = j * dIn; i < (j + 1) * dIn; i++) {
-      W_dec[i] = decoderRandom.normal();
-      square += W_dec[i] * W_dec[i];
-    }
-    const scale = decoderNorm / Math.sqrt(square);
-    for (let i = j * dIn; i < (j + 1) * dIn; i++) W_dec[i] *= scale;
-  }
-  if (options.encoderInit === 'tied') return { W_dec, W_enc: W_dec.slice(), b_enc: new Float32Array(dSae) };
-  const random = new Random(hashSeed(seed, 'W_enc'));
-  const bound = 1 / Math.sqrt(dIn);
-  const kaiming = (n: number) => new Float32Array(n).map(() => (2 * random.uniform() - 1) * bound);
-  return { W_dec, W_enc: kaiming(dSae * dIn), b_enc: kaiming(dSae) };
+  const layout = rowLayout(source, architecture, scales);
+  const { x, target } = splitRows(scaleRows_(rows, layout), layout);
+  const [dIn, dOut] = [totalWidth(layout.inputs), totalWidth(layout.outputs)];
+  const [inputNorm] = meanNorms(x, [{ width: dIn, scale: 1 }]);
+  const start = architecture.start?.(options.dSae, inputNorm / Math.sqrt(dIn), options);
+  const b_dec = await decoderBias(target, target.length / dOut, dOut, backend, options.decoderBiasInit);
+  const weights = {
+    ...initialDirections({ x, dIn, target, dOut, b_dec }, options),
+    b_dec,
+    ...(architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) }),
+  };
+  return trainState(weights, layout, start);
 }
 
 async function decoderBias(
@@ -90,13 +77,16 @@ async function sampleRows(
   return rows.subarray(0, filled);
 }
 
-function meanNorm(rows: Float32Array, dIn: number): number {
-  let total = 0;
-  for (let start = 0; start < rows.length; start += dIn) {
-    let square = 0;
-    for (let i = start; i < start + dIn; i++) square += rows[i] * rows[i];
-    total += Math.sqrt(square);
+/** Mean length of each part of the rows; 1 for a part that is always zero. */
+function meanNorms(rows: Float32Array, parts: readonly ScaledColumns[]): number[] {
+  const totals = parts.map(() => 0);
+  const nRows = rows.length / totalWidth(parts);
+  for (let at = 0; at < rows.length;) {
+    for (const [part, { width }] of parts.entries()) {
+      let square = 0;
+      for (const end = at + width; at < end; at++) square += rows[at] * rows[at];
+      totals[part] += Math.sqrt(square);
+    }
   }
-  const mean = total / (rows.length / dIn);
-  return mean > 0 ? mean : 1;
+  return totals.map((total) => (total > 0 ? total / nRows : 1));
 }

@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ARCHITECTURES } from '../dictionary/index.ts';
+import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
 import { learn } from '../testing/learn.ts';
+import { learnTwoHooks } from '../testing/learn-two-hooks.ts';
 import type { TrainOptions } from './options.ts';
 
 const nativeBackend = await selectBackend({ name: 'native' }).catch((error: Error) => error);
@@ -34,12 +35,17 @@ const CASES: Readonly<Record<string, Case>> = {
   jumprelu: { steps: 3000, changes: {}, l0: [2, 4] },
   gated: { steps: 2500, changes: { l1Coefficient: 0.6 }, l0: [2, 4] },
   'p-annealing': { steps: 2500, changes: { l1Coefficient: 0.2, resampleAt: [] }, l0: [2, 5] },
+  transcoder: { steps: 2500, changes: { l1Coefficient: 0.1 }, l0: [3, 12] },
+  'skip-transcoder': { steps: 2500, changes: { k: 3 }, l0: [2.5, 3], least: [0.98, 0.96] },
+  crosscoder: { steps: 2500, changes: { l1Coefficient: 0.1 }, l0: [3, 12] },
+  'batchtopk-crosscoder': { steps: 3000, changes: { k: 3 }, l0: [2.85, 3.15] },
 };
 
 describe('every architecture recovers the planted dictionary', { skip, timeout: 900_000 }, () => {
   for (const [architecture, { steps, changes, l0, least }] of Object.entries(CASES)) {
     test(`${architecture}, ${steps} steps`, async () => {
-      const learned = await learn(backend, steps, { architecture, ...changes });
+      const train = architectureNamed(architecture).rows === undefined ? learn : learnTwoHooks;
+      const learned = await train(backend, steps, { architecture, ...changes });
       const [mmcs, above09] = least ?? [0.99, 0.98];
       assert.ok(learned.mmcs >= mmcs, `MMCS ${learned.mmcs}`);
       assert.ok(learned.above09 >= above09, `share above 0.9: ${learned.above09}`);

@@ -7,6 +7,7 @@ import { type StepMetrics, stepMetrics } from './metrics.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { resample_, resampleSteps } from './resample.ts';
+import { scaleRows_ } from './row-layout.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
 import { deadLatents, trainStep_ } from './step.ts';
 
@@ -40,12 +41,12 @@ export async function trainLoop_(
 ): Promise<StepMetrics> {
   const { source, backend, options, signal } = input;
   const architecture = architectureNamed(options.architecture);
-  const fullL1 = penaltyCoefficient(options, source.dIn);
+  const fullL1 = penaltyCoefficient(options, state.dOut);
   const resampleAfter = resampleSteps(nSteps, options);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   let last: StepMetrics | undefined;
   for await (const batch of buffer.batches(state.step)) {
-    scale_(batch, state.scalingFactor);
+    scaleRows_(batch, state.layout);
     const l1Coefficient = fullL1 * l1ShareAt(state.step, nSteps, options);
     const learningRate = learningRateAt(state.step, nSteps, options);
     const sums = await trainStep_(state, backend, batch, {
@@ -83,11 +84,6 @@ export async function trainLoop_(
   }
   if (last === undefined) throw new Error('The loop ended before its first logged step.');
   return last;
-}
-
-function scale_(batch: Float32Array, factor: number): void {
-  if (factor === 1) return;
-  for (let i = 0; i < batch.length; i++) batch[i] *= factor;
 }
 
 function expectFiniteLoss(loss: number, step: number, activations: Float32Array): void {

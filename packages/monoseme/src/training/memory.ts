@@ -1,11 +1,13 @@
 import { constrainedMemory } from 'node:process';
 import { totalmem } from 'node:os';
+import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { TrainOptions } from './options.ts';
 
 /** Bytes a run needs: weights and two moments of both matrices, the mixing buffer twice (one block fills ahead). */
 export function trainingBytes(dIn: number, options: TrainOptions): number {
-  const matrices = 2 * 3 * 4 * dIn * options.dSae;
+  const { rows } = architectureNamed(options.architecture);
+  const matrices = (rows === 'input-and-target' ? 1 : 2) * 3 * 4 * dIn * options.dSae;
   const buffer = 2 * 4 * dIn * Math.min(options.bufferRows, options.tokens);
   const batch = 6 * 4 * dIn * options.batchRows;
   return matrices + buffer + batch;

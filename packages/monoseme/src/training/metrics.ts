@@ -5,6 +5,7 @@ import { fileError } from '../errors.ts';
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
 import type { StepSums } from '../dictionary/index.ts';
 import type { TrainState } from './parameters.ts';
+import { splitRows } from './row-layout.ts';
 
 /** One line of `metrics.jsonl`. Losses are in the scale of training, means over the rows of the batch. */
 export interface StepMetrics {
@@ -30,7 +31,8 @@ export function stepMetrics(
   sums: StepSums,
   in_: { l1Coefficient: number; learningRate: number; deadAfterTokens: number; resampled: number },
 ): StepMetrics {
-  const nRows = batch.length / state.dIn;
+  const { target } = splitRows(batch, state.layout);
+  const nRows = target.length / state.dOut;
   const deadSteps = Math.ceil(in_.deadAfterTokens / nRows);
   let dead = 0;
   for (const lastFired of state.lastFiredStep) if (state.step - lastFired >= deadSteps) dead++;
@@ -41,7 +43,7 @@ export function stepMetrics(
     squaredError: sums.squaredError / nRows,
     l1: sums.l1 / nRows,
     l0: sums.l0 / nRows,
-    explainedVariance: 1 - sums.squaredError / totalVariance(batch, state.dIn),
+    explainedVariance: 1 - sums.squaredError / totalVariance(target, state.dOut),
     deadLatents: dead,
     l1Coefficient: in_.l1Coefficient,
     learningRate: in_.learningRate,

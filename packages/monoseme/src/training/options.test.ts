@@ -53,6 +53,10 @@ describe('contradictions are refused, naming both', () => {
     const options = resolveOptions({ architecture: 'topk', k: 33, dSae: 32 });
     refused(() => checkOptions(options), /k is 33/, /32 latents of dSae/);
   });
+  test('a transcoder whose encoder starts as its decoder', () => {
+    const options = resolveOptions({ architecture: 'transcoder', encoderInit: 'tied' });
+    refused(() => checkOptions(options), /transcoder/, /encoderInit is tied/);
+  });
   test('a preset of another architecture', () => {
     refused(() => resolveOptions({ architecture: 'gated' }, 'gao-2024'), /gated/, /gao-2024/);
   });

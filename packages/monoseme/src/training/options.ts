@@ -29,8 +29,9 @@ export interface TrainOptions extends ArchitectureSettings {
   readonly epsilon: number;
   /** `expected-norm`: inputs times √dIn / E‖x‖ while training, folded into the biases at the end. */
   readonly normalize: 'none' | 'expected-norm';
-  /** `tied`: the encoder starts as a copy of the decoder. `kaiming`: U(±1/√fan-in), as PyTorch's linear layers. */
-  readonly encoderInit: 'tied' | 'kaiming';
+  /** Where W_dec and W_enc start: see `initialDirections`. */
+  readonly decoderInit: 'random' | 'data' | 'uniform';
+  readonly encoderInit: 'tied' | 'scaled' | 'kaiming';
   /** Where b_dec starts; `none` holds it at zero, which shows what the bias is worth. */
   readonly decoderBiasInit: 'geometric-median' | 'mean' | 'zeros' | 'none';
   /** Off only to measure what the constraint is worth. */
@@ -68,6 +69,7 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   beta2: 0.99,
   epsilon: 1e-8,
   normalize: 'expected-norm',
+  decoderInit: 'random',
   encoderInit: 'tied',
   decoderBiasInit: 'geometric-median',
   unitNormDecoder: true,
@@ -81,12 +83,12 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   logEvery: 10,
 };
 
-/** λ of the architecture's penalty, in the `sum` convention; 0 where it has none. */
-export function penaltyCoefficient(options: TrainOptions, dIn: number): number {
+/** λ of the architecture's penalty, in the `sum` convention; 0 where it has none. `width`: of what is reconstructed. */
+export function penaltyCoefficient(options: TrainOptions, width: number): number {
   const { coefficient } = architectureNamed(options.architecture);
   if (coefficient === undefined) return 0;
   if (coefficient === 'l0Coefficient') return options.l0Coefficient as number;
-  return options.l1Scale === 'paper' ? options.l1Coefficient * dIn : options.l1Coefficient;
+  return options.l1Scale === 'paper' ? options.l1Coefficient * width : options.l1Coefficient;
 }
 
 type Rule = readonly [keyof TrainOptions, (value: number) => boolean, string];
@@ -145,6 +147,7 @@ export function checkOptions(options: TrainOptions): TrainOptions {
       throw new MonosemeError('ERR_OPTION', `resampleAt holds ${at}.`, 'It takes fractions between 0 and 1.');
   }
   expectPrefixes(options.prefixes);
+  expectStart(options);
   if (options.k !== undefined && options.k > options.dSae)
     throw new MonosemeError(
       'ERR_OPTION',
@@ -188,6 +191,17 @@ export function expectSettingsOf(name: string, given: Partial<TrainOptions>): vo
       `Leave ${key} out, or choose ${takers.map((architecture) => architecture.name).join(', ')}.`,
     );
   }
+}
+
+/** A decoder direction of a transcoder's target says nothing about its input, but the inputs of the same tokens do. */
+function expectStart({ architecture, decoderInit, encoderInit }: TrainOptions): void {
+  if (architectureNamed(architecture).rows !== 'input-and-target') return;
+  if (encoderInit === 'kaiming' || decoderInit === 'data') return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `architecture is ${architecture}, whose input is not its target, but encoderInit is ${encoderInit}.`,
+    'Choose encoderInit kaiming, or decoderInit data.',
+  );
 }
 
 function expectPrefixes(prefixes: readonly number[] | undefined): void {

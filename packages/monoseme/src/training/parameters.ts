@@ -1,17 +1,21 @@
-import { type Architecture, foldInputScale, type Start, type Weights } from '../dictionary/index.ts';
 import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.ts';
+import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
+import type { Weights } from '../dictionary/index.ts';
 import { type AdamVector, adamVector } from './adam.ts';
+import type { RowLayout } from './row-layout.ts';
 
-/** A weight matrix [dSae, dIn] with its Adam moments. */
+/** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
 export interface AdamMatrix {
   readonly weights: Float32Array;
   readonly firstMoments: Float32Array;
   readonly secondMoments: Float32Array;
 }
 
-/** All that a training step changes, in the scale of training (inputs times `scalingFactor`). */
+/** All that a training step changes, in the scale of training. */
 export interface TrainState {
+  readonly layout: RowLayout;
   readonly dIn: number;
+  readonly dOut: number;
   readonly dSae: number;
   readonly encoder: AdamMatrix;
   readonly decoder: AdamMatrix;
@@ -19,22 +23,21 @@ export interface TrainState {
   readonly decoderBias: AdamVector;
   /** Learnt vectors of the architecture beside these, [dSae] each. */
   readonly further: Readonly<Record<string, AdamVector>>;
+  /** x · W_skip is added to the reconstruction, [dIn, dOut]. */
+  readonly skip?: AdamMatrix;
   /** Numbers that the architecture keeps from step to step. */
   readonly memory: number[];
   /** [dSae]: the step (counted from 1) in which the latent last fired, 0 for never. Exact in f32 up to 2^24. */
   readonly lastFiredStep: Float32Array;
-  /** Inputs are multiplied by it. */
-  readonly scalingFactor: number;
   /** Steps done. */
   step: number;
 }
 
 export function trainState(
   weights: Weights,
-  scalingFactor: number,
+  layout: RowLayout,
   start: Start = { further: {}, memory: [] },
 ): TrainState {
-  const dIn = weights.b_dec.length;
   const dSae = weights.b_enc.length;
   const withMoments = (matrix: Float32Array): AdamMatrix => ({
     weights: matrix,
@@ -42,7 +45,9 @@ export function trainState(
     secondMoments: new Float32Array(matrix.length),
   });
   return {
-    dIn,
+    layout,
+    dIn: weights.W_enc.length / dSae,
+    dOut: weights.b_dec.length,
     dSae,
     encoder: withMoments(weights.W_enc),
     decoder: withMoments(weights.W_dec),
@@ -51,11 +56,26 @@ export function trainState(
     further: Object.fromEntries(
       Object.entries(start.further).map(([name, values]) => [name, adamVector(values)]),
     ),
+    ...(weights.W_skip && { skip: withMoments(weights.W_skip) }),
     memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
-    scalingFactor,
     step: 0,
   };
+}
+
+/** The weights as they are trained; the arrays are those of the state. */
+export function currentWeights({ encoder, decoder, encoderBias, decoderBias, skip }: TrainState): Weights {
+  return {
+    W_enc: encoder.weights,
+    b_enc: encoderBias.values,
+    W_dec: decoder.weights,
+    b_dec: decoderBias.values,
+    ...(skip && { W_skip: skip.weights }),
+  };
+}
+
+export function furtherVectors({ further }: TrainState): Record<string, Float32Array> {
+  return Object.fromEntries(Object.entries(further).map(([name, { values }]) => [name, values]));
 }
 
 /** The dictionary for use on raw activations: what the architecture makes of its training, without the input scale. */
@@ -64,16 +84,13 @@ export function finishedForm(
   architecture: Architecture,
   settings: ArchitectureSettings,
 ): DictionaryForm {
+  const { layout, memory } = state;
   const form = architecture.finish({
-    weights: {
-      W_enc: state.encoder.weights,
-      b_enc: state.encoderBias.values,
-      W_dec: state.decoder.weights,
-      b_dec: state.decoderBias.values,
-    },
-    further: Object.fromEntries(Object.entries(state.further).map(([name, { values }]) => [name, values])),
-    memory: state.memory,
+    weights: currentWeights(state),
+    further: furtherVectors(state),
+    memory,
     settings,
+    parts: layout.outputs.map(({ width }) => width),
   });
-  return { ...form, weights: foldInputScale(form.weights, state.scalingFactor) };
+  return { ...form, weights: foldInputScale(form.weights, layout.inputs, layout.outputs) };
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { standard } from '../dictionary/index.ts';
 import { selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
 import { trainState } from './parameters.ts';
+import { rowLayout } from './row-layout.ts';
 import { trainStep_ } from './step.ts';
 
 const [B, D, F, LAMBDA] = [5, 4, 6, 0.3];
@@ -45,7 +47,7 @@ test('gradients agree with finite differences of the loss', async () => {
     const copies = Object.fromEntries(
       Object.entries(point).map(([k, v]) => [k, v.slice()]),
     ) as unknown as Point;
-    const state = trainState(copies, 1);
+    const state = trainState(copies, rowLayout({ dIn: D }, standard));
     const adam = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
     const options = { l1Coefficient: LAMBDA, adam, unitNormDecoder: false, trainDecoderBias: true };
     await trainStep_(state, backend, batch, options);
@@ -89,7 +91,7 @@ test('the decoder stays at unit length, and firing is recorded', async () => {
   const random = new Random(2);
   const point = randomPoint(random);
   point.b_enc[3] = -100;
-  const state = trainState(point, 1);
+  const state = trainState(point, rowLayout({ dIn: D }, standard));
   const batch = new Float32Array(B * D).map(() => random.normal());
   const adam = { learningRate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
   const sums = await trainStep_(state, backend, batch, {

@@ -3,12 +3,14 @@ import {
   type ArchitectureSettings,
   centered,
   type Gradients,
+  type SparseSum,
   standard,
   type StepSums,
 } from '../dictionary/index.ts';
 import type { AdamOptions, Codes, KernelBackend } from '../kernels/contract.ts';
 import { adamStep_ } from './adam.ts';
-import type { TrainState } from './parameters.ts';
+import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
+import { splitRows } from './row-layout.ts';
 
 export interface StepOptions {
   /** λ in force; 0 for an architecture without a penalty. */
@@ -32,7 +34,7 @@ export interface StepOptions {
  *
  * b_dec      its gradient is that of the decoder path, and of the encoder path with its minus where the encoder sees
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
- * Shapes     batch [nRows, dIn], already times the scaling factor
+ * Shapes     batch [nRows, columns of the layout], already times their factors
  * Mutates    state
  */
 export async function trainStep_(
@@ -41,19 +43,16 @@ export async function trainStep_(
   batch: Float32Array,
   options: StepOptions,
 ): Promise<StepSums> {
-  const { dIn, encoder, decoder, encoderBias, decoderBias } = state;
+  const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
-  await backend.updateRows({
-    ...gradients.decoder,
-    ...decoder,
-    width: dIn,
-    adam,
-    constraint: options.unitNormDecoder ? 'unitNorm' : 'none',
-  });
-  await backend.updateRows({ ...gradients.encoder, ...encoder, width: dIn, adam, constraint: 'none' });
+  const update = (gradient: SparseSum, matrix: AdamMatrix, width: number, constraint: 'none' | 'unitNorm') =>
+    backend.updateRows({ ...gradient, ...matrix, width, adam, constraint });
+  await update(gradients.decoder, decoder, state.dOut, options.unitNormDecoder ? 'unitNorm' : 'none');
+  await update(gradients.encoder, encoder, state.dIn, 'none');
+  if (skip) await update(gradients.skip as SparseSum, skip, state.dOut, 'none');
   adamStep_(encoderBias, gradients.b_enc, adam);
   if (options.trainDecoderBias) adamStep_(decoderBias, decoderBiasGradient, adam);
   for (const [name, vector] of Object.entries(state.further))
@@ -71,17 +70,20 @@ export function gradientsOf(
   batch: Float32Array,
   options: StepOptions,
 ): Promise<Gradients> {
-  const { dIn, dSae } = state;
+  const { dIn, dOut, dSae, layout } = state;
   const { architecture = standard, settings = {}, progress = 0, deadAfterSteps = Infinity } = options;
+  const { x, target } = splitRows(batch, layout);
   return architecture.gradients({
     backend,
-    batch,
-    x: centered(batch, state.decoderBias.values, architecture.centersInput),
-    nRows: batch.length / dIn,
+    target,
+    x: centered(x, state.decoderBias.values, architecture.centersInput),
+    nRows: x.length / dIn,
     dIn,
+    dOut,
+    parts: layout.outputs.map(({ width }) => width),
     dSae,
     weights: currentWeights(state),
-    further: Object.fromEntries(Object.entries(state.further).map(([name, { values }]) => [name, values])),
+    further: furtherVectors(state),
     memory: state.memory,
     settings,
     coefficient: options.l1Coefficient,
@@ -124,15 +126,6 @@ async function gradientOfDecoderBias(
       values,
     };
   }
-}
-
-function currentWeights({ encoder, decoder, encoderBias, decoderBias }: TrainState) {
-  return {
-    W_enc: encoder.weights,
-    b_enc: encoderBias.values,
-    W_dec: decoder.weights,
-    b_dec: decoderBias.values,
-  };
 }
 
 /** An active pair has a value above 0: those in the window of a threshold have not fired. */

@@ -10,18 +10,17 @@ import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
 import { type LoopInput, trainLoop_ } from './loop.ts';
 import { MetricsFile, type StepMetrics } from './metrics.ts';
-import { finishedDictionary } from './finished-dictionary.ts';
+import { finishedDictionary, type Origin } from './finished-dictionary.ts';
 import { checkOptions, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
+import { rowLayout } from './row-layout.ts';
 
 /** Beside the checkpoint, its weights as a dictionary that other tools load. */
 const CHECKPOINT_DICTIONARY = 'checkpoint';
 
-export interface TrainInput extends LoopInput {
+export interface TrainInput extends LoopInput, Origin {
   /** Folder of the dictionary; `training/` inside it holds metrics and, until the run ends, its checkpoint. */
   readonly out: string;
-  readonly hookName: string;
-  readonly modelName: string;
   /** What to do with a run that was interrupted in `out`: go on with it, or refuse (ERR_EXISTS). */
   readonly resume: boolean;
   /** Replace a finished dictionary of another run in `out` instead of refusing (ERR_EXISTS). */
@@ -45,11 +44,12 @@ export interface TrainResult {
  * current step is finished, a checkpoint is written and ERR_INTERRUPTED is thrown.
  *
  * @throws {MonosemeError} ERR_OPTION, ERR_MEMORY (before allocating), ERR_EXISTS, ERR_MISMATCH (a checkpoint of other
- *   options), ERR_DIVERGED (the loss is no longer finite; the last checkpoint is kept), ERR_INTERRUPTED
+ *   options; rows of another number of hook points than the architecture reads), ERR_DIVERGED (the loss is no longer finite; the last checkpoint is kept), ERR_INTERRUPTED
  */
 export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
   const { source, out } = input;
   const options = checkOptions(input.options);
+  rowLayout(source, architectureNamed(options.architecture)); // refuses rows that the architecture cannot read
   expectTrainingFits(source.dIn, options);
   const buffer = new MixingBuffer(source, {
     batchRows: options.batchRows,
@@ -170,9 +170,7 @@ async function checkpointToResume(
       'Add --resume to go on with it, or choose another folder with --out.',
     );
   try {
-    const { start } = architectureNamed(options.architecture);
-    const furtherNames = Object.keys(start?.(1, 1, options).further ?? {});
-    return await readCheckpoint(trainingFolder, source.dIn, options.dSae, fingerprint, furtherNames);
+    return await readCheckpoint(trainingFolder, source, options, fingerprint);
   } catch (error) {
     if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;
@@ -185,7 +183,7 @@ function epochsFor(source: ActivationSource, options: TrainOptions): number {
 
 /** What must be equal for a checkpoint to be continued. */
 function runFingerprint(
-  { source, backend, options, hookName, modelName }: TrainInput,
+  { source, backend, options, hookName, modelName, hooks }: TrainInput,
   nSteps: number,
 ): string {
   const decisive = {
@@ -199,6 +197,7 @@ function runFingerprint(
     backend: backend.description,
     hookName,
     modelName,
+    hooks,
     nSteps,
   };
   return sha256(JSON.stringify(decisive));

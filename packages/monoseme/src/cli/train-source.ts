@@ -1,0 +1,109 @@
+import type { Command } from 'commander';
+import { type ActivationSource, ActivationStore, alignedSource, modelSource } from '../activations/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { ModelRunner } from '../model/index.ts';
+import type { HookPoint, TrainOptions } from '../training/index.ts';
+import type { CommandContext } from './context.ts';
+import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
+import { repeatable } from './options.ts';
+import { readTokens, type TextFlags } from './text.ts';
+
+export interface SourceFlags extends TextFlags {
+  readonly store?: string[];
+  readonly targetStore?: string;
+  readonly model?: string[];
+  readonly hook?: string[];
+  readonly targetHook?: string;
+  readonly threads?: number;
+}
+
+/** The activations of a run, and the hook points that make up its rows. */
+interface OpenedSource extends HookPoint {
+  readonly source: ActivationSource;
+  readonly hooks?: readonly HookPoint[];
+  close(): Promise<void>;
+}
+
+export function addSourceFlags(command: Command): Command {
+  return command
+    .option('--store <folder>', 'an activation store (monoseme harvest); again for a crosscoder', repeatable)
+    .option('--target-store <folder>', 'store of what a transcoder reconstructs')
+    .option('--model <model>', `${MODEL_HELP}; again for a crosscoder of models`, repeatable)
+    .option(
+      '--hook <name>',
+      `tensor to read, with --model; again for a crosscoder (default: ${DEFAULT_HOOK})`,
+      repeatable,
+    )
+    .option('--target-hook <name>', 'tensor that a transcoder reconstructs');
+}
+
+/** @throws {MonosemeError} ERR_USAGE; the errors of stores, models and texts; ERR_MISMATCH */
+export async function openTrainSource(
+  context: CommandContext,
+  flags: SourceFlags,
+  options: TrainOptions,
+): Promise<OpenedSource> {
+  const { store, model, hook, targetStore, targetHook } = flags;
+  if ((store === undefined) === (model === undefined))
+    throw new MonosemeError('ERR_USAGE', 'train needs either --store or --model.', 'Give one of them.');
+  const [strange] = store ? [targetHook ?? hook?.[0]] : [targetStore];
+  if (strange !== undefined)
+    throw new MonosemeError(
+      'ERR_USAGE',
+      store
+        ? `--store and --hook ${strange} were both given.`
+        : `--model and --target-store ${strange} were both given.`,
+      store ? 'A store knows its hook; --target-store names a second.' : 'Use --target-hook with --model.',
+    );
+  const opened = store
+    ? await openStores([...store, ...(targetStore === undefined ? [] : [targetStore])])
+    : await openModels(context, flags, options);
+  const hooks = opened.map(({ hookName, modelName }) => ({ hookName, modelName }));
+  const close = async () => {
+    for (const part of opened) await part.close();
+  };
+  try {
+    const source =
+      opened.length === 1 ? opened[0].source : await alignedSource(opened.map((part) => part.source));
+    return { ...hooks[0], source, ...(hooks.length > 1 && { hooks }), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openStores(folders: readonly string[]): Promise<OpenedSource[]> {
+  const stores = await Promise.all(folders.map((folder) => ActivationStore.open(folder)));
+  return stores.map((source) => ({
+    source,
+    hookName: source.hookName,
+    modelName: source.modelName,
+    close: async () => {},
+  }));
+}
+
+/** Every hook of every model; of several models the tokens must be the same. */
+async function openModels(
+  context: CommandContext,
+  flags: SourceFlags,
+  options: TrainOptions,
+): Promise<OpenedSource[]> {
+  const { model: models = [], hook = [DEFAULT_HOOK], targetHook, threads } = flags;
+  const opened: OpenedSource[] = [];
+  try {
+    for (const modelName of models) {
+      const model = await openModel(modelName);
+      const limits = { maxTokens: options.tokens, seed: options.seed };
+      const { tokens } = await readTokens(context, model, flags, limits);
+      for (const name of [...hook, ...(targetHook === undefined ? [] : [targetHook])]) {
+        const runner = await ModelRunner.start(model, { hook: name, threads });
+        const source = modelSource(runner, tokens);
+        opened.push({ source, hookName: runner.hookName, modelName, close: () => runner.close() });
+      }
+    }
+    return opened;
+  } catch (error) {
+    for (const part of opened) await part.close();
+    throw error;
+  }
+}

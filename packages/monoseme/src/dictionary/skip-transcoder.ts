@@ -1,0 +1,41 @@
+import type { Architecture } from './architecture.ts';
+import { codesOfRows } from './codes-of-rows.ts';
+import { selectedGradients, topK } from './top-k.ts';
+
+/**
+ * Skip transcoder (Paulo et al. 2025): TopK from the input of a layer to its output, beside a linear map that takes
+ * over what needs no features.
+ *
+ * Loss       that of TopK, with ŷ = W_dec f + b_dec + W_skip x,  f = ReLU(TopK_k(W_enc x + b_enc))
+ * Gradients  those of TopK, with e = ŷ − y;  ∂W_skip = 2/B Σ_b e_b x_bᵀ
+ * Start      W_skip = 0; rows of W_enc and W_dec point at the inputs and outputs of the same tokens
+ * Deviation  theirs start uniform and at 0; here the rows of W_dec keep length 1
+ * Cost       two products of dIn · dOut a row beside those of TopK
+ */
+export const skipTranscoder: Architecture = {
+  name: 'skip-transcoder',
+  description: 'TopK from one hook point to another, with a linear skip connection',
+  source: 'Paulo et al. 2025',
+  rows: 'input-and-target',
+  hasSkip: true,
+  centersInput: false,
+  settings: topK.settings,
+  defaults: { ...topK.defaults, decoderInit: 'data' },
+  async gradients(step) {
+    const { backend, x, dIn, dOut, nRows, weights, settings } = step;
+    const inputs = codesOfRows(x, dIn);
+    const skipped = await backend.decode({ codes: inputs, dOut, W_dec: weights.W_skip as Float32Array });
+    const target = step.target.map((value, i) => value - skipped[i]);
+    const selection = { kind: 'topK', k: settings.k as number } as const;
+    const gradients = await selectedGradients({ ...step, target }, selection);
+    return {
+      ...gradients,
+      skip: {
+        byLatent: await backend.transpose(inputs),
+        coefficients: x.map((value) => (2 * value) / nRows),
+        rows: gradients.residuals,
+      },
+    };
+  },
+  finish: topK.finish,
+};
