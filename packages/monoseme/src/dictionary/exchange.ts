@@ -1,6 +1,7 @@
 import { MonosemeError } from '../errors.ts';
+import type { ArrayFile } from '../formats/index.ts';
 import { expectFinite } from '../tensor/index.ts';
-import type { Dictionary, Weights } from './dictionary.ts';
+import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
 
 /*
  * What the readers of other tools' files share. Sizes are checked before anything is allocated from them.
@@ -71,4 +72,62 @@ export function transposed(matrix: Float32Array, nRows: number, nColumns: number
     }
   }
   return out;
+}
+
+/** A file of weights with the configurations beside it, from which its format is told. */
+export interface Checkpoint {
+  readonly file: ArrayFile;
+  /** Contents of `cfg.json`, `config.json` and `hyperparams.json`, as far as there are any. */
+  readonly configs: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
+}
+
+/** Whether a file has all of some arrays. */
+export function hasArrays({ file }: Checkpoint, ...names: string[]): boolean {
+  return names.every((name) => file.has(name));
+}
+
+/** The lengths of a matrix, within what is read. @throws {MonosemeError} ERR_FORMAT, ERR_LIMIT */
+export async function matrixShape(file: ArrayFile, name: string): Promise<[number, number]> {
+  const shape = await file.shape(name);
+  if (shape.length !== 2 || Math.min(...shape) < 1)
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `"${name}" of ${file.path} has the shape [${shape}], not that of a matrix.`,
+      '',
+    );
+  if (Math.max(...shape) > MAX_D_SAE)
+    throw new MonosemeError(
+      'ERR_LIMIT',
+      `"${name}" of ${file.path} has the shape [${shape}].`,
+      `At most ${MAX_D_SAE} latents are read.`,
+    );
+  return [shape[0], shape[1]];
+}
+
+type Known = 'architecture' | 'applyBDecToInput';
+
+/**
+ * A dictionary of another tool's file, with nothing said of model and hook unless it is given.
+ *
+ * @throws {MonosemeError} ERR_NOT_FINITE naming the tensor
+ */
+export function foreignDictionary(
+  weights: Weights,
+  fields: Pick<DictionaryConfig, Known> & Partial<Omit<DictionaryConfig, Known>>,
+): Dictionary {
+  expectFiniteWeights(weights);
+  const dSae = weights.b_enc.length;
+  const config = {
+    dIn: weights.W_enc.length / dSae,
+    dSae,
+    hookName: '',
+    modelName: '',
+    contextSize: undefined,
+    metadata: {},
+    ...fields,
+  };
+  const { threshold } = weights;
+  if (!threshold) return { config, weights };
+  // Activations are ReLU(h) · 1[h > θ]: a threshold below 0 is as 0.
+  return { config, weights: { ...weights, threshold: threshold.map((value) => Math.max(value, 0)) } };
 }

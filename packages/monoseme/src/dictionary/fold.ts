@@ -1,4 +1,4 @@
-import type { Weights } from './dictionary.ts';
+import type { Dictionary, Weights } from './dictionary.ts';
 
 /** Rows shorter than this are folded as if they were this long, as SAELens does. */
 const LEAST_NORM = 1e-8;
@@ -89,5 +89,33 @@ export function foldDecoderNorms(weights: Weights): Weights {
     b_enc: times(weights.b_enc),
     ...(weights.threshold && { threshold: times(weights.threshold) }),
     ...(weights.b_mag && { b_mag: times(weights.b_mag) }),
+  };
+}
+
+/** The same codes from an encoder that sees x − b_dec: W x + b = W (x − b_dec) + (b + W b_dec). Not for transcoders. */
+export function withCentering(dictionary: Dictionary): Dictionary {
+  return dictionary.config.applyBDecToInput ? dictionary : shifted(dictionary, 1);
+}
+
+/** The same codes from an encoder that sees x: W (x − b_dec) + b = W x + (b − W b_dec). */
+export function withoutCentering(dictionary: Dictionary): Dictionary {
+  return dictionary.config.applyBDecToInput ? shifted(dictionary, -1) : dictionary;
+}
+
+/** sign · W b_dec added to every bias that stands beside W x. Thresholds are compared with the whole and stay. */
+function shifted({ config, weights }: Dictionary, sign: 1 | -1): Dictionary {
+  const { W_enc, b_dec, b_mag, r_mag } = weights;
+  const shift = Float64Array.from(weights.b_enc, (_, j) => {
+    let sum = 0;
+    for (let i = 0; i < config.dIn; i++) sum += W_enc[j * config.dIn + i] * b_dec[i];
+    return sign * sum;
+  });
+  return {
+    config: { ...config, applyBDecToInput: sign === 1 },
+    weights: {
+      ...weights,
+      b_enc: weights.b_enc.map((value, j) => value + shift[j]),
+      ...(b_mag && r_mag && { b_mag: b_mag.map((value, j) => value + Math.exp(r_mag[j]) * shift[j]) }),
+    },
   };
 }

@@ -1,51 +1,80 @@
 import { MonosemeError } from '../errors.ts';
-import { readNpz, writeNpz } from '../formats/index.ts';
+import { type ArrayFile, NpzFile, writeNpz } from '../formats/index.ts';
 import type { Dictionary, Weights } from './dictionary.ts';
 import {
-  expectFiniteWeights,
-  MAX_D_IN,
-  MAX_D_SAE,
-  sizeOf,
+  type Checkpoint,
+  foreignDictionary,
+  hasArrays,
+  matrixShape,
   transposed,
   expectPlainAutoencoder,
 } from './exchange.ts';
+import { withoutCentering } from './fold.ts';
+
+export function isGemmaScope(checkpoint: Checkpoint): boolean {
+  return (
+    checkpoint.file instanceof NpzFile &&
+    hasArrays(checkpoint, 'W_enc', 'W_dec', 'b_enc', 'b_dec', 'threshold')
+  );
+}
+
+export function isGemmaScope2(checkpoint: Checkpoint): boolean {
+  return hasArrays(checkpoint, 'w_enc', 'w_dec', 'b_enc', 'b_dec', 'threshold');
+}
 
 /**
  * Read a dictionary of Gemma Scope (Lieberum et al. 2024): `params.npz` with W_enc [dIn, dSae], W_dec [dSae, dIn],
  * b_enc, b_dec and threshold. The input is not centred. It says nothing of model and hook.
  *
- * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, ERR_NOT_FINITE
+ * @throws {MonosemeError} ERR_FORMAT, ERR_NOT_FINITE
  */
-export async function loadGemmaScope(path: string): Promise<Dictionary> {
-  const file = await readNpz(path);
-  try {
-    const [rows, columns] = await file.shape('W_enc');
-    const dIn = sizeOf({ d_in: rows }, 'd_in', MAX_D_IN, path);
-    const dSae = sizeOf({ d_sae: columns }, 'd_sae', MAX_D_SAE, path);
-    const weights = {
-      W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
-      b_enc: await file.floats('b_enc', [dSae]),
-      W_dec: await file.floats('W_dec', [dSae, dIn]),
-      b_dec: await file.floats('b_dec', [dIn]),
-      threshold: (await file.floats('threshold', [dSae])).map((value) => Math.max(value, 0)),
-    };
-    expectFiniteWeights(weights);
-    return {
-      config: {
-        architecture: 'jumprelu',
-        dIn,
-        dSae,
-        hookName: '',
-        modelName: '',
-        contextSize: undefined,
-        applyBDecToInput: false,
-        metadata: {},
-      },
-      weights,
-    };
-  } finally {
-    await file.close();
-  }
+export async function loadGemmaScope({ file }: Checkpoint): Promise<Dictionary> {
+  const weights = await readWeights(file, (name) => name);
+  await file.floats('b_dec', [weights.W_enc.length / weights.b_enc.length]);
+  return foreignDictionary(weights, { architecture: 'jumprelu', applyBDecToInput: false });
+}
+
+/**
+ * Read a dictionary or transcoder of Gemma Scope 2: safetensors with the same arrays in lower case, affine_skip_connection
+ * [dIn, dOut] where there is one, and `config.json` with the hook points. A transcoder is what has a skip connection,
+ * another width of its output, or another hook point for it.
+ *
+ * @throws {MonosemeError} ERR_FORMAT (also for transcoders over several layers), ERR_NOT_FINITE
+ */
+export async function loadGemmaScope2({ file, configs }: Checkpoint): Promise<Dictionary> {
+  const config = configs['config.json'] ?? {};
+  const weights = await readWeights(file, (name) => name.toLowerCase());
+  const [dSae, dOut] = [weights.b_enc.length, weights.b_dec.length];
+  const dIn = weights.W_enc.length / dSae;
+  const W_skip = file.has('affine_skip_connection')
+    ? { W_skip: await file.floats('affine_skip_connection', [dIn, dOut]) }
+    : {};
+  const [hookName, target] = ['hf_hook_point_in', 'hf_hook_point_out'].map((key) =>
+    String(config[key] ?? ''),
+  );
+  const isTranscoder = 'W_skip' in W_skip || dIn !== dOut || (target !== '' && target !== hookName);
+  return foreignDictionary(
+    { ...weights, ...W_skip },
+    {
+      architecture: 'jumprelu',
+      applyBDecToInput: false,
+      hookName,
+      modelName: String(config['model_name'] ?? ''),
+      ...(isTranscoder && { targetHookName: target }),
+    },
+  );
+}
+
+async function readWeights(file: ArrayFile, nameOf: (name: string) => string): Promise<Weights> {
+  const [dIn, dSae] = await matrixShape(file, nameOf('W_enc'));
+  const [, dOut] = await matrixShape(file, nameOf('W_dec'));
+  return {
+    W_enc: transposed(await file.floats(nameOf('W_enc'), [dIn, dSae]), dIn, dSae),
+    b_enc: await file.floats('b_enc', [dSae]),
+    W_dec: await file.floats(nameOf('W_dec'), [dSae, dOut]),
+    b_dec: await file.floats('b_dec', [dOut]),
+    threshold: await file.floats('threshold', [dSae]),
+  };
 }
 
 /**
@@ -63,7 +92,10 @@ export async function saveGemmaScope(path: string, dictionary: Dictionary): Prom
       'A topk dictionary has no thresholds, so it cannot be written as Gemma Scope.',
       'Write it as SAELens or sparsify.',
     );
-  const { W_enc, b_enc, W_dec, b_dec, threshold } = withThreshold(withoutCentering(dictionary), architecture);
+  const { W_enc, b_enc, W_dec, b_dec, threshold } = withThreshold(
+    withoutCentering(dictionary).weights,
+    architecture,
+  );
   await writeNpz(path, {
     W_enc: { shape: [dIn, dSae], data: transposed(W_enc, dSae, dIn) },
     W_dec: { shape: [dSae, dIn], data: W_dec },
@@ -71,23 +103,6 @@ export async function saveGemmaScope(path: string, dictionary: Dictionary): Prom
     b_dec: { shape: [dIn], data: b_dec },
     threshold: { shape: [dSae], data: threshold ?? new Float32Array(dSae) },
   });
-}
-
-/** W (x − b_dec) + b = W x + (b − W b_dec), for every bias that stands beside W x. */
-function withoutCentering({ config, weights }: Dictionary): Weights {
-  if (!config.applyBDecToInput) return weights;
-  const { W_enc, b_dec } = weights;
-  const shift = Float64Array.from(weights.b_enc, (_, j) => {
-    let sum = 0;
-    for (let i = 0; i < config.dIn; i++) sum += W_enc[j * config.dIn + i] * b_dec[i];
-    return sum;
-  });
-  const { b_mag, r_mag } = weights;
-  return {
-    ...weights,
-    b_enc: weights.b_enc.map((value, j) => value - shift[j]),
-    ...(b_mag && r_mag && { b_mag: b_mag.map((value, j) => value - Math.exp(r_mag[j]) * shift[j]) }),
-  };
 }
 
 /**

@@ -1,80 +1,108 @@
+import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
-import { readNpz, readSafetensors } from '../formats/index.ts';
+import { openArrays, readJson, SafetensorsFile } from '../formats/index.ts';
+import { type HubOptions, resolveHubPath } from '../hub/index.ts';
+import { isDictionaryLearning, loadDictionaryLearning } from './dictionary-learning.ts';
 import type { Dictionary } from './dictionary.ts';
-import { loadGemmaScope } from './gemma-scope.ts';
+import { type Checkpoint, hasArrays, jsonRecord, MAX_CONFIG_BYTES } from './exchange.ts';
+import { isGemmaScope, isGemmaScope2, loadGemmaScope, loadGemmaScope2 } from './gemma-scope.ts';
+import { isLlamaScope, isLlamascopium, loadLlamaScope, loadLlamascopium } from './llama-scope.ts';
+import { isOpenAi, loadOpenAi } from './openai.ts';
 import { loadSaeLens } from './saelens.ts';
-import { loadSparsify } from './sparsify.ts';
+import { isSparsify, loadSparsify } from './sparsify.ts';
 
-/** A format: the arrays by which a file of it is known, and its reader. */
+/** A format: how it is known by arrays and configurations, and its reader. Tried in this order. */
 interface Format {
   readonly name: string;
-  readonly arrays: readonly string[];
-  load(path: string): Promise<Dictionary>;
+  matches(checkpoint: Checkpoint): boolean;
+  load(checkpoint: Checkpoint): Promise<Dictionary>;
 }
 
 const FORMATS: readonly Format[] = [
-  { name: 'sparsify', arrays: ['encoder.weight', 'encoder.bias', 'b_dec'], load: loadSparsify },
-  { name: 'SAELens', arrays: ['W_enc', 'W_dec', 'b_dec'], load: loadSaeLens },
+  { name: 'OpenAI', matches: isOpenAi, load: loadOpenAi },
+  { name: 'dictionary_learning', matches: isDictionaryLearning, load: loadDictionaryLearning },
+  { name: 'Llama Scope', matches: isLlamaScope, load: loadLlamaScope },
+  { name: 'llamascopium', matches: isLlamascopium, load: loadLlamascopium },
+  { name: 'Gemma Scope', matches: isGemmaScope, load: loadGemmaScope },
+  { name: 'Gemma Scope 2', matches: isGemmaScope2, load: loadGemmaScope2 },
+  { name: 'sparsify', matches: isSparsify, load: loadSparsify },
+  {
+    name: 'SAELens',
+    matches: isSaeLens,
+    load: ({ file }) => loadSaeLens(file.path),
+  },
 ];
-const GEMMA_SCOPE: Format = {
-  name: 'Gemma Scope',
-  arrays: ['W_enc', 'W_dec', 'b_enc', 'b_dec', 'threshold'],
-  load: loadGemmaScope,
-};
 
-/** Files beside the weights that are safetensors too. */
-const NOT_WEIGHTS = new Set([
-  'sparsity.safetensors',
-  'checkpoint.safetensors',
-  'activations_store_state.safetensors',
-]);
+function isSaeLens(checkpoint: Checkpoint): boolean {
+  return checkpoint.file instanceof SafetensorsFile && hasArrays(checkpoint, 'W_enc', 'W_dec', 'b_dec');
+}
+
+/** Files beside the weights that hold arrays too. */
+const NOT_WEIGHTS =
+  /^(sparsity|checkpoint|activations_store_state|optimizer|lr_scheduler|state|trainer|rank_\d+)/;
+const WEIGHTS = /\.(safetensors|npz|pt|pth)$/;
+/** Where the tools of OpenMOSS keep the weights below the folder of the configuration. */
+const FINAL = ['checkpoints/final.safetensors', 'checkpoints/pruned.safetensors'];
+const CONFIGS = ['cfg.json', 'config.json', 'hyperparams.json'];
 
 /**
- * Read a dictionary from a folder or a file of weights. The format is told from what the files hold: SAELens (version
- * 6 and before), sparsify, or Gemma Scope's npz.
+ * Read a dictionary from a folder, a file of weights, or the hub (`hf:owner/repo/path@revision`, see
+ * {@link resolveHubPath}). The format is told from what the files hold: SAELens (version 6 and before), sparsify,
+ * dictionary_learning, OpenAI, Gemma Scope and Gemma Scope 2, Llama Scope, llamascopium. Nothing of a `.pt` is executed.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
- *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor)
+ *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor); and what the hub refuses
  */
-export async function loadDictionary(path: string): Promise<Dictionary> {
-  const { file, format } = await findWeights(path);
-  return format.load(file);
+export async function loadDictionary(path: string, hub: HubOptions = {}): Promise<Dictionary> {
+  return withWeights(await localDictionary(path, hub), (checkpoint, format) => format.load(checkpoint));
 }
 
-/** The file with the weights of the dictionary at a path. Errors as {@link loadDictionary}. */
+/** Where a dictionary stands on this machine: downloaded from the hub where its path says so. */
+export function localDictionary(path: string, hub: HubOptions = {}): Promise<string> {
+  const wants = (name: string) =>
+    FINAL.includes(name) || (!name.includes('/') && (isWeights(name) || name.endsWith('.json')));
+  return resolveHubPath(path, { wants, ...hub });
+}
+
+/** The file with the weights of the dictionary at a local path. Errors as {@link loadDictionary}. */
 export async function weightsFile(path: string): Promise<string> {
-  return (await findWeights(path)).file;
+  return withWeights(path, ({ file }) => Promise.resolve(file.path));
 }
 
-async function findWeights(path: string): Promise<{ file: string; format: Format }> {
+async function withWeights<T>(
+  path: string,
+  use: (checkpoint: Checkpoint, format: Format) => Promise<T>,
+): Promise<T> {
   const found: string[] = [];
-  for (const file of await filesOfWeights(path)) {
-    const isNpz = file.endsWith('.npz');
-    const names = await namesOf(isNpz ? readNpz(file) : readSafetensors(file));
-    const formats = isNpz ? [GEMMA_SCOPE] : FORMATS;
-    const format = formats.find(({ arrays }) => arrays.every((name) => names.includes(name)));
-    if (format) return { file, format };
-    found.push(`${basename(file)} with ${names.slice(0, 8).join(', ')}`);
+  for (const name of await filesOfWeights(path)) {
+    const file = await openArrays(name);
+    try {
+      const checkpoint = { file, configs: await configsBeside(name) };
+      const format = FORMATS.find(({ matches }) => matches(checkpoint));
+      if (format) return await use(checkpoint, format);
+      found.push(`${basename(name)} with ${file.names().slice(0, 8).join(', ')}`);
+    } finally {
+      await file.close();
+    }
   }
   throw new MonosemeError(
     'ERR_FORMAT',
     `${path} holds no dictionary of a known format (it holds: ${found.join('; ') || 'no weights'}).`,
-    'SAELens, sparsify and Gemma Scope are read.',
+    `Of these formats the arrays and the configuration are known: ${FORMATS.map(({ name }) => name).join(', ')}.`,
   );
 }
 
 async function filesOfWeights(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const names = (await readdir(path)).filter(
-      (name) => /\.(safetensors|npz)$/.test(name) && !NOT_WEIGHTS.has(name),
-    );
+    const here = (await readdir(path)).filter(isWeights);
+    const names = here.length > 0 ? here : FINAL.filter((name) => existsSync(join(path, name)));
     if (names.length === 0)
       throw new MonosemeError(
         'ERR_NOT_FOUND',
-        `${path} holds no weights (.safetensors or .npz).`,
+        `${path} holds no weights (.safetensors, .npz or .pt).`,
         'Name the folder or the file of a dictionary.',
       );
     return names.sort().map((name) => join(path, name));
@@ -83,8 +111,31 @@ async function filesOfWeights(path: string): Promise<string[]> {
   }
 }
 
-async function namesOf(opening: Promise<{ names(): string[]; close(): Promise<void> }>): Promise<string[]> {
-  const file = await opening;
-  await file.close();
-  return file.names();
+function isWeights(name: string): boolean {
+  return WEIGHTS.test(name) && !NOT_WEIGHTS.test(name);
+}
+
+/** The configurations beside a file; those of Llama Scope stand beside the folder `checkpoints`. */
+async function configsBeside(file: string): Promise<Checkpoint['configs']> {
+  const folders = [
+    dirname(file),
+    ...(basename(dirname(file)) === 'checkpoints' ? [dirname(dirname(file))] : []),
+  ];
+  const configs: Record<string, Record<string, unknown>> = {};
+  for (const name of CONFIGS) {
+    for (const folder of folders) {
+      const json = await readOptional(join(folder, name));
+      if (json !== undefined) configs[name] ??= jsonRecord(json, join(folder, name));
+    }
+  }
+  return configs;
+}
+
+async function readOptional(path: string): Promise<unknown> {
+  try {
+    return await readJson(path, MAX_CONFIG_BYTES);
+  } catch (error) {
+    if (error instanceof MonosemeError && error.code === 'ERR_NOT_FOUND') return undefined;
+    throw error;
+  }
 }

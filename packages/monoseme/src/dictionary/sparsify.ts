@@ -1,86 +1,86 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
-import { readJson, readSafetensors, writeJson, writeSafetensors } from '../formats/index.ts';
-import type { Dictionary } from './dictionary.ts';
+import { SafetensorsFile, writeJson, writeSafetensors } from '../formats/index.ts';
+import { type Dictionary, outputWidth } from './dictionary.ts';
 import {
-  expectFiniteWeights,
-  jsonRecord,
-  MAX_CONFIG_BYTES,
-  MAX_D_IN,
-  MAX_D_SAE,
+  type Checkpoint,
+  foreignDictionary,
+  hasArrays,
+  matrixShape,
   sizeOf,
-  expectPlainAutoencoder,
+  transposed,
 } from './exchange.ts';
+import { withCentering } from './fold.ts';
 
-/**
- * Read a dictionary of sparsify (EleutherAI): `sae.safetensors` with encoder.weight [dSae, dIn], encoder.bias, W_dec
- * [dSae, dIn] (decoder.weight in old files) and b_dec, and `cfg.json` beside it. TopK on a centred input.
- *
- * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (also for transcoders and groupmax), ERR_NOT_FINITE
- */
-export async function loadSparsify(path: string): Promise<Dictionary> {
-  const configPath = join(dirname(path), 'cfg.json');
-  const record = jsonRecord(await readJson(configPath, MAX_CONFIG_BYTES), configPath);
-  const refuse = (what: string) =>
-    new MonosemeError('ERR_FORMAT', `${configPath}: ${what}.`, 'This version reads TopK autoencoders.');
-  if ((record['activation'] ?? 'topk') !== 'topk')
-    throw refuse(`activation is ${JSON.stringify(record['activation'])}`);
-  for (const key of ['transcode', 'skip_connection', 'signed'])
-    if (record[key] === true) throw refuse(`${key} is true`);
-  const file = await readSafetensors(path);
-  try {
-    const [rows, columns] = file.info('encoder.weight').shape;
-    const dSae = sizeOf({ num_latents: rows }, 'num_latents', MAX_D_SAE, path);
-    const dIn = sizeOf({ d_in: columns }, 'd_in', MAX_D_IN, path);
-    const isOld = !file.has('W_dec');
-    const weights = {
-      W_enc: await file.floats('encoder.weight', [dSae, dIn]),
-      b_enc: await file.floats('encoder.bias', [dSae]),
-      W_dec: await file.floats(isOld ? 'decoder.weight' : 'W_dec', [dSae, dIn]),
-      b_dec: await file.floats('b_dec', [dIn]),
-    };
-    expectFiniteWeights(weights);
-    return {
-      config: {
-        architecture: 'topk',
-        k: sizeOf(record, 'k', dSae, configPath),
-        dIn,
-        dSae,
-        hookName: '',
-        modelName: '',
-        contextSize: undefined,
-        applyBDecToInput: true,
-        metadata: {},
-      },
-      weights,
-    };
-  } finally {
-    await file.close();
-  }
+export function isSparsify(checkpoint: Checkpoint): boolean {
+  const isOurs = hasArrays(checkpoint, 'encoder.weight', 'encoder.bias', 'b_dec');
+  return isOurs && checkpoint.file instanceof SafetensorsFile;
 }
 
 /**
- * Write a dictionary in the layout of sparsify.
+ * Read a dictionary or transcoder of sparsify (EleutherAI): `sae.safetensors` with encoder.weight [dSae, dIn],
+ * encoder.bias, W_dec [dSae, dIn] (decoder.weight in old files), b_dec and perhaps W_skip [dIn, dIn], and `cfg.json`
+ * beside it. TopK; the input is centred unless it is a transcoder's.
  *
- * @throws {MonosemeError} ERR_OPTION for anything but `topk` on a centred input, which is all it has
+ * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (also for groupmax), ERR_NOT_FINITE
+ */
+export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dictionary> {
+  const config = configs['cfg.json'];
+  if (!config)
+    throw new MonosemeError('ERR_NOT_FOUND', `${file.path} has no cfg.json beside it.`, 'k stands there.');
+  const refuse = (what: string) =>
+    new MonosemeError(
+      'ERR_FORMAT',
+      `cfg.json beside ${file.path}: ${what}.`,
+      'TopK of positive latents is read.',
+    );
+  if ((config['activation'] ?? 'topk') !== 'topk')
+    throw refuse(`activation is ${JSON.stringify(config['activation'])}`);
+  if (config['signed'] === true) throw refuse('signed is true');
+  const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
+  const isTranscoder = config['transcode'] === true;
+  const weights = {
+    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
+    b_enc: await file.floats('encoder.bias', [dSae]),
+    W_dec: await file.floats(file.has('W_dec') ? 'W_dec' : 'decoder.weight', [dSae, dIn]),
+    b_dec: await file.floats('b_dec', [dIn]),
+    ...(config['skip_connection'] === true && {
+      W_skip: transposed(await file.floats('W_skip', [dIn, dIn]), dIn, dIn),
+    }),
+  };
+  return foreignDictionary(weights, {
+    architecture: 'topk',
+    k: sizeOf(config, 'k', dSae, file.path),
+    applyBDecToInput: !isTranscoder,
+    ...(isTranscoder && { targetHookName: '' }),
+  });
+}
+
+/**
+ * Write a dictionary in the layout of sparsify. A centre that its kind of input does not have is folded into the bias.
+ *
+ * @throws {MonosemeError} ERR_OPTION for anything but `topk`, for a transcoder between different widths, a crosscoder or
+ *   one that normalises rows: it has none of these
  */
 export async function saveSparsify(folder: string, dictionary: Dictionary): Promise<void> {
-  expectPlainAutoencoder(dictionary, 'sparsify');
-  const { config, weights } = dictionary;
-  const { architecture, applyBDecToInput, dIn, dSae, k } = config;
-  if (architecture !== 'topk' || !applyBDecToInput)
+  const { architecture, dIn, dSae, k, targetHookName, sources, normalization } = dictionary.config;
+  const isTranscoder = targetHookName !== undefined;
+  const other = sources ? 'a crosscoder' : normalization;
+  const problem = architecture === 'topk' ? other : architecture;
+  if (problem !== undefined || outputWidth(dictionary) !== dIn)
     throw new MonosemeError(
       'ERR_OPTION',
-      `sparsify has only TopK on a centred input; this is ${architecture}${applyBDecToInput ? '' : ', not centred'}.`,
+      `sparsify has only TopK from one width to the same; this is ${problem ?? `from ${dIn} to ${outputWidth(dictionary)}`}.`,
       'Write it as SAELens.',
     );
-  await mkdir(folder, { recursive: true });
+  const { weights } = isTranscoder ? dictionary : withCentering(dictionary);
+  const { W_skip } = weights;
   await writeSafetensors(join(folder, 'sae.safetensors'), {
     'encoder.weight': { dtype: 'F32', shape: [dSae, dIn], data: weights.W_enc },
     'encoder.bias': { dtype: 'F32', shape: [dSae], data: weights.b_enc },
     W_dec: { dtype: 'F32', shape: [dSae, dIn], data: weights.W_dec },
     b_dec: { dtype: 'F32', shape: [dIn], data: weights.b_dec },
+    ...(W_skip && { W_skip: { dtype: 'F32', shape: [dIn, dIn], data: transposed(W_skip, dIn, dIn) } }),
   });
   await writeJson(join(folder, 'cfg.json'), {
     activation: 'topk',
@@ -89,8 +89,8 @@ export async function saveSparsify(folder: string, dictionary: Dictionary): Prom
     num_latents: dSae,
     k,
     multi_topk: false,
-    skip_connection: false,
-    transcode: false,
+    skip_connection: W_skip !== undefined,
+    transcode: isTranscoder,
     d_in: dIn,
   });
 }

@@ -1,0 +1,165 @@
+import { MonosemeError } from '../errors.ts';
+import type { ArrayFile } from '../formats/index.ts';
+import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
+import {
+  type Checkpoint,
+  foreignDictionary,
+  hasArrays,
+  matrixShape,
+  sizeOf,
+  transposed,
+} from './exchange.ts';
+import { foldDecoderNorms, foldInputScale, rowNorms } from './fold.ts';
+
+/*
+ * Dictionaries of OpenMOSS: Llama Scope (He et al. 2024) and llamascopium (Language-Model-SAEs 2). They read activations
+ * multiplied by √d / (average length), which is folded into the weights here, and do not centre.
+ */
+
+export function isLlamaScope(checkpoint: Checkpoint): boolean {
+  const { configs } = checkpoint;
+  const isLinear = hasArrays(checkpoint, 'encoder.weight', 'encoder.bias', 'decoder.weight', 'decoder.bias');
+  return (
+    isLinear && (configs['hyperparams.json'] !== undefined || checkpoint.file.has('log_jumprelu_threshold'))
+  );
+}
+
+export function isLlamascopium(checkpoint: Checkpoint): boolean {
+  return hasArrays(checkpoint, 'W_E', 'b_E', 'W_D') && checkpoint.configs['config.json'] !== undefined;
+}
+
+/**
+ * Read a dictionary of Llama Scope: encoder.weight [dSae, dIn], decoder.weight [dIn, dSae] and their biases, with
+ * `hyperparams.json` (beside it or one folder up) and one threshold for all latents, which is in the unit of the raw
+ * activations; or, as for R1-Distill, with `config.json` and a tensor log_jumprelu_threshold [dSae], in the unit of the
+ * scaled ones.
+ *
+ * @throws {MonosemeError} ERR_FORMAT (settings that cannot be honoured, tensors that do not fit), ERR_NOT_FINITE
+ */
+export async function loadLlamaScope({ file, configs }: Checkpoint): Promise<Dictionary> {
+  const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
+  const weights = {
+    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
+    b_enc: await file.floats('encoder.bias', [dSae]),
+    W_dec: transposed(await file.floats('decoder.weight', [dIn, dSae]), dIn, dSae),
+    b_dec: await file.floats('decoder.bias', [dIn]),
+  };
+  const isLogarithm = file.has('log_jumprelu_threshold');
+  const config = (isLogarithm ? configs['config.json'] : configs['hyperparams.json']) ?? {};
+  const scale = await inputScale(file, config, dIn);
+  const thresholds = isLogarithm
+    ? (await file.floats('log_jumprelu_threshold', [dSae])).map(Math.exp)
+    : new Float32Array(dSae).fill(numberOf(config, 'jump_relu_threshold', file.path) * scale);
+  return finish(weights, thresholds, scale, config, { architecture: 'jumprelu', ...about(config) });
+}
+
+/**
+ * Read a dictionary of llamascopium: W_E [dIn, dSae], b_E, W_D [dSae, dIn], b_D (all zeros where it is missing), with
+ * `config.json`, and for JumpReLU activation_function.log_jumprelu_threshold [dSae], the logarithm. Where its top-k
+ * weighs latents by the length of their decoder row, rows are made of length 1 and activations grow by what they lose.
+ *
+ * @throws {MonosemeError} ERR_FORMAT (crosscoders and transcoders over layers, gated linear units, normalisation of each
+ *   token, BatchTopK, which has no threshold of its own; tensors that do not fit), ERR_NOT_FINITE
+ */
+export async function loadLlamascopium({ file, configs }: Checkpoint): Promise<Dictionary> {
+  const config = configs['config.json'] ?? {};
+  expectRead(config, file.path);
+  const [dIn, dSae] = await matrixShape(file, 'W_E');
+  const weights = {
+    W_enc: transposed(await file.floats('W_E', [dIn, dSae]), dIn, dSae),
+    b_enc: await file.floats('b_E', [dSae]),
+    W_dec: await file.floats('W_D', [dSae, dIn]),
+    b_dec: config['use_decoder_bias'] === false ? new Float32Array(dIn) : await file.floats('b_D', [dIn]),
+  };
+  const scale = await inputScale(file, config, dIn);
+  const activation = String(config['act_fn'] ?? 'relu').toLowerCase();
+  if (activation === 'relu')
+    return finish(weights, undefined, scale, config, { architecture: 'standard', ...about(config) });
+  if (activation === 'jumprelu') {
+    const logarithms = await file.floats('activation_function.log_jumprelu_threshold', [dSae]);
+    return finish(weights, logarithms.map(Math.exp), scale, config, {
+      architecture: 'jumprelu',
+      ...about(config),
+    });
+  }
+  const k = sizeOf(config, 'top_k', dSae, file.path);
+  const byNorm = config['sparsity_include_decoder_norm'] !== false;
+  const chosen = byNorm ? foldDecoderNorms(weights) : weights;
+  return finish(chosen, undefined, scale, config, { architecture: 'topk', k, ...about(config) });
+}
+
+/** The dictionary for raw activations. Thresholds count in the scaled unit, and times decoder norms where those count. */
+function finish(
+  weights: Weights,
+  thresholds: Float32Array | undefined,
+  scale: number,
+  config: Readonly<Record<string, unknown>>,
+  fields: Pick<DictionaryConfig, 'architecture'> & Partial<DictionaryConfig>,
+): Dictionary {
+  const byNorm = thresholds && config['sparsity_include_decoder_norm'] !== false;
+  const norms = byNorm ? rowNorms(weights.W_dec, weights.b_enc.length) : undefined;
+  const threshold = norms ? thresholds?.map((value, j) => value / Math.max(norms[j], 1e-8)) : thresholds;
+  const folded = foldInputScale({ ...weights, ...(threshold && { threshold }) }, [
+    { width: weights.b_dec.length, scale },
+  ]);
+  return foreignDictionary(folded, { ...fields, applyBDecToInput: false });
+}
+
+/** √d / E‖x‖, by which activations were multiplied in training; 1 where that is folded already. */
+async function inputScale(
+  file: ArrayFile,
+  config: Readonly<Record<string, unknown>>,
+  dIn: number,
+): Promise<number> {
+  const mode = config['norm_activation'] ?? 'dataset-wise';
+  if (mode === 'inference') return 1;
+  if (mode !== 'dataset-wise')
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `The configuration of ${file.path} says norm_activation ${JSON.stringify(mode)}.`,
+      'dataset-wise and inference are read.',
+    );
+  const named = config['dataset_average_activation_norm'];
+  const fromConfig = typeof named === 'object' && named !== null ? Object.values(named) : [];
+  const names = file.names().filter((name) => name.startsWith('dataset_average_activation_norm.'));
+  const norms = [...fromConfig, ...(await Promise.all(names.map((name) => file.scalar(name))))];
+  const [norm] = norms;
+  if (typeof norm === 'number' && norm > 0 && norms.every((other) => other === norm))
+    return Math.sqrt(dIn) / norm;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `The average length of the activations of ${file.path} is ${norms.join(' and ') || 'missing'}.`,
+    'One length above 0 is needed, the same for input and output.',
+  );
+}
+
+function expectRead(config: Readonly<Record<string, unknown>>, path: string): void {
+  const fail = (what: string, advice: string) =>
+    new MonosemeError('ERR_FORMAT', `The configuration of ${path} says ${what}.`, advice);
+  if ((config['sae_type'] ?? 'sae') !== 'sae')
+    throw fail(`sae_type ${JSON.stringify(config['sae_type'])}`, 'Of llamascopium, sae is read.');
+  if (config['use_glu_encoder'] === true) throw fail('use_glu_encoder true', 'A plain encoder is read.');
+  if (config['hook_point_in'] !== config['hook_point_out'])
+    throw fail('that input and output are different hook points', 'Autoencoders are read.');
+  const activation = String(config['act_fn'] ?? 'relu').toLowerCase();
+  if (!['relu', 'jumprelu', 'topk'].includes(activation))
+    throw fail(
+      `act_fn ${activation}`,
+      'relu, jumprelu and topk are read; convert BatchTopK to jumprelu first.',
+    );
+}
+
+function about(config: Readonly<Record<string, unknown>>): Partial<DictionaryConfig> {
+  const hookName = config['hook_point_in'];
+  return typeof hookName === 'string' ? { hookName } : {};
+}
+
+function numberOf(config: Readonly<Record<string, unknown>>, key: string, path: string): number {
+  const value = config[key];
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `The configuration of ${path}: ${key} is ${JSON.stringify(value)}.`,
+    '',
+  );
+}

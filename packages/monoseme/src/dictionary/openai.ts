@@ -1,0 +1,51 @@
+import { MonosemeError } from '../errors.ts';
+import { TorchFile } from '../formats/index.ts';
+import type { Dictionary } from './dictionary.ts';
+import {
+  type Checkpoint,
+  foreignDictionary,
+  hasArrays,
+  matrixShape,
+  sizeOf,
+  transposed,
+} from './exchange.ts';
+
+export function isOpenAi(checkpoint: Checkpoint): boolean {
+  return hasArrays(checkpoint, 'pre_bias', 'latent_bias', 'encoder.weight', 'decoder.weight');
+}
+
+/**
+ * Read a dictionary of OpenAI's sparse_autoencoder: a state dict with pre_bias [dIn], latent_bias [dSae], encoder.weight
+ * [dSae, dIn], decoder.weight [dIn, dSae] (its columns one after another in the file), and the name of the activation.
+ * As there, TopK means that every row is normalised, and ReLU that it is not.
+ *
+ * @throws {MonosemeError} ERR_FORMAT (another activation, tensors that do not fit), ERR_NOT_FINITE
+ */
+export async function loadOpenAi({ file }: Checkpoint): Promise<Dictionary> {
+  const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
+  const value = (name: string) => (file instanceof TorchFile ? file.value(name) : undefined);
+  const activation = value('activation') ?? 'ReLU';
+  const state = value('activation_state_dict');
+  const settings = new Map(state instanceof Map ? (state as Map<string, unknown>) : []);
+  const after = settings.get('postact_fn') ?? 'ReLU';
+  if ((activation !== 'ReLU' && activation !== 'TopK') || after !== 'ReLU')
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${file.path}: the activation is ${JSON.stringify(activation)}, then ${JSON.stringify(after)}.`,
+      'ReLU is read, and TopK with ReLU after it.',
+    );
+  const weights = {
+    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
+    b_enc: await file.floats('latent_bias', [dSae]),
+    W_dec: transposed(await file.floats('decoder.weight', [dIn, dSae]), dIn, dSae),
+    b_dec: await file.floats('pre_bias', [dIn]),
+  };
+  if (activation === 'ReLU')
+    return foreignDictionary(weights, { architecture: 'standard', applyBDecToInput: true });
+  return foreignDictionary(weights, {
+    architecture: 'topk',
+    k: sizeOf({ k: settings.get('k') }, 'k', dSae, file.path),
+    applyBDecToInput: true,
+    normalization: 'layer_norm',
+  });
+}
