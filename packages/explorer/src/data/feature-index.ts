@@ -9,6 +9,8 @@ import { Vocabulary } from './vocabulary.ts';
 const FIGURE_COLUMNS = [
   'n_fired',
   'density',
+  'density_low',
+  'density_high',
   'n_contexts',
   'max_activation',
   'mean_activation',
@@ -25,6 +27,11 @@ const FIGURE_COLUMNS = [
   'max_logit',
   'min_logit',
   'logit_kurtosis',
+  'map_x',
+  'map_y',
+  'cluster',
+  'mean_loss_change',
+  'mean_kl',
 ] as const;
 const PREVIEW_COLUMNS = ['top_logit_tokens', 'preview_offsets', 'preview_activations'] as const;
 const DETAIL_COLUMNS = [
@@ -44,6 +51,12 @@ const DETAIL_COLUMNS = [
   'neurons',
   'neuron_weights',
   'neuron_shares',
+  'correlated_neurons',
+  'neuron_correlations',
+  'coactive',
+  'coactive_lags',
+  'coactive_shares',
+  'coactive_pmis',
 ] as const;
 const EXAMPLE_COLUMNS = [
   'latent_index',
@@ -55,6 +68,16 @@ const EXAMPLE_COLUMNS = [
   'activation',
   'near_offsets',
   'near_activations',
+];
+const EFFECT_COLUMNS = [
+  'latent_index',
+  'token_index',
+  'loss_change',
+  'kl',
+  'raised_tokens',
+  'raised',
+  'lowered_tokens',
+  'lowered',
 ];
 const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation', 'share'];
 const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'];
@@ -71,7 +94,7 @@ export type DetailsRow = { readonly [name in 'latent_index' | 'log_histogram_sta
 
 export interface ExampleRow {
   readonly latent_index: number;
-  readonly group: 'top' | 'interval' | 'random';
+  readonly group: 'top' | 'interval' | 'quantile' | 'random' | 'near_miss';
   readonly rank: number;
   readonly interval: number;
   readonly repeats: boolean;
@@ -79,6 +102,21 @@ export interface ExampleRow {
   readonly activation: number;
   readonly near_offsets: readonly number[];
   readonly near_activations: readonly number[];
+}
+
+/** What changes when the feature's part is taken out of the activation at one token. */
+export interface EffectRow {
+  readonly latent_index: number;
+  readonly token_index: number;
+  /** Loss of the next token without the feature minus the loss with it, in nats: above 0 where it helps. */
+  readonly loss_change: number;
+  /** KL(with ‖ without) of the next token, in nats. */
+  readonly kl: number;
+  /** Tokens that become likelier and less likely without it, with the change of their log-probability. */
+  readonly raised_tokens: readonly number[];
+  readonly raised: readonly number[];
+  readonly lowered_tokens: readonly number[];
+  readonly lowered: readonly number[];
 }
 
 interface TokenRow {
@@ -177,6 +215,15 @@ export class FeatureIndex {
     return rows.flat().filter((row) => row.latent_index === latent);
   }
 
+  /** Causal effects at tokens of the examples; none where the index was built without. */
+  async effects(latent: number): Promise<EffectRow[]> {
+    if (!this.manifest.effects) return [];
+    const table = this.#table(partName('effects', Math.floor(latent / this.manifest.latents_per_part)));
+    const groups = await table.groupsWith(latent);
+    const rows = await Promise.all(groups.map((group) => table.rowGroup<EffectRow>(group)));
+    return rows.flat().filter((row) => row.latent_index === latent);
+  }
+
   /** Latents that fire on a token, with their mean activation on it, largest first. */
   async latentsOf(token: number): Promise<TokenRow[]> {
     const table = this.#table('token_latents.parquet');
@@ -245,7 +292,7 @@ export class FeatureIndex {
   }
 }
 
-function partName(table: 'details' | 'examples', part: number): string {
+function partName(table: 'details' | 'examples' | 'effects', part: number): string {
   return `${table}/part-${String(part).padStart(5, '0')}.parquet`;
 }
 
@@ -254,6 +301,7 @@ function columnsOf(path: string): string[] {
     return ['latent_index', ...FIGURE_COLUMNS, 'preview_token', ...PREVIEW_COLUMNS];
   if (path === 'token_latents.parquet') return TOKEN_COLUMNS;
   if (path === 'corpus/documents.parquet') return DOCUMENT_COLUMNS;
+  if (path.startsWith('effects/')) return EFFECT_COLUMNS;
   return path.startsWith('details/')
     ? ['latent_index', 'log_histogram_start', ...DETAIL_COLUMNS]
     : EXAMPLE_COLUMNS;

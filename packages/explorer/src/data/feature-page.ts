@@ -1,4 +1,11 @@
-import type { DetailsRow, DocumentRow, ExampleRow, FeatureIndex, FeatureRow } from './feature-index.ts';
+import type {
+  DetailsRow,
+  DocumentRow,
+  EffectRow,
+  ExampleRow,
+  FeatureIndex,
+  FeatureRow,
+} from './feature-index.ts';
 import { type Segment, segmentsOf } from './segments.ts';
 
 /** Tokens of text that are read around an example, on each side. */
@@ -18,16 +25,20 @@ export interface FeaturePage {
   readonly details: DetailsRow;
   /** In the order of reading. */
   readonly examples: readonly Example[];
+  /** Causal effects by corpus index. */
+  readonly effects: ReadonlyMap<number, EffectRow>;
 }
 
 export async function loadFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
-  const [feature, details, rows] = await Promise.all([
+  const [feature, details, rows, effects] = await Promise.all([
     index.feature(latent),
     index.details(latent),
     index.examples(latent),
+    index.effects(latent),
   ]);
   const examples = await Promise.all(rows.map((row) => loadExample(index, row)));
-  return { latent, feature, details, examples };
+  const byToken = new Map(effects.map((row) => [row.token_index, row]));
+  return { latent, feature, details, examples, effects: byToken };
 }
 
 async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {

@@ -37,12 +37,3 @@ export function percent(share: number): string {
 export function oneIn(share: number): string {
   return share > 0 ? `1 in ${roughCount(Math.round(1 / share))}` : 'never';
 }
-
-/** Wilson's interval at 95 % for a share of n trials. */
-export function wilson(hits: number, n: number): [number, number] {
-  const z2 = 1.96 ** 2;
-  const share = hits / n;
-  const middle = share + z2 / (2 * n);
-  const spread = 1.96 * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
-  return [(middle - spread) / (1 + z2 / n), (middle + spread) / (1 + z2 / n)];
-}

@@ -1,3 +1,4 @@
+import { isStarred } from '../state/notebook.ts';
 import type { ListQuery } from '../state/route.ts';
 import type { FeatureIndex, FeatureRow, FigureColumn } from './feature-index.ts';
 import { searchExamples } from './text-search.ts';
@@ -20,6 +21,12 @@ export async function makeList(index: FeatureIndex, query: ListQuery): Promise<F
     const density = await index.column('density');
     const [low, high] = query.density.map((power) => 10 ** power);
     candidates = candidates.filter((latent) => density[latent] >= low && density[latent] < high);
+  }
+  if (query.starred) candidates = candidates.filter((latent) => isStarred(latent));
+  if (query.only.length > 0) candidates = candidates.filter((latent) => query.only.includes(latent));
+  if (query.cluster !== undefined) {
+    const cluster = await index.column('cluster');
+    candidates = candidates.filter((latent) => cluster[latent] === query.cluster);
   }
   const firing = candidates.filter((latent) => nFired[latent] > 0);
   const latents = query.silent ? candidates : firing;

@@ -6,6 +6,8 @@ const INDEX_VERSION = 2;
 
 /** What the page uses of the manifest's `details`. */
 export interface Manifest {
+  /** Hash of the dictionary, by which notes about it are kept; empty in an index that does not say. */
+  readonly dictionaryHash: string;
   readonly dictionary: {
     readonly architecture: string;
     readonly d_in: number;
@@ -25,6 +27,8 @@ export interface Manifest {
   };
   readonly examples: { readonly n_intervals: number; readonly window_radius: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
+  /** Causal effects of the examples; null in an index without. */
+  readonly effects: { readonly n_rows: number } | null;
   readonly logits: { readonly bins: number; readonly n_tokens: number } | null;
   readonly latents_per_part: number;
   readonly latents_per_row_group: number;
@@ -43,7 +47,12 @@ export async function readManifest(base: URL): Promise<Manifest> {
     throw error;
   });
   const json = (await response.json().catch(() => undefined)) as
-    { kind?: unknown; details?: Partial<Manifest> & { index_version?: unknown } } | undefined;
+    | {
+        kind?: unknown;
+        made_from?: Record<string, unknown>;
+        details?: Partial<Manifest> & { index_version?: unknown };
+      }
+    | undefined;
   const version = json?.details?.index_version;
   if (json?.kind !== 'feature-index' || json.details === undefined)
     throw new IndexError(
@@ -66,5 +75,5 @@ export async function readManifest(base: URL): Promise<Manifest> {
       'It lacks the sizes of the dictionary or the list of files.',
       'Build the index again.',
     );
-  return json.details as Manifest;
+  return { ...(json.details as Manifest), dictionaryHash: String(json.made_from?.['dictionary'] ?? '') };
 }

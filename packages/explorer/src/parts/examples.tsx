@@ -1,8 +1,9 @@
 import { createEffect, createMemo, createSignal, For, Show } from 'solid-js';
-import type { FeatureIndex } from '../data/feature-index.ts';
+import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
-import { count, figure, percent } from '../data/format.ts';
+import { count, figure, percent, signed } from '../data/format.ts';
 import { type Segment, tokenLabel } from '../data/segments.ts';
+import { go, ownHref, route } from '../state/route.ts';
 import { type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
 import { Legend } from './legend.tsx';
 import { AlignedLine, WrappedText } from './token-line.tsx';
@@ -13,6 +14,27 @@ import { activationOf, type Highlight, highlightOf, holdsPeak } from './tokens.t
 export interface PointedToken {
   readonly activation: number;
   readonly nextToken: number | undefined;
+}
+
+/** Which examples are shown. */
+const SECTIONS = ['height', 'share', 'random', 'contrast'] as const;
+type Section = (typeof SECTIONS)[number];
+
+const SECTION_NAMES: Readonly<Record<Section, readonly [string, string]>> = {
+  height: ['By activation', 'The strongest, then twelve intervals of equal width'],
+  share: ['By fifths', 'Each fifth of its firings: most of them are weak'],
+  random: ['Random', 'A fair sample of all its firings'],
+  contrast: ['Contrast', 'Where it fires, and similar text where it stays silent'],
+};
+
+/** The section that the address names. */
+export function currentSection(): Section {
+  return SECTIONS.find((section) => section === route().own['show']) ?? 'height';
+}
+
+export function nextSection(): void {
+  const next = SECTIONS[(SECTIONS.indexOf(currentSection()) + 1) % SECTIONS.length];
+  go(ownHref({ show: next === 'height' ? '' : next }));
 }
 
 interface Group {
@@ -42,7 +64,7 @@ export function Examples(props: {
 }) {
   const [tooltip, setTooltip] = createSignal<TooltipContent>();
   const max = () => props.page.feature.max_activation;
-  const groups = createMemo(() => groupsOf(props.index, props.page));
+  const groups = createMemo(() => groupsOf(props.index, props.page, currentSection()));
   const lines = new WeakMap<
     Element,
     { example: Example; segments: readonly Segment[]; highlight: Highlight }
@@ -65,6 +87,7 @@ export function Examples(props: {
       segment,
       activation,
       max: max(),
+      effect: effectAt(props.page, segment),
       known: isKnown(props.index, entry.example, segment),
       document: entry.example.document,
       contextSize: props.index.corpus.contextSize,
@@ -90,7 +113,22 @@ export function Examples(props: {
       onKeyDown={onKeyDown}
     >
       <div class="examples-head">
-        <Legend max={max()} />
+        <Legend max={max()} causal={props.page.effects.size > 0} />
+        <div class="modes" role="radiogroup" aria-label="Which examples">
+          <For each={SECTIONS}>
+            {(section) => (
+              <button
+                type="button"
+                role="radio"
+                aria-checked={currentSection() === section}
+                title={`${SECTION_NAMES[section][1]} (x)`}
+                onClick={() => go(ownHref({ show: section === 'height' ? '' : section }))}
+              >
+                {SECTION_NAMES[section][0]}
+              </button>
+            )}
+          </For>
+        </div>
         <div class="modes" role="radiogroup" aria-label="Text around the peak">
           <For each={MODES}>
             {([mode, name, title]) => (
@@ -107,29 +145,32 @@ export function Examples(props: {
           </For>
         </div>
       </div>
-      <For each={groups()}>
-        {(group) => (
-          <section class="group">
-            <h2>
-              {group.title} <span class="faint">{group.note}</span>
-            </h2>
-            <ol classList={{ [contextMode()]: true }}>
-              <For each={group.examples}>
-                {(example) => (
-                  <ExampleLine
-                    index={props.index}
-                    example={example}
-                    max={max()}
-                    onChange={(element, segments, highlight) =>
-                      lines.set(element, { example, segments, highlight })
-                    }
-                  />
-                )}
-              </For>
-            </ol>
-          </section>
-        )}
-      </For>
+      <div class="groups" classList={{ contrast: currentSection() === 'contrast' }}>
+        <For each={groups()}>
+          {(group) => (
+            <section class="group">
+              <h2>
+                {group.title} <span class="faint">{group.note}</span>
+              </h2>
+              <ol classList={{ [contextMode()]: true }}>
+                <For each={group.examples}>
+                  {(example) => (
+                    <ExampleLine
+                      index={props.index}
+                      page={props.page}
+                      example={example}
+                      max={max()}
+                      onChange={(element, segments, highlight) =>
+                        lines.set(element, { example, segments, highlight })
+                      }
+                    />
+                  )}
+                </For>
+              </ol>
+            </section>
+          )}
+        </For>
+      </div>
       <TokenTooltip content={tooltip()} index={props.index} />
     </section>
   );
@@ -137,6 +178,7 @@ export function Examples(props: {
 
 function ExampleLine(props: {
   index: FeatureIndex;
+  page: FeaturePage;
   example: Example;
   max: number;
   onChange: (element: Element, segments: readonly Segment[], highlight: Highlight) => void;
@@ -145,7 +187,10 @@ function ExampleLine(props: {
   const row = () => props.example.row;
   const highlight = createMemo(() => {
     const { token_index, activation, near_offsets, near_activations } = row();
-    return highlightOf(token_index, activation, near_offsets, near_activations, props.max);
+    return {
+      ...highlightOf(token_index, activation, near_offsets, near_activations, props.max),
+      effects: props.page.effects,
+    };
   });
   const segments = createMemo(() => {
     const [before, after] = SHOWN[contextMode()];
@@ -165,16 +210,14 @@ function ExampleLine(props: {
       class="example"
       data-example
       tabindex="0"
-      classList={{ repeats: row().repeats }}
+      classList={{ repeats: row().repeats, silent: row().group === 'near_miss' }}
       title={row().repeats ? 'Shown above already, or of the same context' : undefined}
       ref={element}
     >
       <span class="value" aria-hidden="true">
         {figure(row().activation)}
       </span>
-      <span class="sr">
-        {`Peak ${tokenLabel(peak()?.text ?? '')}, activation ${figure(row().activation)}${row().repeats ? ', repeated' : ''}: `}
-      </span>
+      <span class="sr">{spoken(peak(), row(), props.page.effects.get(row().token_index))}</span>
       <span class="text">
         <Show
           when={contextMode() !== 'wide'}
@@ -188,6 +231,22 @@ function ExampleLine(props: {
       </span>
     </li>
   );
+}
+
+/** What a screen reader says before the text of an example. */
+function spoken(peak: Segment | undefined, row: ExampleRow, effect: EffectRow | undefined): string {
+  const token = tokenLabel(peak?.text ?? '');
+  if (row.group === 'near_miss') return `Silent on ${token}: `;
+  const without = effect ? `, without it the next token's loss changes by ${signed(effect.loss_change)}` : '';
+  return `Peak ${token}, activation ${figure(row.activation)}${without}${row.repeats ? ', repeated' : ''}: `;
+}
+
+function effectAt(page: FeaturePage, segment: Segment): EffectRow | undefined {
+  for (let i = segment.tokens.length - 1; i >= 0; i--) {
+    const effect = page.effects.get(segment.position + i);
+    if (effect) return effect;
+  }
+  return undefined;
 }
 
 function isKnown(index: FeatureIndex, { row }: Example, segment: Segment): boolean {
@@ -222,28 +281,53 @@ function moveByKey(
   point(next);
 }
 
-/** Groups in the order of reading. Intervals carry their bounds and what share of the firings lies in them. */
-function groupsOf(index: FeatureIndex, { examples, feature, details }: FeaturePage): Group[] {
-  const groups: Group[] = [];
+/** The groups of a section, in the order of reading. */
+function groupsOf(index: FeatureIndex, page: FeaturePage, section: Section): Group[] {
+  const of = (name: ExampleRow['group']) => page.examples.filter(({ row }) => row.group === name);
+  const top: Group = { title: 'Top', note: 'the largest activations', examples: of('top') };
+  if (section === 'height') return [top, ...intervals(index, page, of('interval'))];
+  if (section === 'share') return fifths(page, of('quantile'));
+  if (section === 'random')
+    return [
+      { title: 'Random', note: 'drawn from all its firings, none passed over', examples: of('random') },
+    ];
+  const silent = of('near_miss');
+  return [
+    { title: 'Fires', note: 'the largest activations', examples: top.examples.slice(0, 10) },
+    {
+      title: 'Stays silent',
+      note:
+        silent.length > 0
+          ? 'on the same tokens, in the most similar text'
+          : 'nowhere on its tokens, as far as was looked',
+      examples: silent,
+    },
+  ];
+}
+
+/** Intervals carry their bounds and what share of the firings lies in them. */
+function intervals(index: FeatureIndex, { feature, details }: FeaturePage, examples: Example[]): Group[] {
   const { n_intervals } = index.manifest.examples;
-  const top = examples.filter(({ row }) => row.group === 'top');
-  if (top.length > 0) groups.push({ title: 'Top', note: 'the largest activations', examples: top });
   const perInterval = details.histogram.length / n_intervals;
-  for (let interval = 0; interval < n_intervals; interval++) {
-    const found = examples.filter(({ row }) => row.group === 'interval' && row.interval === interval);
-    if (found.length === 0) continue;
+  return Array.from({ length: n_intervals }, (_, interval) => {
     const high = (feature.max_activation * (n_intervals - interval)) / n_intervals;
     const low = (feature.max_activation * (n_intervals - interval - 1)) / n_intervals;
     const first = (n_intervals - interval - 1) * perInterval;
     const firings = details.histogram.slice(first, first + perInterval).reduce((sum, n) => sum + n, 0);
-    groups.push({
+    return {
       title: `${figure(low)} to ${figure(high)}`,
       note: `interval ${interval} · ${percent(firings / feature.n_fired)} of its firings, ${count(firings)}`,
-      examples: found,
-    });
-  }
-  const random = examples.filter(({ row }) => row.group === 'random');
-  if (random.length > 0)
-    groups.push({ title: 'Random', note: 'drawn from all its firings, none passed over', examples: random });
-  return groups;
+      examples: examples.filter(({ row }) => row.interval === interval),
+    };
+  }).filter((group) => group.examples.length > 0);
+}
+
+const FIFTHS = ['Strongest fifth', 'Second fifth', 'Middle fifth', 'Fourth fifth', 'Weakest fifth'];
+
+function fifths({ feature }: FeaturePage, examples: Example[]): Group[] {
+  return FIFTHS.map((title, fifth) => ({
+    title,
+    note: `of its firings, ${count(Math.round(feature.n_fired / 5))}`,
+    examples: examples.filter(({ row }) => row.interval === fifth),
+  })).filter((group) => group.examples.length > 0);
 }

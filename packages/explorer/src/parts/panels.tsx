@@ -1,7 +1,7 @@
 import { createSignal, For, Show, type JSX } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
-import { count, figure, oneIn, percent, signed, wilson } from '../data/format.ts';
+import { count, figure, oneIn, percent, roughCount, signed } from '../data/format.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { createLoad } from '../state/load.ts';
 import { featureHref, freshListHref } from '../state/route.ts';
@@ -30,16 +30,17 @@ function Panel(props: { title: string; note?: string; aside?: JSX.Element; child
 }
 
 export function FiguresPanel(props: PanelProps) {
-  const figures = (): [string, string, string?][] => {
+  const figures = (): [string, string, string?, string?][] => {
     const { feature } = props.page;
     const { n_tokens, n_contexts } = props.index.manifest.corpus;
     if (feature.n_fired === 0) return [['Density', 'never fires']];
-    const [low, high] = wilson(feature.n_fired, n_tokens);
+    const { density_low: low, density_high: high } = feature;
     return [
       [
         'Density',
         percent(feature.density),
         `95 % interval ${percent(low)} to ${percent(high)}, if tokens were independent`,
+        `${percent(low).replace(' %', '')} – ${percent(high)}`,
       ],
       ['Fires', oneIn(feature.density), `${count(feature.n_fired)} of ${count(n_tokens)} tokens`],
       [
@@ -59,10 +60,13 @@ export function FiguresPanel(props: PanelProps) {
   return (
     <dl class="figures small">
       <For each={figures()}>
-        {([name, value, note]) => (
+        {([name, value, note, range]) => (
           <div title={note}>
             <dt>{name}</dt>
             <dd>{value}</dd>
+            <Show when={range}>
+              <dd class="note">{range}</dd>
+            </Show>
           </div>
         )}
       </For>
@@ -102,6 +106,46 @@ export function ActivationPanel(props: PanelProps & { pointed: PointedToken | un
         mark={mark()}
       />
     </Panel>
+  );
+}
+
+/** Means over the examples drawn at random: those of the group and those of the fifths, a fair sample of all. */
+function effectFigures({
+  examples,
+  effects,
+}: FeaturePage): { n: number; loss: number; kl: number } | undefined {
+  const rows = examples.flatMap(({ row }) => {
+    const isDrawn = row.group === 'random' || row.group === 'quantile';
+    const effect = isDrawn ? effects.get(row.token_index) : undefined;
+    return effect ? [effect] : [];
+  });
+  if (rows.length === 0) return undefined;
+  const mean = (pick: (row: (typeof rows)[number]) => number) =>
+    rows.reduce((sum, row) => sum + pick(row), 0) / rows.length;
+  return { n: rows.length, loss: mean((row) => row.loss_change), kl: mean((row) => row.kl) };
+}
+
+export function EffectPanel(props: PanelProps) {
+  return (
+    <Show when={effectFigures(props.page)}>
+      {(figures) => (
+        <Panel
+          title="Effect"
+          note={`Taken out where it fires: means over ${figures().n} random firings, nats a token.`}
+        >
+          <dl class="figures small">
+            <div>
+              <dt>Next-token loss</dt>
+              <dd class={figures().loss >= 0 ? 'helps' : 'hurts'}>{signed(figures().loss)}</dd>
+            </div>
+            <div>
+              <dt>KL</dt>
+              <dd>{figure(figures().kl)}</dd>
+            </div>
+          </dl>
+        </Panel>
+      )}
+    </Show>
   );
 }
 
@@ -262,26 +306,91 @@ export function NeighbourPanel(props: PanelProps) {
   );
 }
 
+/** Where another feature fires, in words. */
+function lagName(lag: number): string {
+  if (lag === 0) return 'same token';
+  const many = Math.abs(lag) === 1 ? '1 token' : `${Math.abs(lag)} tokens`;
+  return `${many} ${lag > 0 ? 'later' : 'before'}`;
+}
+
+export function CoActivePanel(props: PanelProps) {
+  const details = () => props.page.details;
+  const rows = createLoad(
+    () => details().coactive,
+    (latents) => Promise.all(latents.map((latent) => props.index.feature(latent))),
+  );
+  const token = (id: number) => (id < 0 ? '' : tokenLabel(props.index.vocabulary.text(id)));
+  return (
+    <Show when={details().coactive.length > 0}>
+      <Panel
+        title="Fires beside"
+        note="Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate."
+      >
+        <table class="token-table coactive">
+          <tbody>
+            <For each={details().coactive}>
+              {(latent, i) => (
+                <tr>
+                  <td class="latent">
+                    <a href={featureHref(latent)}>{latent}</a>
+                  </td>
+                  <td>
+                    <code>{rows.loading() ? '' : token(rows.value()?.[i()]?.top_token ?? -1)}</code>
+                  </td>
+                  <td class="faint lag" title={lagName(details().coactive_lags[i()])}>
+                    {details().coactive_lags[i()] === 0 ? 'here' : signed(details().coactive_lags[i()])}
+                    <span class="sr">{lagName(details().coactive_lags[i()])}</span>
+                  </td>
+                  <td class="value">{Math.round(details().coactive_shares[i()] * 100)} %</td>
+                  <td class="value faint">
+                    ×{roughCount(Math.round(Math.exp(details().coactive_pmis[i()])))}
+                  </td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+      </Panel>
+    </Show>
+  );
+}
+
 export function NeuronPanel(props: { page: FeaturePage }) {
   const details = () => props.page.details;
   return (
     <Panel
       title="Neurons"
-      note="Elements of the activation that its direction leans on: weight, share of all weights."
+      note="Elements of the activation: those its direction leans on, those it rises with."
     >
-      <table class="token-table">
-        <tbody>
-          <For each={details().neurons}>
-            {(neuron, i) => (
-              <tr>
-                <td>neuron {neuron}</td>
-                <td class="value">{signed(details().neuron_weights[i()])}</td>
-                <td class="faint value">{percent(details().neuron_shares[i()])}</td>
-              </tr>
-            )}
-          </For>
-        </tbody>
-      </table>
+      <div class="logits">
+        <table class="token-table">
+          <caption>Weight, share of all</caption>
+          <tbody>
+            <For each={details().neurons}>
+              {(neuron, i) => (
+                <tr>
+                  <td>{neuron}</td>
+                  <td class="value">{signed(details().neuron_weights[i()])}</td>
+                  <td class="faint value">{percent(details().neuron_shares[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+        <table class="token-table">
+          <caption>Correlation</caption>
+          <tbody>
+            <For each={details().correlated_neurons}>
+              {(neuron, i) => (
+                <tr>
+                  <td>{neuron}</td>
+                  <td class="value">{signed(details().neuron_correlations[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+      </div>
     </Panel>
   );
 }

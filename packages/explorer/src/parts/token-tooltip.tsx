@@ -1,6 +1,6 @@
-import { createEffect, createSignal, Show } from 'solid-js';
-import type { DocumentRow, FeatureIndex } from '../data/feature-index.ts';
-import { count, figure, percent } from '../data/format.ts';
+import { createEffect, createSignal, For, Show } from 'solid-js';
+import type { DocumentRow, EffectRow, FeatureIndex } from '../data/feature-index.ts';
+import { count, figure, percent, signed } from '../data/format.ts';
 import { type Segment, tokenLabel } from '../data/segments.ts';
 
 export interface TooltipContent {
@@ -10,6 +10,7 @@ export interface TooltipContent {
   readonly max: number;
   /** Whether the activation of this token is in the index. */
   readonly known: boolean;
+  readonly effect: EffectRow | undefined;
   readonly document: DocumentRow | undefined;
   readonly contextSize: number;
 }
@@ -55,9 +56,47 @@ export function TokenTooltip(props: { content: TooltipContent | undefined; index
             {content().segment.tokens.join(' ')} · position{' '}
             {content().segment.position % content().contextSize} · {count(content().segment.position)}
           </div>
+          <Show when={content().effect}>
+            {(effect) => <EffectAt effect={effect()} index={props.index} />}
+          </Show>
           <Show when={content().document}>{(document) => <div class="faint doc">{document().id}</div>}</Show>
         </div>
       )}
     </Show>
+  );
+}
+
+/** What the model would say next without the feature at this token. */
+function EffectAt(props: { effect: EffectRow; index: FeatureIndex }) {
+  const list = (tokens: readonly number[], by: readonly number[]) =>
+    tokens.map((token, i) => [tokenLabel(props.index.vocabulary.text(token)), signed(by[i])] as const);
+  return (
+    <div class="effect">
+      <div>
+        Without it: loss{' '}
+        <strong class={props.effect.loss_change >= 0 ? 'helps' : 'hurts'}>
+          {signed(props.effect.loss_change)}
+        </strong>
+        , KL {figure(props.effect.kl)}
+      </div>
+      <div class="changes">
+        <For each={list(props.effect.lowered_tokens, props.effect.lowered)}>
+          {([text, by]) => (
+            <span>
+              <code>{text}</code> <span class="faint">{by}</span>
+            </span>
+          )}
+        </For>
+      </div>
+      <div class="changes">
+        <For each={list(props.effect.raised_tokens, props.effect.raised)}>
+          {([text, by]) => (
+            <span>
+              <code>{text}</code> <span class="faint">{by}</span>
+            </span>
+          )}
+        </For>
+      </div>
+    </div>
   );
 }

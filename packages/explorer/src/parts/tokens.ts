@@ -1,3 +1,4 @@
+import type { EffectRow } from '../data/feature-index.ts';
 import { type Segment, visible } from '../data/segments.ts';
 
 /** Where a feature fires around an example's peak. */
@@ -7,7 +8,13 @@ export interface Highlight {
   readonly max: number;
   /** Activations by corpus index, the peak's among them. */
   readonly activations: ReadonlyMap<number, number>;
+  /** What taking the feature out changes, by corpus index; where it is known. */
+  readonly effects?: ReadonlyMap<number, EffectRow>;
 }
+
+/** A change of the loss, in nats, that is underlined fully; and the least that is underlined at all. */
+const FULL_CHANGE = 1;
+const LEAST_CHANGE = 0.02;
 
 export function highlightOf(
   peak: number,
@@ -27,6 +34,11 @@ export function activationOf(segment: Segment, { activations }: Highlight): numb
     largest = Math.max(largest, activations.get(segment.position + i) ?? 0);
   }
   return largest;
+}
+
+/** The effect at the last token of a segment. */
+function effectOn(segment: Segment, { effects }: Highlight): EffectRow | undefined {
+  return effects?.get(segment.position + segment.tokens.length - 1);
 }
 
 export function holdsPeak(segment: Segment, { peak }: Highlight): boolean {
@@ -57,6 +69,13 @@ export function tokenSpans(
     if (holdsPeak(segment, highlight)) kind += ' peak';
     if (known && (segment.position < known[0] || segment.position > known[1])) kind += ' beyond';
     if (/^[\n\r\t]+$/.test(segment.text)) kind += ' blank';
+    // The effect at a token is on the prediction of the next one, which is underlined.
+    const before = segments[i - 1];
+    const change = before && effectOn(before, highlight)?.loss_change;
+    if (change !== undefined && Math.abs(change) >= LEAST_CHANGE) {
+      kind += change > 0 ? ' helped' : ' hurt';
+      span.style.setProperty('--e', String(Math.min(1, Math.sqrt(Math.abs(change) / FULL_CHANGE))));
+    }
     span.className = kind;
     return span;
   });

@@ -17,12 +17,24 @@ export interface ListQuery {
   readonly density: readonly [number, number] | undefined;
   /** Also those that never fire. */
   readonly silent: boolean;
+  /** Only those that the reader starred. */
+  readonly starred: boolean;
+  /** Only these, as a list that somebody passed on or drew on the map. */
+  readonly only: readonly number[];
+  /** Only those of one cluster of the map. */
+  readonly cluster: number | undefined;
 }
 
+export const VIEWS = ['list', 'feature', 'map', 'text', 'steer'] as const;
+export type ViewName = (typeof VIEWS)[number];
+
 export interface Route {
-  /** The feature shown; undefined for the list. */
+  readonly view: ViewName;
+  /** The feature shown, or the one that is steered. */
   readonly latent: number | undefined;
   readonly query: ListQuery;
+  /** What a view keeps of its own state in the address. */
+  readonly own: Readonly<Record<string, string>>;
 }
 
 const WHOLE_LIST: ListQuery = {
@@ -33,12 +45,23 @@ const WHOLE_LIST: ListQuery = {
   text: '',
   density: undefined,
   silent: false,
+  starred: false,
+  only: [],
+  cluster: undefined,
 };
+
+/** Names of the list's query in an address; all others belong to the view. */
+const QUERY_NAMES = new Set([
+  ...['sort', 'dir', 'on', 'promotes', 'text', 'density', 'silent', 'starred', 'only', 'cluster'],
+]);
+/** Features that an address can name; its length is limited by hosts. */
+const MOST_NAMED = 2000;
 
 export function parseRoute(hash: string): Route {
   const [path, search = ''] = hash.replace(/^#/, '').split('?', 2);
   const params = new URLSearchParams(search);
-  const feature = /^\/feature\/(\d{1,9})$/.exec(path);
+  const [, name = '', number] = /^\/([a-z]*)(?:\/(\d{1,9}))?$/.exec(path) ?? [];
+  const view = VIEWS.find((known) => known === name) ?? 'list';
   const wholes = (name: string) =>
     (params.get(name) ?? '')
       .split(',')
@@ -49,7 +72,9 @@ export function parseRoute(hash: string): Route {
   const text = params.get('text') ?? '';
   const matches = tokens.length > 0 || text !== '';
   return {
-    latent: feature ? Number(feature[1]) : undefined,
+    view: view === 'feature' && number === undefined ? 'list' : view,
+    latent: number === undefined ? undefined : Number(number),
+    own: Object.fromEntries([...params].filter(([key]) => !QUERY_NAMES.has(key))),
     query: {
       sort: (params.get('sort') as SortKey | null) ?? (matches ? 'match' : 'latent_index'),
       descending: params.has('sort') ? params.get('dir') === 'desc' : matches,
@@ -58,11 +83,14 @@ export function parseRoute(hash: string): Route {
       text,
       density: density.length === 2 && density.every(Number.isFinite) ? [density[0], density[1]] : undefined,
       silent: params.get('silent') === '1',
+      starred: params.get('starred') === '1',
+      only: wholes('only').slice(0, MOST_NAMED),
+      cluster: wholes('cluster')[0],
     },
   };
 }
 
-export function formatRoute({ latent, query }: Route): string {
+export function formatRoute({ view, latent, query, own }: Route): string {
   const params = new URLSearchParams();
   const matches = query.tokens.length > 0 || query.text !== '';
   const usual = query.sort === (matches ? 'match' : 'latent_index') && query.descending === matches;
@@ -75,35 +103,69 @@ export function formatRoute({ latent, query }: Route): string {
   if (query.text !== '') params.set('text', query.text);
   if (query.density) params.set('density', query.density.join(','));
   if (query.silent) params.set('silent', '1');
+  if (query.starred) params.set('starred', '1');
+  if (query.only.length > 0) params.set('only', query.only.slice(0, MOST_NAMED).join(','));
+  if (query.cluster !== undefined) params.set('cluster', String(query.cluster));
+  for (const [key, value] of Object.entries(own)) if (value !== '') params.set(key, value);
   const search = params.toString();
-  return `#${latent === undefined ? '/' : `/feature/${latent}`}${search ? `?${search}` : ''}`;
+  const path = view === 'list' ? '/' : `/${view}${latent === undefined ? '' : `/${latent}`}`;
+  return `#${path}${search ? `?${search}` : ''}`;
 }
 
 const [route, setRoute] = createSignal<Route>(parseRoute(location.hash));
-window.addEventListener('hashchange', () => {
+window.addEventListener('hashchange', () => followAddress());
+
+function followAddress(): void {
   const next = parseRoute(location.hash);
   // The same query stays the same object: a list is not made again for every feature that is opened from it.
   const same = JSON.stringify(next.query) === JSON.stringify(route().query);
   setRoute(same ? { ...next, query: route().query } : next);
-});
+}
 
 export { route };
 
 /** The address of a feature in the list that is shown. */
 export function featureHref(latent: number, query: ListQuery = route().query): string {
-  return formatRoute({ latent, query });
+  const { view, own } = route();
+  return formatRoute({ view: 'feature', latent, query, own: view === 'feature' ? own : {} });
 }
 
 /** The address of the list with some of its query changed. */
 export function listHref(change: Partial<ListQuery> = {}): string {
-  return formatRoute({ latent: undefined, query: { ...route().query, ...change } });
+  const { view, own } = route();
+  const isMap = view === 'map';
+  return formatRoute({
+    view: isMap ? 'map' : 'list',
+    latent: undefined,
+    query: { ...route().query, ...change },
+    own: isMap ? own : {},
+  });
 }
 
 /** The address of the whole list in its usual order, with this query. */
 export function freshListHref(query: Partial<ListQuery> = {}): string {
   const matches = (query.tokens?.length ?? 0) > 0 || (query.text ?? '') !== '';
   const order: Partial<ListQuery> = matches ? { sort: 'match', descending: true } : {};
-  return formatRoute({ latent: undefined, query: { ...WHOLE_LIST, ...order, ...query } });
+  return formatRoute({
+    view: 'list',
+    latent: undefined,
+    query: { ...WHOLE_LIST, ...order, ...query },
+    own: {},
+  });
+}
+
+/** The address of a view, in the list that is shown. */
+export function viewHref(
+  view: ViewName,
+  latent?: number,
+  own: Readonly<Record<string, string>> = {},
+): string {
+  return formatRoute({ view, latent, query: route().query, own });
+}
+
+/** The address of what is shown with some of the view's own state changed. */
+export function ownHref(change: Readonly<Record<string, string>>): string {
+  return formatRoute({ ...route(), own: { ...route().own, ...change } });
 }
 
 export function go(href: string): void {

@@ -4,10 +4,11 @@ import { toIndexError } from '../data/index-error.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Header } from '../parts/header.tsx';
 import { HelpDialog } from '../parts/help-dialog.tsx';
+import { openNotebook } from '../state/notebook.ts';
 import { currentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
-import { featureHref, go, listHref, route } from '../state/route.ts';
+import { featureHref, go, listHref, route, viewHref } from '../state/route.ts';
 import { nextContextMode, theme, toggleTheme } from '../state/settings.ts';
 import { DictionaryView } from './dictionary-view.tsx';
 import { FeatureView } from './feature-view.tsx';
@@ -26,6 +27,7 @@ export function App() {
     if (theme() === 'system') delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme();
   });
+  createEffect(() => index.value() && openNotebook(index.value()!.manifest.dictionaryHash));
   createEffect(() => {
     const { latent } = route();
     const name = index.value()?.manifest.dictionary.model_name;
@@ -39,7 +41,9 @@ export function App() {
       t: toggleTheme,
       c: nextContextMode,
       r: () => goRandom(),
-      u: () => route().latent !== undefined && go(listHref()),
+      u: () => route().view !== 'list' && go(listHref()),
+      m: () => go(viewHref('map')),
+      p: () => go(viewHref('text')),
       '/': () => document.querySelector<HTMLInputElement>('#search')?.focus(),
     });
     onCleanup(remove);

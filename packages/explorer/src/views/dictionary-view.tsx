@@ -5,6 +5,7 @@ import { makeList } from '../data/list.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { Bars } from '../parts/bars.tsx';
 import { ErrorNotice } from '../parts/error-notice.tsx';
+import { NotebookTools } from '../parts/notebook-tools.tsx';
 import { FeatureTable } from '../parts/feature-table.tsx';
 import { setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
@@ -30,6 +31,7 @@ export function DictionaryView(props: { index: FeatureIndex }) {
                 : `show ${count(list.value()!.nSilent)} that never fire`}
             </a>
           </Show>
+          <NotebookTools />
           <SortMenu query={query()} />
         </div>
         <Switch>
@@ -59,7 +61,13 @@ export function DictionaryView(props: { index: FeatureIndex }) {
 
 function listTitle(n: number | undefined, query: ListQuery): string {
   const searched =
-    query.tokens.length > 0 || query.promotes !== undefined || query.text !== '' || query.density;
+    query.tokens.length > 0 ||
+    query.promotes !== undefined ||
+    query.text !== '' ||
+    query.density ||
+    query.starred ||
+    query.only.length > 0 ||
+    query.cluster !== undefined;
   if (n === undefined) return 'Features';
   return `${count(n)} ${searched ? 'matching ' : ''}${n === 1 ? 'feature' : 'features'}`;
 }
@@ -82,6 +90,15 @@ function Filters(props: { index: FeatureIndex; query: ListQuery }) {
         <Chip href={freshListHref({ density: props.query.density })}>
           examples with <code>{props.query.text}</code>
         </Chip>
+      </Show>
+      <Show when={props.query.starred}>
+        <Chip href={listHref({ starred: false })}>starred</Chip>
+      </Show>
+      <Show when={props.query.only.length > 0}>
+        <Chip href={listHref({ only: [] })}>{count(props.query.only.length)} chosen</Chip>
+      </Show>
+      <Show when={props.query.cluster !== undefined}>
+        <Chip href={listHref({ cluster: undefined })}>cluster {props.query.cluster}</Chip>
       </Show>
       <Show when={props.query.density}>
         {(range) => (
@@ -115,6 +132,8 @@ const SORTS: readonly [SortKey, string][] = [
   ['max_logit', 'largest logit'],
   ['min_logit', 'smallest logit'],
   ['logit_kurtosis', 'kurtosis of logits'],
+  ['mean_loss_change', 'effect on the loss'],
+  ['mean_kl', 'effect on the prediction (KL)'],
   ['nearest_cosine', 'nearest feature'],
   ['encoder_decoder_cosine', 'encoder · decoder cosine'],
   ['encoder_bias', 'encoder bias'],

@@ -4,15 +4,18 @@ import { type FeaturePage, loadFeature } from '../data/feature-page.ts';
 import { count } from '../data/format.ts';
 import { makeList } from '../data/list.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
-import { Examples, type PointedToken } from '../parts/examples.tsx';
+import { Examples, nextSection, type PointedToken } from '../parts/examples.tsx';
 import {
   ActivationPanel,
+  CoActivePanel,
+  EffectPanel,
   FiguresPanel,
   LogitPanel,
   NeighbourPanel,
   NeuronPanel,
   TokenPanel,
 } from '../parts/panels.tsx';
+import { FeatureTools } from '../parts/feature-tools.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
 import { featureHref, go, listHref, route } from '../state/route.ts';
@@ -40,7 +43,11 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
   const around = createMemo(() => neighboursInList(currentList()?.latents, props.latent));
   onMount(() => {
     const move = (latent: number | undefined) => latent !== undefined && go(featureHref(latent));
-    const remove = onShortcut({ j: () => move(around().next), k: () => move(around().previous) });
+    const remove = onShortcut({
+      x: nextSection,
+      j: () => move(around().next),
+      k: () => move(around().previous),
+    });
     onCleanup(remove);
   });
   createEffect(() => {
@@ -72,15 +79,18 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
             <div class="side">
               <div class="summary">
                 <FeatureHead page={shown()} around={around()} />
+                <FeatureTools index={props.index} page={shown()} />
                 <FiguresPanel index={props.index} page={shown()} />
                 <Show when={shown().feature.n_fired > 0}>
                   <ActivationPanel index={props.index} page={shown()} pointed={pointed()} />
                 </Show>
               </div>
+              <EffectPanel index={props.index} page={shown()} />
               <Show when={shown().details.top_logits.length > 0}>
                 <LogitPanel index={props.index} page={shown()} pointed={pointed()} />
               </Show>
               <TokenPanel index={props.index} page={shown()} />
+              <CoActivePanel index={props.index} page={shown()} />
               <NeighbourPanel index={props.index} page={shown()} />
               <NeuronPanel page={shown()} />
             </div>

@@ -23,6 +23,7 @@ interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
   readonly tokens: number;
   readonly out: string;
   readonly seed: number;
+  readonly ablations: number;
 }
 
 /** `monoseme index`: the feature index that the page reads. */
@@ -33,6 +34,12 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .argument('<dictionary>', 'folder of the dictionary')
     .requiredOption('--out <folder>', 'folder of the index')
     .option('--tokens <n>', 'tokens to read, at most', wholeOption, 1_000_000)
+    .option(
+      '--ablations <tokens>',
+      'tokens that may go through the model to measure what features do; 0 for none',
+      wholeOption,
+      DEFAULT_ABLATIONS,
+    )
     .option('--seed <n>', 'order of the documents, and which examples are drawn', wholeOption, 0)
     .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
     .action(
@@ -57,7 +64,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
           const source = modelSource(runner, tokens);
           const built = await indexWithProgress(context, {
             ...{ out: flags.out, dictionary, backend, runner, source, tokens, tokenizer },
-            ...{ evaluation, madeFrom, seed: flags.seed },
+            ...{ evaluation, madeFrom, seed: flags.seed, ablations: flags.ablations },
           });
           context.print(flags.out);
           context.result({ index: flags.out, ...built });
@@ -71,6 +78,9 @@ export const indexCommand: DeclareCommand = (program, run) => {
   addTextFlags(command, 'all');
 };
 
+/** Enough for all examples of 8,192 features of a model whose last half runs token by token. */
+const DEFAULT_ABLATIONS = 1_000_000;
+
 export interface IndexInput {
   readonly out: string;
   readonly dictionary: Dictionary;
@@ -82,6 +92,8 @@ export interface IndexInput {
   readonly evaluation: Readonly<Record<string, number>>;
   readonly madeFrom: Readonly<Record<string, string>>;
   readonly seed: number;
+  /** Tokens for ablations; {@link DEFAULT_ABLATIONS} when left out. */
+  readonly ablations?: number;
 }
 
 export async function indexWithProgress(context: CommandContext, input: IndexInput): Promise<BuiltIndex> {
@@ -96,6 +108,8 @@ export async function indexWithProgress(context: CommandContext, input: IndexInp
       ...input,
       tokenSet: tokens,
       jacobian,
+      ablations:
+        runner.vocabSize === undefined ? undefined : { runner, tokens: input.ablations ?? DEFAULT_ABLATIONS },
       signal,
       onProgress: (done, total) => stage.update(done, total),
     });

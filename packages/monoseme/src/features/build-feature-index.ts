@@ -7,6 +7,8 @@ import { type Dictionary, encode } from '../dictionary/index.ts';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
 import { writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
+import type { ModelRunner } from '../model/index.ts';
+import { type Ablations, Ablator, type CausalEffects, plannedAblations } from './causal-effects.ts';
 import { logEdges } from './activation-histogram.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
@@ -23,7 +25,8 @@ import {
 } from './schema.ts';
 import { writeTokenLatents } from './token-latents.ts';
 import { type TokenTexts, tokenCounts, writeVocabulary } from './vocabulary.ts';
-import { writeLatentTables } from './write-latents.ts';
+import { writeEffects } from './write-effects.ts';
+import { type MeanEffect, writeLatentTables } from './write-latents.ts';
 
 /** Logits in each of a latent's two lists. */
 const TOP_LOGITS = 10;
@@ -43,10 +46,15 @@ export interface BuildFeatureIndexInput {
   readonly evaluation?: Readonly<Record<string, number>>;
   /** Hashes of what the index is made from, for its manifest; tokens and activations are added. */
   readonly madeFrom?: Readonly<Record<string, string>>;
+  /**
+   * A model of which effects are measured, cut at the hook (`suffix: true`), and how many tokens may go through its
+   * second half for that: each latent gets an equal share. Without it the index has no effects.
+   */
+  readonly ablations?: { readonly runner: ModelRunner; readonly tokens: number };
   readonly seed?: number;
   readonly examples?: Partial<Omit<BuilderOptions, 'dSae' | 'dIn' | 'contextSize' | 'seed'>>;
   readonly signal?: AbortSignal;
-  /** In tokens while text is encoded, the last twentieth while tables are written. */
+  /** In tokens of the whole work: text to encode, then ablations, then the last twentieth while tables are written. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -73,13 +81,14 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
   const { out, dictionary, tokenSet, tokenizer, seed = 0, signal } = input;
   checkInput(input);
   const { builder, neighbours, map } = await gatherAll(input);
+  const measured = await measureEffects(input, builder);
   throwIfAborted(signal);
   await clear(out);
 
   const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
   const corpus = await writeCorpus(out, tokenSet, counts.length);
   const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
-  const tables = await writeTables(input, builder, neighbours, map, counts);
+  const tables = await writeTables(input, builder, { neighbours, map, measured, counts });
   const files = [...corpus.files, vocabulary, ...tables];
   await writeManifest(out, {
     kind: 'feature-index',
@@ -87,7 +96,7 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
     seed,
     backend: input.backend.description,
     details: {
-      ...details(input, builder, counts),
+      ...details(input, builder, counts, measured),
       files,
       corpus: corpusDetails(input, corpus, counts.length),
     },
@@ -138,7 +147,7 @@ async function gatherAll(input: BuildFeatureIndexInput): Promise<Gathered> {
 async function gather(input: BuildFeatureIndexInput): Promise<FeatureIndexBuilder> {
   const { dictionary, backend, source, tokenSet, signal, onProgress } = input;
   const builder = new FeatureIndexBuilder(tokenSet.tokens, builderOptions(input));
-  const total = Math.ceil(tokenSet.tokens.length / 0.95);
+  const total = totalWork(input);
   const read = (chunk: number) =>
     chunk < source.nChunks ? awaited(source.readChunk(chunk, signal)) : undefined;
   const encoded = (chunk: number, x: Promise<Float32Array> | undefined) =>
@@ -178,18 +187,95 @@ function builderOptions({
   };
 }
 
+/** Tokens of all the work together: an ablation counts as one. */
+function totalWork({ tokenSet, ablations }: BuildFeatureIndexInput): number {
+  const ablated = Math.min(ablations?.tokens ?? 0, tokenSet.tokens.length);
+  return Math.ceil((tokenSet.tokens.length + ablated) / 0.95);
+}
+
+interface MeasuredEffects {
+  readonly ablations: Ablations;
+  readonly effects: CausalEffects;
+  readonly byToken: boolean;
+}
+
+async function measureEffects(
+  input: BuildFeatureIndexInput,
+  builder: FeatureIndexBuilder,
+): Promise<MeasuredEffects | undefined> {
+  const { ablations: budget, tokenSet, dictionary, signal, onProgress } = input;
+  if (!budget || budget.tokens === 0) return undefined;
+  const work = Math.min(budget.tokens, tokenSet.tokens.length);
+  const ablator = await Ablator.start({
+    runner: budget.runner,
+    tokenSet,
+    W_dec: dictionary.weights.W_dec,
+    signal,
+    onProgress: (done, all) => onProgress?.(builder.nTokens + (done / all) * work, totalWork(input)),
+  });
+  const { dSae } = dictionary.config;
+  const share = Math.floor(budget.tokens / ablator.tokensPerAblation / dSae);
+  const [latents, positions, activations]: number[][] = [[], [], []];
+  for (let latent = 0; latent < dSae; latent++) {
+    for (const planned of plannedAblations(builder.examples(latent), tokenSet.contextSize, share)) {
+      latents.push(latent);
+      positions.push(planned.position);
+      activations.push(planned.activation);
+    }
+  }
+  const ablations = {
+    latents: Uint32Array.from(latents),
+    positions: Uint32Array.from(positions),
+    activations: Float32Array.from(activations),
+  };
+  const effects = await ablator.effects(ablations);
+  return { ablations, effects, byToken: ablator.tokensPerAblation === 1 };
+}
+
+/** Of each latent the means over its random examples: those of the group `random` and of the fifths. */
+function meanEffects(
+  builder: FeatureIndexBuilder,
+  measured: MeasuredEffects | undefined,
+): Map<number, MeanEffect> {
+  const means = new Map<number, MeanEffect>();
+  const { latents, positions } = measured?.ablations ?? { latents: [], positions: [] };
+  for (let start = 0; start < latents.length;) {
+    const latent = latents[start];
+    const drawn = new Set(
+      builder
+        .examples(latent)
+        .filter(({ group }) => group === 'random' || group === 'quantile')
+        .map(({ position }) => position),
+    );
+    let [n, loss, divergence] = [0, 0, 0];
+    for (; start < latents.length && latents[start] === latent; start++) {
+      if (!drawn.has(positions[start])) continue;
+      n++;
+      loss += measured!.effects.lossChanges[start];
+      divergence += measured!.effects.divergences[start];
+    }
+    if (n > 0) means.set(latent, { lossChange: loss / n, divergence: divergence / n });
+  }
+  return means;
+}
+
+interface TableParts {
+  readonly neighbours: readonly Neighbours[];
+  readonly map: FeatureMap;
+  readonly measured: MeasuredEffects | undefined;
+  readonly counts: Uint32Array;
+}
+
 async function writeTables(
   input: BuildFeatureIndexInput,
   builder: FeatureIndexBuilder,
-  neighbours: readonly Neighbours[],
-  map: FeatureMap,
-  counts: Uint32Array,
+  { neighbours, map, measured, counts }: TableParts,
 ): Promise<IndexFile[]> {
   const { out, dictionary, backend, jacobian, signal, onProgress } = input;
   const { dSae, dIn } = dictionary.config;
   const { W_dec } = dictionary.weights;
   const tokens = Uint32Array.from(counts.keys()).filter((id) => counts[id] > 0);
-  const gathered = builder.nTokens;
+  const total = totalWork(input);
   const tables = await writeLatentTables({
     folder: out,
     builder,
@@ -198,13 +284,14 @@ async function writeTables(
       jacobian && logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
     neighbours,
     map,
+    meanEffects: meanEffects(builder, measured),
     logRange: logRange(builder, dSae),
     onLatent: (done) => {
-      if (done % 256 === 0)
-        onProgress?.(gathered + (gathered / 0.95 - gathered) * (done / dSae), gathered / 0.95);
+      if (done % 256 === 0) onProgress?.(total * (0.95 + (0.05 * done) / dSae), total);
     },
   });
-  return [...tables, await writeTokenLatents(out, builder, dSae, counts)];
+  const effects = measured ? await writeEffects(out, measured.ablations, measured.effects, dSae) : [];
+  return [...tables, ...effects, await writeTokenLatents(out, builder, dSae, counts)];
 }
 
 /** Binary exponents of the smallest value any latent resolves and of the largest limit. */
@@ -223,6 +310,7 @@ function details(
   input: BuildFeatureIndexInput,
   builder: FeatureIndexBuilder,
   counts: Uint32Array,
+  measured: MeasuredEffects | undefined,
 ): Omit<IndexDetails, 'files' | 'corpus'> {
   const { dictionary, jacobian, evaluation = {} } = input;
   const { architecture, dIn, dSae, hookName, modelName } = dictionary.config;
@@ -240,6 +328,7 @@ function details(
       n_near_misses: options.nNearMisses,
       window_radius: options.windowRadius,
     },
+    effects: measured ? { n_rows: measured.ablations.latents.length, by_token: measured.byToken } : null,
     co_activation: { n_tokens: builder.nTokensKept },
     histogram: {
       linear_bins: LINEAR_BINS,
@@ -308,7 +397,7 @@ function checkInput(input: BuildFeatureIndexInput): void {
 async function clear(out: string): Promise<void> {
   try {
     await mkdir(out, { recursive: true });
-    for (const name of ['manifest.json', 'details', 'examples', 'corpus']) {
+    for (const name of ['manifest.json', 'details', 'examples', 'effects', 'corpus']) {
       await rm(join(out, name), { recursive: true, force: true });
     }
   } catch (error) {

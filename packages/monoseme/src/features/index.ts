@@ -3,6 +3,7 @@ export { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './fe
 export type { Example, ExampleGroup } from './choose-examples.ts';
 export {
   type DetailsRow,
+  type EffectRow,
   type ExampleRow,
   FeatureIndex,
   type FeatureRow,

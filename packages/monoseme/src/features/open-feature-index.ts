@@ -6,6 +6,7 @@ import { type Manifest, parseJson, readLimited, readManifest, sha256File } from 
 import type { TableSchema } from './parquet-table.ts';
 import {
   DETAILS,
+  EFFECTS,
   EXAMPLES,
   FEATURES,
   INDEX_VERSION,
@@ -32,6 +33,7 @@ type Row<S extends TableSchema> = {
 export type FeatureRow = Row<typeof FEATURES>;
 export type DetailsRow = Row<typeof DETAILS>;
 export type ExampleRow = Row<typeof EXAMPLES>;
+export type EffectRow = Row<typeof EFFECTS>;
 export type TokenLatentRow = Row<typeof TOKEN_LATENTS>;
 
 interface Table {
@@ -80,6 +82,17 @@ export class FeatureIndex {
     const { metadata } = await this.#table(path);
     const [start, end] = rowsOfLatent(metadata, latent);
     const rows = await this.#read(path, EXAMPLES, start, end);
+    return rows.filter((row) => row.latent_index === latent);
+  }
+
+  /** Ablations of a latent, by token; none in an index without. @throws {MonosemeError} ERR_OPTION */
+  async effectsOf(latent: number): Promise<EffectRow[]> {
+    const { part } = this.#place(latent);
+    if (!this.details.effects) return [];
+    const path = partName('effects', part);
+    const { metadata } = await this.#table(path);
+    const [start, end] = rowsOfLatent(metadata, latent);
+    const rows = await this.#read(path, EFFECTS, start, end);
     return rows.filter((row) => row.latent_index === latent);
   }
 
@@ -210,12 +223,13 @@ function isInside(path: string): boolean {
 
 async function checkFiles(
   folder: string,
-  { files, dictionary, latents_per_part }: IndexDetails,
+  { files, dictionary, effects, latents_per_part }: IndexDetails,
 ): Promise<void> {
   const nParts = Math.ceil(dictionary.d_sae / latents_per_part);
   const parts = Array.from({ length: nParts }, (_, part) => [
     partName('details', part),
     partName('examples', part),
+    ...(effects ? [partName('effects', part)] : []),
   ]);
   const needed = [
     'features.parquet',

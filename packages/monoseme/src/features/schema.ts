@@ -51,6 +51,9 @@ export const FEATURES = {
   map_x: 'float',
   map_y: 'float',
   cluster: 'int32',
+  /** Means over random firings of what taking the latent out changes, in nats; 0 without ablations. */
+  mean_loss_change: 'float',
+  mean_kl: 'float',
 } as const satisfies TableSchema;
 
 /** `details/part-NNNNN.parquet`: one row a latent, in order, of lists. What a feature's page shows. */
@@ -108,6 +111,22 @@ export const EXAMPLES = {
   near_activations: 'list<float>',
 } as const satisfies TableSchema;
 
+/** `effects/part-NNNNN.parquet`, in an index with ablations: what taking a latent out at one token changes. */
+export const EFFECTS = {
+  latent_index: 'int32',
+  /** Where it was taken out; an example's peak, or another firing near one. */
+  token_index: 'int32',
+  /** Loss of the next token without the latent minus with it, in nats. */
+  loss_change: 'float',
+  /** KL(with ‖ without) of the next token, in nats. */
+  kl: 'float',
+  /** Tokens that become likelier without it, and less likely, with the change of their log-probability. */
+  raised_tokens: 'list<int32>',
+  raised: 'list<float>',
+  lowered_tokens: 'list<int32>',
+  lowered: 'list<float>',
+} as const satisfies TableSchema;
+
 /** `token_latents.parquet`: which latents fire on a token. By token, then by mean activation, largest first. */
 export const TOKEN_LATENTS = {
   token: 'int32',
@@ -131,7 +150,7 @@ export const DOCUMENTS = {
 
 export const QUANTILES = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99] as const;
 
-export function partName(table: 'details' | 'examples', part: number): string {
+export function partName(table: 'details' | 'examples' | 'effects', part: number): string {
   return `${table}/part-${String(part).padStart(5, '0')}.parquet`;
 }
 
@@ -176,6 +195,8 @@ export interface IndexDetails {
     readonly n_near_misses: number;
     readonly window_radius: number;
   };
+  /** Null in an index without ablations. `by_token`: the model's second half ran on single tokens. */
+  readonly effects: { readonly n_rows: number; readonly by_token: boolean } | null;
   /** Tokens of the text, from its start, that co-activation and near misses look at. */
   readonly co_activation: { readonly n_tokens: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };

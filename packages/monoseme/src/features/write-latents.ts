@@ -18,6 +18,7 @@ import {
   partName,
   QUANTILES,
 } from './schema.ts';
+import { short, shorts } from './short-float.ts';
 import { type WeightFigures, weightFigures } from './weight-figures.ts';
 
 /** Tokens on each side of the peak in the preview of a list. */
@@ -39,9 +40,16 @@ export interface LatentTablesInput {
   /** [dSae] */
   readonly neighbours: readonly Neighbours[];
   readonly map: FeatureMap;
+  /** Means over the firings of a latent drawn at random, where ablations were made. */
+  readonly meanEffects: ReadonlyMap<number, MeanEffect>;
   /** Binary exponents between which the logarithmic histograms lie. */
   readonly logRange: readonly [number, number];
   readonly onLatent?: (latent: number) => void;
+}
+
+export interface MeanEffect {
+  readonly lossChange: number;
+  readonly divergence: number;
 }
 
 /** What is known of one latent. */
@@ -72,7 +80,7 @@ export async function writeLatentTables(input: LatentTablesInput): Promise<Index
         logits: (await input.logits?.next())?.value,
         neighbours: input.neighbours[latent],
       };
-      pushFeature(features, builder, record, input.map);
+      pushFeature(features, builder, record, input.map, input.meanEffects.get(latent));
       pushDetails(details, builder, record, input.logRange);
       for (const example of record.examples) pushExample(examples, latent, example);
       exampleCounts.push(record.examples.length);
@@ -111,6 +119,7 @@ function pushFeature(
   builder: FeatureIndexBuilder,
   { latent, examples, weights, logits, neighbours }: LatentRecord,
   map: FeatureMap,
+  effect: MeanEffect | undefined,
 ): void {
   const moments = builder.moments.of(latent);
   const [low, high] = wilsonInterval(moments.nFired, builder.nTokens);
@@ -144,6 +153,8 @@ function pushFeature(
     map_x: short(map.coordinates[2 * latent]),
     map_y: short(map.coordinates[2 * latent + 1]),
     cluster: map.clusters[latent],
+    mean_loss_change: short(effect?.lossChange ?? 0),
+    mean_kl: short(effect?.divergence ?? 0),
   });
 }
 
@@ -226,21 +237,4 @@ function trimmed(counts: Bins['counts'] | Uint32Array): { start: number; counts:
   let end = counts.length;
   while (end > start && counts[end - 1] === 0) end--;
   return { start, counts: counts.slice(start, end) };
-}
-
-const scratchFloat = new Float32Array(1);
-const scratchBits = new Uint32Array(scratchFloat.buffer);
-
-/**
- * An f32 rounded to 16 significant bits (relative error under 2^−16): its lowest byte is zero, which costs nothing on
- * disk once floats are split into byte streams.
- */
-function short(value: number): number {
-  scratchFloat[0] = value;
-  scratchBits[0] = (scratchBits[0] + 0x80) & 0xffffff00;
-  return scratchFloat[0];
-}
-
-function shorts(values: Float32Array | undefined): ArrayLike<number> {
-  return values ? values.map(short) : [];
 }

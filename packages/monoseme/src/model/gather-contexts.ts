@@ -48,3 +48,13 @@ export function gatherTokens(tokens: Uint32Array, sequence: number, contexts: Ui
 }
 
 const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
+
+/** Rows of a tensor that has one entry a token, each as a context of one token. */
+export function gatherTokenRows(tensor: ort.Tensor, shape: readonly Axis[], rows: Uint32Array): ort.Tensor {
+  const joined = shape[0] === 'batch*sequence';
+  if (!joined && shape[0] !== 'batch') return tensor;
+  const rest = tensor.dims.slice(joined ? 1 : 2);
+  const flat = tensor.reshape([tensor.data.length / product(rest), ...rest]);
+  const gathered = gatherContexts(flat, ['batch*sequence'], 1, rows);
+  return joined ? gathered : gathered.reshape([rows.length, 1, ...rest]);
+}

@@ -5,3 +5,4 @@ export { type HookPoint, OnnxModel } from './onnx-model.ts';
 export type { OutcomeOptions, Outcomes } from './outcomes.ts';
 export { RUNTIME_VERSION } from './runtime-version.ts';
 export { type Axis, type TensorInfo } from './tensor-shapes.ts';
+export type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';

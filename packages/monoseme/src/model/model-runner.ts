@@ -8,6 +8,8 @@ import type { OnnxModel } from './onnx-model.ts';
 import type { OutcomeOptions, Outcomes } from './outcomes.ts';
 import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
+import { tokenOutcomeHead } from './token-outcome-head.ts';
+import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { SessionName } from './worker-messages.ts';
 
@@ -16,7 +18,12 @@ const TOKENS_PER_RUN = 1024;
 /** Logits of one call of a suffix, at most: 64 MiB, which LogSoftmax doubles. */
 const LOGITS_PER_RUN = 2 ** 24;
 
-const HEADS = { losses: lossHead, outcomes: outcomeHead, 'last-logits': lastLogitsHead };
+const HEADS = {
+  losses: lossHead,
+  outcomes: outcomeHead,
+  'token-outcomes': tokenOutcomeHead,
+  'last-logits': lastLogitsHead,
+};
 
 export interface RunnerOptions {
   /** Tensor name or alias. */
@@ -45,6 +52,18 @@ export interface ModelBatch {
    * for a model whose graph fixes the size of the batch
    */
   outcomes(edited: Float32Array, options?: OutcomeOptions): Promise<Outcomes>;
+  /**
+   * What edits of single tokens do at those tokens, at the cost of these tokens alone. Right only where nothing
+   * behind the hook mixes tokens, which `outcomes` can tell: then an edit changes nothing at other tokens.
+   *
+   * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION; ERR_MODEL where the graph does not allow it
+   */
+  tokenOutcomes(edits: TokenEdits): Promise<TokenOutcomes>;
+  /**
+   * Logits behind the last position of every context, [nContexts, vocab], with edited activations [tokens, dIn].
+   * Only for a batch opened with `oneRun`.
+   */
+  lastLogits(edited: Float32Array): Promise<Float32Array<ArrayBuffer>>;
   /**
    * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one
    * dimension of that position's activations. Only for a batch opened with `oneRun`.
@@ -153,6 +172,17 @@ export class ModelRunner {
         await this.#load('outcomes');
         return this.#worker.ask('outcomes', { batch, ...request }, [request.edited.buffer]);
       },
+      tokenOutcomes: async (edits) => {
+        this.#checkTokenEdits(edits, tokens.length);
+        if (!this.#loaded.has('token-outcomes')) this.#checkPerToken();
+        await this.#load('token-outcomes');
+        return this.#worker.ask('tokenOutcomes', { batch, edits });
+      },
+      lastLogits: async (edited) => {
+        expectLength('The edited activations', edited, tokens.length, this.dIn);
+        await this.#load('last-logits');
+        return this.#worker.ask('lastLogits', { batch, edited });
+      },
       nudgedLastLogits: async (dimension, steps, rowWeights) => {
         await this.#load('last-logits');
         return this.#worker.ask('nudge', { batch, dimension, steps, rowWeights });
@@ -178,6 +208,24 @@ export class ModelRunner {
         'Export it again with a free batch axis.',
       );
     return { edited: edited.slice(), contexts: contexts.slice(), rows: rows.slice(), top };
+  }
+
+  #checkTokenEdits({ rows, targets, edited, topTokens }: TokenEdits, nRows: number): void {
+    expectPositiveInteger('The number of tokens listed', topTokens);
+    expectLength('The targets', targets, rows.length);
+    expectLength('The edited activations', edited, rows.length, this.dIn);
+    expectBelow('row', rows, nRows);
+    expectBelow('target', targets, this.vocabSize!);
+  }
+
+  /** Single tokens can be run on their own where all that the second half reads is one row a token. */
+  #checkPerToken(): void {
+    const { crossing, modelInputs } = this.#part('token-outcomes');
+    const mixed = crossing.find((name) => !isPerToken(this.model.tensors.get(name)!.shape));
+    const hook = this.model.tensors.get(this.tensorName)!;
+    if (mixed !== undefined) throw notPerToken(`"${mixed}" is not one row a token`);
+    if (modelInputs.length > 0) throw notPerToken(`the model reads ${modelInputs.join(', ')} there`);
+    if (!isPerToken(hook.shape)) throw notPerToken('the hook is not one row a token');
   }
 
   /** Finish what was asked, then end the worker. */

@@ -3,13 +3,15 @@ import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { type Feed, makeFeeds } from './model-inputs.ts';
-import { gatherContexts, gatherTokens, isPerContext } from './gather-contexts.ts';
+import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext } from './gather-contexts.ts';
 import { ORIGINAL_ROWS, ORIGINALS, ROWS, TOP } from './outcome-head.ts';
 import { type AskedOutcomes, emptyOutcomes, listedRows, takeOutcomes } from './take-outcomes.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type SuffixBatch, suffixBatches } from './suffix-batches.ts';
 import { LOG_PROBS, ROW_WEIGHTS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
 import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
+import { TOKEN_OUTCOME } from './token-outcome-head.ts';
+import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
 import type { SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
 import type { AnswerOf, RequestOf } from './worker-messages.ts';
@@ -37,6 +39,9 @@ interface Batch {
   perRun: number;
   runs: Run[];
 }
+
+/** Edited tokens of one call of the suffix: a vocabulary of numbers for each, several times over. */
+const EDITS_PER_RUN = 256;
 
 const guard: Int32Array = workerData;
 
@@ -124,6 +129,42 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
       }
     }
     return outcomes;
+  },
+
+  async tokenOutcomes({ batch, edits }) {
+    const { contextSize, perRun, runs } = batches.get(batch)!;
+    const { rows, topTokens } = edits;
+    const outcomes = {
+      lossChanges: new Float32Array(rows.length),
+      divergences: new Float32Array(rows.length),
+      raised: new Uint32Array(rows.length * topTokens),
+      raisedBy: new Float32Array(rows.length * topTokens),
+      lowered: new Uint32Array(rows.length * topTokens),
+      loweredBy: new Float32Array(rows.length * topTokens),
+    };
+    const rowsPerRun = perRun * contextSize;
+    for (const [i, run] of runs.entries()) {
+      const mine = [...rows.keys()].filter((edit) => Math.floor(rows[edit] / rowsPerRun) === i);
+      for (let start = 0; start < mine.length; start += EDITS_PER_RUN)
+        await addTokenOutcomes(
+          outcomes,
+          run,
+          edits,
+          mine.slice(start, start + EDITS_PER_RUN),
+          i * rowsPerRun,
+        );
+    }
+    return outcomes;
+  },
+
+  async lastLogits({ batch, edited }) {
+    const { contextSize, runs } = batches.get(batch)!;
+    const [run] = runs;
+    const n = run.tokens.length / contextSize;
+    const identity = Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
+    const weights = { [ROW_WEIGHTS]: new ort.Tensor('float32', identity, [n, n]) };
+    const found = await runSuffix('last-logits', run, contextSize, edited, weights);
+    return floats(found[WEIGHTED_LOGITS]).slice();
   },
 
   async closeBatch({ batch }) {
@@ -215,6 +256,53 @@ async function addOutcomes(
     [TOP]: int64Tensor([top]),
   });
   takeOutcomes(outcomes, found, asked, batch, listed);
+}
+
+/**
+ * One call of the suffix over single tokens: those edited as they are, each once, then the edits.
+ *
+ * @param edits numbers of the edits, all of this run
+ * @param firstRow the batch's row with which the run begins
+ */
+async function addTokenOutcomes(
+  outcomes: TokenOutcomes,
+  run: Run,
+  { rows, targets, edited, topTokens }: TokenEdits,
+  edits: number[],
+  firstRow: number,
+): Promise<void> {
+  const within = edits.map((edit) => rows[edit] - firstRow);
+  const originals = [...new Set(within)];
+  const place = new Map(originals.map((row, i) => [row, i]));
+  const gathered = Uint32Array.from([...originals, ...within]);
+  const { spec } = sessions.get('token-outcomes')!;
+  const shape =
+    run.activations.dims.length === 2 ? (['batch*sequence'] as const) : (['batch', 'sequence'] as const);
+  const activations = gatherTokenRows(run.activations, shape, gathered);
+  const values = floats(activations);
+  const width = values.length / gathered.length;
+  edits.forEach((edit, i) =>
+    values.set(edited.subarray(edit * width, (edit + 1) * width), (originals.length + i) * width),
+  );
+  const crossing: Record<string, ort.Tensor> = {};
+  for (const [name, axes] of spec.crossing)
+    crossing[name] = gatherTokenRows(run.crossing[name], axes, gathered);
+  const tokens = Uint32Array.from(gathered, (row) => run.tokens[row]);
+  const found = await runSuffix('token-outcomes', { tokens, activations, crossing }, 1, values, {
+    [TARGETS]: int64Tensor(edits.map((edit) => targets[edit])).reshape([edits.length, 1]),
+    [ROWS]: int64Tensor(edits.map((_, i) => originals.length + i)),
+    [ORIGINAL_ROWS]: int64Tensor(within.map((row) => place.get(row)!)),
+    [TOP]: int64Tensor([topTokens]),
+  });
+  const take = (output: string) => found[output].data as ArrayLike<number | bigint>;
+  edits.forEach((edit, i) => {
+    outcomes.lossChanges[edit] = -Number(take(TOKEN_OUTCOME.targetChanges)[i]);
+    outcomes.divergences[edit] = Math.max(0, Number(take(TOKEN_OUTCOME.divergences)[i]));
+    for (const name of ['raised', 'raisedBy', 'lowered', 'loweredBy'] as const) {
+      for (let t = 0; t < topTokens; t++)
+        outcomes[name][edit * topTokens + t] = Number(take(TOKEN_OUTCOME[name])[i * topTokens + t]);
+    }
+  });
 }
 
 /**

@@ -88,7 +88,7 @@ function tokenChanges(logProbs: string, name: (part: string) => string): NodePro
 }
 
 /** A column of ones, f32 [n, 1]: a product with it is a sum, in every operator set. */
-function ones(name: string, n: number): TensorProto {
+export function ones(name: string, n: number): TensorProto {
   const rawData = new Uint8Array(new Float32Array(n).fill(1).buffer);
   return create(TensorProtoSchema, { name, dataType: ELEMENT.float, dims: [BigInt(n), 1n], rawData });
 }

@@ -2,6 +2,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ModelInput } from './model-inputs.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
+import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
 
 /** What the model's worker can be asked, with the answer of each. */
 export interface WorkerRequests {
@@ -45,6 +46,10 @@ export interface WorkerRequests {
     request: { batch: number; edited: Float32Array; contexts: Uint32Array; rows: Uint32Array; top: number };
     answer: Outcomes;
   };
+  /** What edits of single tokens do there; only where nothing behind the hook mixes tokens. */
+  tokenOutcomes: { request: { batch: number; edits: TokenEdits }; answer: TokenOutcomes };
+  /** Logits of the last position of every context, [contexts, vocab], with edited activations. */
+  lastLogits: { request: { batch: number; edited: Float32Array }; answer: Float32Array<ArrayBuffer> };
   closeBatch: { request: { batch: number }; answer: void };
 }
 
@@ -53,7 +58,7 @@ export interface WorkerRequests {
  * each.
  */
 export type SessionName = 'harvest' | 'prefix' | SuffixName;
-export type SuffixName = 'losses' | 'outcomes' | 'last-logits';
+export type SuffixName = 'losses' | 'outcomes' | 'token-outcomes' | 'last-logits';
 
 /** A graph for ONNX Runtime and what to feed it. */
 export interface SessionSpec {
