@@ -1,4 +1,5 @@
 import type { Codes, CodesByLatent, KernelBackend, Residuals, Selection } from '../kernels/contract.ts';
+import type { Random } from '../random/index.ts';
 import type { DictionaryForm, Weights } from './dictionary.ts';
 import { type SparseSum, sumOfRows, sumsByLatent } from './sparse-sum.ts';
 
@@ -19,7 +20,7 @@ export interface ArchitectureSettings {
   readonly l0Coefficient?: number;
   /** Active latents: of each row, or on average over the batch. */
   readonly k?: number;
-  /** Dead latents that AuxK lets explain the residual, a row. */
+  /** Dead latents that AuxK lets explain the residual, a row; 0 for as many as are active. */
   readonly kAux?: number;
   /** Weight α of AuxK. */
   readonly auxCoefficient?: number;
@@ -29,6 +30,14 @@ export interface ArchitectureSettings {
   readonly initialThreshold?: number;
   /** Widths of nested dictionaries as fractions of dSae, ascending, the last 1. */
   readonly prefixes?: readonly number[];
+  /** Nested dictionaries whose widths are drawn anew for every batch, the whole one counted. */
+  readonly nPrefixes?: number;
+  /** c of a tanh penalty, in units of 1 / scaled. */
+  readonly tanhScale?: number;
+  /** Weight of the pull on silent pre-activations, scaled. */
+  readonly preActCoefficient?: number;
+  /** Share of the inputs on which each latent fires at the start. */
+  readonly initialDensity?: number;
   /** The exponent of the Lp penalty at the end. */
   readonly finalPower?: number;
   /** Length of the decoder rows at the start. */
@@ -71,6 +80,8 @@ export interface Step {
   readonly coefficient: number;
   /** Fraction of the run that is done. */
   readonly progress: number;
+  /** Random numbers of this step, the same in every run of the seed. */
+  readonly random: () => Random;
   /** Latents that have not fired in the last `deadAfterTokens` tokens, ascending. */
   readonly deadLatents: () => Uint32Array;
 }
@@ -122,7 +133,6 @@ export interface Trained {
   readonly further: Readonly<Record<string, Float32Array>>;
   readonly memory: readonly number[];
   readonly settings: ArchitectureSettings;
-  readonly parts: readonly number[];
 }
 
 /**

@@ -5,8 +5,11 @@ import { batchTopK } from './batch-top-k.ts';
 import { batchTopKCrosscoder } from './batch-top-k-crosscoder.ts';
 import { crosscoder } from './crosscoder.ts';
 import { gated } from './gated.ts';
+import { january2025 } from './january-2025.ts';
 import { jumpRelu } from './jump-relu.ts';
 import { matryoshka } from './matryoshka.ts';
+import { matryoshkaRandom } from './matryoshka-random.ts';
+import { multiTopK } from './multi-top-k.ts';
 import { pAnnealing } from './p-annealing.ts';
 import { skipTranscoder } from './skip-transcoder.ts';
 import { standard } from './standard.ts';
@@ -18,9 +21,12 @@ export const ARCHITECTURES: readonly Architecture[] = [
   standard,
   april2024,
   topK,
+  multiTopK,
   batchTopK,
   matryoshka,
+  matryoshkaRandom,
   jumpRelu,
+  january2025,
   gated,
   pAnnealing,
   transcoder,

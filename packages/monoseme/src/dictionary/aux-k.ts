@@ -1,6 +1,12 @@
 import { encodeBatch, type Gradients, type Step } from './architecture.ts';
 import { plus, sumsByLatent, total } from './sparse-sum.ts';
 
+/** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
+export const DEAD_AFTER_TOKENS = 50_000;
+
+/** Settings with which dead latents come back on dictionaries of every size that was tried. */
+export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
+
 /**
  * Adds AuxK to the gradients of a step (Gao et al. 2024, appendix A.2): dead latents are asked to explain what the
  * living ones leave.
@@ -11,6 +17,8 @@ import { plus, sumsByLatent, total } from './sparse-sum.ts';
  *            Neither side has b_dec: the residual is what is left after it.
  * Gradients  with r = ê − e and c = α V(x)/V(e):  δ_bj = 2c/B ⟨r_b, W_dec[j]⟩,  ∂W_dec[j] += 2c/B Σ_b z_bj r_b,
  *            and through the encoder as ever (so a dead latent's encoder is revived too)
+ * kAux       0 stands for as many as are active in a row on average: with the d/2 of the paper, dead latents explain the
+ *            residual together, by directions that are no features
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
  */
@@ -20,12 +28,13 @@ export async function withAuxK(
   residuals: Float32Array,
 ): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
-  const dead = kAux > 0 && auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
+  const dead = auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
   if (dead.length === 0) return gradients;
   const varianceLeft = varianceAboutMean(residuals, step.dOut);
   if (!(varianceLeft > 0)) return gradients;
   const { backend, dOut, nRows, weights } = step;
-  const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(kAux, dead.length) }, { latents: dead });
+  const k = kAux > 0 ? kAux : Math.max(1, Math.round(gradients.sums.l0 / nRows));
+  const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(k, dead.length) }, { latents: dead });
   const [byLatent, errors] = await Promise.all([
     backend.transpose(codes),
     backend.residuals({

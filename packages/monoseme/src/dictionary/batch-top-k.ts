@@ -1,7 +1,8 @@
 import type { Codes } from '../kernels/contract.ts';
 import type { Architecture, Start, Trained } from './architecture.ts';
 import type { DictionaryForm } from './dictionary.ts';
-import { DEAD_AFTER_TOKENS, selectedGradients } from './top-k.ts';
+import { AUX_K, DEAD_AFTER_TOKENS } from './aux-k.ts';
+import { selectedGradients } from './top-k.ts';
 
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
@@ -20,7 +21,7 @@ export const batchTopK: Architecture = {
   description: 'the k·B largest latents of a batch; a learned threshold for use',
   source: 'Bussmann et al. 2024',
   centersInput: true,
-  settings: { k: 32, kAux: 256, auxCoefficient: 1 / 32 },
+  settings: { k: 32, ...AUX_K },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   start: thresholdStart,
   async gradients(step) {
@@ -33,7 +34,7 @@ export const batchTopK: Architecture = {
 };
 
 /** Memory: running sum of thresholds, and its weight. */
-export function thresholdStart(): Start {
+function thresholdStart(): Start {
   return { further: {}, memory: [0, 0] };
 }
 
@@ -46,7 +47,7 @@ export function followThreshold_(memory: number[], acts: Codes, k: number): void
   memory[1] = (1 - THRESHOLD_RATE) * memory[1] + THRESHOLD_RATE;
 }
 
-export function thresholdForm({ weights, memory }: Trained): DictionaryForm {
+function thresholdForm({ weights, memory }: Trained): DictionaryForm {
   const threshold = memory[1] > 0 ? memory[0] / memory[1] : 0;
   return {
     architecture: 'jumprelu',

@@ -26,6 +26,7 @@ export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
 export { standard } from './standard.ts';
+export { layerNormalized } from './layer-norm.ts';
 export { loadDictionary, weightsFile } from './load.ts';
 export { saveDictionary } from './saelens.ts';
 export { saveGemmaScope } from './gemma-scope.ts';

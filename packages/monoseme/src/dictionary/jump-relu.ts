@@ -1,4 +1,5 @@
 import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
 
 /**
@@ -12,7 +13,8 @@ import { total } from './sparse-sum.ts';
  * Units      ε and θ at the start in units of s = E‖x‖/√dIn, λ of s²: the same settings for inputs of any scale, and the
  *            bare numbers where inputs are normalised
  * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there with the activation 0
- * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2
+ * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2; AuxK for dead
+ *            latents (`auxCoefficient` 0 leaves it out, as the presets do)
  */
 export const jumpRelu: Architecture = {
   name: 'jumprelu',
@@ -20,8 +22,8 @@ export const jumpRelu: Architecture = {
   source: 'Rajamanoharan et al. 2024b; Lieberum et al. 2024',
   centersInput: true,
   coefficient: 'l0Coefficient',
-  settings: { l0Coefficient: 1.3, l1WarmUp: 0.1, bandwidth: 0.8, initialThreshold: 0.8 },
-  defaults: {},
+  settings: { l0Coefficient: 1.3, l1WarmUp: 0.1, bandwidth: 1.5, initialThreshold: 0.4, ...AUX_K },
+  defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   start: (dSae, inputScale, settings) => ({
     further: {
       log_threshold: new Float32Array(dSae).fill(
@@ -58,11 +60,12 @@ export const jumpRelu: Architecture = {
           (threshold * (threshold * slope + coefficient)) / (bandwidth * nRows);
     }
     const squaredError = total(errors.squaredErrors);
-    return {
+    const gradients = {
       ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
       further: { log_threshold: logThresholds },
       sums: { squaredError, l1: total(values), l0, loss: squaredError + coefficient * l0 },
     };
+    return withAuxK(step, gradients, errors.residuals);
   },
   finish: ({ weights, further }) => ({
     architecture: 'jumprelu',

@@ -7,11 +7,8 @@ import {
   sharedGradients,
   type Step,
 } from './architecture.ts';
-import { withAuxK } from './aux-k.ts';
+import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
-
-/** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
-export const DEAD_AFTER_TOKENS = 50_000;
 
 /**
  * TopK with AuxK (Gao et al. 2024).
@@ -20,14 +17,14 @@ export const DEAD_AFTER_TOKENS = 50_000;
  * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B for the kept pairs
  * Ties       the k largest pre-activations first, then ReLU: a row may keep fewer than k. Kept values are positive,
  *            so the other order would differ only in which zeros it lists.
- * Deviation  inputs are scaled as a whole, not normalised row by row; the encoder is not rescaled at the start
+ * Deviation  inputs are normalised row by row only with `normalize` layer-norm; the encoder is not rescaled at the start
  */
 export const topK: Architecture = {
   name: 'topk',
   description: 'the k largest latents of every row, with AuxK for dead ones',
   source: 'Gao et al. 2024',
   centersInput: true,
-  settings: { k: 32, kAux: 256, auxCoefficient: 1 / 32 },
+  settings: { k: 32, ...AUX_K },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   gradients: (step) => selectedGradients(step, { kind: 'topK', k: step.settings.k as number }),
   finish: ({ weights, settings }) => ({ architecture: 'topk', weights, k: settings.k }),

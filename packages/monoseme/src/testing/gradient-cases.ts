@@ -1,5 +1,7 @@
 import type { ArchitectureSettings } from '../dictionary/index.ts';
 import { latentGroups } from '../dictionary/matryoshka.ts';
+import { randomWidths } from '../dictionary/matryoshka-random.ts';
+import { hashSeed, Random } from '../random/index.ts';
 
 /*
  * The loss of every architecture, written from its formula in f64, for the tests of gradients.
@@ -173,6 +175,57 @@ export const CASES: Case[] = [
     loss: (point, batch) => {
       const acts = preActs(point, batch).map(relu);
       return squaredError(point, acts, batch) + penalty(acts, (value) => value ** 0.6);
+    },
+  },
+  {
+    name: 'multi-topk',
+    settings: { k: K - 1 },
+    loss: (point, batch) => {
+      const error = (k: number) =>
+        squaredError(
+          point,
+          preActs(point, batch).map((acts) => keepTop(acts, k)),
+          batch,
+        );
+      return error(K - 1) + error(4 * (K - 1)) / 8;
+    },
+  },
+  {
+    name: 'matryoshka-random',
+    settings: { k: K, nPrefixes: 4 },
+    memory: [0, 0],
+    loss: (point, batch) => {
+      const acts = keepBatchTop(preActs(point, batch), K);
+      const widths = randomWidths(4, F, new Random(hashSeed(0, 'step', 100)));
+      const losses = widths.map((end) =>
+        squaredError(
+          point,
+          acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
+          batch,
+        ),
+      );
+      return losses.reduce((sum, value) => sum + value, 0) / losses.length;
+    },
+  },
+  {
+    name: 'january-2025',
+    // A window so narrow that no pair is in it: then the gradients are those of the loss.
+    settings: { bandwidth: 1e-9, tanhScale: 4, preActCoefficient: 0.2, initialThreshold: 0.5 },
+    memory: [1],
+    loss: (point, batch) => {
+      const pre = preActs(point, batch, false);
+      const theta = point['log_threshold'].map(Math.exp);
+      const acts = pre.map((values) => values.map((value, j) => (value > theta[j] ? value : 0)));
+      const norms = Array.from({ length: F }, (_, j) => norm(row(point['W_dec'], j)));
+      const pull = pre.reduce(
+        (sum, values) => sum + values.reduce((s, h, j) => s + Math.max(0, theta[j] - h) * norms[j], 0),
+        0,
+      );
+      return (
+        squaredError(point, acts, batch) +
+        penalty(acts, (value, j) => Math.tanh(4 * value * norms[j])) +
+        (0.2 / B) * pull
+      );
     },
   },
   {

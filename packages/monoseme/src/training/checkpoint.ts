@@ -7,12 +7,14 @@ import { readSafetensors, writeSafetensors } from '../formats/index.ts';
 import type { AdamVector } from './adam.ts';
 import type { TrainOptions } from './options.ts';
 import { type AdamMatrix, trainState, type TrainState } from './parameters.ts';
+import { changedSettings, type DecisiveSettings } from './changed-settings.ts';
 import { rowLayout, rowParts, totalWidth } from './row-layout.ts';
+import { startAverage } from './weight-average.ts';
 
 /**
  * Everything a run needs to go on with the same bits: weights, moments, firing history and the step, in one file,
- * so that a checkpoint is whole or absent. `fingerprint` is the hash of options, data and backend; a checkpoint of
- * another fingerprint is not continued.
+ * so that a checkpoint is whole or absent. `run` holds options, data and backend; a checkpoint of another run is not
+ * continued.
  */
 const CHECKPOINT = 'checkpoint.safetensors';
 
@@ -20,7 +22,11 @@ export function checkpointPath(trainingFolder: string): string {
   return join(trainingFolder, CHECKPOINT);
 }
 
-export async function writeCheckpoint(folder: string, state: TrainState, fingerprint: string): Promise<void> {
+export async function writeCheckpoint(
+  folder: string,
+  state: TrainState,
+  run: DecisiveSettings,
+): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeSafetensors(
     checkpointPath(folder),
@@ -32,7 +38,8 @@ export async function writeCheckpoint(folder: string, state: TrainState, fingerp
       step: String(state.step),
       scales: JSON.stringify(rowParts(state.layout).map(({ scale }) => scale)),
       memory: JSON.stringify(state.memory),
-      fingerprint,
+      sparsity: JSON.stringify(state.sparsity),
+      run: JSON.stringify(run),
     },
   );
 }
@@ -46,20 +53,26 @@ export async function readCheckpoint(
   folder: string,
   source: ActivationSource,
   options: TrainOptions,
-  fingerprint: string,
+  run: DecisiveSettings,
 ): Promise<TrainState> {
   const path = checkpointPath(folder);
   const file = await readSafetensors(path);
   try {
     const { metadata } = file;
-    if (metadata['fingerprint'] !== fingerprint)
+    const changes = changedSettings(JSON.parse(metadata['run'] ?? '{}') as DecisiveSettings, run);
+    if (changes.length > 0)
       throw new MonosemeError(
         'ERR_MISMATCH',
-        `${path} belongs to a run with other options, data or kernel backend.`,
+        `${path} belongs to another run: ${changes.join(', ')}.`,
         'Repeat the options of that run, or remove the folder to start anew.',
       );
     const architecture = architectureNamed(options.architecture);
-    const layout = rowLayout(source, architecture, JSON.parse(metadata['scales']) as number[]);
+    const layout = rowLayout(
+      source,
+      architecture,
+      JSON.parse(metadata['scales']) as number[],
+      options.normalize,
+    );
     const [dIn, dOut, { dSae }] = [totalWidth(layout.inputs), totalWidth(layout.outputs), options];
     const empty = trainState(
       {
@@ -75,6 +88,8 @@ export async function readCheckpoint(
         memory: JSON.parse(metadata['memory']) as number[],
       },
     );
+    Object.assign(empty.sparsity, JSON.parse(metadata['sparsity']));
+    if (options.emaDecay > 0) empty.average = startAverage(empty);
     for (const [name, shape, data] of namedTensors(empty)) data.set(await file.floats(name, shape));
     empty.step = Number(metadata['step']);
     return empty;
@@ -91,7 +106,7 @@ export async function removeCheckpoint(folder: string): Promise<void> {
 type NamedTensor = [name: string, shape: number[], data: Float32Array];
 
 function namedTensors(state: TrainState): NamedTensor[] {
-  const { dIn, dOut, dSae, encoder, decoder, skip, encoderBias, decoderBias, further } = state;
+  const { dIn, dOut, dSae, encoder, decoder, skip, encoderBias, decoderBias, further, average = {} } = state;
   const matrix = (name: string, nRows: number, width: number, values: AdamMatrix): NamedTensor[] => [
     [name, [nRows, width], values.weights],
     [`${name}.first_moments`, [nRows, width], values.firstMoments],
@@ -110,5 +125,10 @@ function namedTensors(state: TrainState): NamedTensor[] {
     ...vector('b_dec', decoderBias),
     ['last_fired_step', [dSae], state.lastFiredStep],
     ...Object.entries(further).flatMap(([name, values]) => vector(name, values)),
+    ...Object.entries(average).map(([name, values]): NamedTensor => [
+      `${name}.average`,
+      [values.length],
+      values,
+    ]),
   ];
 }

@@ -39,6 +39,7 @@ export function finishedDictionary(
           ...columns,
         })),
       }),
+      ...(state.layout.normalization && { normalization: state.layout.normalization }),
       contextSize: source.contextSize,
       applyBDecToInput: architecture.centersInput,
       metadata: {

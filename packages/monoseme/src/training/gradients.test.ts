@@ -194,6 +194,28 @@ test('the threshold of JumpReLU gets the rectangle-kernel pseudo-gradient', asyn
   assert.ok(inWindow > 10, `${inWindow} pairs in a window`);
 });
 
+test('January 2025 gives the pre-activations in the window the gradient of the threshold, with a minus', async () => {
+  const narrow = CASES.find(({ name }) => name === 'january-2025') as Case;
+  const wide = { ...narrow, settings: { ...narrow.settings, bandwidth: 0.8 } };
+  const random = new Random(6);
+  const state = randomState(wide, random);
+  const batch = randomBatch(wide, random);
+  const [a, b] = [
+    await gradientsOf(state, backend, batch, optionsOf(wide)),
+    await gradientsOf(state, backend, batch, optionsOf(narrow)),
+  ];
+  let moved = 0;
+  for (let j = 0; j < F; j++) {
+    // Of one pair both are θ/ε · g: ∂t = −θ ∂h.
+    const ofPreAct = a.b_enc[j] - b.b_enc[j];
+    const ofThreshold = a.further['log_threshold'][j] - b.further['log_threshold'][j];
+    const theta = Math.exp(state.further['log_threshold'].values[j]);
+    assert.ok(Math.abs(ofThreshold + theta * ofPreAct) < 1e-4 * (1 + Math.abs(ofThreshold)), `${j}`);
+    if (Math.abs(ofPreAct) > 1e-3) moved++;
+  }
+  assert.ok(moved > 2, `${moved} latents with a pair in the window`);
+});
+
 test('trap: AuxK has b_dec on neither side, and revives the encoder', async () => {
   const which = CASES.find(({ dead }) => dead) as Case;
   const random = new Random(8);

@@ -1,12 +1,14 @@
 import type { ActivationSource } from '../activations/index.ts';
-import { architectureNamed, type ScaledColumns } from '../dictionary/index.ts';
+import { architectureNamed, centered, type ScaledColumns } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { hashSeed } from '../random/index.ts';
 import { type TrainState, trainState } from './parameters.ts';
+import { biasesForDensity } from './initial-biases.ts';
 import { initialDirections } from './initial-directions.ts';
 import type { TrainOptions } from './options.ts';
 import { randomChunks } from './random-chunks.ts';
-import { rowLayout, rowParts, scaleRows_, splitRows, totalWidth } from './row-layout.ts';
+import { startAverage } from './weight-average.ts';
+import { rowLayout, rowParts, prepareRows_, splitRows, totalWidth } from './row-layout.ts';
 
 /** Rows on which the bias and the input scale are estimated; OpenAI's trainer uses as many. */
 const SAMPLE_ROWS = 32_768;
@@ -15,7 +17,7 @@ const SAMPLE_ROWS = 32_768;
  * The state before the first step.
  *
  * Directions: see `initialDirections`. b_dec: geometric median of a sample of what is reconstructed. W_skip: 0. Every
- * hook point of the rows has a scale of its own. Sources: Bricken et al. 2023 (geometric median); Lindsey et al. 2024
+ * hook point of the rows has a scale of its own. With `initialDensity`, b_enc is set by it. Sources: Bricken et al. 2023 (geometric median); Lindsey et al. 2024
  * (scales of a crosscoder).
  */
 export async function initialState(
@@ -28,20 +30,25 @@ export async function initialState(
   const rows = await sampleRows(source, Math.min(SAMPLE_ROWS, options.tokens), options.seed, signal);
   const unscaled = rowLayout(source, architecture);
   const scales = meanNorms(rows, rowParts(unscaled)).map((norm, part) =>
-    options.normalize === 'none' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
+    options.normalize !== 'expected-norm' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
   );
-  const layout = rowLayout(source, architecture, scales);
-  const { x, target } = splitRows(scaleRows_(rows, layout), layout);
+  const layout = rowLayout(source, architecture, scales, options.normalize);
+  const { x, target } = splitRows(prepareRows_(rows, layout), layout);
   const [dIn, dOut] = [totalWidth(layout.inputs), totalWidth(layout.outputs)];
   const [inputNorm] = meanNorms(x, [{ width: dIn, scale: 1 }]);
   const start = architecture.start?.(options.dSae, inputNorm / Math.sqrt(dIn), options);
   const b_dec = await decoderBias(target, target.length / dOut, dOut, backend, options.decoderBiasInit);
-  const weights = {
-    ...initialDirections({ x, dIn, target, dOut, b_dec }, options),
-    b_dec,
-    ...(architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) }),
-  };
-  return trainState(weights, layout, start);
+  const directions = initialDirections({ x, dIn, target, dOut, b_dec }, options);
+  const { initialDensity: density, initialThreshold = 0 } = options;
+  if (density !== undefined) {
+    const threshold = (initialThreshold * inputNorm) / Math.sqrt(dIn);
+    const encoded = centered(x, b_dec, architecture.centersInput);
+    const { W_enc } = directions;
+    directions.b_enc.set(await biasesForDensity({ backend, x: encoded, dIn, W_enc, density, threshold }));
+  }
+  const skip = architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) };
+  const state = trainState({ ...directions, b_dec, ...skip }, layout, start);
+  return options.emaDecay > 0 ? { ...state, average: startAverage(state) } : state;
 }
 
 async function decoderBias(

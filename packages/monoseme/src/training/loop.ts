@@ -1,15 +1,17 @@
 import type { ActivationSource, MixingBuffer } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
-import { interrupted, MonosemeError } from '../errors.ts';
+import { interrupted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
-import { expectFinite } from '../tensor/index.ts';
+import { DivergenceWatch } from './divergence.ts';
 import { type StepMetrics, stepMetrics } from './metrics.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { resample_, resampleSteps } from './resample.ts';
-import { scaleRows_ } from './row-layout.ts';
+import { prepareRows_ } from './row-layout.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
+import { followTargetL0_, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
+import { followWeights_ } from './weight-average.ts';
 
 export interface LoopInput {
   readonly source: ActivationSource;
@@ -44,10 +46,12 @@ export async function trainLoop_(
   const fullL1 = penaltyCoefficient(options, state.dOut);
   const resampleAfter = resampleSteps(nSteps, options);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
+  const watch = new DivergenceWatch();
   let last: StepMetrics | undefined;
   for await (const batch of buffer.batches(state.step)) {
-    scaleRows_(batch, state.layout);
-    const l1Coefficient = fullL1 * l1ShareAt(state.step, nSteps, options);
+    prepareRows_(batch, state.layout);
+    const l1Share = l1ShareAt(state.step, nSteps, options);
+    const l1Coefficient = fullL1 * l1Share * sparsityFactor(state.sparsity);
     const learningRate = learningRateAt(state.step, nSteps, options);
     const sums = await trainStep_(state, backend, batch, {
       l1Coefficient,
@@ -55,6 +59,7 @@ export async function trainLoop_(
       trainDecoderBias: options.decoderBiasInit !== 'none',
       architecture,
       settings: options,
+      seed: options.seed,
       progress: state.step / nSteps,
       deadAfterSteps: Math.ceil(options.deadAfterTokens / options.batchRows),
       adam: {
@@ -65,7 +70,11 @@ export async function trainLoop_(
         step: state.step + 1,
       },
     });
-    expectFiniteLoss(sums.loss + sums.l1, state.step, batch);
+    watch.see(batch, sums, state);
+    const { targetL0 } = options;
+    if (targetL0 !== undefined && l1Share === 1)
+      followTargetL0_(state.sparsity, sums.l0 / options.batchRows, targetL0);
+    if (state.average) followWeights_(state.average, state, options.emaDecay);
     const resampled = resampleAfter.has(state.step)
       ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)
       : 0;
@@ -77,21 +86,11 @@ export async function trainLoop_(
     }
     input.onStep?.(state.step, nSteps, isLogged ? last : undefined);
     const isInterrupted = signal?.aborted === true && state.step < nSteps;
-    if (isInterrupted || (state.step % options.checkpointEvery === 0 && state.step < nSteps))
-      await hooks.checkpoint();
+    const isDue = state.step % options.checkpointEvery === 0 && state.step < nSteps && watch.isWell;
+    if (isInterrupted || isDue) await hooks.checkpoint();
     if (isInterrupted) throw interrupted();
     if (state.step >= nSteps) break;
   }
   if (last === undefined) throw new Error('The loop ended before its first logged step.');
   return last;
-}
-
-function expectFiniteLoss(loss: number, step: number, activations: Float32Array): void {
-  if (Number.isFinite(loss)) return;
-  expectFinite('The activations', activations);
-  throw new MonosemeError(
-    'ERR_DIVERGED',
-    `The loss is ${loss} at step ${step}.`,
-    'Lower the learning rate; the last checkpoint is kept, remove the folder to start anew.',
-  );
 }

@@ -52,7 +52,7 @@ export function stepMetrics(
 }
 
 /** Σ_b ‖x_b − mean(x)‖² = Σ‖x‖² − B‖mean‖² */
-function totalVariance(batch: Float32Array, dIn: number): number {
+export function totalVariance(batch: Float32Array, dIn: number): number {
   const sums = new Float64Array(dIn);
   let squares = 0;
   for (let start = 0; start < batch.length; start += dIn) {

@@ -53,6 +53,14 @@ describe('contradictions are refused, naming both', () => {
     const options = resolveOptions({ architecture: 'topk', k: 33, dSae: 32 });
     refused(() => checkOptions(options), /k is 33/, /32 latents of dSae/);
   });
+  test('a target for L0 where nothing steers it', () => {
+    const options = resolveOptions({ architecture: 'topk', k: 4, targetL0: 8 });
+    refused(() => checkOptions(options), /targetL0 is 8/, /topk/);
+  });
+  test('layer norm of rows that hold two hook points', () => {
+    const options = resolveOptions({ architecture: 'transcoder', normalize: 'layer-norm' });
+    refused(() => checkOptions(options), /normalize is layer-norm/, /transcoder/);
+  });
   test('a transcoder whose encoder starts as its decoder', () => {
     const options = resolveOptions({ architecture: 'transcoder', encoderInit: 'tied' });
     refused(() => checkOptions(options), /transcoder/, /encoderInit is tied/);

@@ -20,15 +20,24 @@ export interface TrainOptions extends ArchitectureSettings {
   readonly l1Scale: 'sum' | 'paper';
   /** λ grows linearly from 0 over this fraction. */
   readonly l1WarmUp: number;
+  /** L0 that λ is steered to; the coefficient given is where it starts. */
+  readonly targetL0: number | undefined;
+  /** β of running averages of the weights, which are then what is saved; 0 for none. */
+  readonly emaDecay: number;
   readonly learningRate: number;
   readonly learningRateWarmUp: number;
-  /** The learning rate falls linearly to 0 over this last fraction. */
+  /** The learning rate falls to 0 over this last fraction. */
   readonly learningRateDecay: number;
+  /** How it rises and falls: in a line or as half a cosine. */
+  readonly learningRateShape: 'linear' | 'cosine';
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** `expected-norm`: inputs times √dIn / E‖x‖ while training, folded into the biases at the end. */
-  readonly normalize: 'none' | 'expected-norm';
+  /**
+   * `expected-norm`: inputs times √dIn / E‖x‖ while training, folded into the biases at the end. `layer-norm`: every row
+   * minus its mean, by its standard deviation (Gao et al. 2024), which the dictionary then does itself.
+   */
+  readonly normalize: 'none' | 'expected-norm' | 'layer-norm';
   /** Where W_dec and W_enc start: see `initialDirections`. */
   readonly decoderInit: 'random' | 'data' | 'uniform';
   readonly encoderInit: 'tied' | 'scaled' | 'kaiming';
@@ -62,9 +71,12 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   l1Coefficient: 2.5,
   l1Scale: 'sum',
   l1WarmUp: 0.1,
+  targetL0: undefined,
+  emaDecay: 0,
   learningRate: 2e-3,
   learningRateWarmUp: 0.02,
   learningRateDecay: 0.2,
+  learningRateShape: 'linear',
   beta1: 0.9,
   beta2: 0.99,
   epsilon: 1e-8,
@@ -112,6 +124,12 @@ const RULES: readonly Rule[] = [
   ['learningRate', ...positive],
   ['learningRateWarmUp', ...fraction],
   ['learningRateDecay', ...fraction],
+  ['emaDecay', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
+  ['targetL0', (v) => v === undefined || (Number.isFinite(v) && v > 0), 'a finite number above 0'],
+  ['nPrefixes', ...whole(1, 1 << 10)],
+  ['tanhScale', ...positive],
+  ['preActCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
+  ['initialDensity', (v) => v > 0 && v < 1, 'a number between 0 and 1'],
   ['beta1', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['beta2', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['epsilon', ...positive],
@@ -148,6 +166,7 @@ export function checkOptions(options: TrainOptions): TrainOptions {
   }
   expectPrefixes(options.prefixes);
   expectStart(options);
+  expectCompatible(options);
   if (options.k !== undefined && options.k > options.dSae)
     throw new MonosemeError(
       'ERR_OPTION',
@@ -202,6 +221,22 @@ function expectStart({ architecture, decoderInit, encoderInit }: TrainOptions): 
     `architecture is ${architecture}, whose input is not its target, but encoderInit is ${encoderInit}.`,
     'Choose encoderInit kaiming, or decoderInit data.',
   );
+}
+
+function expectCompatible({ architecture, targetL0, normalize }: TrainOptions): void {
+  const { coefficient, rows } = architectureNamed(architecture);
+  if (targetL0 !== undefined && coefficient === undefined)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `targetL0 is ${targetL0}, but architecture is ${architecture}, which has no penalty to steer.`,
+      'Give k instead.',
+    );
+  if (normalize === 'layer-norm' && rows !== undefined)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `normalize is layer-norm, but architecture is ${architecture}, which reads several hook points.`,
+      'Choose expected-norm or none.',
+    );
 }
 
 function expectPrefixes(prefixes: readonly number[] | undefined): void {

@@ -3,6 +3,8 @@ import { type Architecture, foldInputScale, type Start } from '../dictionary/ind
 import type { Weights } from '../dictionary/index.ts';
 import { type AdamVector, adamVector } from './adam.ts';
 import type { RowLayout } from './row-layout.ts';
+import type { SparsityControl } from './sparsity-control.ts';
+import type { WeightAverage } from './weight-average.ts';
 
 /** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
 export interface AdamMatrix {
@@ -29,6 +31,10 @@ export interface TrainState {
   readonly memory: number[];
   /** [dSae]: the step (counted from 1) in which the latent last fired, 0 for never. Exact in f32 up to 2^24. */
   readonly lastFiredStep: Float32Array;
+  /** Moves λ where L0 has a target. */
+  readonly sparsity: SparsityControl;
+  /** Running averages of the weights, where they are kept. */
+  average?: WeightAverage;
   /** Steps done. */
   step: number;
 }
@@ -59,6 +65,7 @@ export function trainState(
     ...(weights.W_skip && { skip: withMoments(weights.W_skip) }),
     memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
+    sparsity: { integral: 0, error: 0 },
     step: 0,
   };
 }
@@ -78,19 +85,23 @@ export function furtherVectors({ further }: TrainState): Record<string, Float32A
   return Object.fromEntries(Object.entries(further).map(([name, { values }]) => [name, values]));
 }
 
-/** The dictionary for use on raw activations: what the architecture makes of its training, without the input scale. */
+/**
+ * The dictionary for use on raw activations: what the architecture makes of its training (of the averaged weights, where
+ * they are kept), without the input scale.
+ */
 export function finishedForm(
   state: TrainState,
   architecture: Architecture,
   settings: ArchitectureSettings,
 ): DictionaryForm {
-  const { layout, memory } = state;
+  const { layout, memory, average } = state;
+  const settled = <T extends object>(values: T): T =>
+    average ? (Object.fromEntries(Object.keys(values).map((name) => [name, average[name]])) as T) : values;
   const form = architecture.finish({
-    weights: currentWeights(state),
-    further: furtherVectors(state),
+    weights: settled(currentWeights(state)),
+    further: settled(furtherVectors(state)),
     memory,
     settings,
-    parts: layout.outputs.map(({ width }) => width),
   });
   return { ...form, weights: foldInputScale(form.weights, layout.inputs, layout.outputs) };
 }

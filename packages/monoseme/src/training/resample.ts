@@ -5,7 +5,7 @@ import { hashSeed, Random } from '../random/index.ts';
 import type { TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { randomChunks } from './random-chunks.ts';
-import { scaleRows_ } from './row-layout.ts';
+import { prepareRows_ } from './row-layout.ts';
 
 /** A resampled latent's encoder row has this share of the mean encoder norm of the living. */
 const ENCODER_NORM_SHARE = 0.2;
@@ -46,7 +46,7 @@ export async function resample_(
   let seen = 0;
   const chunks = randomChunks(source, hashSeed(options.seed, 'resample', state.step));
   for await (const chunk of chunks) {
-    const rows = scaleRows_(chunk.subarray(0, (options.resampleInputs - seen) * state.dIn), state.layout);
+    const rows = prepareRows_(chunk.subarray(0, (options.resampleInputs - seen) * state.dIn), state.layout);
     const losses = await inputLosses(state, backend, rows, l1Coefficient);
     for (let row = 0; row < losses.length; row++)
       reservoir.offer(rows, row, hasDirection(rows, row, state.dIn) ? losses[row] ** 2 : 0);

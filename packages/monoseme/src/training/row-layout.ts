@@ -1,6 +1,7 @@
 import type { ActivationSource } from '../activations/index.ts';
-import type { Architecture, ScaledColumns } from '../dictionary/index.ts';
+import { type Architecture, layerNormalized, type ScaledColumns } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import type { TrainOptions } from './options.ts';
 
 /** The columns of a row of activations that belong together, with the factor by which training multiplies them. */
 export interface RowLayout {
@@ -8,18 +9,22 @@ export interface RowLayout {
   readonly inputs: readonly ScaledColumns[];
   /** What is reconstructed: the same array, or the hook point after the input in the row (transcoders). */
   readonly outputs: readonly ScaledColumns[];
+  /** Rows are normalised one by one before they are scaled. */
+  readonly normalization?: 'layer_norm';
 }
 
 /**
  * How an architecture reads the rows of a source.
  *
  * @param scales factor of each hook point, 1 when absent
+ * @param normalize as the options of training have it
  * @throws {MonosemeError} ERR_MISMATCH when the source holds more or fewer hook points than the architecture reads
  */
 export function rowLayout(
   source: Pick<ActivationSource, 'dIn' | 'widths'>,
   architecture: Architecture,
   scales: readonly number[] = [],
+  normalize?: TrainOptions['normalize'],
 ): RowLayout {
   const widths = source.widths ?? [source.dIn];
   const columns = widths.map((width, part) => ({ width, scale: scales[part] ?? 1 }));
@@ -39,16 +44,21 @@ export function rowLayout(
     throw refuse('several hook points', 'Give --hook more than once.');
   if (rows === 'activations' && columns.length > 1)
     throw refuse('one hook point', 'Give one --hook, or choose a transcoder or crosscoder.');
-  return { inputs: columns, outputs: columns };
+  return {
+    inputs: columns,
+    outputs: columns,
+    ...(normalize === 'layer-norm' && { normalization: 'layer_norm' }),
+  };
 }
 
 export function rowParts({ inputs, outputs }: RowLayout): readonly ScaledColumns[] {
   return inputs === outputs ? inputs : [...inputs, ...outputs];
 }
 
-/** Multiply the columns of every row by their factors, in place. */
-export function scaleRows_(rows: Float32Array, layout: RowLayout): Float32Array {
+/** Normalise the rows where that is asked for, and multiply their columns by the factors, in place. */
+export function prepareRows_(rows: Float32Array, layout: RowLayout): Float32Array {
   const parts = rowParts(layout);
+  if (layout.normalization === 'layer_norm') rows.set(layerNormalized(rows, totalWidth(parts)));
   if (parts.every(({ scale }) => scale === 1)) return rows;
   for (let at = 0; at < rows.length;) {
     for (const { width, scale } of parts) {

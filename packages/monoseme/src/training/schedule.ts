@@ -1,15 +1,16 @@
 import type { TrainOptions } from './options.ts';
 
 /**
- * Learning rate of a step (counted from 0): linear warm-up, constant, linear decay to 0.
+ * Learning rate of a step (counted from 0): warm-up, constant, decay to 0.
  *
  * With W = warm-up steps, D = decay steps, S = nSteps:
- * min(1, (step + 1) / W) · min(1, (S − step) / D) · learningRate.
+ * r(min(1, (step + 1) / W)) · r(min(1, (S − step) / D)) · learningRate,  r(t) = t (linear) or (1 − cos πt)/2 (cosine).
  */
 export function learningRateAt(step: number, nSteps: number, options: TrainOptions): number {
   const warmUp = ramp(step + 1, options.learningRateWarmUp * nSteps);
   const decay = ramp(nSteps - step, options.learningRateDecay * nSteps);
-  return options.learningRate * warmUp * decay;
+  const shape = (t: number) => (options.learningRateShape === 'cosine' ? (1 - Math.cos(Math.PI * t)) / 2 : t);
+  return options.learningRate * shape(warmUp) * shape(decay);
 }
 
 /** Share of λ in force at a step: linear from 0 to 1 over the warm-up. */

@@ -8,6 +8,7 @@ import {
   type StepSums,
 } from '../dictionary/index.ts';
 import type { AdamOptions, Codes, KernelBackend } from '../kernels/contract.ts';
+import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_ } from './adam.ts';
 import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
 import { splitRows } from './row-layout.ts';
@@ -24,6 +25,7 @@ export interface StepOptions {
   readonly settings?: ArchitectureSettings;
   /** Fraction of the run that is done. */
   readonly progress?: number;
+  readonly seed?: number;
   /** Steps without firing after which a latent counts as dead. */
   readonly deadAfterSteps?: number;
 }
@@ -71,7 +73,13 @@ export function gradientsOf(
   options: StepOptions,
 ): Promise<Gradients> {
   const { dIn, dOut, dSae, layout } = state;
-  const { architecture = standard, settings = {}, progress = 0, deadAfterSteps = Infinity } = options;
+  const {
+    architecture = standard,
+    settings = {},
+    progress = 0,
+    deadAfterSteps = Infinity,
+    seed = 0,
+  } = options;
   const { x, target } = splitRows(batch, layout);
   return architecture.gradients({
     backend,
@@ -88,6 +96,7 @@ export function gradientsOf(
     settings,
     coefficient: options.l1Coefficient,
     progress,
+    random: () => new Random(hashSeed(seed, 'step', state.step)),
     deadLatents: () => Uint32Array.from(deadLatents(state, deadAfterSteps)),
   });
 }

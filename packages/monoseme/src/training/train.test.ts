@@ -116,7 +116,10 @@ describe('a training run', () => {
     assert.equal(again.startedAtStep, again.nSteps);
     assert.deepEqual(again.last, first.last);
     const changed = { options: { ...OPTIONS, l1Coefficient: 0.2 } };
-    await assert.rejects(trainDictionary(input('finished', changed)), rejectsWith('ERR_EXISTS'));
+    await assert.rejects(trainDictionary(input('finished', changed)), {
+      code: 'ERR_EXISTS',
+      message: /l1_coefficient was 0.1 and is 0.2/,
+    });
     const replaced = await trainDictionary(input('finished', { ...changed, replace: true }));
     assert.equal(replaced.startedAtStep, 0);
   });
@@ -132,10 +135,10 @@ describe('a training run', () => {
     const abort2 = new AbortController();
     await assert.rejects(trainDictionary(input('other', { signal: abort2.signal, onStep })));
     const options = { ...OPTIONS, learningRate: 1e-4 };
-    await assert.rejects(
-      trainDictionary(input('other', { options, resume: true })),
-      rejectsWith('ERR_MISMATCH'),
-    );
+    await assert.rejects(trainDictionary(input('other', { options, resume: true })), {
+      code: 'ERR_MISMATCH',
+      message: /another run: learning_rate was 0.002 and is 0.0001\./,
+    });
   });
 
   test('what is saved encodes raw activations as training did, and survives loading', async () => {

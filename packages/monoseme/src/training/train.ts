@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type ActivationSource, MixingBuffer, totalRows } from '../activations/index.ts';
 import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
-import { readManifest, sha256, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
+import { readManifest, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
+import { changedSettings, type DecisiveSettings, fingerprint } from './changed-settings.ts';
 import { checkpointPath, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
@@ -64,18 +65,18 @@ export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
       `The activations hold less than one batch of ${options.batchRows} rows.`,
       'Give more text or a smaller batch.',
     );
-  const fingerprint = runFingerprint(input, nSteps);
-  const finished = await finishedRun(out, fingerprint, input.replace ?? false);
+  const settings = decisiveSettings(input, nSteps);
+  const finished = await finishedRun(out, settings, input.options, input.replace ?? false);
   if (finished)
     return { dictionary: await loadDictionary(out), last: finished, nSteps, startedAtStep: nSteps };
-  return run(input, buffer, nSteps, fingerprint);
+  return run(input, buffer, nSteps, settings);
 }
 
 async function run(
   input: TrainInput,
   buffer: MixingBuffer,
   nSteps: number,
-  fingerprint: string,
+  settings: DecisiveSettings,
 ): Promise<TrainResult> {
   const { source, backend, options, out } = input;
   const trainingFolder = join(out, 'training');
@@ -85,7 +86,7 @@ async function run(
   // Without its manifest an older dictionary here is no longer taken for a finished run.
   await rm(join(out, 'manifest.json'), { force: true });
   const state =
-    (await checkpointToResume(trainingFolder, input, fingerprint)) ??
+    (await checkpointToResume(trainingFolder, input, settings)) ??
     (await initialState(source, backend, options, input.signal));
   const startedAtStep = state.step;
   const metrics = await MetricsFile.open(join(trainingFolder, 'metrics.jsonl'), state.step);
@@ -94,7 +95,7 @@ async function run(
     last = await trainLoop_(state, input, buffer, nSteps, {
       onMetrics: (logged) => metrics.write(logged),
       checkpoint: async () => {
-        await writeCheckpoint(trainingFolder, state, fingerprint);
+        await writeCheckpoint(trainingFolder, state, settings);
         await saveDictionary(join(trainingFolder, CHECKPOINT_DICTIONARY), finishedDictionary(state, input));
       },
     });
@@ -105,7 +106,7 @@ async function run(
   await saveDictionary(out, dictionary);
   await writeManifest(out, {
     kind: 'dictionary',
-    madeFrom: { run: fingerprint, activations: source.hash },
+    madeFrom: { run: fingerprint(settings), activations: source.hash },
     seed: options.seed,
     backend: backend.description,
     details: {
@@ -121,10 +122,11 @@ async function run(
   return { dictionary, last, nSteps, startedAtStep };
 }
 
-/** The last metrics of a finished run of this fingerprint, or undefined when there is none. */
+/** The last metrics of a finished run of these settings, or undefined when there is none. */
 async function finishedRun(
   out: string,
-  fingerprint: string,
+  settings: DecisiveSettings,
+  options: TrainOptions,
   replace: boolean,
 ): Promise<StepMetrics | undefined> {
   if (!existsSync(join(out, 'manifest.json'))) {
@@ -137,11 +139,14 @@ async function finishedRun(
     );
   }
   const manifest = await readManifest(out, 'dictionary');
-  if (manifest.madeFrom['run'] === fingerprint) return storedMetrics(manifest.details['last_metrics']);
+  if (manifest.madeFrom['run'] === fingerprint(settings))
+    return storedMetrics(manifest.details['last_metrics']);
   if (replace) return undefined;
+  const before = manifest.details['options'] as DecisiveSettings;
+  const changes = changedSettings(before, snakeCaseKeys({ ...options }));
   throw new MonosemeError(
     'ERR_EXISTS',
-    `${out} holds a dictionary trained with other options, data or kernel backend.`,
+    `${out} holds a dictionary of another run: ${changes.join(', ') || 'data or kernel backend changed'}.`,
     'Choose another folder with --out, or remove that one.',
   );
 }
@@ -160,7 +165,7 @@ function storedMetrics(json: unknown): StepMetrics {
 async function checkpointToResume(
   trainingFolder: string,
   { source, options, resume, replace }: TrainInput,
-  fingerprint: string,
+  settings: DecisiveSettings,
 ): Promise<TrainState | undefined> {
   if (!existsSync(checkpointPath(trainingFolder))) return undefined;
   if (!resume)
@@ -170,7 +175,7 @@ async function checkpointToResume(
       'Add --resume to go on with it, or choose another folder with --out.',
     );
   try {
-    return await readCheckpoint(trainingFolder, source, options, fingerprint);
+    return await readCheckpoint(trainingFolder, source, options, settings);
   } catch (error) {
     if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;
@@ -182,16 +187,11 @@ function epochsFor(source: ActivationSource, options: TrainOptions): number {
 }
 
 /** What must be equal for a checkpoint to be continued. */
-function runFingerprint(
-  { source, backend, options, hookName, modelName, hooks }: TrainInput,
-  nSteps: number,
-): string {
-  const decisive = {
-    ...options,
-    // Absent for the architecture that was once the only one, so that its older checkpoints are continued.
-    architecture: options.architecture === 'standard' ? undefined : options.architecture,
-    checkpointEvery: undefined,
-    logEvery: undefined,
+function decisiveSettings(input: TrainInput, nSteps: number): DecisiveSettings {
+  const { source, backend, options, hookName, modelName, hooks } = input;
+  const { checkpointEvery: _often, logEvery: _lines, ...decisive } = options;
+  return {
+    ...decisive,
     toolkit: TOOLKIT_VERSION,
     activations: source.hash,
     backend: backend.description,
@@ -200,5 +200,4 @@ function runFingerprint(
     hooks,
     nSteps,
   };
-  return sha256(JSON.stringify(decisive));
 }

@@ -1,0 +1,155 @@
+import type { Codes } from '../kernels/contract.ts';
+import { type Architecture, encodeBatch, reconstruct, sharedGradients, type Step } from './architecture.ts';
+import { foldDecoderNorms, rowNorms } from './fold.ts';
+import { plus, rowMultiples, type SparseSum, sumOfRows, total } from './sparse-sum.ts';
+
+/**
+ * JumpReLU as in Anthropic's update of January 2025: a tanh in place of the L0 penalty, and a pull on silent latents.
+ *
+ * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ Σ_j tanh(c f_bj n_j) + λ_P Σ_j ReLU(θ_j − h_bj) n_j ],  h = W_enc x + b_enc,
+ *            f = h · 1[h > θ],  θ = exp(t),  n_j = ‖W_dec[j]‖
+ * Gradients  with the rectangle K = 1[|h − θ| < ε/2 and h > 0], which gives h a gradient too, s_bj = 1 − tanh²(c f_bj n_j)
+ *            and g_bj = 2⟨e_b, W_dec[j]⟩ + λ c n_j s_bj:
+ *            δ_bj = (g_bj (1[h > θ] + θ_j/ε K_bj) − λ_P n_j 1[h < θ])/B,
+ *            ∂t_j = θ_j/B Σ_b (λ_P n_j 1[h < θ] − θ_j/ε K_bj g_bj),
+ *            ∂W_dec[j] = 2/B Σ_b f_bj e_b + 1/B Σ_b (λ c f_bj s_bj + λ_P ReLU(θ_j − h_bj)) W_dec[j]/n_j
+ * Sparse     a sum over silent pairs is the sum over all, which needs Σ_b x_b alone, less that over the active
+ * Units      as for JumpReLU; 1/c and λ_P in units of s too
+ * Start      `initialDensity` sets b_enc so that each latent fires on that share of the inputs; theirs is 10,000/dSae
+ * Finish     lengths of the decoder rows folded into encoder and thresholds
+ * Deviation  the window ends at h = 0
+ */
+export const january2025: Architecture = {
+  name: 'january-2025',
+  description: 'JumpReLU with a tanh penalty, and a pull that brings silent latents back',
+  source: 'Anthropic, January 2025',
+  centersInput: false,
+  coefficient: 'l0Coefficient',
+  settings: {
+    l0Coefficient: 1.3,
+    l1WarmUp: 1,
+    tanhScale: 4,
+    bandwidth: 2,
+    initialThreshold: 0.1,
+    preActCoefficient: 3e-6,
+    initialDensity: 0.1,
+  },
+  defaults: { unitNormDecoder: false, decoderInit: 'uniform', encoderInit: 'scaled' },
+  start: (dSae, inputScale, settings) => ({
+    further: {
+      log_threshold: new Float32Array(dSae).fill(
+        Math.log((settings.initialThreshold as number) * inputScale),
+      ),
+    },
+    memory: [inputScale],
+  }),
+  async gradients(step) {
+    const { nRows, dSae, memory, settings, weights } = step;
+    const [inputScale] = memory;
+    const bandwidth = (settings.bandwidth as number) * inputScale;
+    const tanhScale = (settings.tanhScale as number) / inputScale;
+    const lambda = step.coefficient * inputScale ** 2;
+    const pull = (settings.preActCoefficient as number) * inputScale;
+    const norms = rowNorms(weights.W_dec, dSae);
+    const thresholds = step.further['log_threshold'].map(Math.exp);
+    const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
+    const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
+    const { latentIndices } = preActs;
+    const values = preActs.values.map((h, pair) => (h > thresholds[latentIndices[pair]] ? h : 0));
+    const acts = { ...preActs, values };
+    const { byLatent, errors } = await reconstruct(step, acts);
+
+    const deltas = new Float32Array(values.length);
+    const logThresholds = new Float64Array(dSae);
+    /** Σ_b of what weighs W_dec[j]/n_j; of the silent pairs, Σ_b ReLU(θ − h) is set right below. */
+    const alongDecoder = new Float64Array(dSae);
+    const silent = await sumsOfSilent(step, thresholds, preActs, values);
+    let [l0, penalty] = [0, 0];
+    for (let pair = 0; pair < values.length; pair++) {
+      const j = latentIndices[pair];
+      const [f, norm, threshold] = [values[pair], norms[j], thresholds[j]];
+      const level = Math.tanh(tanhScale * f * norm);
+      const weight = lambda * tanhScale * (1 - level * level);
+      const slope = 2 * errors.products[pair] + weight * norm;
+      const inWindow = Math.abs(preActs.values[pair] - threshold) < bandwidth / 2 ? threshold / bandwidth : 0;
+      // The pull of all pairs is added below; the active ones have none.
+      deltas[pair] = (slope * ((f > 0 ? 1 : 0) + inWindow) + (f > 0 ? pull * norm : 0)) / nRows;
+      logThresholds[j] -= (threshold * inWindow * slope) / nRows;
+      alongDecoder[j] += weight * f;
+      penalty += level;
+      if (f > 0) l0++;
+    }
+    const pulls = norms.map((norm) => pull * norm);
+    for (let j = 0; j < dSae; j++) {
+      logThresholds[j] += (thresholds[j] * pulls[j] * silent.counts[j]) / nRows;
+      alongDecoder[j] += pull * silent.distances[j];
+    }
+    const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
+    const b_enc = shared.b_enc.map((sum, j) => sum - pulls[j]);
+    const along = alongDecoder.map((sum, j) => (norms[j] > 0 ? sum / (nRows * norms[j]) : 0));
+    const squaredError = total(errors.squaredErrors);
+    const distance = silent.distances.reduce((sum, value, j) => sum + pulls[j] * value, 0);
+    return {
+      ...shared,
+      encoder: plus(
+        shared.encoder,
+        multiplesOf(
+          silent.sumOfRows,
+          pulls.map((value) => -value / nRows),
+        ),
+      ),
+      decoder: plus(shared.decoder, rowMultiples(weights.W_dec, Float32Array.from(along))),
+      preActs: b_enc,
+      b_enc,
+      further: { log_threshold: logThresholds },
+      sums: { squaredError, l1: total(values), l0, loss: squaredError + lambda * penalty + distance },
+    };
+  },
+  finish: ({ weights, further }) => ({
+    architecture: 'jumprelu',
+    weights: foldDecoderNorms({ ...weights, threshold: further['log_threshold'].map(Math.exp) }),
+  }),
+};
+
+/** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */
+async function sumsOfSilent(step: Step, thresholds: Float32Array, preActs: Codes, values: Float32Array) {
+  const { nRows, dIn, dSae, x, weights, backend } = step;
+  const rows = Float32Array.from(sumOfRows(x, dIn, 1));
+  const products = await backend.sampledProducts({
+    codes: {
+      nRows: 1,
+      dSae,
+      rowPointers: Uint32Array.of(0, dSae),
+      latentIndices: Uint32Array.from({ length: dSae }, (_, j) => j),
+      values: new Float32Array(dSae),
+    },
+    dOut: dIn,
+    rows,
+    W_dec: weights.W_enc,
+  });
+  const counts = new Float64Array(dSae).fill(nRows);
+  const distances = Float64Array.from(products, (sum, j) => nRows * (thresholds[j] - weights.b_enc[j]) - sum);
+  preActs.latentIndices.forEach((j, pair) => {
+    if (values[pair] === 0) return;
+    counts[j]--;
+    distances[j] += values[pair] - thresholds[j];
+  });
+  return { counts, distances, sumOfRows: rows };
+}
+
+/** The sum whose row j is factors[j] times one row. */
+function multiplesOf(row: Float32Array, factors: Float64Array): SparseSum {
+  const dSae = factors.length;
+  const ascending = (n: number) => Uint32Array.from({ length: n }, (_, i) => i);
+  return {
+    byLatent: {
+      nRows: 1,
+      dSae,
+      latentPointers: ascending(dSae + 1),
+      rowIndices: new Uint32Array(dSae),
+      pairIndices: ascending(dSae),
+    },
+    coefficients: Float32Array.from(factors),
+    rows: row,
+  };
+}
