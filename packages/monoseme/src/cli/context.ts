@@ -7,6 +7,8 @@ export interface CommandContext {
   readonly progress: ProgressOutput;
   /** `--json`: one result object on stdout, nothing else there. */
   readonly json: boolean;
+  /** The command line as it was given, for reports. */
+  readonly command: string;
   /** A line for people on stdout; nothing with `--json`. */
   print(line: string): void;
   /** The result object of the command; printed with `--json`, its keys in snake_case. */
@@ -17,11 +19,12 @@ function writeOut(text: string): void {
   process.stdout.write(text);
 }
 
-export function commandContext(json: boolean, signal: AbortSignal): CommandContext {
+export function commandContext(json: boolean, signal: AbortSignal, argv: readonly string[]): CommandContext {
   return {
     signal,
     progress: standardProgress(),
     json,
+    command: ['monoseme', ...argv.map(quoted)].join(' '),
     print: (line) => {
       if (!json) writeOut(`${line}\n`);
     },
@@ -29,6 +32,11 @@ export function commandContext(json: boolean, signal: AbortSignal): CommandConte
       if (json) writeOut(`${JSON.stringify(snakeCaseKeys(value))}\n`);
     },
   };
+}
+
+/** An argument as a shell takes it. */
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Run a stage with its progress; the bar is removed when it fails. */

@@ -165,10 +165,12 @@ async function evaluate(
   }
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
   const { description } = backend;
-  await writeReport(folder, report, madeFrom, {
+  await writeReport(folder, report, {
+    madeFrom,
     backend: description,
     seed: work.options.seed,
     split: 'heldOut',
+    command: context.command,
   });
   return reportFigures(report);
 }

@@ -1,9 +1,14 @@
+import { join } from 'node:path';
 import { loadDictionary } from '../dictionary/index.ts';
 import {
   type EvaluationReport,
   evaluateDictionary,
+  FIGURE_HEADER,
+  figureRows,
+  intervalNote,
   reportFigures,
   writeReport,
+  writeReportPage,
 } from '../evaluation/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -23,6 +28,7 @@ import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
   readonly tokens: number;
+  readonly downstreamTokens: number;
   readonly out?: string;
   readonly seed: number;
 }
@@ -34,8 +40,14 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .description('Measure a dictionary on text that it was not trained on.')
     .argument('<dictionary>', 'folder of the dictionary')
     .option('--tokens <n>', 'tokens to measure on, at most', wholeOption, 131_072)
+    .option(
+      '--downstream-tokens <n>',
+      'tokens on which the model is run on from edited activations, at most',
+      wholeOption,
+      131_072,
+    )
     .option('--seed <n>', 'order of the documents', wholeOption, 0)
-    .option('--out <folder>', 'where evaluation.json goes (default: the dictionary)')
+    .option('--out <folder>', 'where evaluation.json and evaluation.html go (default: the dictionary)')
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
       run(async (context, flags: Flags, folder) => {
@@ -48,20 +60,44 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         });
         const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
         try {
-          const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens });
-          const path = await writeReport(
-            flags.out ?? (await reportFolder(folder)),
-            report,
-            {
+          const out = flags.out ?? (await reportFolder(folder));
+          const provenance = {
+            madeFrom: {
               dictionary: await dictionaryHash(folder),
               model: model.sha256,
               tokens: tokensHash(tokens),
             },
-            { backend: backend.description, seed: flags.seed, split: flags.split ?? 'heldOut' },
-          );
-          context.print(reportTable(report));
-          context.print(path);
-          context.result({ report: path, ...reportFigures(report) });
+            backend: backend.description,
+            seed: flags.seed,
+            split: flags.split ?? 'heldOut',
+            command: context.command,
+          };
+          const report = await evaluateWithProgress(context, {
+            ...{
+              dictionary,
+              backend,
+              runner,
+              tokens,
+              seed: flags.seed,
+              downstreamTokens: flags.downstreamTokens,
+            },
+            progressFile: {
+              path: join(out, 'evaluation.unfinished.safetensors'),
+              fingerprint: JSON.stringify([
+                runner.tensorName,
+                backend.description,
+                flags.downstreamTokens,
+                provenance.madeFrom,
+              ]),
+            },
+          });
+          const path = await writeReport(out, report, provenance);
+          const page = await writeReportPage(out, report, provenance);
+          context.print(table(FIGURE_HEADER, figureRows(report)));
+          context.print(clusterLine(report));
+          if (!report.intervals) context.print(intervalNote(report));
+          context.print(`${path}\n${page}`);
+          context.result({ report: path, page, ...reportFigures(report) });
         } finally {
           await runner.close();
         }
@@ -82,28 +118,13 @@ export async function evaluateWithProgress(
       signal: context.signal,
       onProgress: (done, total) => stage.update(done, total),
     });
-    const recovered = percent(report.ceLossScore);
-    return [report, `L0 ${report.l0.toFixed(1)}, ${recovered} of the loss recovered`];
+    const recovered = percent(report.figures.ceLossScore);
+    return [report, `L0 ${report.figures.l0.toFixed(1)}, ${recovered} of the loss recovered`];
   });
 }
 
-/** The figures of a report for people. */
-export function reportTable(report: EvaluationReport): string {
-  const nats = (value: number) => `${value.toFixed(4)} nats`;
-  return table(
-    ['figure', 'value'],
-    [
-      ['tokens measured', report.nTokens.toLocaleString('en')],
-      ['L0, active latents a token', report.l0.toFixed(2)],
-      ['explained variance', percent(report.explainedVariance)],
-      ['loss of the model', nats(report.ceLoss)],
-      ['  with reconstructions', nats(report.ceLossReconstructed)],
-      ['  with zeros', nats(report.ceLossZeroAblated)],
-      ['  with the mean activation', nats(report.ceLossMeanAblated)],
-      ['loss recovered, against zeros', percent(report.ceLossScore)],
-      ['loss recovered, against the mean', percent(report.ceLossScoreMean)],
-      ['never active on these tokens', percent(report.fracDead)],
-      ['active on more than 1 % of them', percent(report.fracAbove1Percent)],
-    ],
-  );
+function clusterLine({ clusters, directions }: EvaluationReport): string {
+  const { nLive, nUltralow, nDead } = clusters;
+  const duplicates = percent(directions.fracNearDuplicates);
+  return `${nLive} latents live, ${nUltralow} of ultralow density, ${nDead} never active; ${duplicates} near-duplicates`;
 }

@@ -48,7 +48,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.on('SIGTERM', onSignal);
   process.stdout.on('error', endQuietlyWithoutReader);
   try {
-    await program(abort.signal).parseAsync([...argv], { from: 'user' });
+    await program(abort.signal, argv).parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
     return exitCodeOf(error, argv.includes('--debug'));
@@ -58,7 +58,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function program(signal: AbortSignal): Command {
+function program(signal: AbortSignal, argv: readonly string[]): Command {
   const root = new Command('monoseme')
     .description('Learn, measure and read the features inside neural networks.')
     .version(TOOLKIT_VERSION)
@@ -69,7 +69,11 @@ function program(signal: AbortSignal): Command {
     async (...args) => {
       const command = args.pop() as Command;
       const options = args.pop() as Parameters<typeof action>[1];
-      await action(commandContext(command.opts()['json'] === true, signal), options, ...(args as string[]));
+      await action(
+        commandContext(command.opts()['json'] === true, signal, argv),
+        options,
+        ...(args as string[]),
+      );
     };
   for (const declare of COMMANDS) declare(root, run);
   for (const command of root.commands) {

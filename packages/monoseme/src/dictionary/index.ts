@@ -31,3 +31,5 @@ export { loadDictionary, weightsFile } from './load.ts';
 export { saveDictionary } from './saelens.ts';
 export { saveGemmaScope } from './gemma-scope.ts';
 export { saveSparsify } from './sparsify.ts';
+export { type Neighbours, nearestLatents } from './nearest-latents.ts';
+export { type WeightFigures, weightFigures } from './weight-figures.ts';

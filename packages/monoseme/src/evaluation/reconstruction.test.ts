@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Codes } from '../kernels/index.ts';
-import { densityHistogram, ReconstructionSums, reportFigures } from './index.ts';
+import { densityHistogram, ReconstructionSums } from './index.ts';
 
 function codes(nRows: number, dSae: number, rows: [number, number][][]): Codes {
   const pairs = rows.flat();
@@ -52,32 +52,6 @@ test('explained variance is that of the whole set: a perfect batch beside a bad 
   sums.add(Float32Array.of(100, 101), Float32Array.of(100.5, 100.5), silent);
   // Per-batch ratios are 1 and 0.
   assert.ok(sums.figures().explainedVariance > 0.9999);
-});
-
-test('names on disk', () => {
-  const sums = new ReconstructionSums(1, 1);
-  sums.add(Float32Array.of(1, 2), Float32Array.of(1, 2), codes(2, 1, [[[0, 1]], []]));
-  const figures = reportFigures({
-    ...sums.figures(),
-    nTokens: 2,
-    ceLoss: 1,
-    ceLossReconstructed: 1,
-    ceLossZeroAblated: 2,
-    ceLossMeanAblated: 2,
-    ceLossScore: 1,
-    ceLossScoreMean: 1,
-    densities: new Float64Array(1),
-  });
-  const expected = [
-    'l0',
-    'l2_ratio',
-    'explained_variance',
-    'ce_loss_score',
-    'frac_above_1_percent',
-    'n_tokens',
-  ];
-  for (const name of expected) assert.ok(name in figures, `${name} in ${Object.keys(figures).join(', ')}`);
-  assert.ok(!('densities' in figures));
 });
 
 test('a density histogram counts every latent once', () => {

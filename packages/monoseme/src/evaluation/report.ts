@@ -2,39 +2,97 @@ import { join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
 import { readJson, snakeCaseKeys, TOOLKIT_VERSION, writeJson } from '../formats/index.ts';
 import { densityHistogram } from './density-histogram.ts';
-import type { EvaluationReport } from './evaluate.ts';
+import type { EvaluationReport, GroupFigures } from './evaluate.ts';
+import { tokensBehind } from './figures.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const REPORT_FILE = 'evaluation.json';
 const MAX_REPORT_BYTES = 1 << 30;
 
-/** The figures of a report with their names on disk. */
-export function reportFigures(report: EvaluationReport): Record<string, number> {
-  const { densities: _, ...figures } = report;
-  return snakeCaseKeys(figures);
+/** What a report was made from and how, so that it can be made again. */
+export interface Provenance {
+  /** SHA-256 by role. */
+  readonly madeFrom: Readonly<Record<string, string>>;
+  readonly backend: string;
+  readonly seed: number;
+  readonly split: string;
+  /** The command line; absent when it was made by a function call. */
+  readonly command?: string;
 }
 
-/** Write `evaluation.json`: what it was made from and how, figures, density histogram, and the density of every latent. */
-export async function writeReport(
-  folder: string,
-  report: EvaluationReport,
-  madeFrom: Record<string, string>,
-  provenance: { backend: string; seed: number; split: string },
-): Promise<string> {
-  const path = join(folder, REPORT_FILE);
-  await writeJson(path, {
+/** The figures of a report with their names on disk; those that are not defined are left out. */
+export function reportFigures({ figures, counts }: EvaluationReport): Record<string, number> {
+  return defined({ nTokens: counts.tokens, ...figures });
+}
+
+function defined(figures: object): Record<string, number> {
+  return snakeCaseKeys(
+    Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value))),
+  );
+}
+
+/** The report as it is on disk; docs/evaluation.md describes it. */
+export function reportJson(report: EvaluationReport, provenance: Provenance): Record<string, unknown> {
+  const { madeFrom, ...how } = provenance;
+  const { directions, clusters, intervals } = report;
+  const tokenFigures = Object.keys(report.figures).filter((name) => !name.startsWith('frac'));
+  const { nearestCosines, encoderDecoderProducts, encoderBiases, histogram, ...shares } = directions;
+  const { liveCentre = null, ultralowCentre = null, valley = null, ...clusterCounts } = clusters;
+  return {
     schema_version: SCHEMA_VERSION,
     made_from: madeFrom,
     versions: { monoseme: TOOLKIT_VERSION },
-    ...provenance,
+    ...how,
+    counts: report.counts,
+    n_documents: report.nDocuments,
     figures: reportFigures(report),
-    density_histogram: densityHistogram(report.densities),
-    densities: Array.from(report.densities),
-  });
+    not_defined: Object.keys(snakeCaseKeys({ ...report.figures })).filter(
+      (name) => !(name in reportFigures(report)),
+    ),
+    intervals: intervals ? snakeCaseKeys(intervals) : null,
+    tokens_behind: snakeCaseKeys(
+      Object.fromEntries(tokenFigures.map((name) => [name, tokensBehind(name, report.counts)])),
+    ),
+    density_histogram: snakeCaseKeys({ ...densityHistogram(report.densities) }),
+    clusters: snakeCaseKeys({
+      ...clusterCounts,
+      valley,
+      liveCentre: liveCentre && snakeCaseKeys({ ...liveCentre }),
+      ultralowCentre: ultralowCentre && snakeCaseKeys({ ...ultralowCentre }),
+    }),
+    decoder_cosines: { ...snakeCaseKeys(shares), histogram },
+    by_position: report.byPosition.map(groupJson),
+    by_source: report.bySource.map(groupJson),
+    latents: {
+      densities: Array.from(report.densities),
+      encoder_biases: rounded(encoderBiases),
+      encoder_decoder_products: rounded(encoderDecoderProducts),
+      nearest_cosines: rounded(nearestCosines),
+    },
+  };
+}
+
+function groupJson({ name, counts, figures }: GroupFigures): Record<string, unknown> {
+  return { name, counts, figures: defined(figures) };
+}
+
+/** f32 figures in as few digits as they have. */
+function rounded(values: Float64Array): number[] {
+  return Array.from(values, (value) => Number(value.toPrecision(7)));
+}
+
+/** Write `evaluation.json` into a folder. */
+export async function writeReport(
+  folder: string,
+  report: EvaluationReport,
+  provenance: Provenance,
+): Promise<string> {
+  const path = join(folder, REPORT_FILE);
+  await writeJson(path, reportJson(report, provenance));
   return path;
 }
 
-/** A report as it is on disk, without the density of every latent. */
+/** A report as it is on disk, without the figures of every latent. */
 export interface StoredReport {
   readonly madeFrom: Readonly<Record<string, string>>;
   readonly figures: Readonly<Record<string, number>>;

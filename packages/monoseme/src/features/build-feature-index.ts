@@ -3,7 +3,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ActivationSource } from '../activations/index.ts';
 import type { TokenSet } from '../corpus/index.ts';
-import { type Dictionary, encode } from '../dictionary/index.ts';
+import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
 import { writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
@@ -14,7 +14,6 @@ import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { LOGIT_BINS, logitEffects } from './logit-effects.ts';
 import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
-import { type Neighbours, nearestLatents } from './nearest-latents.ts';
 import {
   INDEX_VERSION,
   type IndexDetails,

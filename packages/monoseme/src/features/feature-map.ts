@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../errors.ts';
 import { Random } from '../random/index.ts';
-import type { Neighbours } from './nearest-latents.ts';
+import type { Neighbours } from '../dictionary/index.ts';
 
 /** Neighbours of a latent that shape the map (n_neighbors of the paper, itself counted). */
 export const MAP_NEIGHBOURS = 14;

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
-import type { Dictionary } from '../dictionary/index.ts';
+import { type Dictionary, type Neighbours, type WeightFigures, weightFigures } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
 import type { LogitEffects } from './logit-effects.ts';
-import type { Neighbours } from './nearest-latents.ts';
 import { emptyColumns, pushRow, type TableColumns, writeTable } from './parquet-table.ts';
 import {
   DETAILS,
@@ -19,7 +18,6 @@ import {
   QUANTILES,
 } from './schema.ts';
 import { short, shorts } from './short-float.ts';
-import { type WeightFigures, weightFigures } from './weight-figures.ts';
 
 /** Tokens on each side of the peak in the preview of a list. */
 const PREVIEW_RADIUS = 8;

@@ -1,5 +1,5 @@
 import { type Dictionary, encode } from '../dictionary/index.ts';
-import { ReconstructionSums, type ReconstructionFigures } from '../evaluation/index.ts';
+import { type DensityFigures, type ReconstructionFigures, ReconstructionSums } from '../evaluation/index.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { throwIfAborted } from '../errors.ts';
 import { Detection, type DetectionFigures } from './detection.ts';
@@ -22,7 +22,7 @@ export function dictionaryCoder(dictionary: Dictionary, backend: KernelBackend):
 }
 
 export interface ToyFigures
-  extends Omit<Recovery, 'featureOfLatent'>, DetectionFigures, ReconstructionFigures {
+  extends Omit<Recovery, 'featureOfLatent'>, DetectionFigures, ReconstructionFigures, DensityFigures {
   /** Latents that fire on none of the rows. */
   readonly dead: number;
   /** Active true features of a row, on average. */

@@ -1,4 +1,4 @@
-import type { Weights } from '../dictionary/index.ts';
+import type { Weights } from './dictionary.ts';
 
 /** Elements of the activation in which a latent's direction is largest. */
 const ALIGNED = 3;

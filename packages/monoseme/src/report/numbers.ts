@@ -1,0 +1,14 @@
+/** What stands for a figure that is not defined. */
+export const UNDEFINED = '–';
+
+/** Four significant digits; `–` for a figure that is not defined. */
+export function figureText(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return UNDEFINED;
+  const rounded = Number(value.toPrecision(4));
+  return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
+}
+
+/** `0.0123` → `1.23 %`; `–` for a figure that is not defined. */
+export function percentText(share: number | undefined, digits = 1): string {
+  return share === undefined || !Number.isFinite(share) ? UNDEFINED : `${(100 * share).toFixed(digits)} %`;
+}
