@@ -16,6 +16,9 @@ export interface NativeKernels {
   residuals(input: object): Promise<unknown>;
   transpose(codes: object): Promise<unknown>;
   updateRows(input: object): Promise<unknown>;
+  squaredGradientNorm(input: object): Promise<unknown>;
+  center(input: object): Promise<unknown>;
+  columnSums(input: object): Promise<unknown>;
   geometricMedian(input: object): Promise<unknown>;
   /** fp32 operations a second of all threads together, measured for so long; a multiply-add counts as two. */
   fmaFlopsPerSecond(milliseconds: number): Promise<number>;

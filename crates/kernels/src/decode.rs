@@ -34,10 +34,9 @@ impl DecodeInput<'_> {
     }
 }
 
+/// What `residuals` gives beside the residuals themselves.
 #[derive(Debug)]
-pub struct Residuals {
-    /// `[n_rows, d_out]`
-    pub residuals: Vec<f32>,
+pub struct Errors {
     /// `[n_rows]`
     pub squared_errors: Vec<f64>,
     /// `[nnz]`
@@ -197,12 +196,17 @@ pub fn sampled_products(
 }
 
 /// `decode`, the difference from `target` and its `sampled_products`, block by block: the decoder rows of a row are
-/// still in cache when the products need them.
-pub fn residuals(engine: &Engine, input: &DecodeInput<'_>, target: &[f32]) -> Result<Residuals, KernelError> {
+/// still in cache when the products need them. The differences go to `residuals`, `[n_rows, d_out]`.
+pub fn residuals(
+    engine: &Engine,
+    input: &DecodeInput<'_>,
+    target: &[f32],
+    residuals: &mut [f32],
+) -> Result<Errors, KernelError> {
     input.check()?;
     let n_rows = input.codes.n_rows;
     expect_length("target", target.len(), &[n_rows, input.d_out])?;
-    let mut residuals = vec![0.0; n_rows * input.d_out];
+    expect_length("residuals", residuals.len(), &[n_rows, input.d_out])?;
     let mut squared_errors = vec![0.0; n_rows];
     let mut products = vec![0.0; input.codes.values.len()];
     engine.install(|| {
@@ -219,5 +223,5 @@ pub fn residuals(engine: &Engine, input: &DecodeInput<'_>, target: &[f32]) -> Re
             block.products(out, products);
         });
     });
-    Ok(Residuals { residuals, squared_errors, products })
+    Ok(Errors { squared_errors, products })
 }

@@ -3,7 +3,7 @@
 use crate::Kernels;
 use crate::call::Call;
 use monoseme_kernels as kernels;
-use napi::bindgen_prelude::{AsyncTask, Float32Array, Float64Array, Uint32Array};
+use napi::bindgen_prelude::{AsyncTask, Either, Float32Array, Float64Array, Uint16Array, Uint32Array};
 use napi_derive::napi;
 
 #[napi(object)]
@@ -79,6 +79,8 @@ pub struct DecodeInput {
     pub b_dec: Option<Float32Array>,
     /// Of `residuals`.
     pub target: Option<Float32Array>,
+    /// Of `residuals`: where they go.
+    pub residuals: Option<Float32Array>,
     /// Of `sampledProducts`.
     pub rows: Option<Float32Array>,
 }
@@ -95,8 +97,7 @@ impl DecodeInput {
 }
 
 #[napi(object, object_from_js = false)]
-pub struct Residuals {
-    pub residuals: Float32Array,
+pub struct Errors {
     pub squared_errors: Float64Array,
     pub products: Float32Array,
 }
@@ -111,48 +112,97 @@ pub struct AdamOptions {
 }
 
 #[napi(object, object_to_js = false)]
-pub struct UpdateRowsInput {
+pub struct GradientInput {
     pub by_latent: CodesByLatent,
     pub width: u32,
     pub coefficients: Float32Array,
     pub rows: Float32Array,
     pub weights: Float32Array,
-    pub first_moments: Float32Array,
-    pub second_moments: Float32Array,
     pub constraint: String,
-    pub adam: AdamOptions,
+    /// Of `updateRows`, as are the following.
+    pub first_moments: Moments,
+    pub second_moments: Moments,
+    pub gradient_scale: Option<f64>,
+    pub adam: Option<AdamOptions>,
 }
 
-impl UpdateRowsInput {
-    fn run(&mut self, engine: &kernels::Engine) -> Result<(), kernels::KernelError> {
-        let adam = &self.adam;
-        let by_latent = kernels::CodesByLatentView {
-            n_rows: self.by_latent.n_rows as usize,
-            d_sae: self.by_latent.d_sae as usize,
-            latent_pointers: &self.by_latent.latent_pointers,
-            row_indices: &self.by_latent.row_indices,
-            pair_indices: &self.by_latent.pair_indices,
+impl CodesByLatent {
+    fn view(&self) -> kernels::CodesByLatentView<'_> {
+        kernels::CodesByLatentView {
+            n_rows: self.n_rows as usize,
+            d_sae: self.d_sae as usize,
+            latent_pointers: &self.latent_pointers,
+            row_indices: &self.row_indices,
+            pair_indices: &self.pair_indices,
+        }
+    }
+}
+
+impl GradientInput {
+    /// The gradient, the weights, and what `updateRows` mutates beside them.
+    fn parts(&mut self) -> Parts<'_> {
+        let gradient = kernels::GradientInput {
+            by_latent: self.by_latent.view(),
+            width: self.width as usize,
+            coefficients: &self.coefficients,
+            rows: &self.rows,
+            unit_norm: self.constraint == "unitNorm",
         };
+        Parts {
+            gradient,
+            weights: &mut self.weights,
+            first: &mut self.first_moments,
+            second: &mut self.second_moments,
+        }
+    }
+
+    fn update(&mut self, engine: &kernels::Engine) -> Result<(), kernels::KernelError> {
+        let absent = || kernels::KernelError::option("updateRows takes adam and two moments of one type.");
+        let adam = self.adam.as_ref().ok_or_else(absent)?;
+        let adam = kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step);
+        let gradient_scale = self.gradient_scale.unwrap_or(1.0) as f32;
+        let Parts { gradient, weights, first, second } = self.parts();
         // SAFETY: the arrays live as long as `self`, and the contract gives them to this call alone until it ends.
-        let (weights, first_moments, second_moments) =
-            unsafe { (self.weights.as_mut(), self.first_moments.as_mut(), self.second_moments.as_mut()) };
+        let (weights, moments) = unsafe {
+            let moments = match (first, second) {
+                (Some(Either::A(first)), Some(Either::A(second))) => {
+                    kernels::Moments::F32(first.as_mut(), second.as_mut())
+                }
+                (Some(Either::B(first)), Some(Either::B(second))) => {
+                    kernels::Moments::Bf16(first.as_mut(), second.as_mut())
+                }
+                _ => return Err(absent()),
+            };
+            (weights.as_mut(), moments)
+        };
         kernels::update_rows(
             engine,
-            kernels::UpdateRowsInput {
-                gradient: kernels::GradientInput {
-                    by_latent,
-                    width: self.width as usize,
-                    coefficients: &self.coefficients,
-                    rows: &self.rows,
-                    unit_norm: self.constraint == "unitNorm",
-                },
-                weights,
-                moments: kernels::Moments::F32(first_moments, second_moments),
-                gradient_scale: 1.0,
-                adam: kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step),
-            },
+            kernels::UpdateRowsInput { gradient, weights, moments, gradient_scale, adam },
         )
     }
+}
+
+type Moments = Option<Either<Float32Array, Uint16Array>>;
+
+struct Parts<'a> {
+    gradient: kernels::GradientInput<'a>,
+    weights: &'a mut Float32Array,
+    first: &'a mut Moments,
+    second: &'a mut Moments,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct CenterInput {
+    pub rows: Float32Array,
+    pub scale: f64,
+    pub offset: Float32Array,
+    pub centered: Float32Array,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct ColumnSumsInput {
+    pub rows: Float32Array,
+    pub width: u32,
 }
 
 #[napi(object, object_to_js = false)]
@@ -206,15 +256,16 @@ impl Kernels {
     }
 
     #[napi]
-    pub fn residuals(&self, input: DecodeInput) -> AsyncTask<Call<Residuals>> {
+    pub fn residuals(&self, mut input: DecodeInput) -> AsyncTask<Call<Errors>> {
         Call::start(&self.engine, move |engine| {
+            let mut residuals = input.residuals.take();
             let target = input.target.as_deref().unwrap_or_default();
-            let result = kernels::residuals(engine, &input.view(), target)?;
-            Ok(Residuals {
-                residuals: result.residuals.into(),
-                squared_errors: result.squared_errors.into(),
-                products: result.products.into(),
-            })
+            // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
+            let out = residuals.as_mut().map_or(&mut [][..], |array| unsafe { array.as_mut() });
+            let result = kernels::residuals(engine, &input.view(), target, out);
+            input.residuals = residuals;
+            let result = result?;
+            Ok(Errors { squared_errors: result.squared_errors.into(), products: result.products.into() })
         })
     }
 
@@ -233,8 +284,33 @@ impl Kernels {
     }
 
     #[napi]
-    pub fn update_rows(&self, mut input: UpdateRowsInput) -> AsyncTask<Call<()>> {
-        Call::start(&self.engine, move |engine| input.run(engine))
+    pub fn update_rows(&self, mut input: GradientInput) -> AsyncTask<Call<()>> {
+        Call::start(&self.engine, move |engine| input.update(engine))
+    }
+
+    #[napi]
+    pub fn squared_gradient_norm(&self, mut input: GradientInput) -> AsyncTask<Call<f64>> {
+        Call::start(&self.engine, move |engine| {
+            let Parts { gradient, weights, .. } = input.parts();
+            kernels::squared_gradient_norm(engine, gradient, weights)
+        })
+    }
+
+    #[napi]
+    pub fn center(&self, mut input: CenterInput) -> AsyncTask<Call<()>> {
+        Call::start(&self.engine, move |engine| {
+            let CenterInput { rows, scale, offset, centered } = &mut input;
+            // SAFETY: the arrays live as long as this call, and the contract gives them to this call alone until it ends.
+            let (rows, centered) = unsafe { (rows.as_mut(), centered.as_mut()) };
+            kernels::center(engine, rows, *scale as f32, offset, centered)
+        })
+    }
+
+    #[napi]
+    pub fn column_sums(&self, input: ColumnSumsInput) -> AsyncTask<Call<Float64Array>> {
+        Call::start(&self.engine, move |engine| {
+            Ok(kernels::column_sums(engine, &input.rows, input.width as usize)?.into())
+        })
     }
 
     #[napi]

@@ -1,10 +1,13 @@
 import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import type {
+  CenterInput,
   Codes,
+  ColumnSumsInput,
   DecodeInput,
   EncodeInput,
   GeometricMedianInput,
+  GradientInput,
   ResidualsInput,
   SampledProductsInput,
   Selection,
@@ -97,6 +100,7 @@ export function checkDecode(input: DecodeInput): void {
 export function checkResiduals(input: ResidualsInput): void {
   checkDecode(input);
   expectLength('target', input.target, input.codes.nRows, input.dOut);
+  if (input.residuals) expectLength('residuals', input.residuals, input.codes.nRows, input.dOut);
 }
 
 export function checkSampledProducts(input: SampledProductsInput): void {
@@ -104,8 +108,8 @@ export function checkSampledProducts(input: SampledProductsInput): void {
   expectLength('rows', input.rows, input.codes.nRows, input.dOut);
 }
 
-export function checkUpdateRows(input: UpdateRowsInput): void {
-  const { byLatent, width, adam } = input;
+export function checkGradient(input: GradientInput): void {
+  const { byLatent, width } = input;
   expectSize('byLatent.nRows', byLatent.nRows, 0);
   expectSize('byLatent.dSae', byLatent.dSae, 1);
   expectSize('width', width, 1);
@@ -116,6 +120,19 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   expectLength('coefficients', input.coefficients, nnz);
   expectLength('rows', input.rows, byLatent.nRows, width);
   expectLength('weights', input.weights, byLatent.dSae, width);
+}
+
+export function checkUpdateRows(input: UpdateRowsInput): void {
+  checkGradient(input);
+  const { byLatent, width, adam, gradientScale = 1 } = input;
+  expectFiniteOption('gradientScale', gradientScale, 0);
+  if (input.firstMoments.constructor !== input.secondMoments.constructor) {
+    throw new MonosemeError(
+      'ERR_OPTION',
+      'One moment is f32 and the other bf16.',
+      'Keep both moments in the same type.',
+    );
+  }
   expectLength('firstMoments', input.firstMoments, byLatent.dSae, width);
   expectLength('secondMoments', input.secondMoments, byLatent.dSae, width);
   expectFiniteOption('learningRate', adam.learningRate, 0);
@@ -129,6 +146,19 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
       'It takes a number from 0 to below 1.',
     );
   }
+}
+
+export function checkCenter({ rows, scale, offset, centered }: CenterInput): void {
+  expectSize('The length of offset', offset.length, 1);
+  expectLength('rows', rows, Math.floor(rows.length / offset.length), offset.length);
+  expectLength('centered', centered, rows.length);
+  if (Number.isFinite(scale)) return;
+  throw new MonosemeError('ERR_OPTION', `scale is ${scale}.`, 'It takes a finite number.');
+}
+
+export function checkColumnSums({ rows, width }: ColumnSumsInput): void {
+  expectSize('width', width, 1);
+  expectLength('rows', rows, Math.floor(rows.length / width), width);
 }
 
 export function checkGeometricMedian(input: GeometricMedianInput): void {

@@ -17,10 +17,13 @@ import {
   someLatents,
   sumBound,
   unaligned,
+  type UpdateCase,
   updateCase,
   wholeNumbers,
+  withBf16Moments,
 } from '../testing/kernel-cases.ts';
-import { type KernelBackend, selectBackend, type UpdateRowsInput } from './index.ts';
+import { type KernelBackend, type Moments, selectBackend } from './index.ts';
+import { decodeFloats } from '../tensor/index.ts';
 import { wrongCalls } from '../testing/wrong-kernel-calls.ts';
 import { nativeError } from './native-backend.ts';
 import { referenceBackend } from './reference/index.ts';
@@ -252,6 +255,93 @@ function contract(open: () => Promise<KernelBackend>): void {
     }
   });
 
+  test('updateRows with bf16 moments differs from f32 by the rounding of the moments alone', async () => {
+    const backend = await open();
+    const random = new Random(14);
+    for (const { nRows, dIn: width, dSae } of SHAPES) {
+      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
+      const input = withBf16Moments(updateCase(random, byLatent, width, 'unitNorm'));
+      const [first, second] = [input.firstMoments, input.secondMoments].map((bits) => decodeBf16(bits));
+      const expected = {
+        ...input,
+        weights: input.weights.slice(),
+        firstMoments: first,
+        secondMoments: second,
+      };
+      await backend.updateRows(expected);
+      await backend.updateRows(input);
+      assertClose('weights', input.weights, expected.weights, () => 0);
+      for (const key of ['firstMoments', 'secondMoments'] as const) {
+        const rounded = decodeBf16(input[key]);
+        assertClose(key, rounded, expected[key], (i) => 2 ** -7 * Math.abs(expected[key][i]));
+      }
+    }
+  });
+
+  test('a bf16 moment decays on average as an f32 one, though a step is less than half a unit', async () => {
+    const backend = await open();
+    const codes = { nRows: 1, dSae: 8, rowPointers: new Uint32Array(2), latentIndices: new Uint32Array(0) };
+    const byLatent = await backend.transpose({ ...codes, values: new Float32Array(0) });
+    const input = withBf16Moments(updateCase(new Random(15), byLatent, 64, 'none'));
+    const before = decodeBf16(input.secondMoments);
+    const nSteps = 300;
+    for (let step = 1; step <= nSteps; step++) {
+      await backend.updateRows({ ...input, adam: { ...input.adam, beta2: 0.999, step } });
+    }
+    const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const share = mean(decodeBf16(input.secondMoments)) / mean(before);
+    assert.ok(Math.abs(share - 0.999 ** nSteps) < 0.01, `${share} instead of ${0.999 ** nSteps}`);
+  });
+
+  test('squaredGradientNorm is the square of the gradient that updateRows uses', async () => {
+    const backend = await open();
+    const random = new Random(16);
+    for (const { nRows, dIn: width, dSae } of shapes(random)) {
+      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
+      for (const constraint of ['none', 'unitNorm'] as const) {
+        const input = updateCase(random, byLatent, width, constraint);
+        const expected = await referenceBackend.squaredGradientNorm(input);
+        const actual = await backend.squaredGradientNorm(input);
+        // What the projection removes leaves its rounding behind.
+        const whole = await referenceBackend.squaredGradientNorm({ ...input, constraint: 'none' });
+        assertClose('norm', [actual], [expected], () => 2e-5 * whole);
+      }
+    }
+  });
+
+  test('center and columnSums do what they say', async () => {
+    const backend = await open();
+    const random = new Random(17);
+    for (const { nRows, dIn: width } of shapes(random)) {
+      const offset = normals(random, width);
+      const drawn = normals(random, nRows * width);
+      const results = [];
+      for (const by of [backend, referenceBackend]) {
+        const rows = unaligned(drawn);
+        const centered = unaligned(new Float32Array(drawn.length));
+        await by.center({ rows, scale: 0.7, offset, centered });
+        assertGuards(rows);
+        assertGuards(centered);
+        results.push({ rows, centered, sums: await by.columnSums({ rows, width }) });
+      }
+      const [actual, expected] = results;
+      for (const key of ['rows', 'centered'] as const) assertClose(key, actual[key], expected[key], () => 0);
+      assertClose('sums', actual.sums, expected.sums, () => 1e-12 * (1 + nRows));
+    }
+  });
+
+  test('residuals go where they are asked to go', async () => {
+    const backend = await open();
+    const random = new Random(18);
+    const codes = codesCase(random, 9, 12, normals);
+    const input = { codes, dOut: 7, W_dec: normals(random, 12 * 7), target: normals(random, 9 * 7) };
+    const residuals = unaligned(new Float32Array(9 * 7));
+    const given = await backend.residuals({ ...input, residuals });
+    assert.equal(given.residuals, residuals);
+    assertGuards(residuals);
+    assert.deepEqual([...residuals], [...(await backend.residuals(input)).residuals]);
+  });
+
   test('geometricMedian finds the point that the reference finds', async () => {
     const backend = await open();
     const random = new Random(8);
@@ -299,7 +389,11 @@ function contract(open: () => Promise<KernelBackend>): void {
   });
 }
 
-function copyOfUpdate(input: UpdateRowsInput): UpdateRowsInput {
+function decodeBf16(bits: Moments): Float32Array {
+  return decodeFloats(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), 'BF16');
+}
+
+function copyOfUpdate(input: UpdateCase): UpdateCase {
   const { weights, firstMoments, secondMoments } = input;
   return {
     ...input,
@@ -356,13 +450,23 @@ function nativeFailures(): void {
       maxIterations: 1,
       tolerance: 0,
     };
-    const input = { ...sizes, ...arrays, ...moments, ...options };
+    const input = {
+      ...sizes,
+      ...arrays,
+      ...moments,
+      ...options,
+      scale: 1,
+      offset: x,
+      centered: new Float32Array(3),
+    };
     for (const name of [
       'encode',
       'decode',
       'sampledProducts',
       'residuals',
       'updateRows',
+      'squaredGradientNorm',
+      'center',
       'geometricMedian',
     ] as const) {
       const error = nativeError(

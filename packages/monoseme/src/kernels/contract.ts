@@ -82,6 +82,8 @@ export interface DecodeInput {
 export interface ResidualsInput extends DecodeInput {
   /** [nRows, dOut] */
   readonly target: Float32Array;
+  /** [nRows, dOut]. Mutated: where the residuals go; a new array when absent. */
+  readonly residuals?: Float32Array;
 }
 
 export interface Residuals {
@@ -111,7 +113,8 @@ export interface AdamOptions {
   readonly step: number;
 }
 
-export interface UpdateRowsInput {
+/** The gradient of a weight matrix as a sparse sum of rows. */
+export interface GradientInput {
   readonly byLatent: CodesByLatent;
   /** Length of a weight row: dIn for the encoder, dOut for the decoder. */
   readonly width: number;
@@ -119,18 +122,48 @@ export interface UpdateRowsInput {
   readonly coefficients: Float32Array;
   /** [nRows, width]: gradient of weight row j = Σ over its pairs of coefficient · rows[b]. */
   readonly rows: Float32Array;
-  /** [dSae, width]. Mutated. */
+  /** [dSae, width] */
   readonly weights: Float32Array;
-  /** [dSae, width], Adam's m. Mutated. */
-  readonly firstMoments: Float32Array;
-  /** [dSae, width], Adam's v. Mutated. */
-  readonly secondMoments: Float32Array;
   /**
    * `unitNorm`: before Adam the part of the gradient along the weight row is removed (g ← g − ⟨g, w⟩ w / ‖w‖²), and
    * after it the row is scaled to length 1 (a row of length 0 is left). Bricken et al. 2023, appendix.
    */
   readonly constraint: 'none' | 'unitNorm';
+}
+
+/**
+ * Adam's moments: f32, or bf16 as the bits of its numbers. A bf16 moment is rounded up or down by a dither of step and
+ * place, right on average over the steps: rounded to the nearest, a moment that decays by less than half a unit of its
+ * last place would never decay.
+ */
+export type Moments = Float32Array | Uint16Array;
+
+export interface UpdateRowsInput extends GradientInput {
+  /** [dSae, width]. Mutated. */
+  readonly weights: Float32Array;
+  /** [dSae, width], Adam's m. Mutated. */
+  readonly firstMoments: Moments;
+  /** [dSae, width], Adam's v, of the same type. Mutated. */
+  readonly secondMoments: Moments;
+  /** The gradient is multiplied by it (1): where gradients are clipped, limit / norm. */
+  readonly gradientScale?: number;
   readonly adam: AdamOptions;
+}
+
+export interface CenterInput {
+  /** [nRows, width]. Mutated: multiplied by `scale`. */
+  readonly rows: Float32Array;
+  readonly scale: number;
+  /** [width] */
+  readonly offset: Float32Array;
+  /** [nRows, width]. Mutated: the scaled rows minus `offset`. */
+  readonly centered: Float32Array;
+}
+
+export interface ColumnSumsInput {
+  /** [nRows, width] */
+  readonly rows: Float32Array;
+  readonly width: number;
 }
 
 export interface GeometricMedianInput {
@@ -177,11 +210,23 @@ export interface KernelBackend {
    * never stored. Rows without pairs have gradient zero: their moments decay and they move by what is left of
    * them, as in dense Adam.
    *
-   * Formula  g_j = Σ coefficient·rows[b], constraint, m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
+   * Formula  g_j = scale · (Σ coefficient·rows[b], constraint), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
    *          w ← w − lr · (m/(1−β₁^t)) / (√(v/(1−β₂^t)) + ε), constraint.
    * Mutates  weights, firstMoments, secondMoments; each is read and written once.
    */
   updateRows(input: UpdateRowsInput): Promise<void>;
+
+  /**
+   * Σ‖g_j‖² over all rows of a gradient, projected where the constraint says so: what clipping by the global norm needs
+   * to know before any row can be stepped. It costs a second pass over the pairs.
+   */
+  squaredGradientNorm(input: GradientInput): Promise<number>;
+
+  /** rows ← scale · rows and centered = rows − offset, in one pass. Mutates rows, centered. */
+  center(input: CenterInput): Promise<void>;
+
+  /** Σ_b rows[b], [width], f64. */
+  columnSums(input: ColumnSumsInput): Promise<Float64Array>;
 
   /**
    * argmin_y Σ‖x_b − y‖ by Weiszfeld's steps from the mean, distances clamped at 1e-6. [width]

@@ -1,10 +1,13 @@
 import type { NativeKernels } from '@monoseme/kernels-native';
 import { ERROR_CODES, MonosemeError, type ErrorCode } from '../errors.ts';
 import {
+  checkCenter,
   checkCodes,
+  checkColumnSums,
   checkDecode,
   checkEncode,
   checkGeometricMedian,
+  checkGradient,
   checkResiduals,
   checkSampledProducts,
   checkUpdateRows,
@@ -64,7 +67,9 @@ export function nativeBackend(kernels: NativeKernels, threads: number): KernelBa
     },
     async residuals(input) {
       checkResiduals(input);
-      return typed<Residuals>(kernels.residuals(input));
+      const residuals = input.residuals ?? new Float32Array(input.codes.nRows * input.dOut);
+      const errors = await typed<Omit<Residuals, 'residuals'>>(kernels.residuals({ ...input, residuals }));
+      return { residuals, ...errors };
     },
     async transpose(codes) {
       checkCodes(codes);
@@ -73,6 +78,18 @@ export function nativeBackend(kernels: NativeKernels, threads: number): KernelBa
     async updateRows(input) {
       checkUpdateRows(input);
       await typed<void>(kernels.updateRows(input));
+    },
+    async squaredGradientNorm(input) {
+      checkGradient(input);
+      return typed<number>(kernels.squaredGradientNorm(input));
+    },
+    async center(input) {
+      checkCenter(input);
+      await typed<void>(kernels.center(input));
+    },
+    async columnSums(input) {
+      checkColumnSums(input);
+      return typed<Float64Array>(kernels.columnSums(input));
     },
     async geometricMedian(input) {
       checkGeometricMedian(input);

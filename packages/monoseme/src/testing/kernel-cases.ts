@@ -8,6 +8,7 @@ import type {
   UpdateRowsInput,
 } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
+import { encodeFloats } from '../tensor/index.ts';
 
 /*
  * Inputs for the kernels' contract suite, and comparisons whose tolerance follows from the length of the sums.
@@ -123,12 +124,18 @@ export function codesCase(random: Random, nRows: number, dSae: number, draw: Dra
   return { nRows, dSae, rowPointers, latentIndices: Uint32Array.from(latents), values };
 }
 
+/** An update whose moments are f32. */
+export interface UpdateCase extends UpdateRowsInput {
+  readonly firstMoments: Float32Array;
+  readonly secondMoments: Float32Array;
+}
+
 export function updateCase(
   random: Random,
   byLatent: CodesByLatent,
   width: number,
   constraint: UpdateRowsInput['constraint'],
-): UpdateRowsInput {
+): UpdateCase {
   const { dSae, nRows, rowIndices } = byLatent;
   return {
     byLatent,
@@ -140,8 +147,15 @@ export function updateCase(
     // Away from 0, where a step is not sensitive to the rounding of its gradient.
     secondMoments: unaligned(Float32Array.from({ length: dSae * width }, () => 0.5 + random.uniform())),
     constraint,
+    ...(random.integer(2) === 0 ? { gradientScale: random.uniform() } : {}),
     adam: { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 1 + random.integer(20) },
   };
+}
+
+/** The same with moments in bf16. */
+export function withBf16Moments(input: UpdateCase): UpdateRowsInput {
+  const bf16 = (values: Float32Array) => new Uint16Array(encodeFloats(values, 'BF16').buffer);
+  return { ...input, firstMoments: bf16(input.firstMoments), secondMoments: bf16(input.secondMoments) };
 }
 
 /** The pre-activation of a row and a latent in f64, and how far an f32 sum of it may be off. */
@@ -274,6 +288,13 @@ export async function resultsOfAll(backend: KernelBackend, seed: number, shape: 
   const update = updateCase(random, byLatent, dIn, 'unitNorm');
   await backend.updateRows(update);
   add(update.weights, update.firstMoments, update.secondMoments);
+  const half = withBf16Moments(updateCase(random, byLatent, dIn, 'none'));
+  add(Float64Array.of(await backend.squaredGradientNorm(half)));
+  await backend.updateRows(half);
+  add(half.weights, half.firstMoments, half.secondMoments);
+  const centered = new Float32Array(target.length);
+  await backend.center({ rows: target, scale: 0.3, offset: W_dec.subarray(0, dIn), centered });
+  add(target, centered, await backend.columnSums({ rows: target, width: dIn }));
   const points = normals(random, (nRows + 1) * dIn);
   add(
     await backend.geometricMedian({ points, nRows: nRows + 1, width: dIn, maxIterations: 20, tolerance: 0 }),

@@ -31,6 +31,18 @@ export function* wrongCalls(backend: KernelBackend): Generator<WrongCall> {
     const input = { ...encode, latents: Uint32Array.from(latents) };
     yield [`latents ${latents}`, 'ERR_OPTION', () => backend.encode(input)];
   }
+  const rows = { rows: new Float32Array(6), scale: 1, offset: new Float32Array(3) };
+  for (const [change, code] of [
+    [{ centered: short }, 'ERR_SHAPE'],
+    [{ rows: short }, 'ERR_SHAPE'],
+    [{ offset: new Float32Array(0) }, 'ERR_OPTION'],
+    [{ scale: NaN }, 'ERR_OPTION'],
+  ] as const) {
+    const input = { ...rows, centered: new Float32Array(6), ...change };
+    yield [`center ${Object.keys(change)}`, code, () => backend.center(input)];
+  }
+  yield ['columnSums', 'ERR_SHAPE', () => backend.columnSums({ rows: short, width: 3 })];
+  yield ['width 0', 'ERR_OPTION', () => backend.columnSums({ rows: short, width: 0 })];
   yield* wrongPairs(backend, codesCase(new Random(11), 4, 5, normals));
   const median = { points: new Float32Array(6), nRows: 2, width: 3, maxIterations: 1, tolerance: 0 };
   yield ['points', 'ERR_SHAPE', () => backend.geometricMedian({ ...median, points: short })];
@@ -65,6 +77,8 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['W_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, W_dec: short })];
   yield ['b_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, b_dec: short })];
   yield ['target', 'ERR_SHAPE', () => backend.residuals({ ...wide, codes: good, target: short })];
+  const elsewhere = { ...wide, codes: good, residuals: short };
+  yield ['residuals', 'ERR_SHAPE', () => backend.residuals(elsewhere)];
   yield ['rows', 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes: good, rows: short })];
   const update = async (change: (input: UpdateRowsInput) => Partial<UpdateRowsInput>) => {
     const input = updateCase(random, await referenceBackend.transpose(good), 3, 'none');
@@ -73,6 +87,9 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   for (const key of ['coefficients', 'rows', 'weights', 'firstMoments', 'secondMoments']) {
     yield [key, 'ERR_SHAPE', () => update(() => ({ [key]: short }))];
   }
+  const mixed = (input: UpdateRowsInput) => ({ firstMoments: new Uint16Array(input.firstMoments.length) });
+  yield ['moments of two types', 'ERR_OPTION', () => update(mixed)];
+  yield ['gradientScale', 'ERR_OPTION', () => update(() => ({ gradientScale: NaN }))];
   for (const key of ['latentPointers', 'rowIndices', 'pairIndices'] as const) {
     const broken = (input: UpdateRowsInput) => input.byLatent[key].map((value, i) => (i === 1 ? 99 : value));
     yield [

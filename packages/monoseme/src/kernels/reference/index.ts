@@ -3,9 +3,10 @@ import { decode } from './decode.ts';
 import { encode } from './encode.ts';
 import { geometricMedian } from './geometric-median.ts';
 import { residuals } from './residuals.ts';
+import { center, columnSums } from './rows.ts';
 import { sampledProducts } from './sampled-products.ts';
 import { transpose } from './transpose.ts';
-import { updateRows } from './update-rows.ts';
+import { squaredGradientNorm, updateRows } from './update-rows.ts';
 
 /**
  * What the contract means, in the plainest TypeScript: sums in f64, rounded once on store, no speed-ups.
@@ -21,5 +22,8 @@ export const referenceBackend: KernelBackend = {
   residuals: async (input) => residuals(input),
   transpose: async (codes) => transpose(codes),
   updateRows: async (input) => updateRows(input),
+  squaredGradientNorm: async (input) => squaredGradientNorm(input),
+  center: async (input) => center(input),
+  columnSums: async (input) => columnSums(input),
   geometricMedian: async (input) => geometricMedian(input),
 };

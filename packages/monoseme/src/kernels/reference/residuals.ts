@@ -7,7 +7,8 @@ import { sampledProducts } from './sampled-products.ts';
 export function residuals(input: ResidualsInput): Residuals {
   checkResiduals(input);
   const { codes, dOut, W_dec, target } = input;
-  const differences = decode(input);
+  const { residuals: differences = new Float32Array(target.length) } = input;
+  differences.set(decode(input));
   const squaredErrors = new Float64Array(codes.nRows);
   for (let row = 0; row < codes.nRows; row++) {
     for (let i = row * dOut; i < (row + 1) * dOut; i++) {

@@ -1,7 +1,7 @@
-import { checkUpdateRows, corruptCodes } from '../check.ts';
-import type { UpdateRowsInput } from '../contract.ts';
+import { checkGradient, checkUpdateRows, corruptCodes } from '../check.ts';
+import type { GradientInput, Moments, UpdateRowsInput } from '../contract.ts';
 
-function expectPairs(input: UpdateRowsInput): void {
+function expectPairs(input: GradientInput): void {
   const { nRows, dSae, latentPointers, rowIndices, pairIndices } = input.byLatent;
   const inside =
     latentPointers[0] === 0 &&
@@ -11,15 +11,17 @@ function expectPairs(input: UpdateRowsInput): void {
   if (!inside) throw corruptCodes('byLatent holds a pointer, row or pair outside the batch.');
 }
 
-/** g = Σ over the latent's pairs of coefficient · row. */
-function gradientOf(input: UpdateRowsInput, latent: number, gradient: Float64Array): void {
-  const { byLatent, width, coefficients, rows } = input;
+/** g = Σ over the latent's pairs of coefficient · row, projected where the constraint says so. */
+function gradientOf(input: GradientInput, latent: number, gradient: Float64Array): void {
+  const { byLatent, width, coefficients, rows, weights, constraint } = input;
   gradient.fill(0);
   for (let i = byLatent.latentPointers[latent]; i < byLatent.latentPointers[latent + 1]; i++) {
     const coefficient = coefficients[byLatent.pairIndices[i]];
     const start = byLatent.rowIndices[i] * width;
     for (let c = 0; c < width; c++) gradient[c] += coefficient * rows[start + c];
   }
+  if (constraint === 'unitNorm')
+    removeParallelPart(gradient, weights.subarray(latent * width, (latent + 1) * width));
 }
 
 /** g ← g − ⟨g, w⟩ w / ‖w‖². */
@@ -34,6 +36,30 @@ function removeParallelPart(gradient: Float64Array, weights: Float32Array): void
   for (let c = 0; c < weights.length; c++) gradient[c] -= (product / squaredNorm) * weights[c];
 }
 
+const bits = new DataView(new ArrayBuffer(4));
+
+/** How a moment is read, and how it is written with a dither (of 2³²): an f32 as it is, a bf16 rounded by it. */
+function numberType(
+  moments: Moments,
+): [(stored: number) => number, (value: number, dither: number) => number] {
+  if (moments instanceof Float32Array) return [(stored) => stored, (value) => value];
+  return [
+    (stored) => {
+      bits.setUint32(0, stored << 16);
+      return bits.getFloat32(0);
+    },
+    (value, dither) => {
+      bits.setFloat32(0, value);
+      return (bits.getUint32(0) + (dither >>> 16)) >>> 16;
+    },
+  ];
+}
+
+/** Multiples of fractions of 2³² that are spread evenly (Weyl's sequence): one for steps, rows and columns each. */
+function ditherOf(step: number, row: number, column: number): number {
+  return Math.imul(0xb5297a4d, step) + Math.imul(0x85ebca6b, row) + Math.imul(0x9e3779b9, column);
+}
+
 /** w ← w / ‖w‖. */
 function normalise(weights: Float64Array): void {
   let squaredNorm = 0;
@@ -46,7 +72,8 @@ function normalise(weights: Float64Array): void {
 export function updateRows(input: UpdateRowsInput): void {
   checkUpdateRows(input);
   expectPairs(input);
-  const { width, constraint } = input;
+  const { width, constraint, gradientScale = 1 } = input;
+  const [momentOf, bitsOf] = numberType(input.firstMoments);
   const { learningRate, beta1, beta2, epsilon, step } = input.adam;
   const correction1 = 1 - beta1 ** step;
   const correction2 = 1 - beta2 ** step;
@@ -57,15 +84,29 @@ export function updateRows(input: UpdateRowsInput): void {
     const firstMoments = input.firstMoments.subarray(latent * width, (latent + 1) * width);
     const secondMoments = input.secondMoments.subarray(latent * width, (latent + 1) * width);
     gradientOf(input, latent, gradient);
-    if (constraint === 'unitNorm') removeParallelPart(gradient, weights);
     for (let c = 0; c < width; c++) {
-      const m = beta1 * firstMoments[c] + (1 - beta1) * gradient[c];
-      const v = beta2 * secondMoments[c] + (1 - beta2) * gradient[c] * gradient[c];
-      firstMoments[c] = m;
-      secondMoments[c] = v;
+      const g = gradientScale * gradient[c];
+      const m = beta1 * momentOf(firstMoments[c]) + (1 - beta1) * g;
+      const v = beta2 * momentOf(secondMoments[c]) + (1 - beta2) * g * g;
+      const dither = ditherOf(step, latent, c);
+      firstMoments[c] = bitsOf(m, dither);
+      secondMoments[c] = bitsOf(v, dither ^ 0x80000000);
       next[c] = weights[c] - (learningRate * (m / correction1)) / (Math.sqrt(v / correction2) + epsilon);
     }
     if (constraint === 'unitNorm') normalise(next);
     weights.set(next);
   }
+}
+
+/** See `KernelBackend.squaredGradientNorm`. */
+export function squaredGradientNorm(input: GradientInput): number {
+  checkGradient(input);
+  expectPairs(input);
+  const gradient = new Float64Array(input.width);
+  let sum = 0;
+  for (let latent = 0; latent < input.byLatent.dSae; latent++) {
+    gradientOf(input, latent, gradient);
+    for (const element of gradient) sum += element * element;
+  }
+  return sum;
 }
