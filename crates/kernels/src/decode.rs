@@ -1,10 +1,11 @@
 use crate::codes::CodesView;
+use crate::dense::{AddTile, TileProducts};
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
 use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows};
-use crate::traversal::Traversal;
+use crate::traversal::{Tile, Traversal, Visitor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -121,25 +122,73 @@ impl Block<'_> {
             Some(bias) => out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
             None => out.fill(0.0),
         }
-        let CodesView { row_pointers, latent_indices, .. } = self.input.codes;
-        self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, |row, pairs| {
-            self.set.run(AddPairs { input: self.input, pairs, out: &mut out[self.place(row)] });
-        });
+        self.walk(&mut Decoding { block: self, out });
     }
 
     fn products(&self, vectors: &[f32], products: &mut [f32]) {
+        self.walk(&mut Multiplying { block: self, vectors, products });
+    }
+
+    fn walk(&self, visitor: &mut impl Visitor) {
         let CodesView { row_pointers, latent_indices, .. } = self.input.codes;
-        let first = row_pointers[self.rows.start] as usize;
-        self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, |row, pairs| {
-            let products = &mut products[pairs.start - first..pairs.end - first];
-            let vector = &vectors[self.place(row)];
-            self.set.run(Products {
-                vector,
-                latents: &latent_indices[pairs],
-                w_dec: self.input.w_dec,
-                products,
-            });
+        self.traversal.walk(self.rows.clone(), row_pointers, latent_indices, visitor);
+    }
+}
+
+/// Adds the pairs of a block to its part of x̂.
+struct Decoding<'a> {
+    block: &'a Block<'a>,
+    out: &'a mut [f32],
+}
+
+impl Visitor for Decoding<'_> {
+    fn line(&mut self, row: usize, pairs: Range<usize>) {
+        let Block { set, input, .. } = *self.block;
+        set.run(AddPairs { input, pairs, out: &mut self.out[self.block.place(row)] });
+    }
+
+    fn tile(&mut self, tile: &Tile<'_>) {
+        let Block { set, input, .. } = *self.block;
+        let factor = |pair: usize| input.codes.values[pair];
+        AddTile { tile, factor, matrix: input.w_dec, out: self.out }.run_on(set);
+    }
+}
+
+/// Products of the pairs of a block.
+struct Multiplying<'a> {
+    block: &'a Block<'a>,
+    vectors: &'a [f32],
+    products: &'a mut [f32],
+}
+
+impl Multiplying<'_> {
+    fn first_pair(&self) -> usize {
+        self.block.input.codes.row_pointers[self.block.rows.start] as usize
+    }
+}
+
+impl Visitor for Multiplying<'_> {
+    fn line(&mut self, row: usize, pairs: Range<usize>) {
+        let Block { set, input, .. } = *self.block;
+        let first = self.first_pair();
+        set.run(Products {
+            vector: &self.vectors[self.block.place(row)],
+            latents: &input.codes.latent_indices[pairs.clone()],
+            w_dec: input.w_dec,
+            products: &mut self.products[pairs.start - first..pairs.end - first],
         });
+    }
+
+    fn tile(&mut self, tile: &Tile<'_>) {
+        let Block { set, input, .. } = *self.block;
+        let task = TileProducts {
+            tile,
+            vectors: self.vectors,
+            matrix: input.w_dec,
+            first_pair: self.first_pair(),
+            products: self.products,
+        };
+        task.run_on(set);
     }
 }
 

@@ -6,8 +6,8 @@
 //! in the order of the inputs. So a value does not depend on threads, blocks or selection.
 
 mod best;
-mod micro_kernel;
-mod panels;
+pub(crate) mod micro_kernel;
+pub(crate) mod panels;
 mod selection;
 mod tile;
 

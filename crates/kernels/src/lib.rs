@@ -9,6 +9,7 @@
 mod adam;
 mod codes;
 mod decode;
+mod dense;
 mod encode;
 mod engine;
 mod error;

@@ -12,10 +12,9 @@ fn expect_width(width: usize) -> Result<(), KernelError> {
     if width > 0 { Ok(()) } else { Err(KernelError::option("width is 0.")) }
 }
 
-/// row ← scale · row, centered = row − offset.
+/// centered = row − offset.
 struct CenterRow<'a> {
-    row: &'a mut [f32],
-    scale: f32,
+    row: &'a [f32],
     offset: &'a [f32],
     centered: &'a mut [f32],
 }
@@ -24,21 +23,17 @@ impl Kernel for CenterRow<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let scale = lanes.splat(self.scale);
-        let rows = self.row.chunks_mut(L::WIDTH).zip(self.centered.chunks_mut(L::WIDTH));
-        for ((row, centered), offset) in rows.zip(self.offset.chunks(L::WIDTH)) {
-            let scaled = lanes.multiply(lanes.load_some(row), scale);
-            lanes.store_some(row, scaled);
-            lanes.store_some(centered, lanes.subtract(scaled, lanes.load_some(offset)));
+        let inputs = self.row.chunks(L::WIDTH).zip(self.offset.chunks(L::WIDTH));
+        for ((row, offset), centered) in inputs.zip(self.centered.chunks_mut(L::WIDTH)) {
+            lanes.store_some(centered, lanes.subtract(lanes.load_some(row), lanes.load_some(offset)));
         }
     }
 }
 
-/// rows ← scale · rows, centered = rows − offset. All `[n_rows, width]` but offset, `[width]`.
+/// centered = rows − offset: `[n_rows, width]` both, offset `[width]`.
 pub fn center(
     engine: &Engine,
-    rows: &mut [f32],
-    scale: f32,
+    rows: &[f32],
     offset: &[f32],
     centered: &mut [f32],
 ) -> Result<(), KernelError> {
@@ -47,10 +42,10 @@ pub fn center(
     expect_length("rows", rows.len(), &[rows.len() / width, width])?;
     expect_length("centered", centered.len(), &[rows.len()])?;
     engine.install(|| {
-        let blocks = rows.par_chunks_mut(BLOCK * width).zip(centered.par_chunks_mut(BLOCK * width));
+        let blocks = rows.par_chunks(BLOCK * width).zip(centered.par_chunks_mut(BLOCK * width));
         blocks.for_each(|(rows, centered)| {
-            for (row, centered) in rows.chunks_exact_mut(width).zip(centered.chunks_exact_mut(width)) {
-                engine.instruction_set.run(CenterRow { row, scale, offset, centered });
+            for (row, centered) in rows.chunks_exact(width).zip(centered.chunks_exact_mut(width)) {
+                engine.instruction_set.run(CenterRow { row, offset, centered });
             }
         });
     });

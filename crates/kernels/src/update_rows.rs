@@ -1,11 +1,12 @@
 use crate::adam::{Adam, MeasureAlong, Moment, UpdateRow};
+use crate::dense::AddTile;
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
 use crate::sums::{Rows, Term, add_weighted_sum};
 use crate::transpose::CodesByLatentView;
-use crate::traversal::Traversal;
+use crate::traversal::{Tile, Traversal, Visitor};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -134,11 +135,31 @@ impl<'a> Blocks<'a> {
         gradients.clear();
         gradients.resize(latents.len() * width, 0.0);
         let CodesByLatentView { latent_pointers, row_indices, .. } = self.input.by_latent;
-        let first = latents.start;
-        self.traversal.walk(latents, latent_pointers, row_indices, |latent, pairs| {
-            let gradient = &mut gradients[(latent - first) * width..][..width];
-            self.set.run(AddPairs { pairs, input: self.input, gradient, fetch });
-        });
+        let mut summing = Summing { blocks: self, first: latents.start, gradients, fetch };
+        self.traversal.walk(latents, latent_pointers, row_indices, &mut summing);
+    }
+}
+
+/// Adds the pairs of a block to its gradients.
+struct Summing<'a> {
+    blocks: &'a Blocks<'a>,
+    /// First latent of the block.
+    first: usize,
+    gradients: &'a mut [f32],
+    fetch: Option<Fetch>,
+}
+
+impl Visitor for Summing<'_> {
+    fn line(&mut self, latent: usize, pairs: Range<usize>) {
+        let Blocks { set, input, .. } = *self.blocks;
+        let gradient = &mut self.gradients[(latent - self.first) * input.width..][..input.width];
+        set.run(AddPairs { pairs, input, gradient, fetch: self.fetch });
+    }
+
+    fn tile(&mut self, tile: &Tile<'_>) {
+        let Blocks { set, input, .. } = *self.blocks;
+        let factor = |pair: usize| input.coefficients[input.by_latent.pair_indices[pair] as usize];
+        AddTile { tile, factor, matrix: input.rows, out: self.gradients }.run_on(set);
     }
 }
 

@@ -194,7 +194,6 @@ struct Parts<'a> {
 #[napi(object, object_to_js = false)]
 pub struct CenterInput {
     pub rows: Float32Array,
-    pub scale: f64,
     pub offset: Float32Array,
     pub centered: Float32Array,
 }
@@ -299,10 +298,10 @@ impl Kernels {
     #[napi]
     pub fn center(&self, mut input: CenterInput) -> AsyncTask<Call<()>> {
         Call::start(&self.engine, move |engine| {
-            let CenterInput { rows, scale, offset, centered } = &mut input;
-            // SAFETY: the arrays live as long as this call, and the contract gives them to this call alone until it ends.
-            let (rows, centered) = unsafe { (rows.as_mut(), centered.as_mut()) };
-            kernels::center(engine, rows, *scale as f32, offset, centered)
+            let CenterInput { rows, offset, centered } = &mut input;
+            // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
+            let centered = unsafe { centered.as_mut() };
+            kernels::center(engine, rows, offset, centered)
         })
     }
 

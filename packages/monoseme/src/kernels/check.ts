@@ -148,12 +148,10 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   }
 }
 
-export function checkCenter({ rows, scale, offset, centered }: CenterInput): void {
+export function checkCenter({ rows, offset, centered }: CenterInput): void {
   expectSize('The length of offset', offset.length, 1);
   expectLength('rows', rows, Math.floor(rows.length / offset.length), offset.length);
   expectLength('centered', centered, rows.length);
-  if (Number.isFinite(scale)) return;
-  throw new MonosemeError('ERR_OPTION', `scale is ${scale}.`, 'It takes a finite number.');
 }
 
 export function checkColumnSums({ rows, width }: ColumnSumsInput): void {

@@ -151,12 +151,11 @@ export interface UpdateRowsInput extends GradientInput {
 }
 
 export interface CenterInput {
-  /** [nRows, width]. Mutated: multiplied by `scale`. */
+  /** [nRows, width] */
   readonly rows: Float32Array;
-  readonly scale: number;
   /** [width] */
   readonly offset: Float32Array;
-  /** [nRows, width]. Mutated: the scaled rows minus `offset`. */
+  /** [nRows, width]. Mutated: rows − offset. */
   readonly centered: Float32Array;
 }
 
@@ -222,7 +221,7 @@ export interface KernelBackend {
    */
   squaredGradientNorm(input: GradientInput): Promise<number>;
 
-  /** rows ← scale · rows and centered = rows − offset, in one pass. Mutates rows, centered. */
+  /** centered = rows − offset. Mutates centered. */
   center(input: CenterInput): Promise<void>;
 
   /** Σ_b rows[b], [width], f64. */

@@ -293,8 +293,8 @@ export async function resultsOfAll(backend: KernelBackend, seed: number, shape: 
   await backend.updateRows(half);
   add(half.weights, half.firstMoments, half.secondMoments);
   const centered = new Float32Array(target.length);
-  await backend.center({ rows: target, scale: 0.3, offset: W_dec.subarray(0, dIn), centered });
-  add(target, centered, await backend.columnSums({ rows: target, width: dIn }));
+  await backend.center({ rows: target, offset: W_dec.subarray(0, dIn), centered });
+  add(centered, await backend.columnSums({ rows: target, width: dIn }));
   const points = normals(random, (nRows + 1) * dIn);
   add(
     await backend.geometricMedian({ points, nRows: nRows + 1, width: dIn, maxIterations: 20, tolerance: 0 }),
