@@ -6,7 +6,7 @@ import {
   sharedGradients,
   type Step,
 } from './architecture.ts';
-import { foldDecoderNorms } from './fold.ts';
+import { foldDecoderNorms, rowNorms } from './fold.ts';
 import { plus, rowMultiples, sumsByLatent, total } from './sparse-sum.ts';
 
 /**
@@ -37,22 +37,22 @@ export const april2024: Architecture = {
  * norm of a decoder row is the sum of the norms of its parts, and each part is pulled along itself.
  */
 export async function weightedL1Gradients(step: Step): Promise<Gradients> {
-  const { nRows, coefficient, weights, dSae, dOut, parts } = step;
+  const { nRows, coefficient, weights, dSae, parts } = step;
   const acts = await encodeBatch(step, { kind: 'threshold' });
   const { byLatent, errors } = await reconstruct(step, acts);
-  const { norms, directions } = partDirections(weights.W_dec, dSae, parts, dOut);
+  const { norms, rows, factors } = partDirections(weights.W_dec, dSae, parts);
   const { latentIndices } = acts;
   const deltas = errors.products.map(
     (product, pair) => (2 * product + coefficient * norms[latentIndices[pair]]) / nRows,
   );
   const sumsOfActs = sumsByLatent(acts, acts.values);
-  const pulls = Float32Array.from(sumsOfActs, (sum) => (coefficient * sum) / nRows);
+  const pulls = Float32Array.from(sumsOfActs, (sum, j) => (coefficient * sum * factors[j]) / nRows);
   const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
   const squaredError = total(errors.squaredErrors);
   const weighted = sumsOfActs.reduce((sum, value, j) => sum + value * norms[j], 0);
   return {
     ...shared,
-    decoder: plus(shared.decoder, rowMultiples(directions, pulls)),
+    decoder: plus(shared.decoder, rowMultiples(rows, pulls)),
     sums: {
       squaredError,
       l1: total(acts.values),
@@ -62,23 +62,29 @@ export async function weightedL1Gradients(step: Step): Promise<Gradients> {
   };
 }
 
-/** Σ_s ‖W_dec[j]^s‖ of every row, [dSae], and its parts scaled to length 1 (those of length 0 stay), [dSae, dOut]. */
+/**
+ * n_j = Σ_s ‖W_dec[j]^s‖ of every row, [dSae], and its directions: rows and factors whose products are the sum of the
+ * parts, each at length 1 (parts of length 0 stay).
+ */
 function partDirections(
   W_dec: Float32Array,
   dSae: number,
   parts: readonly number[],
-  dOut: number,
-): { norms: Float64Array; directions: Float32Array } {
+): { norms: Float64Array; rows: Float32Array; factors: Float64Array } {
+  if (parts.length === 1) {
+    const norms = rowNorms(W_dec, dSae);
+    return { norms, rows: W_dec, factors: norms.map((norm) => (norm > 0 ? 1 / norm : 0)) };
+  }
   const norms = new Float64Array(dSae);
-  const directions = new Float32Array(dSae * dOut);
+  const rows = new Float32Array(W_dec.length);
   for (let j = 0, at = 0; j < dSae; j++) {
     for (const width of parts) {
       let square = 0;
       for (let i = at; i < at + width; i++) square += W_dec[i] * W_dec[i];
       const norm = Math.sqrt(square);
       norms[j] += norm;
-      for (const end = at + width; at < end; at++) directions[at] = norm > 0 ? W_dec[at] / norm : 0;
+      for (const end = at + width; at < end; at++) rows[at] = norm > 0 ? W_dec[at] / norm : 0;
     }
   }
-  return { norms, directions };
+  return { norms, rows, factors: new Float64Array(dSae).fill(1) };
 }

@@ -6,11 +6,13 @@ const LEAST_NORM = 1e-8;
 /** Lengths of the rows of a matrix, [nRows]. */
 export function rowNorms(matrix: Float32Array, nRows: number): Float64Array {
   const width = matrix.length / nRows;
-  return Float64Array.from({ length: nRows }, (_, row) => {
+  const norms = new Float64Array(nRows);
+  for (let row = 0, i = 0; row < nRows; row++) {
     let square = 0;
-    for (let i = row * width; i < (row + 1) * width; i++) square += matrix[i] * matrix[i];
-    return Math.sqrt(square);
-  });
+    for (const end = i + width; i < end; i++) square += matrix[i] * matrix[i];
+    norms[row] = Math.sqrt(square);
+  }
+  return norms;
 }
 
 /** Columns of a row that were multiplied by one factor. */

@@ -41,12 +41,13 @@ export const gated: Architecture = {
       target: step.target,
     });
 
+    const scales = r_mag.map(Math.exp);
     const { latentIndices } = gates;
     const nPairs = latentIndices.length;
     const [deltas, ofGate, ofMagnitude, ofScale] = Array.from({ length: 4 }, () => new Float32Array(nPairs));
     for (let pair = 0; pair < nPairs; pair++) {
       const j = latentIndices[pair];
-      const scale = Math.exp(r_mag[j]);
+      const scale = scales[j];
       ofGate[pair] = (coefficient + 2 * frozen.products[pair]) / nRows;
       ofMagnitude[pair] = acts.values[pair] > 0 ? (2 * errors.products[pair]) / nRows : 0;
       ofScale[pair] = ofMagnitude[pair] * scale * (gates.values[pair] - weights.b_enc[j]);
@@ -75,9 +76,11 @@ export const gated: Architecture = {
 /** Activations ReLU(exp(r) π + b_mag) of the pairs whose gate π + b_enc is open; some may be 0. */
 export function magnitudes(gates: Codes, { b_enc, b_mag, r_mag }: Weights): Codes {
   const [bias, logScale] = [b_mag as Float32Array, r_mag as Float32Array];
-  const values = gates.values.map((gate, pair) => {
+  const scales = logScale.map(Math.exp);
+  const values = new Float32Array(gates.values.length);
+  for (let pair = 0; pair < values.length; pair++) {
     const j = gates.latentIndices[pair];
-    return Math.max(0, Math.exp(logScale[j]) * (gate - b_enc[j]) + bias[j]);
-  });
+    values[pair] = Math.max(0, scales[j] * (gates.values[pair] - b_enc[j]) + bias[j]);
+  }
   return { ...gates, values };
 }

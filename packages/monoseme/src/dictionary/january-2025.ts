@@ -1,7 +1,8 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, encodeBatch, reconstruct, sharedGradients, type Step } from './architecture.ts';
+import { type Architecture, reconstruct, sharedGradients, type Step } from './architecture.ts';
 import { foldDecoderNorms, rowNorms } from './fold.ts';
-import { plus, rowMultiples, type SparseSum, sumOfRows, total } from './sparse-sum.ts';
+import { encodeWindow, silentProductsOf } from './jump-relu.ts';
+import { plus, rowMultiples, type SparseSum, sumOfRows, sumsByLatent, total } from './sparse-sum.ts';
 
 /**
  * JumpReLU as in Anthropic's update of January 2025: a tanh in place of the L0 penalty, and a pull on silent latents.
@@ -52,57 +53,67 @@ export const january2025: Architecture = {
     const pull = (settings.preActCoefficient as number) * inputScale;
     const norms = rowNorms(weights.W_dec, dSae);
     const thresholds = step.further['log_threshold'].map(Math.exp);
-    const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
-    const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
-    const { latentIndices } = preActs;
-    const values = preActs.values.map((h, pair) => (h > thresholds[latentIndices[pair]] ? h : 0));
-    const acts = { ...preActs, values };
+    const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
     const { byLatent, errors } = await reconstruct(step, acts);
+    const silentProducts = await silentProductsOf(step, silent, errors.residuals);
 
-    const deltas = new Float32Array(values.length);
     const logThresholds = new Float64Array(dSae);
-    /** Σ_b of what weighs W_dec[j]/n_j; of the silent pairs, Σ_b ReLU(θ − h) is set right below. */
+    /** Σ_b of what weighs W_dec[j]/n_j. */
     const alongDecoder = new Float64Array(dSae);
-    const silent = await sumsOfSilent(step, thresholds, preActs, values);
-    let [l0, penalty] = [0, 0];
-    for (let pair = 0; pair < values.length; pair++) {
-      const j = latentIndices[pair];
-      const [f, norm, threshold] = [values[pair], norms[j], thresholds[j]];
-      const level = Math.tanh(tanhScale * f * norm);
-      const weight = lambda * tanhScale * (1 - level * level);
-      const slope = 2 * errors.products[pair] + weight * norm;
-      const inWindow = Math.abs(preActs.values[pair] - threshold) < bandwidth / 2 ? threshold / bandwidth : 0;
-      // The pull of all pairs is added below; the active ones have none.
-      deltas[pair] = (slope * ((f > 0 ? 1 : 0) + inWindow) + (f > 0 ? pull * norm : 0)) / nRows;
-      logThresholds[j] -= (threshold * inWindow * slope) / nRows;
-      alongDecoder[j] += weight * f;
-      penalty += level;
-      if (f > 0) l0++;
-    }
+    let penalty = 0;
+    /** δ of some pairs; the pull of all pairs is added below, so the active ones, which have none, get it back. */
+    const deltasOf = ({ latentIndices, values }: Codes, products: Float32Array, isActive: 0 | 1) => {
+      const deltas = new Float32Array(values.length);
+      for (let pair = 0; pair < values.length; pair++) {
+        const j = latentIndices[pair];
+        const [f, norm, threshold] = [isActive * values[pair], norms[j], thresholds[j]];
+        const level = Math.tanh(tanhScale * f * norm);
+        const weight = lambda * tanhScale * (1 - level * level);
+        const slope = 2 * products[pair] + weight * norm;
+        const inWindow = Math.abs(values[pair] - threshold) < bandwidth / 2 ? threshold / bandwidth : 0;
+        deltas[pair] = (slope * (isActive + inWindow) + isActive * pull * norm) / nRows;
+        logThresholds[j] -= (threshold * inWindow * slope) / nRows;
+        alongDecoder[j] += weight * f;
+        penalty += level;
+      }
+      return deltas;
+    };
+    const deltas = deltasOf(acts, errors.products, 1);
+    const silentDeltas = deltasOf(silent, silentProducts, 0);
+    const ofAll = await sumsOfSilent(step, thresholds, acts);
     const pulls = norms.map((norm) => pull * norm);
     for (let j = 0; j < dSae; j++) {
-      logThresholds[j] += (thresholds[j] * pulls[j] * silent.counts[j]) / nRows;
-      alongDecoder[j] += pull * silent.distances[j];
+      logThresholds[j] += (thresholds[j] * pulls[j] * ofAll.counts[j]) / nRows;
+      alongDecoder[j] += pull * ofAll.distances[j];
     }
     const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
-    const b_enc = shared.b_enc.map((sum, j) => sum - pulls[j]);
+    const silentSums = sumsByLatent(silent, silentDeltas);
+    const b_enc = shared.b_enc.map((sum, j) => sum + silentSums[j] - pulls[j]);
+    const silentPart = {
+      byLatent: await step.backend.transpose(silent),
+      coefficients: silentDeltas,
+      rows: step.x,
+    };
+    const pullPart = multiplesOf(
+      ofAll.sumOfRows,
+      pulls.map((value) => -value / nRows),
+    );
     const along = alongDecoder.map((sum, j) => (norms[j] > 0 ? sum / (nRows * norms[j]) : 0));
     const squaredError = total(errors.squaredErrors);
-    const distance = silent.distances.reduce((sum, value, j) => sum + pulls[j] * value, 0);
+    const distance = ofAll.distances.reduce((sum, value, j) => sum + pulls[j] * value, 0);
     return {
       ...shared,
-      encoder: plus(
-        shared.encoder,
-        multiplesOf(
-          silent.sumOfRows,
-          pulls.map((value) => -value / nRows),
-        ),
-      ),
+      encoder: plus(plus(shared.encoder, silentPart), pullPart),
       decoder: plus(shared.decoder, rowMultiples(weights.W_dec, Float32Array.from(along))),
       preActs: b_enc,
       b_enc,
       further: { log_threshold: logThresholds },
-      sums: { squaredError, l1: total(values), l0, loss: squaredError + lambda * penalty + distance },
+      sums: {
+        squaredError,
+        l1: total(acts.values),
+        l0: acts.values.length,
+        loss: squaredError + lambda * penalty + distance,
+      },
     };
   },
   finish: ({ weights, further }) => ({
@@ -112,7 +123,7 @@ export const january2025: Architecture = {
 };
 
 /** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */
-async function sumsOfSilent(step: Step, thresholds: Float32Array, preActs: Codes, values: Float32Array) {
+async function sumsOfSilent(step: Step, thresholds: Float32Array, acts: Codes) {
   const { nRows, dIn, dSae, x, weights, backend } = step;
   const rows = Float32Array.from(sumOfRows(x, dIn, 1));
   const products = await backend.sampledProducts({
@@ -129,10 +140,9 @@ async function sumsOfSilent(step: Step, thresholds: Float32Array, preActs: Codes
   });
   const counts = new Float64Array(dSae).fill(nRows);
   const distances = Float64Array.from(products, (sum, j) => nRows * (thresholds[j] - weights.b_enc[j]) - sum);
-  preActs.latentIndices.forEach((j, pair) => {
-    if (values[pair] === 0) return;
+  acts.latentIndices.forEach((j, pair) => {
     counts[j]--;
-    distances[j] += values[pair] - thresholds[j];
+    distances[j] += acts.values[pair] - thresholds[j];
   });
   return { counts, distances, sumOfRows: rows };
 }

@@ -1,6 +1,8 @@
-import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import type { Codes } from '../kernels/contract.ts';
+import { type Architecture, encodeBatch, reconstruct, sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
+import { subCodes } from './sub-codes.ts';
 
 /**
  * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
@@ -12,7 +14,7 @@ import { total } from './sparse-sum.ts';
  *            ∂θ_j = −1/(ε B) Σ_b K_bj (θ_j · 2⟨e_b, W_dec[j]⟩ + λ),  ∂t_j = θ_j ∂θ_j
  * Units      ε and θ at the start in units of s = E‖x‖/√dIn, λ of s²: the same settings for inputs of any scale, and the
  *            bare numbers where inputs are normalised
- * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there with the activation 0
+ * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there too
  * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2; AuxK for dead
  *            latents (`auxCoefficient` 0 leaves it out, as the presets do)
  */
@@ -38,32 +40,28 @@ export const jumpRelu: Architecture = {
     const bandwidth = (settings.bandwidth as number) * inputScale;
     const coefficient = step.coefficient * inputScale ** 2;
     const thresholds = step.further['log_threshold'].map(Math.exp);
-    const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
-    const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
-    const { latentIndices } = preActs;
-    const values = preActs.values.map((h, pair) => (h > thresholds[latentIndices[pair]] ? h : 0));
-    const acts = { ...preActs, values };
+    const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
     const { byLatent, errors } = await reconstruct(step, acts);
+    const silentProducts = await silentProductsOf(step, silent, errors.residuals);
 
-    const deltas = new Float32Array(values.length);
     const logThresholds = new Float64Array(dSae);
-    let l0 = 0;
-    for (let pair = 0; pair < values.length; pair++) {
-      const slope = 2 * errors.products[pair];
-      const threshold = thresholds[latentIndices[pair]];
-      if (values[pair] > 0) {
-        deltas[pair] = slope / nRows;
-        l0++;
-      }
-      if (Math.abs(preActs.values[pair] - threshold) < bandwidth / 2)
+    const addWindow = ({ latentIndices, values }: Codes, products: Float32Array) => {
+      for (let pair = 0; pair < values.length; pair++) {
+        const threshold = thresholds[latentIndices[pair]];
+        if (Math.abs(values[pair] - threshold) >= bandwidth / 2) continue;
         logThresholds[latentIndices[pair]] -=
-          (threshold * (threshold * slope + coefficient)) / (bandwidth * nRows);
-    }
+          (threshold * (threshold * 2 * products[pair] + coefficient)) / (bandwidth * nRows);
+      }
+    };
+    addWindow(acts, errors.products);
+    addWindow(silent, silentProducts);
+    const deltas = errors.products.map((product) => (2 * product) / nRows);
+    const l0 = acts.values.length;
     const squaredError = total(errors.squaredErrors);
     const gradients = {
       ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
       further: { log_threshold: logThresholds },
-      sums: { squaredError, l1: total(values), l0, loss: squaredError + coefficient * l0 },
+      sums: { squaredError, l1: total(acts.values), l0, loss: squaredError + coefficient * l0 },
     };
     return withAuxK(step, gradients, errors.residuals);
   },
@@ -72,3 +70,29 @@ export const jumpRelu: Architecture = {
     weights: { ...weights, threshold: further['log_threshold'].map(Math.exp) },
   }),
 };
+
+/**
+ * The pairs that a threshold has to do with: the active, and the silent ones in the window below it (at h > 0), whose
+ * values are their pre-activations.
+ */
+export async function encodeWindow(
+  step: Step,
+  thresholds: Float32Array,
+  bandwidth: number,
+): Promise<{ acts: Codes; silent: Codes }> {
+  const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
+  const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
+  const { latentIndices, values } = preActs;
+  const mask = new Uint8Array(values.length);
+  for (let pair = 0; pair < mask.length; pair++)
+    mask[pair] = values[pair] > thresholds[latentIndices[pair]] ? 1 : 0;
+  const acts = subCodes(preActs, mask).codes;
+  for (let pair = 0; pair < mask.length; pair++) mask[pair] = 1 - mask[pair];
+  return { acts, silent: subCodes(preActs, mask).codes };
+}
+
+/** ⟨e_b, W_dec[j]⟩ of the silent pairs. */
+export function silentProductsOf(step: Step, silent: Codes, residuals: Float32Array): Promise<Float32Array> {
+  const { backend, dOut, weights } = step;
+  return backend.sampledProducts({ codes: silent, dOut, rows: residuals, W_dec: weights.W_dec });
+}

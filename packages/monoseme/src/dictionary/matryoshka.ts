@@ -15,13 +15,15 @@ import { subCodes, type SubCodes } from './sub-codes.ts';
 /**
  * Matryoshka BatchTopK (Bussmann et al. 2025): nested dictionaries, each of which must reconstruct alone.
  *
- * Loss       L = 1/B Σ_b 1/K Σ_k ‖x_b − x̂_bk‖² + AuxK,  x̂_k = b_dec + Σ_{j < m_k} f_j W_dec[j],  f by BatchTopK over
+ * Loss       L = 1/B Σ_b Σ_k w_k ‖x_b − x̂_bk‖² + AuxK,  x̂_k = b_dec + Σ_{j < m_k} f_j W_dec[j],  f by BatchTopK over
  *            all latents, m_k = round(prefixes[k] · dSae)
- * Gradients  with e_k = x̂_k − x and, for latent j whose smallest prefix is g, E_bg = 1/K Σ_{k ≥ g} e_bk:
+ * Gradients  with e_k = x̂_k − x and, for latent j whose smallest prefix is g, E_bg = Σ_{k ≥ g} w_k e_bk:
  *            δ_bj = 2⟨E_bg, W_dec[j]⟩/B,  ∂W_dec[j] = 2/B Σ_b f_bj E_bg,  ∂b_dec = 2/B Σ_b E_b0 (decoder path)
  * Prefixes   widths grow as 1/32, 1/16, 1/8, 1/4 and the rest
  * Computed   from the last prefix backwards: e_k = e_{k+1} − Σ_{m_k ≤ j < m_{k+1}} f_j W_dec[j]
- * Deviation  AuxK explains the residual of the whole dictionary, not that of each prefix
+ * Weights    w_k = m_k / Σ_i m_i, so that a latent of a small prefix counts no more than one of a large; with theirs, 1/K,
+ *            the first latents are pressed to stand for several features at once
+ * Deviation  the weights; AuxK explains the residual of the whole dictionary, not that of each prefix
  */
 export const matryoshka: Architecture = {
   ...batchTopK,
@@ -51,7 +53,9 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
   followThreshold_(step.memory, acts, k);
   const { byLatent, errors } = await reconstruct(step, acts);
   const groups = widths.map((end, g) => subCodes(acts, latentsBetween(acts, widths[g - 1] ?? 0, end)));
-  const { rows, squaredErrors } = await weightedErrors(step, groups, errors);
+  const sumOfWidths = widths.reduce((sum, width) => sum + width, 0);
+  const shares = widths.map((width) => width / sumOfWidths);
+  const { rows, squaredErrors } = await weightedErrors(step, groups, errors, shares);
   const deltas = new Float32Array(acts.values.length);
   for (const [g, { codes, pairs }] of groups.entries()) {
     const groupRows = rows.subarray(g * nRows * dOut, (g + 1) * nRows * dOut);
@@ -77,7 +81,7 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
       squaredError: squaredErrors[widths.length - 1],
       l1: total(acts.values),
       l0: acts.values.length,
-      loss: total(squaredErrors) / widths.length,
+      loss: squaredErrors.reduce((sum, error, prefix) => sum + shares[prefix] * error, 0),
     },
   };
   return withAuxK(step, gradients, errors.residuals);
@@ -90,21 +94,25 @@ function latentsBetween({ latentIndices }: Codes, from: number, to: number): Uin
   return mask;
 }
 
-/** E_g = 1/K Σ_{k ≥ g} e_k of every group, one after another, and Σ_b ‖e_bk‖² of every prefix. */
-async function weightedErrors(step: Step, groups: readonly SubCodes[], whole: Residuals) {
+/** E_g = Σ_{k ≥ g} w_k e_k of every group, one after another, and Σ_b ‖e_bk‖² of every prefix. */
+async function weightedErrors(
+  step: Step,
+  groups: readonly SubCodes[],
+  whole: Residuals,
+  shares: readonly number[],
+) {
   const { backend, dOut, nRows, weights } = step;
   const length = nRows * dOut;
-  const share = 1 / groups.length;
   const rows = new Float32Array(groups.length * length);
   const squaredErrors = new Float64Array(groups.length);
   const last = groups.length - 1;
   squaredErrors[last] = total(whole.squaredErrors);
   const error = whole.residuals.slice();
   const sum = rows.subarray(last * length);
-  for (let i = 0; i < length; i++) sum[i] = share * error[i];
+  for (let i = 0; i < length; i++) sum[i] = shares[last] * error[i];
   for (let g = last - 1; g >= 0; g--) {
     const added = await backend.decode({ codes: groups[g + 1].codes, dOut, W_dec: weights.W_dec });
-    squaredErrors[g] = subtractAndAdd_(error, added, share, rows.subarray(g * length, (g + 2) * length));
+    squaredErrors[g] = subtractAndAdd_(error, added, shares[g], rows.subarray(g * length, (g + 2) * length));
   }
   return { rows, squaredErrors };
 }

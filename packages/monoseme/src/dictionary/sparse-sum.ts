@@ -24,9 +24,10 @@ export function plus(a: SparseSum, b: SparseSum): SparseSum {
   const pairIndices = new Uint32Array(nPairs);
   let end = 0;
   const append = (from: CodesByLatent, latent: number, rowsFrom: number, pairsFrom: number) => {
-    for (let i = from.latentPointers[latent]; i < from.latentPointers[latent + 1]; i++) {
+    const [start, stop] = [from.latentPointers[latent], from.latentPointers[latent + 1]];
+    for (let i = start; i < stop; i++, end++) {
       rowIndices[end] = from.rowIndices[i] + rowsFrom;
-      pairIndices[end++] = from.pairIndices[i] + pairsFrom;
+      pairIndices[end] = from.pairIndices[i] + pairsFrom;
     }
   };
   for (let latent = 0; latent < dSae; latent++) {

@@ -109,14 +109,15 @@ export const CASES: Case[] = [
     memory: [0, 0],
     loss: (point, batch) => {
       const acts = keepBatchTop(preActs(point, batch), K);
-      const losses = latentGroups([0.25, 0.5, 1], F).map((end) =>
+      const widths = latentGroups([0.25, 0.5, 1], F);
+      const losses = widths.map((end) =>
         squaredError(
           point,
           acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
           batch,
         ),
       );
-      return losses.reduce((sum, value) => sum + value, 0) / losses.length;
+      return weightedMean(losses, widths);
     },
   },
   {
@@ -204,7 +205,7 @@ export const CASES: Case[] = [
           batch,
         ),
       );
-      return losses.reduce((sum, value) => sum + value, 0) / losses.length;
+      return weightedMean(losses, widths);
     },
   },
   {
@@ -273,6 +274,11 @@ export const CASES: Case[] = [
     loss: (point, batch) => squaredError(point, keepBatchTop(preActs(point, batch, false), K), batch),
   },
 ];
+
+function weightedMean(values: readonly number[], weights: readonly number[]): number {
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return values.reduce((total, value, i) => total + (value * weights[i]) / sum, 0);
+}
 
 /** Input and target of a transcoder's rows. */
 function sides(batch: Float64Array): { x: Float64Array; target: Float64Array } {
