@@ -18,11 +18,12 @@ const directions = {
   corpus: [...base, 'formats', 'hub'],
   model: [...base, 'formats', 'hub', 'corpus'],
   activations: [...kernelLevel, 'corpus', 'model'],
+  interventions: [...kernelLevel, 'dictionary', 'model'],
   training: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model'],
   evaluation: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'plots', 'report'],
   toy: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'evaluation'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
-  server: [...kernelLevel, 'dictionary', 'corpus', 'model', 'features'],
+  server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features'],
   cli: null,
 };
 const folders = Object.keys(directions);

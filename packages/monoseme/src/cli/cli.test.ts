@@ -78,6 +78,27 @@ describe('the way by single commands', () => {
     assert.equal(manifest.kind, 'feature-index');
   });
 
+  test('steer: the original and one continuation for each strength, sampled with a seed', async () => {
+    const edit = ['--latent', '3', '--latent', '4', '--clamp', '0,9', '--ablate'];
+    const how = ['--prompt', 'the cat', '--tokens', '5', '--temperature', '0.8', '--seed', '2'];
+    const { code, stdout, stderr } = await monoseme('steer', 'dictionary', ...edit, ...how, '--json');
+    assert.equal(code, 0, stderr);
+    const { continuations } = JSON.parse(stdout) as { continuations: Record<string, unknown>[] };
+    assert.deepEqual(
+      continuations.map(({ version }) => version),
+      ['original', 'clamp 0', 'clamp 9', 'ablate'],
+    );
+    const [original, clamped, , ablated] = continuations;
+    assert.deepEqual({ ...ablated, version: '' }, { ...clamped, version: '' });
+    assert.equal((original.tokens as string[]).length, 5);
+    const shown = await monoseme('steer', 'dictionary', ...edit, ...how);
+    assert.match(shown.stdout, /^version .*\noriginal .*\nclamp 0 /);
+    const none = await monoseme('steer', 'dictionary', '--latent', '3', '--prompt', 'a');
+    assert.match(none.stderr, /^ERR_USAGE: Nothing says how/m);
+    const wrong = await monoseme('steer', 'dictionary', '--latent', '64', '--ablate', '--prompt', 'a');
+    assert.match(wrong.stderr, /^ERR_OPTION: There is no latent 64/m);
+  });
+
   test('inspect lists hook points', async () => {
     const { code, stdout } = await monoseme('inspect', 'one-layer-a');
     assert.equal(code, 0);
@@ -96,6 +117,7 @@ describe('help', () => {
     'evaluate',
     'index',
     'explore',
+    'steer',
   ]) {
     test(`${command} --help shows an example`, async () => {
       const { code, stdout } = await monoseme(command, '--help');

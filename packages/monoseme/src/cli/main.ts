@@ -10,6 +10,7 @@ import { exploreCommand } from './explore.ts';
 import { harvestCommand } from './harvest.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
+import { steerCommand } from './steer.ts';
 import { trainCommand } from './train.ts';
 
 /** A command: declares itself on the program; `run` wraps its action with the context. */
@@ -28,6 +29,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   evaluateCommand,
   indexCommand,
   exploreCommand,
+  steerCommand,
 ];
 
 /** Errors that mean the command line itself was wrong. */

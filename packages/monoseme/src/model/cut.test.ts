@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import ort from 'onnxruntime-node';
 import { decodeFloats } from '../tensor/index.ts';
 import { FIXTURE_MODELS, fixture, randomTokens } from '../testing/fixtures.ts';
-import { ACTIVATIONS, cutGraph, EDITED, harvestPrefix, isSize, node } from './cut.ts';
+import { ACTIVATIONS, cutGraph, EDITED, harvestPrefix, inGraphOrder, isSize, node } from './cut.ts';
 import { gatherContexts, gatherTokens, isPerContext } from './gather-contexts.ts';
 import { makeFeeds } from './model-inputs.ts';
 import { OnnxModel } from './index.ts';
@@ -57,7 +57,7 @@ async function run(
 ) {
   const OUT = 'out';
   const head = { nodes: [node('Identity', ['logits'], OUT)], outputs: [OUT] };
-  const { prefix, suffix } = cutGraph(model.graph, hook, model.tensors, head);
+  const [prefix, suffix] = cutGraph(model.graph, [hook], model.tensors, head);
   const pick = (names: string[], from: Feeds) => Object.fromEntries(names.map((name) => [name, from[name]]));
   const first = await create(model, prefix.bytes);
   const { [ACTIVATIONS]: activations, ...crossing } = await first.run(pick(prefix.modelInputs, feeds));
@@ -107,7 +107,7 @@ test('no node but arithmetic on sizes is in both halves; together they are what 
     const needed = graph.ancestors(['logits']);
     for (const { name: hook } of model.hookPoints()) {
       const head = { nodes: [], outputs: ['logits'] };
-      const { prefix, suffix } = cutGraph(graph, hook, model.tensors, head);
+      const [prefix, suffix] = cutGraph(graph, [hook], model.tensors, head);
       const outputs = async (bytes: Uint8Array<ArrayBuffer>) => {
         const made = parseOnnx(bytes, hook).graph.node.flatMap(({ output }) => output);
         return made.filter((tensor) => !graph.isWeight(tensor) && tensor !== ACTIVATIONS);
@@ -126,6 +126,34 @@ test('no node but arithmetic on sizes is in both halves; together they are what 
   }
 });
 
+test('cut at several tensors: no node is in two parts, and none before an edit that it depends on', async () => {
+  const { graph, tensors } = await OnnxModel.open(fixture('models/gpt-two-layer-torchscript'));
+  const names = [...tensors.keys()].filter((name) => tensors.get(name)!.type === 'float32');
+  const hooks = inGraphOrder(
+    graph,
+    [90, 20, 45, 46].map((i) => names[i % names.length]),
+  );
+  const parts = cutGraph(graph, hooks, tensors, { nodes: [], outputs: ['logits'] });
+  assert.equal(parts.length, hooks.length + 1);
+  const seen = new Set<string>();
+  parts.forEach(({ bytes, reads, edits }, i) => {
+    const made = parseOnnx(bytes, 'part').graph.node.flatMap(({ output }) => output);
+    const own = made.filter(
+      (name) => tensors.has(name) && !isSize(tensors.get(name)) && !hooks.includes(name),
+    );
+    for (const name of own) {
+      assert.ok(!seen.has(name), name);
+      seen.add(name);
+      const node = graph.producer(name)!;
+      const later = hooks.slice(i).flatMap((hook) => [...graph.descendants(hook)]);
+      assert.ok(!later.includes(node), `${name} in part ${i} depends on an edit to come`);
+    }
+    assert.ok(
+      edits.every((edit) => edit < i) && reads.every((name) => seen.has(name) || hooks.includes(name)),
+    );
+  });
+});
+
 test('an edit reaches the logits, and only through the suffix', async () => {
   const model = await OnnxModel.open(fixture('models/one-layer'));
   const { logits, feeds } = await whole(model);
@@ -141,14 +169,14 @@ test('sizes are computed where they are used; what crosses the cut has one entry
   const model = await OnnxModel.open(fixture('models/gpt-two-layer-torchscript'));
   const { graph, tensors } = model;
   for (const { name: hook } of model.hookPoints()) {
-    const { prefix } = cutGraph(graph, hook, tensors, { nodes: [], outputs: ['logits'] });
-    for (const name of prefix.crossing) {
+    const [prefix] = cutGraph(graph, [hook], tensors, { nodes: [], outputs: ['logits'] });
+    for (const name of prefix.gives) {
       assert.equal(tensors.get(name)!.type, 'float32', `${name} at ${hook}`);
       assert.ok(isPerContext(tensors.get(name)!.shape), name);
     }
   }
   const attention = model.hookPoints().find(({ name }) => name.startsWith('/blocks.1/attn/Transpose'))!;
-  const { suffix } = cutGraph(graph, attention.name, tensors, { nodes: [], outputs: ['logits'] });
+  const [, suffix] = cutGraph(graph, [attention.name], tensors, { nodes: [], outputs: ['logits'] });
   assert.ok(parseOnnx(suffix.bytes, 'suffix').nodes.some(({ opType }) => opType === 'Shape'));
 });
 

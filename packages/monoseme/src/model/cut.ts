@@ -13,16 +13,22 @@ import type { Axis, TensorInfo } from './tensor-shapes.ts';
 
 /** Output of a prefix: the activations at the hook, in f32. */
 export const ACTIVATIONS = 'monoseme.activations';
-/** Input of a suffix: the edited activations, f32, in the shape that the hook's tensor has. */
-export const EDITED = 'monoseme.edited';
+/** Input of a part behind a cut: the edited activations of the i-th hook, f32, in the shape of its tensor. */
+export const editedInput = (hook: number): string => `monoseme.edited.${hook}`;
+/** The same for a model cut at one tensor. */
+export const EDITED = editedInput(0);
 
-/** Half of a model, ready for ONNX Runtime. */
+/** A part of a model, ready for ONNX Runtime. */
 export interface GraphPart {
   bytes: Uint8Array<ArrayBuffer>;
   /** Inputs of the model that this part reads. */
   modelInputs: string[];
-  /** Tensors that this part takes from the prefix, or gives to the suffix. */
-  crossing: string[];
+  /** Tensors that this part takes from those before it, edited activations not among them. */
+  reads: string[];
+  /** Tensors that it gives to those after it. */
+  gives: string[];
+  /** Numbers of the hooks whose edited activations it reads. */
+  edits: number[];
 }
 
 /** Nodes put behind a model's output, with the weights and inputs that they bring along. */
@@ -37,52 +43,107 @@ export interface Head {
  * The part of a model that computes one tensor and nothing else: inputs → activations [as the hook, f32].
  */
 export function harvestPrefix(graph: OnnxGraph, hook: string): GraphPart {
-  return part(graph, graph.ancestors([hook]), [], [activationsOutput(hook)], [ACTIVATIONS]);
+  const nodes = [activationsOutput(hook)];
+  return { ...part(graph, graph.ancestors([hook]), { nodes, outputs: [ACTIVATIONS] }), ...NOTHING_CROSSES };
 }
 
 /**
- * Cut a model at a tensor.
+ * Cut a model at tensors, into one part more than there are tensors.
  *
- * suffix: everything that the head's outputs need and that the tensor has an effect on. It reads the edited
- * activations, the crossing tensors and, where it needs them, the model's own inputs.
- * prefix: the tensor, and everything else that the suffix needs. So no node is in both halves, and what does
- * not depend on the tensor is computed once however often the suffix runs. Weights are copied to where they
- * are used, and so is the arithmetic on sizes (see {@link isSize}): what crosses the cut has one entry a
- * context, so that the suffix can run on another number of contexts than the prefix did.
+ * Part i computes the i-th tensor's activations from the edited activations of those before it; the last part
+ * computes the head's outputs. A node stands in the first part in which all that it needs is edited: so no
+ * node is in two parts, and what does not depend on a tensor is computed before it, once, however often the
+ * parts after it run. Weights are copied to where they are used, and so is the arithmetic on sizes (see
+ * {@link isSize}): what crosses a cut has one entry a context, so that a part can run on another number of
+ * contexts than those before it did.
  *
+ * @param hooks tensors, in the order of the graph ({@link inGraphOrder})
  * @param infos element types and axes of the graph's tensors
- * @param head what the suffix computes; it may read any tensor of the model
+ * @param head what the last part computes; it may read any tensor of the model
  */
 export function cutGraph(
   graph: OnnxGraph,
-  hook: string,
+  hooks: readonly string[],
   infos: ReadonlyMap<string, TensorInfo>,
   head: Head,
-): { prefix: GraphPart; suffix: GraphPart } {
-  const wanted = [...new Set(head.nodes.flatMap((node) => node.input))];
-  const affected = graph.descendants(hook);
-  const needed = graph.ancestors([...wanted, ...head.outputs], new Set([hook]));
-  const later = new Set([...needed].filter((node) => affected.has(node)));
-  for (const name of [...later].flatMap((node) => [...graph.inputsOf(node)])) {
-    if (isSize(infos.get(name))) addSizeNodes(graph, infos, name, later);
+): GraphPart[] {
+  const heads: Head[] = hooks.map((hook) => ({ nodes: [activationsOutput(hook)], outputs: [ACTIVATIONS] }));
+  heads.push(head);
+  const stages = stagesOf(graph, hooks, heads);
+  const parts = heads.map((own, i) => {
+    const nodes = new Set([...stages].flatMap(([node, stage]) => (stage === i ? [node] : [])));
+    const wanted = own.nodes.flatMap(({ input }) => input).concat(own === head ? head.outputs : []);
+    const readNow = () => [...nodes].flatMap((node) => [...graph.inputsOf(node)]).concat(wanted);
+    if (i > 0)
+      for (const name of readNow()) if (isSize(infos.get(name))) addSizeNodes(graph, infos, name, nodes);
+    const made = new Set([...nodes].flatMap(({ output }) => output));
+    const reads = [...new Set(readNow())].filter(
+      (name) => !made.has(name) && !graph.isWeight(name) && graph.producer(name) !== undefined,
+    );
+    // The tensor that this part is to give out is read as it is, those before it as they were edited.
+    const isEdited = (name: string) => hooks.indexOf(name) >= 0 && hooks.indexOf(name) < i;
+    return { own, nodes, reads: reads.filter((name) => !isEdited(name)), edits: reads.filter(isEdited) };
+  });
+  return parts.map(({ own, nodes, reads, edits }, i) => {
+    const after = new Set(parts.slice(i + 1).flatMap((part) => part.reads));
+    const gives = [...after].filter((name) => stages.get(graph.producer(name)!) === i);
+    const numbers = edits.map((name) => hooks.indexOf(name));
+    const info = (name: string) => infos.get(name)!;
+    const given = [
+      ...edits.map((name, e) =>
+        valueInfo(editedInput(numbers[e]), { type: 'float32', shape: info(name).shape }),
+      ),
+      ...reads.map((name) => valueInfo(name, info(name))),
+    ];
+    const casts = edits.map((name, e) => cast(editedInput(numbers[e]), name, ELEMENT_OF[info(name).type]));
+    const whole = {
+      ...own,
+      inputs: [...given, ...(own.inputs ?? [])],
+      nodes: [...casts, ...own.nodes],
+      outputs: [...own.outputs, ...gives],
+    };
+    return { ...part(graph, nodes, whole), reads, gives, edits: numbers };
+  });
+}
+
+/** Tensors sorted so that none has an effect on one before it; each once. */
+export function inGraphOrder(graph: OnnxGraph, tensors: Iterable<string>): string[] {
+  const order = new Map([...graph.tensors()].map((name, i) => [name, i]));
+  return [...new Set(tensors)].sort((a, b) => order.get(a)! - order.get(b)!);
+}
+
+/** The number of the part that each needed node belongs to. */
+function stagesOf(
+  graph: OnnxGraph,
+  hooks: readonly string[],
+  heads: readonly Head[],
+): Map<NodeProto, number> {
+  const given = new Set(hooks);
+  const needed = new Set<NodeProto>();
+  const need = (names: readonly string[]) => {
+    for (const node of graph.ancestors(names, given)) needed.add(node);
+  };
+  for (const hook of hooks) {
+    const node = graph.producer(hook)!;
+    needed.add(node);
+    need(graph.inputsOf(node));
   }
-  const madeLater = new Set([...later].flatMap((node) => node.output));
-  const read = [...later].flatMap((node) => [...graph.inputsOf(node)]).concat(wanted);
-  const crossing = [...new Set(read)].filter(
-    (name) =>
-      name !== hook && !madeLater.has(name) && !graph.isWeight(name) && graph.producer(name) !== undefined,
+  need(
+    heads
+      .at(-1)!
+      .nodes.flatMap(({ input }) => input)
+      .concat(heads.at(-1)!.outputs),
   );
-  const earlier = graph.ancestors([hook, ...crossing]);
-  const prefix = part(graph, earlier, [], [activationsOutput(hook)], [ACTIVATIONS, ...crossing]);
-  const info = infos.get(hook)!;
-  const edited = cast(EDITED, hook, ELEMENT_OF[info.type]);
-  const inputs = [
-    valueInfo(EDITED, { type: 'float32', shape: info.shape }),
-    ...crossing.map((name) => valueInfo(name, infos.get(name)!)),
-    ...(head.inputs ?? []),
-  ];
-  const suffix = part(graph, later, inputs, [edited, ...head.nodes], head.outputs, head.initializers);
-  return { prefix: { ...prefix, crossing }, suffix: { ...suffix, crossing } };
+  const stages = new Map<NodeProto, number>();
+  for (const node of graph.nodes) {
+    if (!needed.has(node) || node.output.every((name) => graph.isWeight(name))) continue;
+    const stage = (name: string) => {
+      const producer = graph.producer(name);
+      return given.has(name) ? hooks.indexOf(name) + 1 : ((producer && stages.get(producer)) ?? 0);
+    };
+    stages.set(node, Math.max(0, ...graph.inputsOf(node).map(stage)));
+  }
+  return stages;
 }
 
 /**
@@ -114,8 +175,10 @@ function addSizeNodes(
 export function withAllOutputs(graph: OnnxGraph): { bytes: Uint8Array<ArrayBuffer>; names: string[] } {
   const names = [...graph.tensors()];
   const nodes = new Set(graph.nodes);
-  return { bytes: part(graph, nodes, [], [], names).bytes, names };
+  return { bytes: part(graph, nodes, { nodes: [], outputs: names }).bytes, names };
 }
+
+const NOTHING_CROSSES = { reads: [], gives: [], edits: [] };
 
 /**
  * A model of some of the graph's nodes, in their order: weights that they need are copied (with the nodes
@@ -124,11 +187,8 @@ export function withAllOutputs(graph: OnnxGraph): { bytes: Uint8Array<ArrayBuffe
 function part(
   graph: OnnxGraph,
   nodes: ReadonlySet<NodeProto>,
-  inputs: ValueInfoProto[],
-  further: NodeProto[],
-  outputs: string[],
-  initializers: TensorProto[] = [],
-): GraphPart {
+  { nodes: further, initializers = [], inputs = [], outputs }: Head,
+): { bytes: Uint8Array<ArrayBuffer>; modelInputs: string[] } {
   const read = [
     ...[...nodes].flatMap((node) => [...graph.inputsOf(node)]),
     ...further.flatMap(({ input }) => input),
@@ -138,6 +198,9 @@ function part(
   const names = new Set([...read, ...outputs, ...kept.flatMap((node) => [...graph.inputsOf(node)])]);
   const modelInputs = graph.inputs.map(({ name }) => name).filter((name) => names.has(name));
   const { graph: whole, model } = graph;
+  // The nodes that bring in edited activations must stand before their users, all others after the kept nodes.
+  const bringsIn = ({ input }: NodeProto) =>
+    input.some((name) => name.startsWith(editedInput(0).slice(0, -1)));
   const bytes = toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
@@ -146,7 +209,7 @@ function part(
       functions: model.functions,
       graph: create(GraphProtoSchema, {
         name: 'part',
-        node: [...first(further), ...kept, ...rest(further)],
+        node: [...further.filter(bringsIn), ...kept, ...further.filter((node) => !bringsIn(node))],
         initializer: [...whole.initializer.filter(({ name }) => names.has(name)), ...initializers],
         sparseInitializer: whole.sparseInitializer.filter(({ values }) => values && names.has(values.name)),
         quantizationAnnotation: whole.quantizationAnnotation.filter(({ tensorName }) =>
@@ -157,15 +220,8 @@ function part(
       }),
     }),
   );
-  return { bytes, modelInputs, crossing: [] };
+  return { bytes, modelInputs };
 }
-
-/**
- * The node that brings in the edited activations must stand before its users, all others after the kept
- * nodes.
- */
-const first = (nodes: NodeProto[]) => nodes.filter(({ input }) => input.includes(EDITED));
-const rest = (nodes: NodeProto[]) => nodes.filter(({ input }) => !input.includes(EDITED));
 
 function activationsOutput(hook: string): NodeProto {
   return cast(hook, ACTIVATIONS, ELEMENT.float);

@@ -1,4 +1,5 @@
 export { type Control, type ControlOptions, writeControl } from './control.ts';
+export { type Edit, HookedModel, type HookedActivations, type Hooks, type RunInput } from './hooked-model.ts';
 export { averageLogitJacobian, type JacobianOptions } from './logit-jacobian.ts';
 export { type ModelBatch, ModelRunner, type RunnerOptions } from './model-runner.ts';
 export { type HookPoint, OnnxModel } from './onnx-model.ts';

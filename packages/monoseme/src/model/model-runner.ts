@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
 import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import { cutGraph, type GraphPart, harvestPrefix } from './cut.ts';
@@ -10,8 +9,9 @@ import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
 import { tokenOutcomeHead } from './token-outcome-head.ts';
 import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
+import { expectTokens, loadPart, noLogits } from './model-session.ts';
 import { WorkerClient } from './worker-client.ts';
-import type { SessionName } from './worker-messages.ts';
+import type { RunnerSession } from './worker-messages.ts';
 
 /** Tokens of one call of ONNX Runtime: enough to keep its threads busy, little enough to stay in cache. */
 const TOKENS_PER_RUN = 1024;
@@ -93,7 +93,7 @@ export class ModelRunner {
   readonly vocabSize: number | undefined;
   readonly threads: number;
   readonly #worker = new WorkerClient();
-  readonly #loaded = new Map<SessionName, Promise<void>>();
+  readonly #loaded = new Map<RunnerSession, Promise<void>>();
 
   /**
    * @throws {MonosemeError} ERR_HOOK (no such tensor; not one row per token; no effect on the logits with
@@ -136,7 +136,7 @@ export class ModelRunner {
    * large)
    */
   async activations(tokens: Uint32Array, contextSize: number): Promise<Float32Array<ArrayBuffer>> {
-    this.#check(tokens, contextSize);
+    expectTokens(this.model, tokens, contextSize);
     await this.#load('harvest');
     const perRun = this.#contextsPerRun(contextSize);
     return this.#worker.ask('activations', { tokens: tokens.slice(), contextSize, perRun });
@@ -153,7 +153,7 @@ export class ModelRunner {
     contextSize: number,
     options: { oneRun?: boolean } = {},
   ): Promise<ModelBatch> {
-    this.#check(tokens, contextSize);
+    expectTokens(this.model, tokens, contextSize);
     await this.#load('prefix');
     const nContexts = tokens.length / contextSize;
     const perRun = options.oneRun ? nContexts : this.#contextsPerRun(contextSize, this.vocabSize);
@@ -220,8 +220,8 @@ export class ModelRunner {
 
   /** Single tokens can be run on their own where all that the second half reads is one row a token. */
   #checkPerToken(): void {
-    const { crossing, modelInputs } = this.#part('token-outcomes');
-    const mixed = crossing.find((name) => !isPerToken(this.model.tensors.get(name)!.shape));
+    const { reads, modelInputs } = this.#part('token-outcomes');
+    const mixed = reads.find((name) => !isPerToken(this.model.tensors.get(name)!.shape));
     const hook = this.model.tensors.get(this.tensorName)!;
     if (mixed !== undefined) throw notPerToken(`"${mixed}" is not one row a token`);
     if (modelInputs.length > 0) throw notPerToken(`the model reads ${modelInputs.join(', ')} there`);
@@ -233,29 +233,6 @@ export class ModelRunner {
     await this.#worker.close();
   }
 
-  #check(tokens: Uint32Array, contextSize: number): void {
-    expectPositiveInteger('The context size', contextSize);
-    const nContexts = Math.floor(tokens.length / contextSize);
-    expectLength('The tokens', tokens, nContexts, contextSize);
-    const longest = this.model.contextSize ?? Infinity;
-    const { sequence } = fixedSizes(this.model.inputs);
-    if (contextSize > longest || contextSize !== (sequence ?? contextSize))
-      throw new MonosemeError(
-        'ERR_OPTION',
-        `The context size is ${contextSize}, but the model takes ${sequence ?? `at most ${longest}`}.`,
-        'Choose another context size.',
-      );
-    const rows = this.model.embeddingRows ?? Infinity;
-    for (let i = 0; i < tokens.length; i++) {
-      if (tokens[i] >= rows)
-        throw new MonosemeError(
-          'ERR_TOKENIZER',
-          `Token ${i} has the id ${tokens[i]}, but the model embeds only ${rows} tokens.`,
-          'Use the tokenizer.json that belongs to the model.',
-        );
-    }
-  }
-
   #contextsPerRun(contextSize: number, vocabSize = 0): number {
     const { batch } = fixedSizes(this.model.inputs);
     const tokens = Math.min(TOKENS_PER_RUN, LOGITS_PER_RUN / vocabSize);
@@ -263,7 +240,7 @@ export class ModelRunner {
   }
 
   /** Make a session in the worker at its first use. */
-  #load(name: SessionName): Promise<void> {
+  #load(name: RunnerSession): Promise<void> {
     let loading = this.#loaded.get(name);
     if (!loading) {
       loading = this.#loadNow(name);
@@ -273,25 +250,16 @@ export class ModelRunner {
     return loading;
   }
 
-  async #loadNow(name: SessionName): Promise<void> {
-    const { bytes, modelInputs, crossing } = this.#part(name);
-    const inputs = this.model.inputs.filter((input) => modelInputs.includes(input.name));
-    const folder = dirname(this.model.path);
-    const shapes = new Map(crossing.map((tensor) => [tensor, this.model.tensors.get(tensor)!.shape]));
-    const session = { bytes, folder, threads: this.threads, inputs, crossing: shapes, optimize: true };
-    await this.#worker.ask('load', { as: name, session }, [bytes.buffer]);
+  async #loadNow(name: RunnerSession): Promise<void> {
+    const part = this.#part(name);
+    await loadPart(this.#worker, this.model, name, part, this.threads);
   }
 
-  #part(name: SessionName): GraphPart {
+  #part(name: RunnerSession): GraphPart {
     const { graph, tensors, logits } = this.model;
     const hook = this.tensorName;
     if (name === 'harvest') return harvestPrefix(graph, hook);
-    if (!logits)
-      throw new MonosemeError(
-        'ERR_MODEL',
-        'The model has no next-token logits ([batch, sequence, vocab]).',
-        'Only its activations can be harvested.',
-      );
+    if (!logits) throw noLogits();
     const end = graph.producer(logits.name)!;
     if (hook !== logits.name && !graph.descendants(hook).has(end))
       throw new MonosemeError(
@@ -301,7 +269,7 @@ export class ModelRunner {
       );
     // Every head reads the logits, so the prefix is the same for all.
     const head = name === 'prefix' ? lossHead : HEADS[name];
-    const { prefix, suffix } = cutGraph(graph, hook, tensors, head(graph, logits));
+    const [prefix, suffix] = cutGraph(graph, [hook], tensors, head(graph, logits));
     return name === 'prefix' ? prefix : suffix;
   }
 }

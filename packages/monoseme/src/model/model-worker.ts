@@ -1,14 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
-import { ACTIVATIONS, EDITED } from './cut.ts';
+import { ACTIVATIONS, EDITED, editedInput } from './cut.ts';
 import { type Feed, makeFeeds } from './model-inputs.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext } from './gather-contexts.ts';
-import { ORIGINAL_ROWS, ORIGINALS, ROWS, TOP } from './outcome-head.ts';
+import { ORIGINAL_ROWS, ORIGINALS, TOP } from './outcome-head.ts';
 import { type AskedOutcomes, emptyOutcomes, listedRows, takeOutcomes } from './take-outcomes.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type SuffixBatch, suffixBatches } from './suffix-batches.ts';
-import { LOG_PROBS, ROW_WEIGHTS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
+import { LOG_PROBS, ROW_LOGITS, ROW_WEIGHTS, ROWS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
 import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
 import { TOKEN_OUTCOME } from './token-outcome-head.ts';
 import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
@@ -30,7 +30,8 @@ interface Session {
 interface Run {
   tokens: Uint32Array;
   activations: ort.Tensor;
-  crossing: Record<string, ort.Tensor>;
+  /** What crosses the cut. */
+  tensors: Record<string, ort.Tensor>;
 }
 
 interface Batch {
@@ -42,12 +43,22 @@ interface Batch {
 
 /** Edited tokens of one call of the suffix: a vocabulary of numbers for each, several times over. */
 const EDITS_PER_RUN = 256;
+/** Contexts on their way through the parts of a model. */
+interface Pass {
+  tokens: Uint32Array;
+  contextSize: number;
+  /** What the parts so far gave, and edited activations by the name of their input. */
+  tensors: Record<string, ort.Tensor>;
+  /** Sizes of the activations that the last part gave. */
+  dims: readonly number[];
+}
 
 const guard: Int32Array = workerData;
 
 const sessions = new Map<SessionName, Session>();
 const batches = new Map<number, Batch>();
-let nextBatch = 0;
+const passes = new Map<number, Pass>();
+let nextNumber = 0;
 
 const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } = {
   async inspect({ session: spec, probes }) {
@@ -81,7 +92,7 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     const runs: Run[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))
       runs.push(await runPrefix('prefix', run, contextSize));
-    const batch = nextBatch++;
+    const batch = nextNumber++;
     batches.set(batch, { contextSize, perRun, runs });
     return { batch, activations: joined(runs.map((run) => floats(run.activations))) };
   },
@@ -170,6 +181,33 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
   async closeBatch({ batch }) {
     batches.delete(batch);
   },
+
+  async unload({ session: name }) {
+    await native(async () => sessions.get(name)?.session.release());
+    sessions.delete(name);
+  },
+
+  async openPass({ tokens, contextSize }) {
+    passes.set(nextNumber, { tokens, contextSize, tensors: {}, dims: [] });
+    return nextNumber++;
+  },
+
+  async nextPart({ pass: number, part, edited, rows }) {
+    const pass = passes.get(number)!;
+    const { tensors } = pass;
+    if (edited) tensors[editedInput(edited.hook)] = new ort.Tensor('float32', edited.values, pass.dims);
+    const further: Record<string, ort.Tensor> = rows ? { [ROWS]: int64Tensor(rows) } : {};
+    const outputs = await runPart(part, pass.tokens, pass.contextSize, { ...tensors, ...further });
+    const { [ACTIVATIONS]: activations, [ROW_LOGITS]: logits, ...given } = outputs;
+    Object.assign(tensors, given);
+    const found = activations ?? logits;
+    pass.dims = found.dims;
+    return { values: floats(found).slice(), dims: [...found.dims] };
+  },
+
+  async closePass({ pass }) {
+    passes.delete(pass);
+  },
 };
 
 function createSession({ bytes, folder, threads, optimize }: SessionSpec): Promise<ort.InferenceSession> {
@@ -207,12 +245,23 @@ function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Gene
   for (let start = 0; start < tokens.length; start += step) yield tokens.subarray(start, start + step);
 }
 
+/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`. */
+async function runPart(
+  name: SessionName,
+  tokens: Uint32Array,
+  contextSize: number,
+  tensors: Record<string, ort.Tensor>,
+): Promise<Record<string, ort.Tensor>> {
+  const { session } = sessions.get(name)!;
+  const feeds = toTensors(makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize));
+  for (const input of session.inputNames) feeds[input] ??= tensors[input];
+  return native(() => session.run(feeds));
+}
+
 async function runPrefix(name: 'harvest' | 'prefix', tokens: Uint32Array, contextSize: number): Promise<Run> {
-  const { session, spec } = sessions.get(name)!;
-  const feeds = toTensors(makeFeeds(spec.inputs, tokens, contextSize));
-  const outputs = await native(() => session.run(feeds));
-  const { [ACTIVATIONS]: activations, ...crossing } = outputs;
-  return { tokens, activations, crossing };
+  const outputs = await runPart(name, tokens, contextSize, {});
+  const { [ACTIVATIONS]: activations, ...tensors } = outputs;
+  return { tokens, activations, tensors };
 }
 
 async function runSuffix(
@@ -222,14 +271,8 @@ async function runSuffix(
   rows: Float32Array,
   further: Record<string, ort.Tensor>,
 ): Promise<Record<string, ort.Tensor>> {
-  const { session, spec } = sessions.get(name)!;
-  const feeds: Record<string, ort.Tensor> = {
-    ...toTensors(makeFeeds(spec.inputs, run.tokens, contextSize)),
-    ...further,
-    [EDITED]: new ort.Tensor('float32', rows, run.activations.dims),
-  };
-  for (const crossing of spec.crossing.keys()) feeds[crossing] = run.crossing[crossing];
-  return native(() => session.run(feeds));
+  const edited = new ort.Tensor('float32', rows, run.activations.dims);
+  return runPart(name, run.tokens, contextSize, { ...run.tensors, ...further, [EDITED]: edited });
 }
 
 /** Run one call of the suffix and put what it says where it belongs. */
@@ -284,11 +327,11 @@ async function addTokenOutcomes(
   edits.forEach((edit, i) =>
     values.set(edited.subarray(edit * width, (edit + 1) * width), (originals.length + i) * width),
   );
-  const crossing: Record<string, ort.Tensor> = {};
-  for (const [name, axes] of spec.crossing)
-    crossing[name] = gatherTokenRows(run.crossing[name], axes, gathered);
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const [name, axes] of spec.reads)
+    tensors[name] = gatherTokenRows(run.tensors[name], axes, gathered);
   const tokens = Uint32Array.from(gathered, (row) => run.tokens[row]);
-  const found = await runSuffix('token-outcomes', { tokens, activations, crossing }, 1, values, {
+  const found = await runSuffix('token-outcomes', { tokens, activations, tensors }, 1, values, {
     [TARGETS]: int64Tensor(edits.map((edit) => targets[edit])).reshape([edits.length, 1]),
     [ROWS]: int64Tensor(edits.map((_, i) => originals.length + i)),
     [ORIGINAL_ROWS]: int64Tensor(within.map((row) => place.get(row)!)),
@@ -310,15 +353,15 @@ async function addTokenOutcomes(
  * known which part of a crossing tensor belongs to which context, they do go through it again.
  */
 async function runOfContexts(run: Run, contextSize: number, contexts: Uint32Array): Promise<Run> {
-  const { spec } = sessions.get('prefix')!;
+  const { reads } = sessions.get('outcomes')!.spec;
   const gather = (tensor: ort.Tensor, shape: readonly Axis[]) =>
     gatherContexts(tensor, shape, contextSize, contexts);
   const tokens = gatherTokens(run.tokens, contextSize, contexts);
-  if (![...spec.crossing.values()].every(isPerContext)) return runPrefix('prefix', tokens, contextSize);
+  if (![...reads.values()].every(isPerContext)) return runPrefix('prefix', tokens, contextSize);
   const rows = run.activations.dims[0] * contextSize === run.tokens.length ? 'batch' : 'batch*sequence';
-  const crossing: Record<string, ort.Tensor> = {};
-  for (const [name, shape] of spec.crossing) crossing[name] = gather(run.crossing[name], shape);
-  return { tokens, activations: gather(run.activations, [rows]), crossing };
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const [name, shape] of reads) tensors[name] = gather(run.tensors[name], shape);
+  return { tokens, activations: gather(run.activations, [rows]), tensors };
 }
 
 function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {

@@ -101,18 +101,33 @@ export class OnnxModel {
    * @throws {MonosemeError} ERR_HOOK when there is none (with the nearest names), or it cannot be hooked
    */
   resolveHook(name: string): HookPoint {
-    const tensor = this.tensors.has(name) ? name : this.#aliases.get(name);
-    const point = tensor === undefined ? undefined : this.#hookPoint(tensor);
+    const point = this.#find(name);
     if (point && isHookPoint(point)) return point;
-    const points = this.hookPoints();
-    const near = nearestNames(
-      name,
-      points.flatMap((other) => [...other.aliases, other.name]),
-    );
+    throw this.#notHooked(name, point, 'its last axis has no fixed size');
+  }
+
+  /**
+   * The tensor of a name or alias that can be edited in a run: any of floating point, an attention pattern too.
+   *
+   * @throws {MonosemeError} ERR_HOOK when there is none (with the nearest names), or it is of another type
+   */
+  resolveTensor(name: string): string {
+    const point = this.#find(name);
+    if (point?.dtype.startsWith('float')) return point.name;
+    throw this.#notHooked(name, point, 'it is not of floating point');
+  }
+
+  #find(name: string): HookPoint | undefined {
+    const tensor = this.tensors.has(name) ? name : this.#aliases.get(name);
+    return tensor === undefined ? undefined : this.#hookPoint(tensor);
+  }
+
+  #notHooked(name: string, point: HookPoint | undefined, reason: string): MonosemeError {
+    const names = this.hookPoints().flatMap((other) => [...other.aliases, other.name]);
     const what = point
-      ? `The tensor "${name}" (${point.dtype} [${point.shape.join(', ')}]) cannot be hooked: its last axis has no fixed size.`
+      ? `The tensor "${name}" (${point.dtype} [${point.shape.join(', ')}]) cannot be hooked: ${reason}.`
       : `The model has no tensor "${name.slice(0, 200)}".`;
-    throw new MonosemeError('ERR_HOOK', what, `The nearest are: ${near.join(', ')}.`);
+    return new MonosemeError('ERR_HOOK', what, `The nearest are: ${nearestNames(name, names).join(', ')}.`);
   }
 
   /** @throws {MonosemeError} ERR_TOKENIZER when the vocabulary has more ids than the embedding has rows */
@@ -162,14 +177,8 @@ async function inspect(
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
-    const session = {
-      bytes,
-      folder: dirname(path),
-      threads: 1,
-      inputs,
-      crossing: new Map(),
-      optimize: false,
-    };
+    const part = { bytes, folder: dirname(path), inputs, reads: new Map(), edits: [] };
+    const session = { ...part, threads: 1, optimize: false };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(
       found.map(({ name, type, sizes: [first, second] }) => [

@@ -2,12 +2,10 @@ import { create } from '@bufbuild/protobuf';
 import { type NodeProto, type TensorProto, TensorProtoSchema } from 'onnx-buf';
 import { cast, type Head, node, valueInfo } from './cut.ts';
 import { ELEMENT, type OnnxGraph } from './onnx-graph.ts';
-import { int64, type Logits, requireOpset, TARGETS } from './suffix-heads.ts';
+import { int64, type Logits, requireOpset, ROWS, TARGETS } from './suffix-heads.ts';
 
 /** Input of the head: of each context of the batch, the one that holds it as it is, int64 [batch]. */
 export const ORIGINALS = 'monoseme.originals';
-/** Input: rows of [batch · sequence] whose tokens are compared, int64 [rows]. */
-export const ROWS = 'monoseme.rows';
 /** Input: the rows to compare them with, int64 [rows]. */
 export const ORIGINAL_ROWS = 'monoseme.original_rows';
 /** Input: how many tokens are listed, int64 [1]. */

@@ -16,7 +16,7 @@ const VOCAB = 50;
 async function logProbs(model: OnnxModel, tokens: Uint32Array, edited: Float32Array): Promise<number[][]> {
   const hook = model.resolveHook(POST).name;
   const head = { nodes: [node('Identity', ['logits'], 'out')], outputs: ['out'] };
-  const { prefix, suffix } = cutGraph(model.graph, hook, model.tensors, head);
+  const [prefix, suffix] = cutGraph(model.graph, [hook], model.tensors, head);
   const extra = { session: { model_external_initializers_file_folder_path: dirname(model.path) } };
   const [first, second] = await Promise.all(
     [prefix, suffix].map(({ bytes }) => ort.InferenceSession.create(bytes, { extra, logSeverityLevel: 3 })),

@@ -14,6 +14,11 @@ export const ROW_WEIGHTS = 'monoseme.row_weights';
 /** Output of that head: f32 [n, vocab]. */
 export const WEIGHTED_LOGITS = 'monoseme.weighted_logits';
 
+/** Input: rows of [batch · sequence] that something is wanted of, int64 [rows]. */
+export const ROWS = 'monoseme.rows';
+/** Output of the head of rows of logits: f32 [rows, vocab]. */
+export const ROW_LOGITS = 'monoseme.row_logits';
+
 /** The output that holds next-token logits: [batch, sequence, vocab]. */
 export interface Logits {
   name: string;
@@ -64,28 +69,69 @@ export function lastLogitsHead(graph: OnnxGraph, logits: Logits): Head {
   requireOpset(graph);
   const name = (part: string) => `monoseme.last.${part}`;
   const early = unembedding(graph, logits.name);
-  const nodes = [node('Gather', [early?.input ?? logits.name, name('index')], name('0'), { axis: 1 })];
-  for (const { opType, input, attribute } of early?.nodes ?? []) {
-    const inputs = input.map((tensor) => (graph.isWeight(tensor) ? tensor : name(String(nodes.length - 1))));
-    nodes.push({ ...node(opType, inputs, name(String(nodes.length))), attribute });
-  }
-  nodes.push(
-    cast(name(String(nodes.length - 1)), name('logits'), ELEMENT.float),
-    node('MatMul', [ROW_WEIGHTS, name('logits')], WEIGHTED_LOGITS),
-  );
+  const last = node('Gather', [early?.input ?? logits.name, name('index')], name('0'), { axis: 1 });
   return {
-    nodes,
+    nodes: [
+      last,
+      ...unembed(graph, early, last, name),
+      node('MatMul', [ROW_WEIGHTS, name('logits')], WEIGHTED_LOGITS),
+    ],
     initializers: [int64(name('index'), -1)],
     inputs: [valueInfo(ROW_WEIGHTS, { type: 'float32', shape: ['?', 'batch'] })],
     outputs: [WEIGHTED_LOGITS],
   };
 }
 
+/** Logits of chosen rows; as with the last position, the others' are not computed where the graph allows. */
+export function rowLogitsHead(
+  graph: OnnxGraph,
+  logits: Logits,
+  infos: ReadonlyMap<string, TensorInfo>,
+): Head {
+  requireOpset(graph);
+  const name = (part: string) => `monoseme.rows.${part}`;
+  const early = unembedding(graph, logits.name);
+  const from = early?.input ?? logits.name;
+  const chosen = node('Gather', [name('flat'), ROWS], name('0'), { axis: 0 });
+  return {
+    nodes: [
+      node('Reshape', [from, name('shape')], name('flat')),
+      chosen,
+      ...unembed(graph, early, chosen, name),
+      node('Identity', [name('logits')], ROW_LOGITS),
+    ],
+    initializers: [int64(name('shape'), [-1, infos.get(from)!.shape.at(-1) as number])],
+    inputs: [valueInfo(ROWS, { type: 'int64', shape: ['?'] })],
+    outputs: [ROW_LOGITS],
+  };
+}
+
+interface Unembedding {
+  input: string;
+  nodes: NodeProto[];
+}
+
+/** The end of the graph once more, for what `from` gives out: f32 logits under `name('logits')`. */
+function unembed(
+  graph: OnnxGraph,
+  early: Unembedding | undefined,
+  from: NodeProto,
+  name: (part: string) => string,
+): NodeProto[] {
+  const nodes = [from];
+  for (const { opType, input, attribute } of early?.nodes ?? []) {
+    const before = nodes.at(-1)!.output[0];
+    const inputs = input.map((tensor) => (graph.isWeight(tensor) ? tensor : before));
+    nodes.push({ ...node(opType, inputs, name(String(nodes.length))), attribute });
+  }
+  return [...nodes.slice(1), cast(nodes.at(-1)!.output[0], name('logits'), ELEMENT.float)];
+}
+
 /**
  * The product with the unembedding matrix and what follows it on each position by itself (a bias, a cast, a
  * soft cap): the nodes in order, and the tensor that goes in. Undefined where the graph does not end so.
  */
-function unembedding(graph: OnnxGraph, logits: string): { input: string; nodes: NodeProto[] } | undefined {
+function unembedding(graph: OnnxGraph, logits: string): Unembedding | undefined {
   const nodes: NodeProto[] = [];
   let tensor = logits;
   for (;;) {

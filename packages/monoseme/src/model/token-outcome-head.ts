@@ -1,8 +1,8 @@
 import type { NodeProto } from 'onnx-buf';
 import { cast, type Head, node, valueInfo } from './cut.ts';
 import { ELEMENT, type OnnxGraph } from './onnx-graph.ts';
-import { ones, ORIGINAL_ROWS, ROWS, TOP } from './outcome-head.ts';
-import { int64, type Logits, requireOpset, TARGETS } from './suffix-heads.ts';
+import { ones, ORIGINAL_ROWS, TOP } from './outcome-head.ts';
+import { int64, type Logits, requireOpset, ROWS, TARGETS } from './suffix-heads.ts';
 
 /** Outputs of the head: f32 [edits, 1]; tokens, int64 [edits, top], and their changes, f32 [edits, top]. */
 export const TOKEN_OUTCOME = {

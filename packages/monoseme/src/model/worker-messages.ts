@@ -51,13 +51,33 @@ export interface WorkerRequests {
   /** Logits of the last position of every context, [contexts, vocab], with edited activations. */
   lastLogits: { request: { batch: number; edited: Float32Array }; answer: Float32Array<ArrayBuffer> };
   closeBatch: { request: { batch: number }; answer: void };
+  unload: { request: { session: SessionName }; answer: void };
+  /** Contexts that go through the parts of a model one after the other, under the answer's number. */
+  openPass: { request: { tokens: Uint32Array; contextSize: number }; answer: number };
+  /**
+   * Run the next part, first with what the activations of the part before were edited to. The last part takes
+   * the rows whose logits are wanted.
+   *
+   * @returns activations with the sizes of their tensor, or logits [rows, vocab]
+   */
+  nextPart: {
+    request: {
+      pass: number;
+      part: SessionName;
+      edited?: { hook: number; values: Float32Array };
+      rows?: Uint32Array;
+    };
+    answer: { values: Float32Array<ArrayBuffer>; dims: readonly number[] };
+  };
+  closePass: { request: { pass: number }; answer: void };
 }
 
 /**
  * `harvest`: inputs → activations. `prefix`: with the crossing tensors. The others are suffixes with a head
  * each.
  */
-export type SessionName = 'harvest' | 'prefix' | SuffixName;
+export type SessionName = RunnerSession | `part ${string}`;
+export type RunnerSession = 'harvest' | 'prefix' | SuffixName;
 export type SuffixName = 'losses' | 'outcomes' | 'token-outcomes' | 'last-logits';
 
 /** A graph for ONNX Runtime and what to feed it. */
@@ -66,10 +86,12 @@ export interface SessionSpec {
   /** Folder of the external data that the graph may name. */
   folder: string;
   threads: number;
-  /** Inputs of the model that the graph reads, besides crossing tensors. */
+  /** Inputs of the model that the graph reads, besides tensors of other parts. */
   inputs: ModelInput[];
-  /** Outputs (of a prefix) or inputs (of a suffix) that cross the cut, with their axes. */
-  crossing: ReadonlyMap<string, readonly Axis[]>;
+  /** Tensors that it takes from the parts before it, with their axes. */
+  reads: ReadonlyMap<string, readonly Axis[]>;
+  /** Numbers of the hooks whose edited activations it reads. */
+  edits: readonly number[];
   /** Let the runtime rewrite the graph. Off for looking at every tensor: rewriting would remove some. */
   optimize: boolean;
 }

@@ -1,0 +1,120 @@
+import { decode, type Dictionary, encode } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import type { KernelBackend } from '../kernels/index.ts';
+import type { Edit } from '../model/index.ts';
+import { chosenRows, type Where } from './edits.ts';
+
+/** A change of one latent's activation f: to 0, to `value`, to value · f, or to f + value. */
+export interface LatentEdit {
+  readonly latent: number;
+  readonly op: 'ablate' | 'clamp' | 'scale' | 'add';
+  /** In units of activations for `clamp` and `add`; not used by `ablate`. */
+  readonly value?: number;
+  /** Where it applies; everywhere by default. */
+  readonly where?: Where;
+}
+
+export interface LatentEditOptions {
+  /**
+   * Keep what the dictionary does not reconstruct, x − x̂ (the default): only the edited latents change. Without
+   * it the activations become the reconstruction.
+   */
+  readonly keepError?: boolean;
+  /** Rows that are touched at all; all by default. */
+  readonly where?: Where;
+}
+
+/**
+ * Activations with some latents changed.
+ *
+ *   x' = x + Σ_j (f'_j − f_j) W_dec[j]   with the error kept, else   x' = x̂ + Σ_j (f'_j − f_j) W_dec[j]
+ *
+ * Edits of one latent are applied one after the other. `clamp` and `add` also act where the latent is inactive.
+ *
+ * @param x [nRows, dIn]; whole contexts of `contextSize` rows
+ * @returns a new array [nRows, dIn]
+ * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (no such latent, a value that is not finite)
+ */
+export async function editLatentsOf(
+  dictionary: Dictionary,
+  backend: KernelBackend,
+  x: Float32Array,
+  contextSize: number,
+  edits: readonly LatentEdit[],
+  options: LatentEditOptions = {},
+): Promise<Float32Array<ArrayBuffer>> {
+  const { dIn, dSae } = dictionary.config;
+  const { keepError = true, where } = options;
+  expectEdits(edits, dSae);
+  const nRows = x.length / dIn;
+  const codes = await encode(dictionary, backend, x, nRows);
+  const out = Float32Array.from(x);
+  const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes);
+  const before = new Map<number, number>();
+  for (let row = 0; row < nRows; row++) {
+    const place = [row % contextSize, Math.floor(row / contextSize)] as const;
+    if (where && !where(...place)) continue;
+    if (reconstructions) out.set(reconstructions.subarray(row * dIn, (row + 1) * dIn), row * dIn);
+    before.clear();
+    for (const { latent } of edits) before.set(latent, 0);
+    for (let pair = codes.rowPointers[row]; pair < codes.rowPointers[row + 1]; pair++) {
+      const latent = codes.latentIndices[pair];
+      if (before.has(latent)) before.set(latent, codes.values[pair]);
+    }
+    const after = new Map(before);
+    for (const edit of edits) {
+      if (edit.where?.(...place) ?? true) after.set(edit.latent, edited(edit, after.get(edit.latent)!));
+    }
+    for (const [latent, value] of after) {
+      const change = value - before.get(latent)!;
+      if (change === 0) continue;
+      const direction = dictionary.weights.W_dec.subarray(latent * dIn, (latent + 1) * dIn);
+      for (let i = 0; i < dIn; i++) out[row * dIn + i] += change * direction[i];
+    }
+  }
+  return out;
+}
+
+/** The same as an edit of a hook; see {@link editLatentsOf}. */
+export function editLatents(
+  dictionary: Dictionary,
+  backend: KernelBackend,
+  edits: readonly LatentEdit[],
+  options: LatentEditOptions = {},
+): Edit {
+  expectEdits(edits, dictionary.config.dSae);
+  return (activations) => {
+    const { dIn } = chosenRows(activations);
+    if (dIn !== dictionary.config.dIn)
+      throw new MonosemeError(
+        'ERR_MISMATCH',
+        `The dictionary reads ${dictionary.config.dIn} inputs, but ${activations.hookName} is ${dIn} wide.`,
+        'Choose the hook that the dictionary was trained on.',
+      );
+    return editLatentsOf(dictionary, backend, activations.values, activations.contextSize, edits, options);
+  };
+}
+
+/** x ← x̂, or with `where` only there. */
+export function reconstruct(dictionary: Dictionary, backend: KernelBackend, where?: Where): Edit {
+  return editLatents(dictionary, backend, [], { keepError: false, where });
+}
+
+function edited({ op, value = 0 }: LatentEdit, before: number): number {
+  if (op === 'ablate') return 0;
+  if (op === 'clamp') return value;
+  return op === 'scale' ? value * before : before + value;
+}
+
+function expectEdits(edits: readonly LatentEdit[], dSae: number): void {
+  for (const { latent, op, value } of edits) {
+    if (!Number.isSafeInteger(latent) || latent < 0 || latent >= dSae)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `There is no latent ${latent}.`,
+        `There are ${dSae}, counted from 0.`,
+      );
+    if (op !== 'ablate' && !Number.isFinite(value))
+      throw new MonosemeError('ERR_OPTION', `The value to ${op} a latent is ${value}.`, 'It takes a number.');
+  }
+}

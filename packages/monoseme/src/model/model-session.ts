@@ -1,0 +1,59 @@
+import { dirname } from 'node:path';
+import { MonosemeError } from '../errors.ts';
+import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
+import type { GraphPart } from './cut.ts';
+import { fixedSizes } from './model-inputs.ts';
+import type { OnnxModel } from './onnx-model.ts';
+import type { WorkerClient } from './worker-client.ts';
+import type { SessionName } from './worker-messages.ts';
+
+/** Have the worker make a session of a part of a model. */
+export async function loadPart(
+  worker: WorkerClient,
+  model: OnnxModel,
+  as: SessionName,
+  { bytes, modelInputs, reads, edits }: GraphPart,
+  threads: number,
+): Promise<void> {
+  const inputs = model.inputs.filter(({ name }) => modelInputs.includes(name));
+  const shapes = new Map(reads.map((tensor) => [tensor, model.tensors.get(tensor)!.shape]));
+  const folder = dirname(model.path);
+  const session = { bytes, folder, threads, inputs, reads: shapes, edits, optimize: true };
+  await worker.ask('load', { as, session }, [bytes.buffer]);
+}
+
+/**
+ * Refuse tokens that do not fit a model before it runs.
+ *
+ * @throws {MonosemeError} ERR_SHAPE (no whole contexts), ERR_OPTION (context longer than the model's),
+ * ERR_TOKENIZER (id too large)
+ */
+export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number): void {
+  expectPositiveInteger('The context size', contextSize);
+  const nContexts = Math.floor(tokens.length / contextSize);
+  expectLength('The tokens', tokens, nContexts, contextSize);
+  const longest = model.contextSize ?? Infinity;
+  const { sequence } = fixedSizes(model.inputs);
+  if (contextSize > longest || contextSize !== (sequence ?? contextSize))
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `The context size is ${contextSize}, but the model takes ${sequence ?? `at most ${longest}`}.`,
+      'Choose another context size.',
+    );
+  const rows = model.embeddingRows ?? Infinity;
+  for (let i = 0; i < tokens.length; i++) {
+    if (tokens[i] >= rows)
+      throw new MonosemeError(
+        'ERR_TOKENIZER',
+        `Token ${i} has the id ${tokens[i]}, but the model embeds only ${rows} tokens.`,
+        'Use the tokenizer.json that belongs to the model.',
+      );
+  }
+}
+
+export const noLogits = (): MonosemeError =>
+  new MonosemeError(
+    'ERR_MODEL',
+    'The model has no next-token logits ([batch, sequence, vocab]).',
+    'Only its activations can be harvested.',
+  );
