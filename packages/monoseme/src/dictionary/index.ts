@@ -24,6 +24,7 @@ export type {
 export type { SparseSum } from './sparse-sum.ts';
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
+export { rowDeviations } from './layer-norm.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
 export { standard } from './standard.ts';
 export { layerNormalized } from './layer-norm.ts';

@@ -28,6 +28,14 @@ export function undoLayerNorm_(reconstructions: Float32Array, x: Float32Array, w
   }
 }
 
+/** σ of every row: what one unit of ẑ is worth in x̂. */
+export function rowDeviations(x: Float32Array, width: number): Float64Array {
+  return Float64Array.from(
+    { length: x.length / width },
+    (_, row) => rowMoments(x, row * width, width).deviation,
+  );
+}
+
 function rowMoments(x: Float32Array, start: number, width: number): { mean: number; deviation: number } {
   let sum = 0;
   for (let i = start; i < start + width; i++) sum += x[i];

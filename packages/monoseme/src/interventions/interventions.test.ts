@@ -179,6 +179,25 @@ describe('edits of latents', () => {
     }
   }
 
+  test('a dictionary that normalises rows: a change is that of what it decodes', async () => {
+    const config = { ...dictionary.config, normalization: 'layer_norm' as const };
+    const normalising = { ...dictionary, config };
+    const edits: LatentEdit[] = [{ latent: 5, op: 'ablate' }];
+    const ablated = await editLatentsOf(normalising, backend, x, CONTEXT, edits, { keepError: false });
+    const codes = await encode(normalising, backend, x, tokens.length);
+    const without = {
+      ...codes,
+      values: codes.values.map((value, i) => (codes.latentIndices[i] === 5 ? 0 : value)),
+    };
+    close(ablated, await decode(normalising, backend, without, x), 1e-5);
+    assert.notDeepEqual(without.values, codes.values);
+  });
+
+  test('transcoders and crosscoders are refused', () => {
+    const config = { ...dictionary.config, targetHookName: 'elsewhere' };
+    assert.throws(() => editLatents({ ...dictionary, config }, backend, []), { code: 'ERR_OPTION' });
+  });
+
   test('reconstruct is decode of encode; elsewhere nothing is touched', async () => {
     const reconstructions = await decode(
       dictionary,

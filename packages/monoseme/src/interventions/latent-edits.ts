@@ -1,4 +1,4 @@
-import { decode, type Dictionary, encode } from '../dictionary/index.ts';
+import { decode, type Dictionary, encode, rowDeviations } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import type { Edit } from '../model/index.ts';
@@ -29,11 +29,13 @@ export interface LatentEditOptions {
  *
  *   x' = x + Σ_j (f'_j − f_j) W_dec[j]   with the error kept, else   x' = x̂ + Σ_j (f'_j − f_j) W_dec[j]
  *
- * Edits of one latent are applied one after the other. `clamp` and `add` also act where the latent is inactive.
+ * With a dictionary that normalises rows, the change is multiplied by the row's deviation, the unit of its
+ * latents. Edits of one latent are applied one after the other. `clamp` and `add` also act where the latent is inactive.
  *
  * @param x [nRows, dIn]; whole contexts of `contextSize` rows
  * @returns a new array [nRows, dIn]
- * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (no such latent, a value that is not finite)
+ * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (no such latent, a value that is not finite, a transcoder or
+ * crosscoder)
  */
 export async function editLatentsOf(
   dictionary: Dictionary,
@@ -45,11 +47,13 @@ export async function editLatentsOf(
 ): Promise<Float32Array<ArrayBuffer>> {
   const { dIn, dSae } = dictionary.config;
   const { keepError = true, where } = options;
+  expectOneTensor(dictionary);
   expectEdits(edits, dSae);
   const nRows = x.length / dIn;
+  const units = dictionary.config.normalization ? rowDeviations(x, dIn) : undefined;
   const codes = await encode(dictionary, backend, x, nRows);
   const out = Float32Array.from(x);
-  const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes);
+  const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes, x);
   const before = new Map<number, number>();
   for (let row = 0; row < nRows; row++) {
     const place = [row % contextSize, Math.floor(row / contextSize)] as const;
@@ -66,7 +70,7 @@ export async function editLatentsOf(
       if (edit.where?.(...place) ?? true) after.set(edit.latent, edited(edit, after.get(edit.latent)!));
     }
     for (const [latent, value] of after) {
-      const change = value - before.get(latent)!;
+      const change = (value - before.get(latent)!) * (units?.[row] ?? 1);
       if (change === 0) continue;
       const direction = dictionary.weights.W_dec.subarray(latent * dIn, (latent + 1) * dIn);
       for (let i = 0; i < dIn; i++) out[row * dIn + i] += change * direction[i];
@@ -82,6 +86,7 @@ export function editLatents(
   edits: readonly LatentEdit[],
   options: LatentEditOptions = {},
 ): Edit {
+  expectOneTensor(dictionary);
   expectEdits(edits, dictionary.config.dSae);
   return (activations) => {
     const { dIn } = chosenRows(activations);
@@ -104,6 +109,16 @@ function edited({ op, value = 0 }: LatentEdit, before: number): number {
   if (op === 'ablate') return 0;
   if (op === 'clamp') return value;
   return op === 'scale' ? value * before : before + value;
+}
+
+function expectOneTensor({ config }: Dictionary): void {
+  const { targetHookName, sources } = config;
+  if (targetHookName === undefined && !sources) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `The dictionary is a ${sources ? 'crosscoder' : 'transcoder'}: it does not write to the tensor that it reads.`,
+    'Edit the latents of one that reconstructs what it reads.',
+  );
 }
 
 function expectEdits(edits: readonly LatentEdit[], dSae: number): void {

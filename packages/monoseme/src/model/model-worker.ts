@@ -328,8 +328,7 @@ async function addTokenOutcomes(
     values.set(edited.subarray(edit * width, (edit + 1) * width), (originals.length + i) * width),
   );
   const tensors: Record<string, ort.Tensor> = {};
-  for (const [name, axes] of spec.reads)
-    tensors[name] = gatherTokenRows(run.tensors[name], axes, gathered);
+  for (const [name, axes] of spec.reads) tensors[name] = gatherTokenRows(run.tensors[name], axes, gathered);
   const tokens = Uint32Array.from(gathered, (row) => run.tokens[row]);
   const found = await runSuffix('token-outcomes', { tokens, activations, tensors }, 1, values, {
     [TARGETS]: int64Tensor(edits.map((edit) => targets[edit])).reshape([edits.length, 1]),
