@@ -21,6 +21,7 @@ const directions = {
   interventions: [...kernelLevel, 'dictionary', 'model'],
   training: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model'],
   evaluation: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'plots', 'report'],
+  export: [...kernelLevel, 'dictionary', 'model'],
   toy: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'evaluation'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
   server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features'],

@@ -3,14 +3,23 @@
  * again. (`fixtures/make-dictionaries.py check` reads what MONOSEME_KEEP keeps with the packages themselves.)
  */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { MonosemeError } from '../errors.ts';
 import { readSafetensors, writeNpz, writeSafetensors } from '../formats/index.ts';
-import { type Codes, selectBackend } from '../kernels/index.ts';
+import { selectBackend } from '../kernels/index.ts';
+import {
+  D_IN,
+  D_SAE,
+  dense,
+  DICTIONARIES,
+  dictionaryPath,
+  expectClose,
+  golden,
+  ROWS,
+} from '../testing/dictionary-fixtures.ts';
 import { fixture } from '../testing/fixtures.ts';
 import { saveDictionaryLearning } from './dictionary-learning.ts';
 import { decode, type Dictionary, encode } from './dictionary.ts';
@@ -19,12 +28,7 @@ import { loadDictionary } from './load.ts';
 import { saveDictionary } from './saelens.ts';
 import { saveSparsify } from './sparsify.ts';
 
-const [ROWS, D_IN, D_SAE] = [16, 5, 9];
 const backend = await selectBackend({ name: 'reference' });
-const names = (await readdir(fixture('dictionaries'), { withFileTypes: true }))
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => entry.name);
-
 let folder: string;
 before(async () => {
   folder = process.env['MONOSEME_KEEP'] ?? (await mkdtemp(join(tmpdir(), 'monoseme-exchange-')));
@@ -32,15 +36,6 @@ before(async () => {
 after(async () => {
   if (process.env['MONOSEME_KEEP'] === undefined) await rm(folder, { recursive: true });
 });
-
-function dense({ rowPointers, latentIndices, values }: Codes): Float32Array {
-  const out = new Float32Array(ROWS * D_SAE);
-  for (let row = 0; row < ROWS; row++) {
-    for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++)
-      out[row * D_SAE + latentIndices[pair]] = values[pair];
-  }
-  return out;
-}
 
 const WRITERS = {
   saelens: saveDictionary,
@@ -68,38 +63,6 @@ function isFolded(format: string, { config }: Dictionary): boolean {
   return architecture === 'jumprelu' ? applyBDecToInput : !applyBDecToInput && architecture !== 'standard';
 }
 
-/** The folder of a fixture's weights and configuration: some stand deeper, as they are published. */
-function pathOf(name: string): string {
-  let path = fixture('dictionaries', name);
-  for (;;) {
-    const [first, ...others] = readdirSync(path, { withFileTypes: true });
-    if (others.length > 0 || !first.isDirectory()) return path;
-    path = join(path, first.name);
-  }
-}
-
-async function golden(name: string) {
-  const file = await readSafetensors(fixture('dictionaries', `${name}.golden.safetensors`));
-  try {
-    return {
-      x: await file.floats('x', [ROWS, D_IN]),
-      acts: await file.floats('acts', [ROWS, D_SAE]),
-      xhat: await file.floats('xhat'),
-    };
-  } finally {
-    await file.close();
-  }
-}
-
-function expectClose(actual: Float32Array, expected: Float32Array, what: string): void {
-  actual.forEach((value, i) =>
-    assert.ok(
-      Math.abs(value - expected[i]) <= 1e-5 * (1 + Math.abs(expected[i])),
-      `${what}[${i}]: ${value}, expected ${expected[i]}`,
-    ),
-  );
-}
-
 /** The rows from `from` on have the golden values, . */
 async function expectGolden(dictionary: Dictionary, name: string, from = 0): Promise<void> {
   const { x, acts, xhat } = await golden(name);
@@ -111,14 +74,14 @@ async function expectGolden(dictionary: Dictionary, name: string, from = 0): Pro
 }
 
 describe('golden values of the packages', () => {
-  for (const name of names) {
+  for (const name of DICTIONARIES) {
     test(`${name}: read from its folder`, async () => {
-      await expectGolden(await loadDictionary(pathOf(name)), name);
+      await expectGolden(await loadDictionary(dictionaryPath(name)), name);
     });
 
     for (const [format, save] of Object.entries(WRITERS)) {
       test(`${name}: written as ${format} and read again, or refused`, async () => {
-        const dictionary = await loadDictionary(pathOf(name));
+        const dictionary = await loadDictionary(dictionaryPath(name));
         const out = join(folder, format, name);
         if (!hasPlace(format, dictionary))
           return assert.rejects(save(out, dictionary), { code: 'ERR_OPTION' });
@@ -130,7 +93,7 @@ describe('golden values of the packages', () => {
   }
 
   test('there are fixtures of every format and kind', () => {
-    assert.ok(names.length >= 28, `${names.length}`);
+    assert.ok(DICTIONARIES.length >= 28, `${DICTIONARIES.length}`);
   });
 });
 

@@ -1,0 +1,1 @@
+export { saveOnnx } from './onnx.ts';
