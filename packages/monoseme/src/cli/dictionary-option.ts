@@ -2,11 +2,25 @@ import type { Command } from 'commander';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
-import { type Dictionary, weightsFile } from '../dictionary/index.ts';
+import { type Dictionary, localDictionary, weightsFile } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
 import type { OnnxModel } from '../model/index.ts';
+import { type CommandContext, withStage } from './context.ts';
 import { MODEL_HELP, openModel } from './model-option.ts';
+
+export const DICTIONARY_HELP = 'folder or file of the dictionary, or hf:owner/repo/path';
+
+/** The local path of a dictionary of the hub, downloaded as far as it is not in the cache. */
+export function downloadDictionary(context: CommandContext, path: string): Promise<string> {
+  return withStage(context, 'download', 'B', async (stage) => {
+    const local = await localDictionary(path, {
+      signal: context.signal,
+      onProgress: (done, total, name) => stage.update(done, total, name),
+    });
+    return [local, path];
+  });
+}
 
 /** The hash that stands for a dictionary: that of its weights. */
 export async function dictionaryHash(path: string): Promise<string> {

@@ -12,9 +12,11 @@ import {
 } from '../evaluation/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
+import { addCheckFlag, checkDictionary, type CheckFlags } from './check-dictionary.ts';
 import { type CommandContext, withStage } from './context.ts';
 import {
   addDictionaryFlags,
+  DICTIONARY_HELP,
   type DictionaryFlags,
   dictionaryHash,
   modelOfDictionary,
@@ -26,7 +28,7 @@ import { wholeOption } from './options.ts';
 import { percent, table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
+interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
   readonly tokens: number;
   readonly downstreamTokens: number;
   readonly out?: string;
@@ -38,7 +40,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
   const command = program
     .command('evaluate')
     .description('Measure a dictionary on text that it was not trained on.')
-    .argument('<dictionary>', 'folder of the dictionary')
+    .argument('<dictionary>', DICTIONARY_HELP)
     .option('--tokens <n>', 'tokens to measure on, at most', wholeOption, 131_072)
     .option(
       '--downstream-tokens <n>',
@@ -60,6 +62,8 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         });
         const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
         try {
+          if (flags.check)
+            await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
           const out = flags.out ?? (await reportFolder(folder));
           const provenance = {
             madeFrom: {
@@ -104,6 +108,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
       }),
     );
   addDictionaryFlags(command);
+  addCheckFlag(command);
   addBackendFlags(command);
   addTextFlags(command, 'heldOut');
 };

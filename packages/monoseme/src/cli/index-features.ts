@@ -6,9 +6,11 @@ import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { averageLogitJacobian, ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
+import { addCheckFlag, checkDictionary, type CheckFlags } from './check-dictionary.ts';
 import { type CommandContext, withStage } from './context.ts';
 import {
   addDictionaryFlags,
+  DICTIONARY_HELP,
   type DictionaryFlags,
   dictionaryHash,
   modelOfDictionary,
@@ -19,7 +21,7 @@ import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags, DictionaryFlags {
+interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
   readonly tokens: number;
   readonly out: string;
   readonly seed: number;
@@ -31,7 +33,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
   const command = program
     .command('index')
     .description('Build the index of a dictionary: examples, histograms and logit effects of every feature.')
-    .argument('<dictionary>', 'folder of the dictionary')
+    .argument('<dictionary>', DICTIONARY_HELP)
     .requiredOption('--out <folder>', 'folder of the index')
     .option('--tokens <n>', 'tokens to read, at most', wholeOption, 1_000_000)
     .option(
@@ -57,6 +59,8 @@ export const indexCommand: DeclareCommand = (program, run) => {
           suffix: model.logits !== undefined,
         });
         try {
+          if (flags.check)
+            await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
           const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
           // Without figures of this very dictionary the index has none.
           const report = await readReport(await reportFolder(folder)).catch(() => undefined);
@@ -74,6 +78,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
       }),
     );
   addDictionaryFlags(command);
+  addCheckFlag(command);
   addBackendFlags(command);
   addTextFlags(command, 'all');
 };

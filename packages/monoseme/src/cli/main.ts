@@ -1,10 +1,13 @@
 import { Command, CommanderError, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
+import { isHubPath } from '../hub/index.ts';
 import { architecturesCommand } from './architectures.ts';
 import { commandContext, type CommandContext } from './context.ts';
 import { controlCommand } from './control.ts';
+import { convertCommand } from './convert.ts';
 import { demoCommand } from './demo.ts';
+import { downloadDictionary } from './dictionary-option.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exploreCommand } from './explore.ts';
 import { harvestCommand } from './harvest.ts';
@@ -28,6 +31,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   architecturesCommand,
   evaluateCommand,
   indexCommand,
+  convertCommand,
   exploreCommand,
   steerCommand,
 ];
@@ -71,11 +75,8 @@ function program(signal: AbortSignal, argv: readonly string[]): Command {
     async (...args) => {
       const command = args.pop() as Command;
       const options = args.pop() as Parameters<typeof action>[1];
-      await action(
-        commandContext(command.opts()['json'] === true, signal, argv),
-        options,
-        ...(args as string[]),
-      );
+      const context = commandContext(command.opts()['json'] === true, signal, argv);
+      await action(context, options, ...(await localArguments(context, command, args as string[])));
     };
   for (const declare of COMMANDS) declare(root, run);
   for (const command of root.commands) {
@@ -85,6 +86,16 @@ function program(signal: AbortSignal, argv: readonly string[]): Command {
       .exitOverride();
   }
   return root;
+}
+
+/** The arguments, with dictionaries of the hub (`hf:owner/repo/path`) downloaded: every command that takes one may be given it. */
+async function localArguments(context: CommandContext, command: Command, args: string[]): Promise<string[]> {
+  const local: string[] = [];
+  for (const [i, path] of args.entries()) {
+    const isDictionary = command.registeredArguments[i]?.name() === 'dictionary' && isHubPath(path);
+    local.push(isDictionary ? await downloadDictionary(context, path) : path);
+  }
+  return local;
 }
 
 /** Commander's message as one line with a code. */

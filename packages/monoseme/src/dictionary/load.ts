@@ -71,6 +71,11 @@ export async function weightsFile(path: string): Promise<string> {
   return withWeights(path, ({ file }) => Promise.resolve(file.path));
 }
 
+/** The name of the format of the dictionary at a local path. Errors as {@link loadDictionary}. */
+export async function formatOf(path: string): Promise<string> {
+  return withWeights(path, (_, format) => Promise.resolve(format.name));
+}
+
 async function withWeights<T>(
   path: string,
   use: (checkpoint: Checkpoint, format: Format) => Promise<T>,
