@@ -1,7 +1,8 @@
 import type { Codes, CodesByLatent, KernelBackend, Residuals, Selection } from '../kernels/contract.ts';
 import type { Random } from '../random/index.ts';
+import type { Buffers } from '../tensor/index.ts';
 import type { DictionaryForm, Weights } from './dictionary.ts';
-import { type SparseSum, sumOfRows, sumsByLatent } from './sparse-sum.ts';
+import { affine_, type SparseSum, sumsByLatent } from './sparse-sum.ts';
 
 /**
  * What an architecture may be told. Each architecture lists in `settings` the ones it takes, with their defaults;
@@ -60,6 +61,8 @@ export interface TrainingDefaults {
 /** A batch and everything a gradient may depend on. All in the scale of training. */
 export interface Step {
   readonly backend: KernelBackend;
+  /** Memory for what does not outlive the step. */
+  readonly buffers: Buffers;
   /** [nRows, dOut]: what is to be reconstructed. */
   readonly target: Float32Array;
   /** [nRows, dIn]: what the encoder sees: the target minus b_dec, the target itself, or another hook point. */
@@ -110,8 +113,8 @@ export interface Gradients {
   readonly b_enc: Float64Array;
   /** [dSae]: Σ_b ∂L/∂⟨x_b, W_enc[j]⟩, which reaches b_dec where the input is centred. */
   readonly preActs: Float64Array;
-  /** [dOut]: through the reconstruction alone. */
-  readonly b_dec: Float64Array;
+  /** of b_dec, through the reconstruction alone: factor · Σ of the rows [nRows, dOut]. */
+  readonly b_dec: { readonly rows: Float32Array; readonly factor: number };
   /** of the further vectors */
   readonly further: Readonly<Record<string, Float64Array>>;
   /** [nRows, dOut]: x̂ − target */
@@ -179,18 +182,29 @@ export function encodeBatch(
   return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, ...changes });
 }
 
-/** Transposed pairs and the error of a reconstruction x̂ = Σ_j f_j W_dec[j] + b_dec of the target. */
+/**
+ * Transposed pairs and the error of a reconstruction x̂ = Σ_j f_j W_dec[j] + b_dec of the target. Once a step: the
+ * residuals are in its buffers.
+ */
 export async function reconstruct(
   step: Step,
   acts: Codes,
 ): Promise<{ byLatent: CodesByLatent; errors: Residuals }> {
   const { backend, target, dOut, weights } = step;
   const { W_dec, b_dec } = weights;
+  const residuals = step.buffers.floats('residuals', target.length);
   const [byLatent, errors] = await Promise.all([
     backend.transpose(acts),
-    backend.residuals({ codes: acts, dOut, W_dec, b_dec, target }),
+    backend.residuals({ codes: acts, dOut, W_dec, b_dec, target, residuals }),
   ]);
   return { byLatent, errors };
+}
+
+/** δ_bj = (2⟨e_b, W_dec[j]⟩ + penalty)/B of the pairs, from the products. */
+export function deltasOf(step: Step, products: Float32Array, penalty = 0): Float32Array {
+  const { nRows, buffers } = step;
+  const deltas = buffers.floats('deltas', products.length);
+  return affine_(deltas, products, 2 / nRows, penalty / nRows);
 }
 
 /**
@@ -205,14 +219,15 @@ export function sharedGradients(
   residuals: Float32Array,
   deltas: Float32Array,
 ): Omit<Gradients, 'sums'> {
-  const { nRows } = step;
+  const factor = 2 / step.nRows;
+  const coefficients = step.buffers.floats('decoder coefficients', acts.values.length);
   const preActs = sumsByLatent(acts, deltas);
   return {
     encoder: { byLatent, coefficients: deltas, rows: step.x },
-    decoder: { byLatent, coefficients: acts.values.map((value) => (2 * value) / nRows), rows: residuals },
+    decoder: { byLatent, coefficients: affine_(coefficients, acts.values, factor, 0), rows: residuals },
     preActs,
     b_enc: preActs,
-    b_dec: sumOfRows(residuals, step.dOut, 2 / nRows),
+    b_dec: { rows: residuals, factor },
     further: {},
     residuals,
     acts,

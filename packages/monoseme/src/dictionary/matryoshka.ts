@@ -9,7 +9,7 @@ import {
 } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
 import { batchTopK, followThreshold_ } from './batch-top-k.ts';
-import { sumOfRows, total } from './sparse-sum.ts';
+import { total } from './sparse-sum.ts';
 import { subCodes, type SubCodes } from './sub-codes.ts';
 
 /**
@@ -76,7 +76,7 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
       coefficients: shared.decoder.coefficients,
       rows,
     },
-    b_dec: sumOfRows(rows.subarray(0, nRows * dOut), dOut, 2 / nRows),
+    b_dec: { rows: rows.subarray(0, nRows * dOut), factor: 2 / nRows },
     sums: {
       squaredError: squaredErrors[widths.length - 1],
       l1: total(acts.values),

@@ -2,7 +2,7 @@ import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
 import { subCodes } from './sub-codes.ts';
-import { sumOfRows, total } from './sparse-sum.ts';
+import { total } from './sparse-sum.ts';
 import { topK } from './top-k.ts';
 
 /** The second reconstruction has so many times as many latents, and counts so much. */
@@ -54,7 +54,7 @@ export const multiTopK: Architecture = {
       ...shared,
       acts,
       decoder: { ...shared.decoder, byLatent: { ...byLatent, nRows: 2 * nRows, rowIndices }, rows },
-      b_dec: sumOfRows(rows.subarray(0, nRows * dOut), dOut, 2 / nRows),
+      b_dec: { rows: rows.subarray(0, nRows * dOut), factor: 2 / nRows },
       sums: {
         squaredError,
         l1: total(acts.values),

@@ -67,6 +67,17 @@ export function sumsByLatent(codes: Codes, values: Float32Array): Float64Array {
   return sums;
 }
 
+/** factor · value + offset of every value, in `out`. (A loop: `map` calls a function for each.) */
+export function affine_(
+  out: Float32Array,
+  values: Float32Array,
+  factor: number,
+  offset: number,
+): Float32Array {
+  for (let i = 0; i < values.length; i++) out[i] = factor * values[i] + offset;
+  return out;
+}
+
 /** Σ over the rows of a matrix, times a factor, [width], f64. */
 export function sumOfRows(rows: Float32Array, width: number, factor: number): Float64Array {
   const sums = new Float64Array(width);

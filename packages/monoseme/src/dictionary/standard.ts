@@ -1,4 +1,4 @@
-import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { type Architecture, deltasOf, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
 import { total } from './sparse-sum.ts';
 
 /**
@@ -24,10 +24,10 @@ export const standard: Architecture = {
   },
   defaults: {},
   async gradients(step) {
-    const { nRows, coefficient } = step;
+    const { coefficient } = step;
     const acts = await encodeBatch(step, { kind: 'threshold' });
     const { byLatent, errors } = await reconstruct(step, acts);
-    const deltas = errors.products.map((product) => (2 * product + coefficient) / nRows);
+    const deltas = deltasOf(step, errors.products, coefficient);
     const squaredError = total(errors.squaredErrors);
     const l1 = total(acts.values);
     return {

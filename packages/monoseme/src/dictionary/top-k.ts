@@ -1,6 +1,7 @@
 import type { Selection } from '../kernels/contract.ts';
 import {
   type Architecture,
+  deltasOf,
   encodeBatch,
   type Gradients,
   reconstruct,
@@ -32,10 +33,9 @@ export const topK: Architecture = {
 
 /** Squared error of what a selection keeps, with AuxK. */
 export async function selectedGradients(step: Step, selection: Selection): Promise<Gradients> {
-  const { nRows } = step;
   const acts = await encodeBatch(step, selection);
   const { byLatent, errors } = await reconstruct(step, acts);
-  const deltas = errors.products.map((product) => (2 * product) / nRows);
+  const deltas = deltasOf(step, errors.products);
   const squaredError = total(errors.squaredErrors);
   const gradients = {
     ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),

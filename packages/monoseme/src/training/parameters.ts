@@ -2,6 +2,7 @@ import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.t
 import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
 import { type AdamVector, adamVector } from './adam.ts';
+import { Buffers } from '../tensor/index.ts';
 import type { RowLayout } from './row-layout.ts';
 import type { SparsityControl } from './sparsity-control.ts';
 import type { WeightAverage } from './weight-average.ts';
@@ -35,6 +36,8 @@ export interface TrainState {
   readonly sparsity: SparsityControl;
   /** Running averages of the weights, where they are kept. */
   average?: WeightAverage;
+  /** Memory that every step uses again. */
+  readonly buffers: Buffers;
   /** Steps done. */
   step: number;
 }
@@ -66,6 +69,7 @@ export function trainState(
     memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
     sparsity: { integral: 0, error: 0 },
+    buffers: new Buffers(),
     step: 0,
   };
 }

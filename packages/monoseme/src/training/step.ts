@@ -1,7 +1,6 @@
 import {
   type Architecture,
   type ArchitectureSettings,
-  centered,
   type Gradients,
   type SparseSum,
   standard,
@@ -66,7 +65,7 @@ export async function trainStep_(
 }
 
 /** The gradients of a step without taking it. Mutates the architecture's memory alone. */
-export function gradientsOf(
+export async function gradientsOf(
   state: TrainState,
   backend: KernelBackend,
   batch: Float32Array,
@@ -84,7 +83,8 @@ export function gradientsOf(
   return architecture.gradients({
     backend,
     target,
-    x: centered(x, state.decoderBias.values, architecture.centersInput),
+    buffers: state.buffers,
+    x: architecture.centersInput ? await withoutBias(state, backend, x) : x,
     nRows: x.length / dIn,
     dIn,
     dOut,
@@ -101,6 +101,17 @@ export function gradientsOf(
   });
 }
 
+/** x − b_dec for every row, in a buffer. */
+async function withoutBias(
+  state: TrainState,
+  backend: KernelBackend,
+  rows: Float32Array,
+): Promise<Float32Array> {
+  const centered = state.buffers.floats('x', rows.length);
+  await backend.center({ rows, offset: state.decoderBias.values, centered });
+  return centered;
+}
+
 /** Latents that have not fired in the last so many steps, ascending. */
 export function deadLatents(state: TrainState, windowSteps: number): number[] {
   const dead: number[] = [];
@@ -111,30 +122,28 @@ export function deadLatents(state: TrainState, windowSteps: number): number[] {
 }
 
 async function gradientOfDecoderBias(
-  { dSae, dIn, encoder }: TrainState,
+  { dSae, dIn, dOut, encoder, buffers }: TrainState,
   backend: KernelBackend,
   gradients: Gradients,
   { architecture = standard }: StepOptions,
 ): Promise<Float64Array> {
-  const gradient = gradients.b_dec;
+  const { rows, factor } = gradients.b_dec;
+  const gradient = (await backend.columnSums({ rows, width: dOut })).map((sum) => factor * sum);
   if (!architecture.centersInput) return gradient;
+  const oneFullRow = {
+    nRows: 1,
+    dSae,
+    rowPointers: Uint32Array.of(0, dSae),
+    latentIndices: buffers.ascending(dSae),
+    values: Float32Array.from(gradients.preActs),
+  };
   const throughEncoder = await backend.decode({
-    codes: oneFullRow(Float32Array.from(gradients.preActs)),
+    codes: oneFullRow,
     dOut: dIn,
     W_dec: encoder.weights,
   });
   for (let i = 0; i < dIn; i++) gradient[i] -= throughEncoder[i];
   return gradient;
-
-  function oneFullRow(values: Float32Array): Codes {
-    return {
-      nRows: 1,
-      dSae,
-      rowPointers: Uint32Array.of(0, dSae),
-      latentIndices: Uint32Array.from({ length: dSae }, (_, j) => j),
-      values,
-    };
-  }
 }
 
 /** An active pair has a value above 0: those in the window of a threshold have not fired. */

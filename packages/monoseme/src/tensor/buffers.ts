@@ -1,0 +1,27 @@
+/**
+ * Memory that is used again and again under a name, as in every step of training: fresh arrays of that size cost more
+ * time, page by page, than what is done with them.
+ */
+export class Buffers {
+  readonly #floats = new Map<string, Float32Array>();
+  #ascending = new Uint32Array();
+
+  /** An array of that length; what it holds is left over from its last use, and ends with its next one. */
+  floats(name: string, length: number): Float32Array {
+    let buffer = this.#floats.get(name);
+    if (buffer === undefined || buffer.length < length) {
+      buffer = new Float32Array(length);
+      this.#floats.set(name, buffer);
+    }
+    return buffer.subarray(0, length);
+  }
+
+  /** 0, 1, … n − 1. */
+  ascending(n: number): Uint32Array {
+    if (this.#ascending.length < n) {
+      this.#ascending = new Uint32Array(n);
+      for (let i = 0; i < n; i++) this.#ascending[i] = i;
+    }
+    return this.#ascending.subarray(0, n);
+  }
+}
