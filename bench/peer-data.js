@@ -9,6 +9,8 @@ import { packContexts, readSources, Tokenizer } from '../packages/monoseme/dist/
 import { readSafetensors, writeSafetensors } from '../packages/monoseme/dist/formats/index.js';
 import { ModelRunner, OnnxModel } from '../packages/monoseme/dist/model/index.js';
 import { hashSeed, Random } from '../packages/monoseme/dist/random/index.js';
+import { standard } from '../packages/monoseme/dist/dictionary/index.js';
+import { rowLayout } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
 import { PEERS_FOLDER } from './peer-environments.js';
@@ -113,7 +115,10 @@ export async function startWeights(case_, activations, backend, log) {
   );
   if (!existsSync(path)) {
     log(`Making the start weights of ${name} (${warmUpSteps} steps) …`);
-    const state = trainState(await untrainedWeights(dSae, activations, nRows, backend), 1);
+    const state = trainState(
+      await untrainedWeights(dSae, activations, nRows, backend),
+      rowLayout({ dIn: D_IN }, standard),
+    );
     const l1Coefficient = await warmUp_(state, case_, activations, backend);
     const { encoder, decoder, encoderBias, decoderBias } = state;
     const weights = {

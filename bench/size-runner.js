@@ -5,6 +5,8 @@
  */
 import { createInterface } from 'node:readline';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { standard } from '../packages/monoseme/dist/dictionary/index.js';
+import { rowLayout } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
 import { encodeData } from './kernel-data.js';
@@ -20,7 +22,7 @@ const backend = await selectBackend({ threads: shape.threads });
 const { x, W_enc, b_enc } = encodeData(shape);
 const state = trainState(
   { W_enc, b_enc, W_dec: unitRows_(W_enc.slice(), shape.dIn), b_dec: new Float32Array(shape.dIn) },
-  1,
+  rowLayout({ dIn: shape.dIn }, standard),
 );
 say({ ready: true, version: backend.description, idleMemory: idle });
 for await (const line of createInterface({ input: process.stdin })) {

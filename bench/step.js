@@ -5,6 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { standard } from '../packages/monoseme/dist/dictionary/index.js';
+import { rowLayout } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
 import { encodeData } from './kernel-data.js';
@@ -84,7 +86,7 @@ function start(shape) {
     const norm = Math.hypot(...row);
     row.forEach((value, i) => (row[i] = value / norm));
   }
-  return { state: trainState(weights, 1), batch: data.x };
+  return { state: trainState(weights, rowLayout({ dIn }, standard)), batch: data.x };
 }
 
 /** The largest difference between the weights of the backends after one step. Throws when it is not rounding. */

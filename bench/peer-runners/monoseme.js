@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import { loadBinding } from '@monoseme/kernels-native';
 import { readSafetensors, writeSafetensors } from '../../packages/monoseme/dist/formats/index.js';
 import { selectBackend } from '../../packages/monoseme/dist/kernels/index.js';
+import { standard } from '../../packages/monoseme/dist/dictionary/index.js';
+import { rowLayout } from '../../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../../packages/monoseme/dist/training/step.js';
 import { peakMemory, residentMemory } from '../measure.js';
@@ -104,7 +106,10 @@ async function serve(jobPath) {
   const base = residentMemory();
   const native = await selectBackend({ threads: job.threads });
   const backend = job.architecture === 'topk' ? topKBackend(native, job.k) : native;
-  const state = trainState(await readWeights(job.weights, job.dIn, job.dSae), 1);
+  const state = trainState(
+    await readWeights(job.weights, job.dIn, job.dSae),
+    rowLayout({ dIn: job.dIn }, standard),
+  );
   const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
   say({ ready: true, version: native.description, base_memory: base });
   for await (const line of createInterface({ input: process.stdin })) {

@@ -35,6 +35,8 @@ const FLAGS: readonly Flag[] = [
   ['learningRateShape', 'how it rises and falls: linear or cosine', oneOf('linear', 'cosine')],
   ['beta1', "Adam's β₁", numberOption],
   ['beta2', "Adam's β₂", numberOption],
+  ['gradientClipNorm', 'length to which longer gradients are shortened', numberOption],
+  ['moments', "type of Adam's moments: f32, or bf16 in half the memory", oneOf('f32', 'bf16')],
   [
     'normalize',
     'none, expected-norm (inputs scaled to E‖x‖ = √d_in) or layer-norm (every row by its own mean and deviation)',

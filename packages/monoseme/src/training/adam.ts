@@ -15,14 +15,14 @@ export function adamVector(values: Float32Array): AdamVector {
   };
 }
 
-/** One Adam step (Kingma and Ba 2015) on a vector, in place: the dense counterpart of `updateRows`. */
-export function adamStep_(parameter: AdamVector, gradient: Float64Array, adam: AdamOptions): void {
+/** One Adam step (Kingma and Ba 2015) of scale · gradient on a vector, in place: the dense counterpart of `updateRows`. */
+export function adamStep_(parameter: AdamVector, gradient: Float64Array, adam: AdamOptions, scale = 1): void {
   const { values, firstMoments, secondMoments } = parameter;
   const { learningRate, beta1, beta2, epsilon, step } = adam;
   const correction1 = 1 - beta1 ** step;
   const correction2 = 1 - beta2 ** step;
   for (let i = 0; i < values.length; i++) {
-    const g = gradient[i];
+    const g = scale * gradient[i];
     firstMoments[i] = beta1 * firstMoments[i] + (1 - beta1) * g;
     secondMoments[i] = beta2 * secondMoments[i] + (1 - beta2) * g * g;
     const mean = firstMoments[i] / correction1;

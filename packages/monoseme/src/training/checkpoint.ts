@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ActivationSource } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import { encodeFloats } from '../tensor/index.ts';
 import { readSafetensors, writeSafetensors } from '../formats/index.ts';
 import type { AdamVector } from './adam.ts';
 import type { TrainOptions } from './options.ts';
@@ -31,7 +32,7 @@ export async function writeCheckpoint(
   await writeSafetensors(
     checkpointPath(folder),
     Object.fromEntries(
-      namedTensors(state).map(([name, shape, data]) => [name, { dtype: 'F32' as const, shape, data }]),
+      namedTensors(state).map(([name, shape, data]) => [name, { dtype: dtypeOf(data), shape, data }]),
     ),
     // Shortest decimal forms of f64 read back to the same number.
     {
@@ -87,10 +88,14 @@ export async function readCheckpoint(
         further: architecture.start?.(dSae, 1, options).further ?? {},
         memory: JSON.parse(metadata['memory']) as number[],
       },
+      options.moments,
     );
     Object.assign(empty.sparsity, JSON.parse(metadata['sparsity']));
     if (options.emaDecay > 0) empty.average = startAverage(empty);
-    for (const [name, shape, data] of namedTensors(empty)) data.set(await file.floats(name, shape));
+    for (const [name, shape, data] of namedTensors(empty)) {
+      const floats = await file.floats(name, shape);
+      data.set(dtypeOf(data) === 'F32' ? floats : new Uint16Array(encodeFloats(floats, 'BF16').buffer));
+    }
     empty.step = Number(metadata['step']);
     return empty;
   } finally {
@@ -103,7 +108,9 @@ export async function removeCheckpoint(folder: string): Promise<void> {
   await rm(checkpointPath(folder), { force: true });
 }
 
-type NamedTensor = [name: string, shape: number[], data: Float32Array];
+const dtypeOf = (data: Float32Array | Uint16Array) => (data instanceof Uint16Array ? 'BF16' : 'F32');
+
+type NamedTensor = [name: string, shape: number[], data: Float32Array | Uint16Array];
 
 function namedTensors(state: TrainState): NamedTensor[] {
   const { dIn, dOut, dSae, encoder, decoder, skip, encoderBias, decoderBias, further, average = {} } = state;

@@ -100,11 +100,11 @@ async function analytic(state: TrainState, batch: Float32Array, which: Case): Pr
   const scaled = (moments: Float32Array) => Float64Array.from(moments, (value) => value / (1 - ADAM.beta1));
   const vectors = Object.entries(state.further).map(([name, vector]) => [name, scaled(vector.firstMoments)]);
   return {
-    W_enc: scaled(state.encoder.firstMoments),
+    W_enc: scaled(state.encoder.firstMoments as Float32Array),
     b_enc: scaled(state.encoderBias.firstMoments),
-    W_dec: scaled(state.decoder.firstMoments),
+    W_dec: scaled(state.decoder.firstMoments as Float32Array),
     b_dec: scaled(state.decoderBias.firstMoments),
-    ...(state.skip && { W_skip: scaled(state.skip.firstMoments) }),
+    ...(state.skip && { W_skip: scaled(state.skip.firstMoments as Float32Array) }),
     ...Object.fromEntries(vectors),
   };
 }

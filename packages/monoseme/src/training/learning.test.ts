@@ -43,6 +43,13 @@ describe('planted dictionary', { skip, timeout: 600_000 }, () => {
     assert.ok(full.last.l0 < 12, `L0 ${full.last.l0}`);
   });
 
+  test('moments in bf16 learn as those in f32', async () => {
+    const half = await learn(6000, { moments: 'bf16' });
+    assert.ok(half.mmcs >= 0.99, `MMCS ${half.mmcs}`);
+    // Runs that differ in their seed alone differ by up to 3 %.
+    assert.ok(Math.abs(half.last.loss / full.last.loss - 1) < 0.03, `${half.last.loss}, ${full.last.loss}`);
+  });
+
   test('with λ too small codes are not sparse: L0 exceeds the number of inputs', async () => {
     const { last } = await learn(3000, { l1Coefficient: 0.01 });
     assert.ok(last.l0 > 64, `L0 ${last.l0}`);

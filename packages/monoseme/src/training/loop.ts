@@ -61,6 +61,7 @@ export async function trainLoop_(
       settings: options,
       seed: options.seed,
       progress: state.step / nSteps,
+      gradientClipNorm: options.gradientClipNorm,
       deadAfterSteps: Math.ceil(options.deadAfterTokens / options.batchRows),
       adam: {
         learningRate,

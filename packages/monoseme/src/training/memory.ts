@@ -7,7 +7,8 @@ import type { TrainOptions } from './options.ts';
 /** Bytes a run needs: weights and two moments of both matrices, the mixing buffer twice (one block fills ahead). */
 export function trainingBytes(dIn: number, options: TrainOptions): number {
   const { rows } = architectureNamed(options.architecture);
-  const matrices = (rows === 'input-and-target' ? 1 : 2) * 3 * 4 * dIn * options.dSae;
+  const perWeight = options.moments === 'bf16' ? 4 + 2 * 2 : 4 + 2 * 4;
+  const matrices = (rows === 'input-and-target' ? 1 : 2) * perWeight * dIn * options.dSae;
   const buffer = 2 * 4 * dIn * Math.min(options.bufferRows, options.tokens);
   const batch = 6 * 4 * dIn * options.batchRows;
   return matrices + buffer + batch;

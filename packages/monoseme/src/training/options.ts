@@ -33,6 +33,10 @@ export interface TrainOptions extends ArchitectureSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
+  /** Gradients longer than this, over all parameters together, are shortened to it. Never when absent. */
+  readonly gradientClipNorm?: number;
+  /** `bf16` halves the memory of Adam's moments of the matrices; rounding is right on average over the steps. */
+  readonly moments: 'f32' | 'bf16';
   /**
    * `expected-norm`: inputs times √dIn / E‖x‖ while training, folded into the biases at the end. `layer-norm`: every row
    * minus its mean, by its standard deviation (Gao et al. 2024), which the dictionary then does itself.
@@ -80,6 +84,7 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   beta1: 0.9,
   beta2: 0.99,
   epsilon: 1e-8,
+  moments: 'f32',
   normalize: 'expected-norm',
   decoderInit: 'random',
   encoderInit: 'tied',
@@ -133,6 +138,7 @@ const RULES: readonly Rule[] = [
   ['beta1', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['beta2', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['epsilon', ...positive],
+  ['gradientClipNorm', ...positive],
   ['resampleWindow', ...fraction],
   ['resampleInputs', ...whole(1, 1 << 30)],
   ['deadAfterTokens', ...whole(1, Number.MAX_SAFE_INTEGER)],

@@ -2,6 +2,8 @@ import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.t
 import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
 import { type AdamVector, adamVector } from './adam.ts';
+import type { Moments } from '../kernels/index.ts';
+import type { TrainOptions } from './options.ts';
 import { Buffers } from '../tensor/index.ts';
 import type { RowLayout } from './row-layout.ts';
 import type { SparsityControl } from './sparsity-control.ts';
@@ -10,8 +12,8 @@ import type { WeightAverage } from './weight-average.ts';
 /** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
 export interface AdamMatrix {
   readonly weights: Float32Array;
-  readonly firstMoments: Float32Array;
-  readonly secondMoments: Float32Array;
+  readonly firstMoments: Moments;
+  readonly secondMoments: Moments;
 }
 
 /** All that a training step changes, in the scale of training. */
@@ -46,12 +48,14 @@ export function trainState(
   weights: Weights,
   layout: RowLayout,
   start: Start = { further: {}, memory: [] },
+  moments: TrainOptions['moments'] = 'f32',
 ): TrainState {
   const dSae = weights.b_enc.length;
+  const MomentArray = moments === 'bf16' ? Uint16Array : Float32Array;
   const withMoments = (matrix: Float32Array): AdamMatrix => ({
     weights: matrix,
-    firstMoments: new Float32Array(matrix.length),
-    secondMoments: new Float32Array(matrix.length),
+    firstMoments: new MomentArray(matrix.length),
+    secondMoments: new MomentArray(matrix.length),
   });
   return {
     layout,

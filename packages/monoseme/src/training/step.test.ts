@@ -108,3 +108,25 @@ test('the decoder stays at unit length, and firing is recorded', async () => {
   assert.ok(state.lastFiredStep.some((step) => step === 1));
   assert.ok(sums.l0 > 0 && sums.squaredError > 0);
 });
+
+test('a gradient longer than the limit is shortened to it, over all parameters together', async () => {
+  const backend = await selectBackend({ name: 'reference' });
+  const adam = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
+  const moments = async (gradientClipNorm?: number) => {
+    const random = new Random(3);
+    const state = trainState(randomPoint(random), rowLayout({ dIn: D }, standard));
+    const batch = new Float32Array(B * D).map(() => random.normal());
+    const options = { l1Coefficient: LAMBDA, adam, unitNormDecoder: true, trainDecoderBias: true };
+    await trainStep_(state, backend, batch, { ...options, gradientClipNorm });
+    const parameters = [state.encoder, state.decoder, state.encoderBias, state.decoderBias];
+    return Float64Array.from(parameters.flatMap(({ firstMoments }) => [...firstMoments]));
+  };
+  // Moments started at zero, so m = (1 − β₁) g after one step.
+  const [free, far, clipped] = [await moments(), await moments(1e6), await moments(0.5)];
+  assert.deepEqual(far, free, 'a limit that is not reached changes nothing');
+  assert.ok(Math.abs(Math.hypot(...clipped) / 0.1 - 0.5) < 1e-6, `${Math.hypot(...clipped) / 0.1}`);
+  const scale = Math.hypot(...clipped) / Math.hypot(...free);
+  clipped.forEach((moment, i) =>
+    assert.ok(Math.abs(moment - scale * free[i]) < 1e-6 * (1 + Math.abs(moment))),
+  );
+});

@@ -6,9 +6,9 @@ import {
   standard,
   type StepSums,
 } from '../dictionary/index.ts';
-import type { AdamOptions, Codes, KernelBackend } from '../kernels/contract.ts';
+import type { AdamOptions, Codes, GradientInput, KernelBackend } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
-import { adamStep_ } from './adam.ts';
+import { adamStep_, type AdamVector } from './adam.ts';
 import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
 import { splitRows } from './row-layout.ts';
 
@@ -16,6 +16,8 @@ export interface StepOptions {
   /** λ in force; 0 for an architecture without a penalty. */
   readonly l1Coefficient: number;
   readonly adam: AdamOptions;
+  /** Length to which the gradient of all parameters together is shortened, where it is longer. */
+  readonly gradientClipNorm?: number;
   readonly unitNormDecoder: boolean;
   /** False holds b_dec where it is. */
   readonly trainDecoderBias: boolean;
@@ -49,19 +51,40 @@ export async function trainStep_(
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
-  const update = (gradient: SparseSum, matrix: AdamMatrix, width: number, constraint: 'none' | 'unitNorm') =>
-    backend.updateRows({ ...gradient, ...matrix, width, adam, constraint });
-  await update(gradients.decoder, decoder, state.dOut, options.unitNormDecoder ? 'unitNorm' : 'none');
-  await update(gradients.encoder, encoder, state.dIn, 'none');
-  if (skip) await update(gradients.skip as SparseSum, skip, state.dOut, 'none');
-  adamStep_(encoderBias, gradients.b_enc, adam);
-  if (options.trainDecoderBias) adamStep_(decoderBias, decoderBiasGradient, adam);
-  for (const [name, vector] of Object.entries(state.further))
-    adamStep_(vector, gradients.further[name], adam);
+  const decoderConstraint = options.unitNormDecoder ? 'unitNorm' : 'none';
+  const matrices: MatrixUpdate[] = [
+    { ...gradients.decoder, ...decoder, width: state.dOut, constraint: decoderConstraint },
+    { ...gradients.encoder, ...encoder, width: state.dIn, constraint: 'none' },
+  ];
+  if (skip)
+    matrices.push({ ...(gradients.skip as SparseSum), ...skip, width: state.dOut, constraint: 'none' });
+  const vectors: [AdamVector, Float64Array][] = [[encoderBias, gradients.b_enc]];
+  if (options.trainDecoderBias) vectors.push([decoderBias, decoderBiasGradient]);
+  for (const [name, vector] of Object.entries(state.further)) vectors.push([vector, gradients.further[name]]);
+
+  const gradientScale = await clippingScale(backend, matrices, vectors, options.gradientClipNorm);
+  for (const matrix of matrices) await backend.updateRows({ ...matrix, gradientScale, adam });
+  for (const [vector, gradient] of vectors) adamStep_(vector, gradient, adam, gradientScale);
 
   state.step++;
   markFired_(state, gradients.acts);
   return gradients.sums;
+}
+
+type MatrixUpdate = GradientInput & AdamMatrix;
+
+/** limit / ‖g‖ over all parameters, 1 where the gradient is not longer than the limit. */
+async function clippingScale(
+  backend: KernelBackend,
+  matrices: readonly MatrixUpdate[],
+  vectors: readonly [AdamVector, Float64Array][],
+  limit: number | undefined,
+): Promise<number> {
+  if (limit === undefined) return 1;
+  let square = 0;
+  for (const matrix of matrices) square += await backend.squaredGradientNorm(matrix);
+  for (const [, gradient] of vectors) for (const element of gradient) square += element * element;
+  return Math.min(1, limit / Math.sqrt(square));
 }
 
 /** The gradients of a step without taking it. Mutates the architecture's memory alone. */

@@ -90,9 +90,11 @@ describe('a training run', () => {
   for (const stopAt of [1, 10, 11, 20, 39]) {
     test(`interrupted at step ${stopAt} and resumed, it ends with the same bytes`, async () => {
       const out = `stopped-${stopAt}`;
+      const options = { ...OPTIONS, moments: stopAt === 11 ? 'bf16' : 'f32' } as const;
       const abort = new AbortController();
       const interruptedRun = trainDictionary(
         input(out, {
+          options,
           signal: abort.signal,
           onStep: (step) => {
             if (step === stopAt) abort.abort();
@@ -102,10 +104,10 @@ describe('a training run', () => {
       await assert.rejects(interruptedRun, rejectsWith('ERR_INTERRUPTED'));
       const files = await readdir(join(folder, out));
       assert.deepEqual(files, ['training'], 'nothing under a final name');
-      await assert.rejects(trainDictionary(input(out)), rejectsWith('ERR_EXISTS'));
-      const { startedAtStep } = await trainDictionary(input(out, { resume: true }));
+      await assert.rejects(trainDictionary(input(out, { options })), rejectsWith('ERR_EXISTS'));
+      const { startedAtStep } = await trainDictionary(input(out, { options, resume: true }));
       assert.equal(startedAtStep, stopAt);
-      await trainDictionary(input('whole', { replace: true }));
+      await trainDictionary(input('whole', { options, replace: true }));
       assert.deepEqual(await fingerprints(join(folder, out)), await fingerprints(join(folder, 'whole')));
     });
   }
