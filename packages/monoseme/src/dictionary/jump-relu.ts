@@ -83,12 +83,13 @@ export async function encodeWindow(
   const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
   const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
   const { latentIndices, values } = preActs;
-  const mask = new Uint8Array(values.length);
-  for (let pair = 0; pair < mask.length; pair++)
-    mask[pair] = values[pair] > thresholds[latentIndices[pair]] ? 1 : 0;
-  const acts = subCodes(preActs, mask).codes;
-  for (let pair = 0; pair < mask.length; pair++) mask[pair] = 1 - mask[pair];
-  return { acts, silent: subCodes(preActs, mask).codes };
+  const isActive = new Uint8Array(values.length);
+  const isSilent = new Uint8Array(values.length);
+  for (let pair = 0; pair < values.length; pair++) {
+    isActive[pair] = values[pair] > thresholds[latentIndices[pair]] ? 1 : 0;
+    isSilent[pair] = 1 - isActive[pair];
+  }
+  return { acts: subCodes(preActs, isActive).codes, silent: subCodes(preActs, isSilent).codes };
 }
 
 /** ⟨e_b, W_dec[j]⟩ of the silent pairs. */

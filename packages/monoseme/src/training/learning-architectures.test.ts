@@ -31,7 +31,7 @@ const CASES: Readonly<Record<string, Case>> = {
   topk: { steps: 1500, changes: { k: 3 }, l0: [2.5, 3] },
   'multi-topk': { steps: 1500, changes: { k: 3 }, l0: [2.5, 3] },
   'matryoshka-random': { steps: 3000, changes: { k: 3 }, l0: [2.85, 3.15], least: [0.9, 0.7] },
-  'january-2025': { steps: 1500, changes: {}, l0: [1.5, 3] },
+  'january-2025': { steps: 3000, changes: {}, l0: [1.5, 3] },
   batchtopk: { steps: 3000, changes: { k: 3 }, l0: [2.85, 3.15] },
   // Features that are all alike give no reason to choose those of the inner dictionary: some of its latents hold two.
   matryoshka: { steps: 3000, changes: { k: 3, prefixes: [0.5, 1] }, l0: [2.85, 3.15], least: [0.95, 0.8] },
