@@ -29,6 +29,14 @@ export function torchPython(python, { canInstall }) {
   return environment('torch', SYSTEM_PYTHON, canInstall, make);
 }
 
+/** The interpreter of an environment that is there, else of one that is installed now. */
+export function installedPython(name) {
+  const python = pythonIn(join(PEERS_FOLDER, name));
+  if (existsSync(python)) return python;
+  const base = torchPython(undefined, { canInstall: true });
+  return name === 'torch' ? base : peerPython(name, base, { canInstall: true });
+}
+
 /** The interpreter of a peer, which also sees the packages of `base`. */
 export function peerPython(name, base, { canInstall }) {
   return environment(name, base, canInstall, (folder) => {

@@ -1,6 +1,6 @@
 /**
  * Dictionaries written by the Python packages are read to their own numbers, and what is written back gives them
- * again. (`fixtures/make-dictionaries.py check` reads what MONOSEME_KEEP keeps with the packages themselves.)
+ * again. (`npm run test:peers` reads what is written with the packages themselves.)
  */
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -20,48 +20,21 @@ import {
   golden,
   ROWS,
 } from '../testing/dictionary-fixtures.ts';
+import { hasPlace, isFolded, WRITERS } from '../testing/dictionary-writers.ts';
 import { fixture } from '../testing/fixtures.ts';
-import { saveDictionaryLearning } from './dictionary-learning.ts';
 import { decode, type Dictionary, encode } from './dictionary.ts';
-import { saveGemmaScope } from './gemma-scope.ts';
+
 import { loadDictionary } from './load.ts';
 import { saveDictionary } from './saelens.ts';
-import { saveSparsify } from './sparsify.ts';
 
 const backend = await selectBackend({ name: 'reference' });
 let folder: string;
 before(async () => {
-  folder = process.env['MONOSEME_KEEP'] ?? (await mkdtemp(join(tmpdir(), 'monoseme-exchange-')));
+  folder = await mkdtemp(join(tmpdir(), 'monoseme-exchange-'));
 });
 after(async () => {
-  if (process.env['MONOSEME_KEEP'] === undefined) await rm(folder, { recursive: true });
+  await rm(folder, { recursive: true });
 });
-
-const WRITERS = {
-  saelens: saveDictionary,
-  sparsify: saveSparsify,
-  'gemma-scope': (folder: string, dictionary: Dictionary) =>
-    saveGemmaScope(join(folder, 'params.npz'), dictionary),
-  'dictionary-learning': saveDictionaryLearning,
-};
-
-/** Whether a format can hold a dictionary. */
-function hasPlace(format: string, { config }: Dictionary): boolean {
-  const { normalization, targetHookName, architecture } = config;
-  if (format === 'saelens') return true;
-  if (format === 'sparsify') return normalization === undefined && architecture === 'topk';
-  const isPlain = normalization === undefined && targetHookName === undefined;
-  return isPlain && (format === 'dictionary-learning' || config.architecture !== 'topk');
-}
-
-/** Whether writing it needs the input's centre to be folded into a bias, or the decoder's lengths on reading. */
-function isFolded(format: string, { config }: Dictionary): boolean {
-  const { architecture, applyBDecToInput } = config;
-  if (format === 'gemma-scope') return applyBDecToInput || architecture === 'gated';
-  if (format === 'sparsify') return !applyBDecToInput;
-  if (format === 'saelens') return false;
-  return architecture === 'jumprelu' ? applyBDecToInput : !applyBDecToInput && architecture !== 'standard';
-}
 
 /** The rows from `from` on have the golden values, . */
 async function expectGolden(dictionary: Dictionary, name: string, from = 0): Promise<void> {

@@ -1,0 +1,232 @@
+/** Where reading other tools' files went wrong before: each trap by its name, and files that must be refused. */
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { MonosemeError } from '../errors.ts';
+import { openArrays, readSafetensors, writeSafetensors } from '../formats/index.ts';
+import { D_IN, D_SAE, dictionaryPath } from '../testing/dictionary-fixtures.ts';
+import { transposed } from './exchange.ts';
+import { loadDictionary } from './load.ts';
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'monoseme-foreign-'));
+});
+after(async () => {
+  await rm(folder, { recursive: true });
+});
+
+const loaded = (name: string) => loadDictionary(dictionaryPath(name));
+
+async function tensorsOf(name: string, file: string) {
+  const arrays = await openArrays(join(dictionaryPath(name), file));
+  const all = Object.fromEntries(
+    await Promise.all(
+      arrays.names().map(async (key) => [key, await arrays.floats(key).catch(() => undefined)]),
+    ),
+  ) as Record<string, Float32Array>;
+  await arrays.close();
+  return all;
+}
+
+/** A copy of a fixture with a change to its configuration. */
+async function copyOf(
+  name: string,
+  config: string,
+  change: (json: Record<string, never>) => object,
+): Promise<string> {
+  const out = await mkdtemp(join(folder, 'copy-'));
+  await cp(dictionaryPath(name), out, { recursive: true });
+  const path = join(out, config);
+  const json = JSON.parse(await readFile(path, 'utf8')) as Record<string, never>;
+  await writeFile(path, JSON.stringify({ ...json, ...change(json) }));
+  return out;
+}
+
+/** A change to the settings of the training. */
+const trainer = (changes: object) => (json: Record<string, never>) => ({
+  trainer: Object.assign({}, json['trainer'], changes),
+});
+
+describe('known traps', () => {
+  test('strides: dictionary_learning stores its encoder transposed; raw order would be a scrambled matrix', async () => {
+    const { weights } = await loaded('dictionary-learning-topk');
+    const bytes = await readFile(join(dictionaryPath('dictionary-learning-topk'), 'ae.pt'));
+    const asBytes = (values: Float32Array) =>
+      Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    assert.ok(bytes.includes(asBytes(transposed(weights.W_enc, D_SAE, D_IN))));
+    assert.ok(!bytes.includes(asBytes(weights.W_enc)));
+  });
+
+  test('TopK or BatchTopK: the same tensors, told apart by the configuration alone', async () => {
+    const path = await copyOf(
+      'dictionary-learning-batchtopk',
+      'config.json',
+      trainer({ dict_class: 'AutoEncoderTopK' }),
+    );
+    const [batch, row] = [await loaded('dictionary-learning-batchtopk'), await loadDictionary(path)];
+    assert.deepEqual([batch.config.architecture, row.config.architecture], ['jumprelu', 'topk']);
+    assert.deepEqual(batch.weights.threshold, new Float32Array(D_SAE).fill(Math.fround(0.7)));
+    assert.equal(row.config.k, 3);
+    assert.equal(row.weights.threshold, undefined);
+  });
+
+  test('centring: which classes of dictionary_learning subtract the decoder bias', async () => {
+    for (const [kind, centers] of [
+      ['standard', true],
+      ['new', false],
+      ['gated', true],
+      ['topk', true],
+      ['batchtopk', true],
+      ['matryoshka', true],
+      ['jumprelu', false],
+    ])
+      assert.equal((await loaded(`dictionary-learning-${kind}`)).config.applyBDecToInput, centers, `${kind}`);
+  });
+
+  test('decoder of sparsify: [dSae, dIn] as it stands, not transposed', async () => {
+    const { W_dec } = await tensorsOf('sparsify', 'sae.safetensors');
+    assert.deepEqual((await loaded('sparsify')).weights.W_dec, W_dec);
+  });
+
+  test('normalisation of OpenAI: TopK normalises every row, ReLU does not', async () => {
+    assert.equal((await loaded('openai-topk')).config.normalization, 'layer_norm');
+    assert.equal((await loaded('openai-relu')).config.normalization, undefined);
+  });
+
+  test('units of thresholds: Llama Scope gives one for raw activations, R1 the logarithm of scaled ones', async () => {
+    const scale = Math.sqrt(D_IN) / 3.5;
+    const [one, each] = [await loaded('llama-scope'), await loaded('llama-scope-r1')];
+    assert.ok(one.weights.threshold?.every((value) => Math.abs(value - 0.5) < 1e-6));
+    const { log_jumprelu_threshold } = await tensorsOf('llama-scope-r1', 'sae_weights.safetensors');
+    each.weights.threshold?.forEach((value, j) =>
+      assert.ok(Math.abs(value - Math.exp(log_jumprelu_threshold[j]) / scale) < 1e-6),
+    );
+  });
+
+  test('folding of llamascopium: thresholds are divided by the scale like biases, and by decoder norms', async () => {
+    const { weights } = await loaded('llamascopium-jumprelu');
+    const file = await tensorsOf('llamascopium-jumprelu', 'sae_weights.safetensors');
+    const scale = Math.sqrt(D_IN) / 3.5;
+    const thresholds = file['activation_function.log_jumprelu_threshold'].map(Math.exp);
+    for (let j = 0; j < D_SAE; j++) {
+      const norm = Math.hypot(...weights.W_dec.subarray(j * D_IN, (j + 1) * D_IN));
+      assert.ok(Math.abs((weights.threshold?.[j] ?? NaN) - thresholds[j] / norm / scale) < 1e-5);
+      assert.ok(Math.abs(weights.b_enc[j] - file['b_E'][j] / scale) < 1e-6);
+    }
+  });
+
+  test('skip connections: [dIn, dOut] in Gemma Scope 2, and read so', async () => {
+    const { weights, config } = await loaded('gemma-scope-2-transcoder');
+    assert.deepEqual(
+      weights.W_skip,
+      (await tensorsOf('gemma-scope-2-transcoder', 'params.safetensors'))['affine_skip_connection'],
+    );
+    assert.equal(config.targetHookName, 'model.layers.3.mlp.output');
+    assert.equal((await loaded('gemma-scope-2')).config.targetHookName, undefined);
+  });
+});
+
+describe('bad files', () => {
+  const refuse = async (path: string, says: RegExp, code = 'ERR_FORMAT') =>
+    assert.rejects(loadDictionary(path), (error: MonosemeError) => {
+      assert.equal(error.code, code, error.message);
+      assert.match(error.message, says);
+      return true;
+    });
+
+  for (const [name, config, changes, says] of [
+    [
+      'dictionary-learning-topk',
+      'config.json',
+      trainer({ dict_class: 'IdentityDict' }),
+      /dict_class is "IdentityDict"/,
+    ],
+    ['dictionary-learning-topk', 'config.json', trainer({ k: 10 }), /k is 10/],
+    [
+      'dictionary-learning-topk',
+      'config.json',
+      trainer({ dict_class: 'BatchTopKSAE' }),
+      /"threshold".* -1.*never set/,
+    ],
+    ['dictionary-learning-topk', 'config.json', trainer({ dict_class: 'AutoEncoder' }), /no tensor "bias"/],
+    ['llamascopium-topk', 'config.json', () => ({ act_fn: 'batchtopk' }), /act_fn batchtopk/],
+    ['llamascopium-topk', 'config.json', () => ({ top_k: 0 }), /top_k is 0/],
+    [
+      'llamascopium-relu',
+      'config.json',
+      () => ({ norm_activation: 'token-wise' }),
+      /norm_activation "token-wise"/,
+    ],
+    ['llamascopium-relu', 'config.json', () => ({ sae_type: 'crosscoder' }), /sae_type "crosscoder"/],
+    ['llamascopium-relu', 'config.json', () => ({ use_glu_encoder: true }), /use_glu_encoder/],
+    [
+      'llamascopium-relu',
+      'config.json',
+      () => ({ act_fn: 'jumprelu' }),
+      /no tensor "activation_function\.log_jump/,
+    ],
+    ['llama-scope', 'hyperparams.json', () => ({ jump_relu_threshold: 'x' }), /jump_relu_threshold is "x"/],
+    [
+      'llama-scope',
+      'hyperparams.json',
+      () => ({ dataset_average_activation_norm: { in: 0 } }),
+      /average length.* 0/,
+    ],
+    ['sparsify', 'cfg.json', () => ({ k: D_SAE + 1 }), /k is 10/],
+  ] as const)
+    test(`${name} with another ${config}: ${says.source}`, async () => {
+      await refuse(await copyOf(name, config, changes), says);
+    });
+
+  test('a matrix of the other orientation is refused with its name and both shapes', async () => {
+    const out = await copyOf('dictionary-learning-topk', 'config.json', () => ({}));
+    const tensors = await tensorsOf('dictionary-learning-topk', 'ae.pt');
+    await rm(join(out, 'ae.pt'));
+    const entry = (name: string, shape: number[]) => ({
+      [name]: { dtype: 'F32' as const, shape, data: tensors[name] },
+    });
+    await writeSafetensors(join(out, 'ae.safetensors'), {
+      ...entry('encoder.weight', [D_SAE, D_IN]),
+      ...entry('encoder.bias', [D_SAE]),
+      ...entry('b_dec', [D_IN]),
+      ...entry('decoder.weight', [D_SAE, D_IN]),
+    });
+    await refuse(out, /"decoder\.weight".*\[9,5\], expected \[5,9\]/);
+  });
+
+  test('a NaN in a .pt is refused with the name of the tensor', async () => {
+    const out = await copyOf('dictionary-learning-topk', 'config.json', () => ({}));
+    const { weights } = await loadDictionary(out);
+    const bytes = await readFile(join(out, 'ae.pt'));
+    const first = Buffer.from(weights.b_enc.buffer, weights.b_enc.byteOffset, 4 * D_SAE);
+    bytes.writeFloatLE(NaN, bytes.indexOf(first));
+    await writeFile(join(out, 'ae.pt'), bytes);
+    await refuse(out, /b_enc holds NaN at element 0/, 'ERR_NOT_FINITE');
+  });
+
+  test('decoders over several layers are refused by their shape', async () => {
+    const out = await copyOf('gemma-scope-2', 'config.json', () => ({}));
+    const file = await readSafetensors(join(out, 'params.safetensors'));
+    const tensors = Object.fromEntries(
+      await Promise.all(
+        file.names().map(async (name) => {
+          const shape = name === 'w_dec' ? [D_SAE, 1, D_IN] : file.info(name).shape;
+          return [name, { dtype: 'F32' as const, shape, data: await file.floats(name) }] as const;
+        }),
+      ),
+    );
+    await file.close();
+    await writeSafetensors(join(out, 'params.safetensors'), tensors);
+    await refuse(out, /"w_dec".*\[9,1,5\], not that of a matrix/);
+  });
+
+  test('a configuration of megabytes is not read', async () => {
+    const copy = await mkdtemp(join(folder, 'large-'));
+    await cp(dictionaryPath('openai-relu'), copy, { recursive: true });
+    await writeFile(join(copy, 'config.json'), `{"a":"${'x'.repeat(2 ** 20)}"}`);
+    await refuse(copy, /config\.json has 1048\d+ bytes/, 'ERR_LIMIT');
+  });
+});
