@@ -10,6 +10,11 @@ export interface Binding {
 
 export interface NativeKernels {
   readonly instructionSet: string;
+  /** Whether products of bytes are faster here than those of f32, so that screening can pay. */
+  readonly hasFastDots: boolean;
+  /** Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far. */
+  readonly candidates: number;
+  screen(input: object): Promise<unknown>;
   encode(input: object): Promise<unknown>;
   decode(input: object): Promise<unknown>;
   sampledProducts(input: object): Promise<unknown>;
@@ -22,6 +27,8 @@ export interface NativeKernels {
   geometricMedian(input: object): Promise<unknown>;
   /** fp32 operations a second of all threads together, measured for so long; a multiply-add counts as two. */
   fmaFlopsPerSecond(milliseconds: number): Promise<number>;
+  /** Operations on bytes a second of all threads together; a product and its addition count as two. */
+  byteOperationsPerSecond(milliseconds: number): Promise<number>;
   /** Bytes a second that all threads together read from an array of so many bytes. */
   bandwidthBytesPerSecond(bytes: number, milliseconds: number): Promise<number>;
   /** Panics in the threads of the pool: rejects. */

@@ -180,7 +180,8 @@ fn tile_products<L: Lanes, const ROWS: usize>(lanes: L, task: TileProducts<'_>, 
     let width = vectors.len() / tile.parts.len();
     let Scratch { panels, products: all, .. } = scratch;
     if tile.is_first {
-        panels.pack(vectors, width, L::WIDTH, L::TILE_VECTORS);
+        panels.lay_out(vectors.len() / width, width, L::WIDTH, L::TILE_VECTORS);
+        panels.pack(vectors);
     }
     let n_lanes = panels.n_lanes();
     all.resize(tile.rows.len().next_multiple_of(ROWS) * n_lanes, 0.0);

@@ -6,19 +6,25 @@
 //! in the order of the inputs. So a value does not depend on threads, blocks or selection.
 
 mod best;
+mod byte_panels;
+mod exact;
 pub(crate) mod micro_kernel;
 pub(crate) mod panels;
+mod screened;
 mod selection;
 mod tile;
 
 use crate::codes::Codes;
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
+use crate::lanes::dots::{DotKernel, Dots};
 use crate::lanes::{Kernel, Lanes};
+use crate::screen::{ScreenedView, can_screen};
 use rayon::prelude::*;
 use selection::{MAX_PLACES, MAX_ROWS, RowPairs, Shared};
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 use tile::Scratch;
 
 /// Which pre-activations are kept. The kept value is the pre-activation itself.
@@ -46,6 +52,8 @@ pub struct EncodeInput<'a> {
     pub selection: Selection<'a>,
     /// Only these latents take part (ascending, unique); all when absent.
     pub latents: Option<&'a [u32]>,
+    /// `w_enc` in 8 bits: what they rule out is not worked out.
+    pub screened: Option<ScreenedView<'a>>,
 }
 
 impl EncodeInput<'_> {
@@ -56,6 +64,9 @@ impl EncodeInput<'_> {
         expect_length("x", self.x.len(), &[self.n_rows, self.d_in])?;
         expect_length("W_enc", self.w_enc.len(), &[self.d_sae, self.d_in])?;
         expect_length("b_enc", self.b_enc.len(), &[self.d_sae])?;
+        if let Some(screened) = self.screened {
+            screened.check(self.d_sae, self.d_in)?;
+        }
         match self.selection {
             Selection::Threshold(Some(thresholds)) => {
                 expect_length("thresholds", thresholds.len(), &[self.d_sae])?;
@@ -148,10 +159,32 @@ impl Kernel for RunTask<'_> {
     }
 }
 
+struct RunScreened<'a> {
+    screened: ScreenedView<'a>,
+    task: RunTask<'a>,
+}
+
+impl DotKernel for RunScreened<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<D: Dots>(self, dots: D) {
+        let Self { screened, task: RunTask { input, task, shared, scratch } } = self;
+        match D::Lanes::TILE_LATENTS {
+            8 => tile::run_screened::<D, 8>(dots, input, screened, task, scratch, shared),
+            6 => tile::run_screened::<D, 6>(dots, input, screened, task, scratch, shared),
+            _ => tile::run_screened::<D, 4>(dots, input, screened, task, scratch, shared),
+        }
+    }
+}
+
 fn run_task(input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.collector.start(input, task, shared);
-        shared.set.run(RunTask { input, task, shared, scratch: &mut *scratch });
+        let run = RunTask { input, task, shared, scratch: &mut *scratch };
+        match input.screened {
+            Some(screened) => shared.set.run_dots(RunScreened { screened, task: run }),
+            None => shared.set.run(run),
+        }
         scratch.collector.finish(input, task, shared)
     })
 }
@@ -159,6 +192,8 @@ fn run_task(input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
 /// See `KernelBackend.encode` in the contract. Cost 2 · n_rows · d_in · d_sae.
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
     input.check()?;
+    let screened = input.screened.filter(|_| can_screen(input.d_in));
+    let input = &EncodeInput { screened, ..*input };
     let set = engine.instruction_set;
     let shared = Shared::new(set, input);
     let tasks = plan(input, engine.threads(), set.run(PanelRows));
@@ -168,6 +203,7 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
             selection::join_latents(set, input, parts)
         };
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
+        engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
         selection::join_rows(&shared, input, parts)
     })
 }

@@ -1,10 +1,13 @@
 use crate::error::KernelError;
 use crate::instruction_set::InstructionSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a primitive runs on: an instruction set and a pool of threads of its own.
 pub struct Engine {
     pub instruction_set: InstructionSet,
     pool: rayon::ThreadPool,
+    /// Pre-activations that screening did not rule out, of all calls so far.
+    pub(crate) candidates: AtomicUsize,
 }
 
 impl Engine {
@@ -15,11 +18,16 @@ impl Engine {
             .thread_name(|i| format!("kernels-{i}"))
             .build()
             .map_err(|error| KernelError::backend(format!("The threads could not be started: {error}.")))?;
-        Ok(Self { instruction_set, pool })
+        Ok(Self { instruction_set, pool, candidates: AtomicUsize::new(0) })
     }
 
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far.
+    pub fn candidates(&self) -> usize {
+        self.candidates.load(Ordering::Relaxed)
     }
 
     /// Panic on every thread, to see that callers survive it.

@@ -1,5 +1,6 @@
 use crate::error::KernelError;
 use crate::lanes::Kernel;
+use crate::lanes::dots::{DotKernel, Dots};
 use crate::lanes::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{avx2::Avx2, avx512::Avx512};
@@ -58,5 +59,36 @@ impl InstructionSet {
             Self::Avx2(lanes) => lanes.run(kernel),
             Self::Portable(lanes) => lanes.run(kernel),
         }
+    }
+    /// Run a kernel on bytes. AVX-512 without its VNNI runs it on AVX2, whose f32 results are the same bits.
+    pub(crate) fn run_dots<K: DotKernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(lanes) => match lanes.run_dots(kernel) {
+                Ok(output) => output,
+                Err(kernel) => match Avx2::detect() {
+                    Some(lanes) => lanes.run_dots(kernel),
+                    None => unreachable!("every CPU with AVX-512 has AVX2"),
+                },
+            },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(lanes) => lanes.run_dots(kernel),
+            Self::Portable(lanes) => lanes.run_dots(kernel),
+        }
+    }
+
+    /// Whether products of bytes are faster here than those of f32.
+    pub fn has_fast_dots(self) -> bool {
+        self.run_dots(HasFastDots)
+    }
+}
+
+struct HasFastDots;
+
+impl DotKernel for HasFastDots {
+    type Output = bool;
+    #[inline(always)]
+    fn run<D: Dots>(self, _dots: D) -> bool {
+        D::FAST
     }
 }

@@ -4,6 +4,7 @@
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
+pub mod dots;
 pub mod portable;
 
 /// An instruction set as a value. It exists only where the CPU was seen to have it, which is what makes its methods safe.
@@ -60,6 +61,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
 
     /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::Vector) -> f32;
+
+    /// The first `WIDTH` columns of `WIDTH` rows: lane i of vector k is element k of row i.
+    ///
+    /// # Safety
+    /// Each of the first `WIDTH` pointers must be readable for `WIDTH` floats.
+    unsafe fn columns(self, rows: &[*const f32; MAX_WIDTH]) -> [Self::Vector; MAX_WIDTH];
 
     #[inline(always)]
     fn load_slice(self, from: &[f32]) -> Self::Vector {

@@ -1,7 +1,8 @@
 //! What the machine can do at most, measured: the yardstick of the benchmarks.
 
 use crate::engine::Engine;
-use crate::lanes::{Kernel, Lanes};
+use crate::lanes::dots::{DotKernel, Dots};
+use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,38 @@ fn rate(engine: &Engine, duration: Duration, piece: impl Fn() -> f64 + Sync) -> 
 /// fp32 operations a second of all threads together; a multiply-add counts as two.
 pub fn fma_flops_per_second(engine: &Engine, duration: Duration) -> f64 {
     rate(engine, duration, || engine.instruction_set.run(MultiplyAdds { rounds: 10_000 }))
+}
+
+/// Products of bytes into as many sums, from registers only.
+struct ByteProducts {
+    rounds: usize,
+}
+
+impl DotKernel for ByteProducts {
+    /// Operations done: a product and its addition count as two.
+    type Output = f64;
+    #[inline(always)]
+    fn run<D: Dots>(self, dots: D) -> f64 {
+        const SUMS: usize = 12;
+        let bytes = black_box([1u8; 4 * MAX_WIDTH]);
+        // SAFETY: the array holds the bytes of the widest vector.
+        let bytes = unsafe { dots.load_bytes(bytes.as_ptr()) };
+        let mut sums = [dots.splat_sums(0); SUMS];
+        let weights = black_box(0x0102_0304);
+        for _ in 0..self.rounds {
+            for sum in &mut sums {
+                *sum = dots.add_products(*sum, bytes, weights);
+            }
+        }
+        let lanes = dots.lanes();
+        black_box(sums.into_iter().map(|sum| lanes.sum(dots.to_floats(sum))).sum::<f32>());
+        (2 * 4 * SUMS * D::Lanes::WIDTH * self.rounds) as f64
+    }
+}
+
+/// Operations on bytes a second of all threads together; a product and its addition count as two.
+pub fn byte_operations_per_second(engine: &Engine, duration: Duration) -> f64 {
+    rate(engine, duration, || engine.instruction_set.run_dots(ByteProducts { rounds: 10_000 }))
 }
 
 struct ReadAll<'a>(&'a [f32]);

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
+use crate::screen::{ScreenedMut, screen_rows};
 use crate::sums::{Rows, Term, add_weighted_sum};
 use crate::transpose::CodesByLatentView;
 use crate::traversal::{Tile, Traversal, Visitor};
@@ -53,6 +54,8 @@ pub struct UpdateRowsInput<'a> {
     /// The gradient is multiplied by it.
     pub gradient_scale: f32,
     pub adam: Adam,
+    /// The weights in 8 bits: made again of each row while it is in cache.
+    pub screened: Option<ScreenedMut<'a>>,
 }
 
 /// The weights and moments of a latent, fetched while its gradient is summed.
@@ -168,10 +171,13 @@ impl Visitor for Summing<'_> {
 /// A task is a block of latents: their gradients are summed into a buffer that stays in cache, then each row is
 /// stepped. Tasks go to whichever thread is free, so a latent with many pairs holds up no other.
 pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), KernelError> {
-    let UpdateRowsInput { gradient, weights, moments, gradient_scale, adam } = input;
+    let UpdateRowsInput { gradient, weights, moments, gradient_scale, adam, screened } = input;
     gradient.check()?;
     expect_length("weights", weights.len(), &gradient.shape())?;
-    let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam };
+    if let Some(screened) = &screened {
+        screened.check(gradient.by_latent.d_sae, gradient.width)?;
+    }
+    let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam, screened };
     match moments {
         Moments::F32(first, second) => step.run(engine, first, second),
         Moments::Bf16(first, second) => step.run(engine, first, second),
@@ -183,11 +189,12 @@ struct Update<'a> {
     weights: &'a mut [f32],
     gradient_scale: f32,
     adam: Adam,
+    screened: Option<ScreenedMut<'a>>,
 }
 
 impl Update<'_> {
     fn run<M: Moment>(self, engine: &Engine, first: &mut [M], second: &mut [M]) -> Result<(), KernelError> {
-        let Self { blocks, weights, gradient_scale, adam } = self;
+        let Self { blocks, weights, gradient_scale, adam, screened } = self;
         let GradientInput { width, unit_norm, .. } = blocks.input;
         expect_length("firstMoments", first.len(), &blocks.input.shape())?;
         expect_length("secondMoments", second.len(), &blocks.input.shape())?;
@@ -214,8 +221,15 @@ impl Update<'_> {
         engine.install(|| {
             let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
             let parts = weights.par_chunks_mut(size).zip(moments).enumerate();
-            parts.for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
-                step(gradients, block * blocks.traversal.block, weights, m, v);
+            let Some(screened) = screened else {
+                return parts.for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
+                    step(gradients, block * blocks.traversal.block, weights, m, v);
+                });
+            };
+            let parts = parts.zip(screened.par_chunks(blocks.traversal.block, width));
+            parts.for_each_init(Vec::new, |buffer, ((block, (weights, (m, v))), (bytes, facts))| {
+                step(buffer, block * blocks.traversal.block, weights, m, v);
+                screen_rows(blocks.set, weights, width, buffer, bytes, facts);
             });
         });
         Ok(())

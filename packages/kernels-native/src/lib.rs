@@ -46,6 +46,18 @@ impl Kernels {
         self.engine.instruction_set.name()
     }
 
+    /// Whether products of bytes are faster here than those of f32, so that screening can pay.
+    #[napi(getter)]
+    pub fn has_fast_dots(&self) -> bool {
+        self.engine.instruction_set.has_fast_dots()
+    }
+
+    /// Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far.
+    #[napi(getter)]
+    pub fn candidates(&self) -> f64 {
+        self.engine.candidates() as f64
+    }
+
     /// Panic in the threads of the pool. The tests prove with it that a panic becomes an error.
     #[napi]
     pub fn panic(&self, message: String) -> AsyncTask<Call<()>> {

@@ -3,7 +3,9 @@
 use crate::Kernels;
 use crate::call::Call;
 use monoseme_kernels as kernels;
-use napi::bindgen_prelude::{AsyncTask, Either, Float32Array, Float64Array, Uint16Array, Uint32Array};
+use napi::bindgen_prelude::{
+    AsyncTask, Either, Float32Array, Float64Array, Int8Array, Uint16Array, Uint32Array,
+};
 use napi_derive::napi;
 
 #[napi(object)]
@@ -34,6 +36,26 @@ pub struct CodesByLatent {
     pub latent_pointers: Uint32Array,
     pub row_indices: Uint32Array,
     pub pair_indices: Uint32Array,
+}
+
+#[napi(object)]
+pub struct ScreenedWeights {
+    pub bytes: Int8Array,
+    pub facts: Float32Array,
+}
+
+impl ScreenedWeights {
+    fn view(&self) -> kernels::ScreenedView<'_> {
+        kernels::ScreenedView { bytes: &self.bytes, facts: &self.facts }
+    }
+}
+
+#[napi(object, object_to_js = false)]
+pub struct ScreenInput {
+    #[napi(js_name = "W_enc")]
+    pub w_enc: Float32Array,
+    pub d_in: u32,
+    pub d_sae: u32,
 }
 
 #[napi(object, object_to_js = false)]
@@ -67,6 +89,7 @@ pub struct EncodeInput {
     pub b_enc: Float32Array,
     pub selection: Selection,
     pub latents: Option<Uint32Array>,
+    pub screened: Option<ScreenedWeights>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -124,6 +147,7 @@ pub struct GradientInput {
     pub second_moments: Moments,
     pub gradient_scale: Option<f64>,
     pub adam: Option<AdamOptions>,
+    pub screened: Option<ScreenedWeights>,
 }
 
 impl CodesByLatent {
@@ -153,6 +177,7 @@ impl GradientInput {
             weights: &mut self.weights,
             first: &mut self.first_moments,
             second: &mut self.second_moments,
+            screened: &mut self.screened,
         }
     }
 
@@ -161,7 +186,7 @@ impl GradientInput {
         let adam = self.adam.as_ref().ok_or_else(absent)?;
         let adam = kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step);
         let gradient_scale = self.gradient_scale.unwrap_or(1.0) as f32;
-        let Parts { gradient, weights, first, second } = self.parts();
+        let Parts { gradient, weights, first, second, screened } = self.parts();
         // SAFETY: the arrays live as long as `self`, and the contract gives them to this call alone until it ends.
         let (weights, moments) = unsafe {
             let moments = match (first, second) {
@@ -175,9 +200,14 @@ impl GradientInput {
             };
             (weights.as_mut(), moments)
         };
+        let screened = screened.as_mut().map(|screened| {
+            // SAFETY: as above.
+            let (bytes, facts) = unsafe { (screened.bytes.as_mut(), screened.facts.as_mut()) };
+            kernels::ScreenedMut { bytes, facts }
+        });
         kernels::update_rows(
             engine,
-            kernels::UpdateRowsInput { gradient, weights, moments, gradient_scale, adam },
+            kernels::UpdateRowsInput { gradient, weights, moments, gradient_scale, adam, screened },
         )
     }
 }
@@ -189,6 +219,7 @@ struct Parts<'a> {
     weights: &'a mut Float32Array,
     first: &'a mut Moments,
     second: &'a mut Moments,
+    screened: &'a mut Option<ScreenedWeights>,
 }
 
 #[napi(object, object_to_js = false)]
@@ -229,6 +260,7 @@ impl Kernels {
                     b_enc: &input.b_enc,
                     selection: input.selection.view()?,
                     latents: input.latents.as_deref(),
+                    screened: input.screened.as_ref().map(ScreenedWeights::view),
                 },
             )?;
             Ok(Codes {
@@ -238,6 +270,15 @@ impl Kernels {
                 latent_indices: codes.latent_indices.into(),
                 values: codes.values.into(),
             })
+        })
+    }
+
+    #[napi]
+    pub fn screen(&self, input: ScreenInput) -> AsyncTask<Call<ScreenedWeights>> {
+        Call::start(&self.engine, move |engine| {
+            let (d_sae, d_in) = (input.d_sae as usize, input.d_in as usize);
+            let (bytes, facts) = kernels::screen(engine, &input.w_enc, d_sae, d_in)?;
+            Ok(ScreenedWeights { bytes: bytes.into(), facts: facts.into() })
         })
     }
 

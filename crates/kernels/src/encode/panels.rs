@@ -16,6 +16,7 @@ pub struct Panels {
     /// Lanes of all panels before each one, and of all at the end.
     starts: Vec<usize>,
     d_in: usize,
+    is_packed: bool,
 }
 
 /// A piece of a row past the end.
@@ -40,9 +41,10 @@ fn transpose_rows(rows: [&[f32]; 4], out: &mut [f32], stride: usize) {
 }
 
 impl Panels {
-    pub fn pack(&mut self, x: &[f32], d_in: usize, width: usize, most_vectors: usize) {
-        let n_rows = x.len() / d_in;
+    /// Cut so many rows into panels; nothing is packed yet.
+    pub fn lay_out(&mut self, n_rows: usize, d_in: usize, width: usize, most_vectors: usize) {
         self.d_in = d_in;
+        self.is_packed = false;
         self.vectors.clear();
         self.starts.clear();
         let mut start = 0;
@@ -53,7 +55,14 @@ impl Panels {
             start += vectors * width;
         }
         self.starts.push(start);
-        self.packed.resize(start * d_in, 0.0);
+    }
+
+    /// Pack the rows that were laid out, unless they are packed.
+    pub fn pack(&mut self, x: &[f32]) {
+        if std::mem::replace(&mut self.is_packed, true) {
+            return;
+        }
+        self.packed.resize(self.n_lanes() * self.d_in, 0.0);
         for block in 0..self.n_blocks() {
             for panel in 0..self.vectors.len() {
                 self.pack_panel(x, block, panel);

@@ -1,4 +1,6 @@
 use super::best::{Cut, Histogram};
+use super::screened::Density;
+use super::tile::SCREENED_LATENTS;
 use super::{EncodeInput, Selection, Task};
 use crate::codes::Codes;
 use crate::error::KernelError;
@@ -7,11 +9,12 @@ use crate::lanes::{Lanes, MAX_WIDTH};
 use rayon::prelude::*;
 use std::array::from_fn;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 
 /// A kept pre-activation of a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
-    latent: u32,
+    pub latent: u32,
     value: f32,
 }
 
@@ -45,6 +48,10 @@ pub struct Shared {
     pub set: InstructionSet,
     /// Of `BatchTopK`.
     batch: Mutex<Histogram>,
+    /// Of the latents that take part, block by block, when they are screened.
+    pub densities: Vec<Density>,
+    /// Pre-activations that screening left.
+    pub candidates: AtomicUsize,
 }
 
 impl Shared {
@@ -53,7 +60,13 @@ impl Shared {
             Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
             _ => 0,
         };
-        Self { set, batch: Mutex::new(Histogram::new(n)) }
+        let n_blocks = input.screened.map_or(0, |_| input.n_latents().div_ceil(SCREENED_LATENTS));
+        Self {
+            set,
+            batch: Mutex::new(Histogram::new(n)),
+            densities: std::iter::repeat_with(Density::default).take(n_blocks).collect(),
+            candidates: AtomicUsize::new(0),
+        }
     }
 
     /// Count pre-activations of the batch, each once; gives a bar that at least n of those counted reach.
@@ -71,13 +84,13 @@ impl Shared {
 #[derive(Default)]
 pub struct Collector {
     /// `[lanes]`: what each row's pre-activations must exceed, for both kinds of top-k.
-    bars: Vec<f32>,
+    pub bars: Vec<f32>,
     /// Bits of `place of the latent in the task << ROW_BITS | row`, and the values, `n_logged` of each.
     log_keys: Vec<f32>,
     log_values: Vec<f32>,
     n_logged: usize,
     rows: Vec<Vec<Pair>>,
-    n_rows: usize,
+    pub n_rows: usize,
     values: Vec<f32>,
 }
 
@@ -88,10 +101,10 @@ pub const MAX_ROWS: usize = 1 << ROW_BITS;
 pub const MAX_PLACES: usize = 1 << (32 - ROW_BITS);
 
 /// Rows of a panel at most, with padding.
-const MAX_PANEL: usize = 3 * MAX_WIDTH;
+pub const MAX_PANEL: usize = 3 * MAX_WIDTH;
 
 /// Vectors of a tile at most: 8 latents × 3.
-const MAX_TILE_VECTORS: usize = 24;
+pub const MAX_TILE_VECTORS: usize = 24;
 
 /// Pairs that the log holds: few enough to stay in cache beside the packed rows, 128 KiB.
 const LOG: usize = 16 << 10;
@@ -128,9 +141,7 @@ impl Collector {
         first_row: usize,
         sums: &[f32],
     ) {
-        if self.n_logged + sums.len() > LOG {
-            self.settle(input, shared);
-        }
+        self.make_room(input, shared, sums.len());
         let width = VECTORS * L::WIDTH;
         // Lanes past the last row keep nothing.
         let valid: [u32; VECTORS] = from_fn(|v| ones(self.n_rows.saturating_sub(first_row + v * L::WIDTH)));
@@ -149,6 +160,20 @@ impl Collector {
                 passed |= u32::from(mask != 0) << (m * VECTORS + v);
             }
         }
+        self.log::<L, VECTORS>(lanes, place, first_row, &masks, passed, sums);
+    }
+
+    /// Log what passed of a tile.
+    #[inline(always)]
+    pub fn log<L: Lanes, const VECTORS: usize>(
+        &mut self,
+        lanes: L,
+        place: usize,
+        first_row: usize,
+        masks: &[u32; MAX_TILE_VECTORS],
+        mut passed: u32,
+        sums: &[f32],
+    ) {
         let (keys_of_log, values_of_log) = (&mut self.log_keys[..], &mut self.log_values[..]);
         let mut n = self.n_logged;
         // Only the vectors of which something passed: one loop over them is one branch to predict.
@@ -164,14 +189,42 @@ impl Collector {
         self.n_logged = n;
     }
 
+    /// Settle unless the log has room for so many pairs.
+    #[inline(always)]
+    pub fn make_room(&mut self, input: &EncodeInput<'_>, shared: &Shared, n: usize) {
+        if self.n_logged + n > LOG {
+            self.settle(input, shared);
+        }
+    }
+
+    pub fn n_logged(&self) -> usize {
+        self.n_logged
+    }
+
+    /// Forget what was logged since there were so many.
+    pub fn forget(&mut self, n_logged: usize) {
+        self.n_logged = n_logged;
+    }
+
+    /// Move what is logged at a place to another, with a new value.
+    pub fn replace_logged(&mut self, from: usize, to: usize, value: f32) {
+        self.log_keys[to] = self.log_keys[from];
+        self.log_values[to] = value;
+    }
+
+    /// The row and pair at a place of the log.
+    pub fn logged(&self, i: usize) -> (usize, Pair) {
+        let key = self.log_keys[i].to_bits();
+        let pair = Pair { latent: key >> ROW_BITS, value: self.log_values[i] };
+        (key as usize & (MAX_ROWS - 1), pair)
+    }
+
     /// Sort the log into rows. Each row's latents ascend, since those of the tiles do.
     #[inline(never)]
     fn settle(&mut self, input: &EncodeInput<'_>, shared: &Shared) {
-        let log = self.log_keys[..self.n_logged].iter().zip(&self.log_values);
-        for (key, &value) in log {
-            let key = key.to_bits();
-            let row = key as usize & (MAX_ROWS - 1);
-            self.rows[row].push(Pair { latent: key >> ROW_BITS, value });
+        for i in 0..self.n_logged {
+            let (row, pair) = self.logged(i);
+            self.rows[row].push(pair);
         }
         let n = std::mem::take(&mut self.n_logged);
         match input.selection {
@@ -223,7 +276,7 @@ fn keep(cut: &mut Cut, pairs: &mut Vec<Pair>) {
 }
 
 #[inline(always)]
-fn load_all<L: Lanes, const VECTORS: usize>(lanes: L, from: &[f32]) -> [L::Vector; VECTORS] {
+pub fn load_all<L: Lanes, const VECTORS: usize>(lanes: L, from: &[f32]) -> [L::Vector; VECTORS] {
     let mut vectors = [lanes.splat(0.0); VECTORS];
     for (vector, from) in vectors.iter_mut().zip(from.chunks_exact(L::WIDTH)) {
         *vector = lanes.load_slice(from);
@@ -233,7 +286,7 @@ fn load_all<L: Lanes, const VECTORS: usize>(lanes: L, from: &[f32]) -> [L::Vecto
 
 /// The lowest n bits.
 #[inline(always)]
-fn ones(n: usize) -> u32 {
+pub fn ones(n: usize) -> u32 {
     if n >= 32 { u32::MAX } else { (1 << n) - 1 }
 }
 

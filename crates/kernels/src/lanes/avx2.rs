@@ -1,4 +1,5 @@
-use super::{DITHER_STEP, Kernel, Lanes};
+use super::dots::{DotKernel, Dots};
+use super::{DITHER_STEP, Kernel, Lanes, MAX_WIDTH};
 use std::arch::x86_64::*;
 
 /// AVX2 with FMA: 8 lanes, 16 registers.
@@ -22,7 +23,30 @@ impl Avx2 {
         // SAFETY: `self` exists only where `detect` found the features.
         unsafe { with_features(self, kernel) }
     }
+
+    /// With AVX-VNNI where the CPU has it.
+    pub fn run_dots<K: DotKernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma,popcnt,bmi1,avxvnni")]
+        fn with_vnni<K: DotKernel>(dots: Avx2Vnni, kernel: K) -> K::Output {
+            kernel.run(dots)
+        }
+        #[target_feature(enable = "avx2,fma,popcnt,bmi1")]
+        fn without_vnni<K: DotKernel>(dots: Avx2, kernel: K) -> K::Output {
+            kernel.run(dots)
+        }
+        if is_x86_feature_detected!("avxvnni") {
+            // SAFETY: AVX-VNNI was just found, the other features when `self` was made.
+            unsafe { with_vnni(Avx2Vnni(self), kernel) }
+        } else {
+            // SAFETY: `self` exists only where `detect` found the features.
+            unsafe { without_vnni(self, kernel) }
+        }
+    }
 }
+
+/// AVX2 with the dot products of AVX-VNNI.
+#[derive(Clone, Copy)]
+pub struct Avx2Vnni(Avx2);
 
 /// For each mask the lanes that are set, in order: the permutation that moves them to the front.
 static FRONT: [[u32; 8]; 256] = front_lanes();
@@ -150,5 +174,104 @@ impl Lanes for Avx2 {
         unsafe { self.store(lanes.as_mut_ptr(), a) };
         let [a, b, c, d, e, f, g, h] = lanes;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+    #[inline(always)]
+    unsafe fn columns(self, rows: &[*const f32; MAX_WIDTH]) -> [__m256; MAX_WIDTH] {
+        let mut columns = [self.splat(0.0); MAX_WIDTH];
+        // SAFETY: see above; the caller vouches for 8 floats in each of the first 8 rows.
+        unsafe {
+            let mut r = [self.splat(0.0); 8];
+            for (vector, &row) in r.iter_mut().zip(rows) {
+                *vector = self.load(row);
+            }
+            let mut t = r;
+            for i in (0..8).step_by(4) {
+                let (low01, high01) =
+                    (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
+                let (low23, high23) =
+                    (_mm256_unpacklo_ps(r[i + 2], r[i + 3]), _mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+                t[i] = _mm256_shuffle_ps::<0x44>(low01, low23);
+                t[i + 1] = _mm256_shuffle_ps::<0xee>(low01, low23);
+                t[i + 2] = _mm256_shuffle_ps::<0x44>(high01, high23);
+                t[i + 3] = _mm256_shuffle_ps::<0xee>(high01, high23);
+            }
+            for k in 0..4 {
+                columns[k] = _mm256_permute2f128_ps::<0x20>(t[k], t[k + 4]);
+                columns[k + 4] = _mm256_permute2f128_ps::<0x31>(t[k], t[k + 4]);
+            }
+        }
+        columns
+    }
+}
+
+impl Dots for Avx2 {
+    type Lanes = Self;
+    type Bytes = __m256i;
+    type Sums = __m256i;
+    const FAST: bool = false;
+
+    #[inline(always)]
+    fn lanes(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn splat_sums(self, value: i32) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_epi32(value) }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> __m256i {
+        // SAFETY: see above.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    fn add_products(self, sums: __m256i, bytes: __m256i, weights: i32) -> __m256i {
+        // Even and odd bytes as 16-bit numbers: their products and sums of two are exact, where those of
+        // `maddubs` saturate.
+        // SAFETY: see above.
+        unsafe {
+            let weights = _mm256_set1_epi32(weights);
+            let (even, odd) =
+                (_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(bytes));
+            let even_weights = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights));
+            let odd_weights = _mm256_srai_epi16::<8>(weights);
+            let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(even, even_weights));
+            _mm256_add_epi32(sums, _mm256_madd_epi16(odd, odd_weights))
+        }
+    }
+    #[inline(always)]
+    fn to_floats(self, sums: __m256i) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_cvtepi32_ps(sums) }
+    }
+}
+
+impl Dots for Avx2Vnni {
+    type Lanes = Avx2;
+    type Bytes = __m256i;
+    type Sums = __m256i;
+    const FAST: bool = true;
+
+    #[inline(always)]
+    fn lanes(self) -> Avx2 {
+        self.0
+    }
+    #[inline(always)]
+    fn splat_sums(self, value: i32) -> __m256i {
+        self.0.splat_sums(value)
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> __m256i {
+        // SAFETY: the caller vouches for it.
+        unsafe { self.0.load_bytes(from) }
+    }
+    #[inline(always)]
+    fn add_products(self, sums: __m256i, bytes: __m256i, weights: i32) -> __m256i {
+        // SAFETY: `self` exists only where AVX-VNNI was found.
+        unsafe { _mm256_dpbusd_avx_epi32(sums, bytes, _mm256_set1_epi32(weights)) }
+    }
+    #[inline(always)]
+    fn to_floats(self, sums: __m256i) -> __m256 {
+        self.0.to_floats(sums)
     }
 }

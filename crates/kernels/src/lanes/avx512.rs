@@ -1,4 +1,5 @@
-use super::{DITHER_STEP, Kernel, Lanes};
+use super::dots::{DotKernel, Dots};
+use super::{DITHER_STEP, Kernel, Lanes, MAX_WIDTH};
 use std::arch::x86_64::*;
 
 /// AVX-512 F: 16 lanes, 32 registers.
@@ -22,6 +23,19 @@ impl Avx512 {
         // SAFETY: `self` exists only where `detect` found the features.
         unsafe { with_features(self, kernel) }
     }
+
+    /// Needs AVX-512 VNNI; without it there is nothing to run on, and the kernel comes back.
+    pub fn run_dots<K: DotKernel>(self, kernel: K) -> Result<K::Output, K> {
+        #[target_feature(enable = "avx512f,fma,popcnt,bmi1,avx512vnni")]
+        fn with_vnni<K: DotKernel>(dots: Avx512Vnni, kernel: K) -> K::Output {
+            kernel.run(dots)
+        }
+        if !is_x86_feature_detected!("avx512vnni") {
+            return Err(kernel);
+        }
+        // SAFETY: AVX-512 VNNI was just found, the other features when `self` was made.
+        Ok(unsafe { with_vnni(Avx512Vnni(self), kernel) })
+    }
 }
 
 static DITHER_STEPS: [u32; 16] = {
@@ -33,6 +47,10 @@ static DITHER_STEPS: [u32; 16] = {
     }
     steps
 };
+
+/// AVX-512 with the dot products of VNNI.
+#[derive(Clone, Copy)]
+pub struct Avx512Vnni(Avx512);
 
 impl Lanes for Avx512 {
     type Vector = __m512;
@@ -133,5 +151,73 @@ impl Lanes for Avx512 {
     fn sum(self, a: __m512) -> f32 {
         // SAFETY: see above.
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn columns(self, rows: &[*const f32; MAX_WIDTH]) -> [__m512; MAX_WIDTH] {
+        // SAFETY: see above; the caller vouches for 16 floats in each row.
+        unsafe {
+            // A loop and not `map`, whose closure is not inlined into a function with more features than its own.
+            let mut r = [self.splat(0.0); 16];
+            for (vector, &row) in r.iter_mut().zip(rows) {
+                *vector = self.load(row);
+            }
+            let mut t = r;
+            // 4 × 4 blocks in the quarters of each vector.
+            for i in (0..16).step_by(4) {
+                let (low01, high01) =
+                    (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));
+                let (low23, high23) =
+                    (_mm512_unpacklo_ps(r[i + 2], r[i + 3]), _mm512_unpackhi_ps(r[i + 2], r[i + 3]));
+                t[i] = _mm512_shuffle_ps::<0x44>(low01, low23);
+                t[i + 1] = _mm512_shuffle_ps::<0xee>(low01, low23);
+                t[i + 2] = _mm512_shuffle_ps::<0x44>(high01, high23);
+                t[i + 3] = _mm512_shuffle_ps::<0xee>(high01, high23);
+            }
+            // Then the quarters themselves.
+            let mut columns = t;
+            for k in 0..4 {
+                let (a, b) = (t[k], t[k + 4]);
+                let (c, d) = (t[k + 8], t[k + 12]);
+                let (ab02, ab13) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                let (cd02, cd13) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                columns[k] = _mm512_shuffle_f32x4::<0x88>(ab02, cd02);
+                columns[k + 4] = _mm512_shuffle_f32x4::<0x88>(ab13, cd13);
+                columns[k + 8] = _mm512_shuffle_f32x4::<0xdd>(ab02, cd02);
+                columns[k + 12] = _mm512_shuffle_f32x4::<0xdd>(ab13, cd13);
+            }
+            columns
+        }
+    }
+}
+
+impl Dots for Avx512Vnni {
+    type Lanes = Avx512;
+    type Bytes = __m512i;
+    type Sums = __m512i;
+    const FAST: bool = true;
+
+    #[inline(always)]
+    fn lanes(self) -> Avx512 {
+        self.0
+    }
+    #[inline(always)]
+    fn splat_sums(self, value: i32) -> __m512i {
+        // SAFETY: `self` exists only where AVX-512 was found; so below.
+        unsafe { _mm512_set1_epi32(value) }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> __m512i {
+        // SAFETY: the caller vouches for the bytes.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    fn add_products(self, sums: __m512i, bytes: __m512i, weights: i32) -> __m512i {
+        // SAFETY: `self` exists only where VNNI was found.
+        unsafe { _mm512_dpbusd_epi32(sums, bytes, _mm512_set1_epi32(weights)) }
+    }
+    #[inline(always)]
+    fn to_floats(self, sums: __m512i) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(sums) }
     }
 }

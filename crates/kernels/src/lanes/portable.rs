@@ -1,4 +1,5 @@
-use super::{DITHER_STEP, Kernel, Lanes};
+use super::dots::{DotKernel, Dots};
+use super::{DITHER_STEP, Kernel, Lanes, MAX_WIDTH};
 
 /// Plain Rust that compilers turn into the vectors of whatever the target guarantees (SSE2, NEON, SIMD128).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,10 @@ pub struct Vector([f32; WIDTH]);
 
 impl Portable {
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+
+    pub fn run_dots<K: DotKernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
 }
@@ -104,5 +109,46 @@ impl Lanes for Portable {
     #[inline(always)]
     fn sum(self, a: Vector) -> f32 {
         (a.0[0] + a.0[2]) + (a.0[1] + a.0[3])
+    }
+    #[inline(always)]
+    unsafe fn columns(self, rows: &[*const f32; MAX_WIDTH]) -> [Vector; MAX_WIDTH] {
+        let mut columns = [self.splat(0.0); MAX_WIDTH];
+        for (k, column) in columns[..WIDTH].iter_mut().enumerate() {
+            // SAFETY: the caller vouches for WIDTH floats in each of the first WIDTH rows.
+            *column = Vector(std::array::from_fn(|i| unsafe { *rows[i].add(k) }));
+        }
+        columns
+    }
+}
+
+impl Dots for Portable {
+    type Lanes = Self;
+    type Bytes = [[u8; 4]; WIDTH];
+    type Sums = [i32; WIDTH];
+    const FAST: bool = false;
+
+    #[inline(always)]
+    fn lanes(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn splat_sums(self, value: i32) -> [i32; WIDTH] {
+        [value; WIDTH]
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> [[u8; 4]; WIDTH] {
+        // SAFETY: the caller vouches for 4 · WIDTH bytes; an array of bytes needs no alignment.
+        unsafe { from.cast::<[[u8; 4]; WIDTH]>().read() }
+    }
+    #[inline(always)]
+    fn add_products(self, sums: [i32; WIDTH], bytes: [[u8; 4]; WIDTH], weights: i32) -> [i32; WIDTH] {
+        let weights = weights.to_ne_bytes().map(|weight| i32::from(weight as i8));
+        std::array::from_fn(|lane| {
+            (0..4).fold(sums[lane], |sum, i| sum + i32::from(bytes[lane][i]) * weights[i])
+        })
+    }
+    #[inline(always)]
+    fn to_floats(self, sums: [i32; WIDTH]) -> Vector {
+        Vector(sums.map(|sum| sum as f32))
     }
 }

@@ -1,4 +1,11 @@
-import type { Codes, CodesByLatent, KernelBackend, Residuals, Selection } from '../kernels/contract.ts';
+import type {
+  Codes,
+  CodesByLatent,
+  KernelBackend,
+  Residuals,
+  ScreenedWeights,
+  Selection,
+} from '../kernels/contract.ts';
 import type { Random } from '../random/index.ts';
 import type { Buffers } from '../tensor/index.ts';
 import type { DictionaryForm, Weights } from './dictionary.ts';
@@ -74,6 +81,8 @@ export interface Step {
   readonly parts: readonly number[];
   readonly dSae: number;
   readonly weights: Weights;
+  /** Of W_enc, where encoding is faster with it. */
+  readonly screened?: ScreenedWeights;
   /** Learnt vectors beside the four, [dSae] each. */
   readonly further: Readonly<Record<string, Float32Array>>;
   /** Numbers an architecture keeps from step to step. Mutated. */
@@ -177,9 +186,9 @@ export function encodeBatch(
   selection: Selection,
   changes: { b_enc?: Float32Array; latents?: Uint32Array } = {},
 ): Promise<Codes> {
-  const { x, nRows, dIn, dSae, weights } = step;
+  const { x, nRows, dIn, dSae, weights, screened } = step;
   const { W_enc, b_enc } = weights;
-  return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, ...changes });
+  return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, screened, ...changes });
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { Codes, KernelBackend, Selection } from '../kernels/contract.ts';
+import type { Codes, KernelBackend, ScreenedWeights, Selection } from '../kernels/contract.ts';
+import { screenedIfItPays } from '../kernels/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { expectLength } from '../tensor/index.ts';
 import { codesOfRows } from './codes-of-rows.ts';
@@ -114,6 +115,7 @@ export function outputWidth({ weights }: Dictionary): number {
  * Shapes   x [nRows, dIn]
  * Units    x as the model gives it; the values in the same unit, because every training scale is folded in (with
  *          `layer_norm`: in units of the row's standard deviation)
+ * Weights  must not change between calls: what they are in 8 bits is made once
  * @throws {MonosemeError} ERR_SHAPE
  */
 export async function encode(
@@ -133,8 +135,20 @@ export async function encode(
     W_enc: weights.W_enc,
     b_enc: weights.b_enc,
     selection: inferenceSelection(dictionary),
+    screened: await screenedOnce(backend, weights.W_enc, config.dIn),
   });
   return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
+}
+
+/** By backend, then by W_enc. */
+const screenedBy = new WeakMap<KernelBackend, WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>>();
+
+function screenedOnce(backend: KernelBackend, W_enc: Float32Array, dIn: number) {
+  const known = screenedBy.get(backend) ?? new WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>();
+  screenedBy.set(backend, known);
+  const screened = known.get(W_enc) ?? screenedIfItPays(backend, W_enc, dIn);
+  known.set(W_enc, screened);
+  return screened;
 }
 
 function withoutZeros(codes: Codes): Codes {

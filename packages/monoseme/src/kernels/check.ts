@@ -10,6 +10,7 @@ import type {
   GradientInput,
   ResidualsInput,
   SampledProductsInput,
+  ScreenInput,
   Selection,
   UpdateRowsInput,
 } from './contract.ts';
@@ -73,6 +74,12 @@ export function checkEncode(input: EncodeInput): void {
   expectLength('b_enc', input.b_enc, dSae);
   checkSelection(input.selection, dSae);
   if (input.latents) checkLatents(input.latents, dSae);
+}
+
+export function checkScreen({ W_enc, dIn, dSae }: ScreenInput): void {
+  expectSize('dIn', dIn, 1);
+  expectSize('dSae', dSae, 1);
+  expectLength('W_enc', W_enc, dSae, dIn);
 }
 
 /** Lengths and ends; {@link corruptCodes} is for what is found inside. */

@@ -52,6 +52,26 @@ export type Selection =
   | { readonly kind: 'topK'; readonly k: number }
   | { readonly kind: 'batchTopK'; readonly k: number };
 
+/**
+ * W_enc in 8 bits and the bounds of its rounding, by which `encode` rules out latents without working them out in fp32.
+ *
+ * Its owner keeps it beside the weights and in step with them: made by `screen`, made again by `updateRows` when it is
+ * passed there. One that belongs to other weights gives wrong codes. Only the kind of backend that made it reads it.
+ */
+export interface ScreenedWeights {
+  /** Each row rotated and in steps of its own, dIn padded to a multiple of 64. Empty on the reference. */
+  readonly bytes: Int8Array;
+  /** Step, length, length of what rounding left out, and sum of the bytes of each row. */
+  readonly facts: Float32Array;
+}
+
+export interface ScreenInput {
+  /** [dSae, dIn] */
+  readonly W_enc: Float32Array;
+  readonly dIn: number;
+  readonly dSae: number;
+}
+
 export interface EncodeInput {
   /** [nRows, dIn] */
   readonly x: Float32Array;
@@ -68,6 +88,8 @@ export interface EncodeInput {
    * k may exceed their number, though not dSae: then all positive ones are kept.
    */
   readonly latents?: Uint32Array;
+  /** Of W_enc as it is now. The codes are the same bytes with it and without. */
+  readonly screened?: ScreenedWeights;
 }
 
 export interface DecodeInput {
@@ -148,6 +170,8 @@ export interface UpdateRowsInput extends GradientInput {
   /** The gradient is multiplied by it (1): where gradients are clipped, limit / norm. */
   readonly gradientScale?: number;
   readonly adam: AdamOptions;
+  /** Made again from the new weights, row by row while they are in cache. Mutated. */
+  readonly screened?: ScreenedWeights;
 }
 
 export interface CenterInput {
@@ -181,13 +205,22 @@ export interface KernelBackend {
   /** For people and manifests, as in `native avx512, 2 threads`. */
   readonly description: string;
   readonly threads: number;
+  /** Whether this machine multiplies bytes faster than f32. */
+  readonly hasFastBytes: boolean;
 
   /**
    * Codes of a batch: preActs[b, j] = ⟨x[b], W_enc[j]⟩ + b_enc[j], kept by `selection`.
    *
-   * Cost 2·B·dIn·dSae. The dense pre-activations are never stored. NaN is never kept.
+   * Cost 2·B·dIn·dSae, a quarter of it with `screened` where few latents are active. The dense pre-activations are
+   * never stored. NaN is never kept.
    */
   encode(input: EncodeInput): Promise<Codes>;
+
+  /**
+   * W_enc in 8 bits, for `encode`. Cost dSae·dIn: worth it when the weights are used for more than a few rows.
+   * `screenedIfItPays` knows where that is.
+   */
+  screen(input: ScreenInput): Promise<ScreenedWeights>;
 
   /** x̂[b] = Σ_j codes[b, j] · W_dec[j] + b_dec, [nRows, dOut]. Cost 2·dOut·nnz. */
   decode(input: DecodeInput): Promise<Float32Array>;

@@ -13,7 +13,10 @@ export type {
   Residuals,
   ResidualsInput,
   SampledProductsInput,
+  ScreenedWeights,
+  ScreenInput,
   Selection,
   UpdateRowsInput,
 } from './contract.ts';
+export { screenedIfItPays } from './screening-pays.ts';
 export { type BackendOptions, selectBackend } from './select-backend.ts';

@@ -10,9 +10,10 @@ import {
   checkGradient,
   checkResiduals,
   checkSampledProducts,
+  checkScreen,
   checkUpdateRows,
 } from './check.ts';
-import type { Codes, CodesByLatent, KernelBackend, Residuals } from './contract.ts';
+import type { Codes, CodesByLatent, KernelBackend, Residuals, ScreenedWeights } from './contract.ts';
 
 /** Errors cross from Rust as `code \n message`; a panic has the code ERR_KERNEL. */
 export function nativeError(error: unknown): MonosemeError {
@@ -53,9 +54,14 @@ export function nativeBackend(kernels: NativeKernels, threads: number): KernelBa
     name: 'native',
     description: `native ${kernels.instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
+    hasFastBytes: kernels.hasFastDots,
     async encode(input) {
       checkEncode(input);
       return typed<Codes>(kernels.encode(input));
+    },
+    async screen(input) {
+      checkScreen(input);
+      return typed<ScreenedWeights>(kernels.screen(input));
     },
     async decode(input) {
       checkDecode(input);

@@ -1,6 +1,7 @@
 import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.ts';
 import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
+import type { ScreenedWeights } from '../kernels/contract.ts';
 import { type AdamVector, adamVector } from './adam.ts';
 import type { Moments } from '../kernels/index.ts';
 import type { TrainOptions } from './options.ts';
@@ -40,6 +41,8 @@ export interface TrainState {
   average?: WeightAverage;
   /** Memory that every step uses again. */
   readonly buffers: Buffers;
+  /** Of the encoder as it is now, where it pays. Who changes the encoder outside of a step drops it. */
+  screened?: ScreenedWeights;
   /** Steps done. */
   step: number;
 }

@@ -6,7 +6,14 @@ import {
   standard,
   type StepSums,
 } from '../dictionary/index.ts';
-import type { AdamOptions, Codes, GradientInput, KernelBackend } from '../kernels/contract.ts';
+import type {
+  AdamOptions,
+  Codes,
+  GradientInput,
+  KernelBackend,
+  UpdateRowsInput,
+} from '../kernels/contract.ts';
+import { screenedIfItPays } from '../kernels/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
 import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
@@ -48,13 +55,14 @@ export async function trainStep_(
 ): Promise<StepSums> {
   const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
+  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn);
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
   const decoderConstraint = options.unitNormDecoder ? 'unitNorm' : 'none';
   const matrices: MatrixUpdate[] = [
     { ...gradients.decoder, ...decoder, width: state.dOut, constraint: decoderConstraint },
-    { ...gradients.encoder, ...encoder, width: state.dIn, constraint: 'none' },
+    { ...gradients.encoder, ...encoder, width: state.dIn, constraint: 'none', screened: state.screened },
   ];
   if (skip)
     matrices.push({ ...(gradients.skip as SparseSum), ...skip, width: state.dOut, constraint: 'none' });
@@ -71,7 +79,7 @@ export async function trainStep_(
   return gradients.sums;
 }
 
-type MatrixUpdate = GradientInput & AdamMatrix;
+type MatrixUpdate = GradientInput & AdamMatrix & Pick<UpdateRowsInput, 'screened'>;
 
 /** limit / ‖g‖ over all parameters, 1 where the gradient is not longer than the limit. */
 async function clippingScale(
@@ -114,6 +122,7 @@ export async function gradientsOf(
     parts: layout.outputs.map(({ width }) => width),
     dSae,
     weights: currentWeights(state),
+    screened: state.screened,
     further: furtherVectors(state),
     memory: state.memory,
     settings,

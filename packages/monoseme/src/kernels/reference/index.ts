@@ -5,6 +5,7 @@ import { geometricMedian } from './geometric-median.ts';
 import { residuals } from './residuals.ts';
 import { center, columnSums } from './rows.ts';
 import { sampledProducts } from './sampled-products.ts';
+import { screen } from './screen.ts';
 import { transpose } from './transpose.ts';
 import { squaredGradientNorm, updateRows } from './update-rows.ts';
 
@@ -16,7 +17,9 @@ export const referenceBackend: KernelBackend = {
   name: 'reference',
   description: 'reference (TypeScript), 1 thread',
   threads: 1,
+  hasFastBytes: false,
   encode: async (input) => encode(input),
+  screen: async (input) => screen(input),
   decode: async (input) => decode(input),
   sampledProducts: async (input) => sampledProducts(input),
   residuals: async (input) => residuals(input),
