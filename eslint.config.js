@@ -22,6 +22,7 @@ const directions = {
   training: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model'],
   evaluation: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'plots', 'report'],
   export: [...kernelLevel, 'dictionary', 'model'],
+  analysis: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'plots', 'report'],
   toy: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'evaluation'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
   server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features'],

@@ -71,6 +71,28 @@ describe('the way by single commands', () => {
     assert.ok(JSON.parse(evaluated.stdout).explained_variance <= 1);
     assert.ok(existsSync(join(folder, 'dictionary/evaluation.json')));
 
+    for (const [analysis, ...others] of [
+      ['proxies'],
+      ['universality', 'dictionary'],
+      ['splitting', 'dictionary'],
+      ['automata'],
+    ]) {
+      const found = await monoseme(
+        'analyze',
+        analysis,
+        'dictionary',
+        ...others,
+        ...source,
+        '--tokens',
+        '4k',
+        '--json',
+      );
+      assert.equal(found.code, 0, found.stderr);
+      const { report, page } = JSON.parse(found.stdout);
+      assert.equal(JSON.parse(await readFile(join(folder, report), 'utf8')).analysis, analysis);
+      assert.doesNotMatch(await readFile(join(folder, page), 'utf8'), /NaN|undefined/);
+    }
+
     const indexed = await monoseme('index', 'dictionary', ...source, '--tokens', '8k', '--out', 'index');
     assert.equal(indexed.code, 0, indexed.stderr);
     assert.equal(indexed.stdout, 'index\n');
@@ -115,6 +137,7 @@ describe('help', () => {
     'train',
     'architectures',
     'evaluate',
+    'analyze',
     'index',
     'explore',
     'steer',

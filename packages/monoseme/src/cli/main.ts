@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { isHubPath } from '../hub/index.ts';
+import { analyzeCommand } from './analyze.ts';
 import { architecturesCommand } from './architectures.ts';
 import { commandContext, type CommandContext } from './context.ts';
 import { controlCommand } from './control.ts';
@@ -30,6 +31,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   trainCommand,
   architecturesCommand,
   evaluateCommand,
+  analyzeCommand,
   indexCommand,
   convertCommand,
   exploreCommand,
@@ -79,7 +81,10 @@ function program(signal: AbortSignal, argv: readonly string[]): Command {
       await action(context, options, ...(await localArguments(context, command, args as string[])));
     };
   for (const declare of COMMANDS) declare(root, run);
-  for (const command of root.commands) {
+  const leaves = root.commands.flatMap((command) =>
+    command.commands.length > 0 ? command.commands : command,
+  );
+  for (const command of leaves) {
     command
       .addOption(new Option('--json', 'print one result object on stdout'))
       .addOption(new Option('--debug', 'show the stack of an error'))

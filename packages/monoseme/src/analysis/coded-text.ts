@@ -1,0 +1,69 @@
+import type { ActivationSource } from '../activations/index.ts';
+import { type Dictionary, encode } from '../dictionary/index.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
+import type { Codes, KernelBackend } from '../kernels/contract.ts';
+
+/** A text as latents see it: a dictionary over the activations of a text. */
+export interface CodedText {
+  readonly dictionary: Dictionary;
+  readonly source: ActivationSource;
+}
+
+export interface Pass {
+  readonly backend: KernelBackend;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (doneTokens: number) => void;
+}
+
+/** Codes of some whole contexts, and where they begin in the text. */
+export interface CodedChunk {
+  /** One for each dictionary that was asked for, over the same tokens. */
+  readonly codes: readonly Codes[];
+  readonly firstToken: number;
+}
+
+/**
+ * Go once through a text with several dictionaries, whose activations may be of different models over the same tokens.
+ *
+ * @throws {MonosemeError} ERR_MISMATCH when the texts are not the same length in the same contexts, or a dictionary does
+ * not fit its activations; ERR_INTERRUPTED
+ */
+export async function* codedChunks(texts: readonly CodedText[], pass: Pass): AsyncGenerator<CodedChunk> {
+  const [first] = texts;
+  for (const text of texts) expectFit(text, first);
+  let firstToken = 0;
+  for (let chunk = 0; chunk < first.source.nChunks; chunk++) {
+    throwIfAborted(pass.signal);
+    const rows = new Map<ActivationSource, Float32Array>();
+    const nRows = first.source.chunkRows(chunk);
+    const codes: Codes[] = [];
+    for (const { dictionary, source } of texts) {
+      if (!rows.has(source)) rows.set(source, await source.readChunk(chunk, pass.signal));
+      codes.push(await encode(dictionary, pass.backend, rows.get(source)!, nRows));
+    }
+    yield { codes, firstToken };
+    firstToken += nRows;
+    pass.onProgress?.(firstToken);
+  }
+}
+
+function expectFit({ dictionary, source }: CodedText, first: CodedText): void {
+  if (source.dIn !== dictionary.config.dIn)
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `A dictionary reads ${dictionary.config.dIn} inputs, but its activations are ${source.dIn} wide.`,
+      'Choose the hook that the dictionary was trained on.',
+    );
+  const same =
+    source.nChunks === first.source.nChunks &&
+    source.contextSize === first.source.contextSize &&
+    Array.from({ length: source.nChunks }, (_, i) => i).every(
+      (chunk) => source.chunkRows(chunk) === first.source.chunkRows(chunk),
+    );
+  if (same) return;
+  throw new MonosemeError(
+    'ERR_MISMATCH',
+    `The activations are over different texts: ${first.source.description}; ${source.description}.`,
+    'Compare dictionaries over the same text and contexts.',
+  );
+}

@@ -1,0 +1,264 @@
+import { snakeCaseKeys } from '../formats/index.ts';
+import { plot } from '../plots/index.ts';
+import { figureText, percentText } from '../report/index.ts';
+import type { Automata, AutomatonSystem } from './automata.ts';
+import { automatonGraph } from './automaton-graph.ts';
+import type { ProxyFit, ProxySearch } from './proxy-search.ts';
+import type { Splitting } from './splitting.ts';
+import { medianOf, MIN_FIRED, type Universality } from './universality.ts';
+import type { Analysis } from './write-analysis.ts';
+
+/** A search counts as won by the latent when its correlation is this much larger than the best neuron's. */
+export const CLEAR_LEAD = 0.2;
+
+/** What a proxy search says, as JSON and as a report. */
+export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
+  const compared = results.filter(({ latent }) => latent !== undefined);
+  const won = compared.filter((result) => leadOf(result) >= CLEAR_LEAD);
+  const absent = results.filter(({ latent }) => latent === undefined).map(({ proxy }) => proxy);
+  const fitJson = (fit: ProxyFit | undefined) =>
+    fit ? { ...snakeCaseKeys({ ...fit }), confusion: snakeCaseKeys({ ...fit.confusion }) } : null;
+  const correlations = (side: 'latent' | 'neuron') =>
+    compared.map((result) => result[side]?.correlation ?? 0);
+  return {
+    name: 'proxies',
+    title: 'Computational proxies',
+    summary: `For ${won.length} of ${compared.length} concepts the best latent correlates at least ${CLEAR_LEAD} better than the best neuron.`,
+    json: {
+      n_tokens: nTokens,
+      n_compared: compared.length,
+      n_clear_leads: won.length,
+      proxies: results.map(({ latent, neuron, proxy, nTokens: found, share }) => ({
+        ...{ proxy, n_tokens: found, share },
+        ...{ latent: fitJson(latent), neuron: fitJson(neuron) },
+      })),
+    },
+    sections: [
+      {
+        title: 'Best latent and best neuron',
+        text: [
+          `Over ${nTokens.toLocaleString('en')} tokens. Correlation: Pearson, of the activation with the proxy's score.`,
+          ...(absent.length === 0
+            ? []
+            : [`On too few tokens, or with nothing active on them: ${absent.join(', ')}.`]),
+        ],
+        figures: [
+          plot({
+            title: 'Correlation with the proxy',
+            x: { label: 'Pearson correlation' },
+            y: { label: 'concept', categories: compared.map(({ proxy }) => proxy) },
+            marks: [
+              { kind: 'bars', name: 'best latent', values: correlations('latent') },
+              { kind: 'bars', name: 'best neuron', values: correlations('neuron') },
+            ],
+          }),
+        ],
+        tables: [
+          {
+            header: [
+              'concept',
+              'tokens',
+              'latent',
+              'correlation',
+              'specificity',
+              'weighted',
+              'recall',
+              'neuron',
+              'correlation',
+              'lead',
+            ],
+            rows: compared.map(({ proxy, nTokens: found, latent, neuron }) => [
+              proxy,
+              found.toLocaleString('en'),
+              String(latent!.index),
+              figureText(latent!.correlation),
+              percentText(latent!.specificity),
+              percentText(latent!.weightedSpecificity),
+              percentText(latent!.recall),
+              neuron ? String(neuron.index) : '–',
+              figureText(neuron?.correlation),
+              figureText(latent!.correlation - (neuron?.correlation ?? 0)),
+            ]),
+          },
+          {
+            caption:
+              'Confusion: tokens by whether the best latent is active and whether the proxy is positive',
+            header: ['concept', 'both', 'latent alone', 'proxy alone', 'neither'],
+            rows: compared.map(({ proxy, latent }) => {
+              const { both, activeOnly, proxyOnly, neither } = latent!.confusion;
+              return [proxy, ...[both, activeOnly, proxyOnly, neither].map((n) => n.toLocaleString('en'))];
+            }),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+function leadOf({ latent, neuron }: ProxySearch['results'][number]): number {
+  return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
+}
+
+/** @param ofNeurons the same between the neurons of the two models; absent when they are the same neurons */
+export function universalityAnalysis(features: Universality, ofNeurons?: Universality): Analysis {
+  const bins = Array.from({ length: 21 }, (_, i) => i / 20);
+  const share = ({ matches }: Universality) => {
+    const known = matches.flatMap(({ correlation }) => (correlation === undefined ? [] : [correlation]));
+    const counts = new Array<number>(bins.length - 1).fill(0);
+    for (const value of known) counts[Math.min(counts.length - 1, Math.max(0, Math.floor(20 * value)))]++;
+    return counts.map((count) => count / Math.max(1, known.length));
+  };
+  const centres = bins.slice(0, -1).map((edge) => edge + 1 / 40);
+  const line = (name: string, result: Universality) =>
+    ({ kind: 'line', name, x: centres, y: share(result) }) as const;
+  const json = ({ matches, median, nWithout }: Universality) => ({
+    median: median ?? null,
+    n_without: nWithout,
+    matches: matches.map(({ match, correlation }) => (match === undefined ? null : [match, correlation])),
+  });
+  const rows = [['latents', features] as const, ...(ofNeurons ? [['neurons', ofNeurons] as const] : [])];
+  return {
+    name: 'universality',
+    title: 'Universality',
+    summary:
+      `The median correlation of a latent with its best match in the other dictionary is ${figureText(features.median)}` +
+      (ofNeurons
+        ? `; of a neuron with the best neuron of the other model, ${figureText(ofNeurons.median)}.`
+        : '.'),
+    json: {
+      n_tokens: features.nTokens,
+      latents: json(features),
+      neurons: ofNeurons ? json(ofNeurons) : null,
+    },
+    sections: [
+      {
+        title: 'Best matches',
+        text: [
+          `Pearson correlation of activations over ${features.nTokens.toLocaleString('en')} tokens. ` +
+            `Latents active on fewer than ${MIN_FIRED} tokens have no match.`,
+          ...(ofNeurons
+            ? []
+            : ['Both dictionaries read the same neurons, so there is no comparison with neurons.']),
+        ],
+        figures: [
+          plot({
+            title: 'Correlation with the best match',
+            x: { label: 'Pearson correlation', domain: [0, 1] },
+            y: { label: 'share' },
+            marks: rows.map(([name, result]) => line(name, result)),
+          }),
+        ],
+        tables: [
+          {
+            header: ['', 'compared', 'without a match', 'median correlation'],
+            rows: rows.map(([name, { matches, nWithout, median }]) => [
+              name,
+              String(matches.length - nWithout),
+              String(nWithout),
+              figureText(median),
+            ]),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+const LISTED_FAMILIES = 30;
+
+export function splittingAnalysis({ edges, children, nCompared, nTokens }: Splitting): Analysis {
+  const split = children.filter((n) => n >= 2).length;
+  const order = [...children.keys()].sort((a, b) => children[b] - children[a] || a - b);
+  const listed = order.filter((latent) => children[latent] >= 2).slice(0, LISTED_FAMILIES);
+  const most = Math.max(0, ...children);
+  const counts = new Array<number>(most + 1).fill(0);
+  for (const n of children) counts[n]++;
+  const median = medianOf([...children].filter((n) => n > 0));
+  return {
+    name: 'splitting',
+    title: 'Feature splitting',
+    summary: `${split} of the ${nCompared[0]} compared latents of the smaller dictionary split into two or more of the larger.`,
+    json: {
+      n_tokens: nTokens,
+      n_compared: nCompared,
+      n_split: split,
+      edges: edges.map(({ from, to, maskedCosine }) => [from, to, Number(maskedCosine.toPrecision(6))]),
+    },
+    sections: [
+      {
+        title: 'Refinement graph',
+        text: [
+          `Edges join latents whose masked cosine exceeds 0.4. Latents active on fewer than ${MIN_FIRED} of ` +
+            `${nTokens.toLocaleString('en')} tokens take no part.`,
+          `${edges.length} edges; a latent that has any goes into ${figureText(median)} in the median.`,
+        ],
+        figures: [
+          plot({
+            title: 'Into how many a latent splits',
+            x: { label: 'latents of the larger dictionary' },
+            y: { label: 'latents of the smaller' },
+            marks: [{ kind: 'histogram', edges: [...counts.keys(), most + 1], counts }],
+          }),
+        ],
+        tables: [
+          {
+            caption: 'The largest families',
+            header: ['latent', 'goes into (masked cosine)'],
+            rows: listed.map((latent) => [
+              String(latent),
+              edges
+                .filter(({ from }) => from === latent)
+                .slice(0, 12)
+                .map(({ to, maskedCosine }) => `${to} (${maskedCosine.toFixed(2)})`)
+                .join(', '),
+            ]),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+const LISTED_SYSTEMS = 12;
+
+/** @param label the token that a latent fires on most */
+export function automataAnalysis(
+  { edges, systems, nSteps }: Automata,
+  label: (latent: number) => string,
+): Analysis {
+  const larger = systems.filter(({ latents }) => latents.length > 1);
+  const json = ({ latents, edges, strength }: AutomatonSystem) => ({
+    latents: latents.map((latent) => ({ latent, top_token: label(latent) })),
+    strength,
+    edges: edges.map((edge) => snakeCaseKeys({ ...edge })),
+  });
+  return {
+    name: 'automata',
+    title: 'Finite-state automata',
+    summary: `${larger.length} systems of two or more latents, ${systems.length - larger.length} latents that lead to themselves.`,
+    json: { n_steps: nSteps, n_edges: edges.length, systems: systems.map(json) },
+    sections: [
+      {
+        title: 'Systems',
+        text: [
+          `From ${edges.length} steps that are likely and much likelier than by chance, over ` +
+            `${nSteps.toLocaleString('en')} pairs of neighbouring tokens. In a circle: the latent and the token it fires on most.`,
+          ...(systems.length === 0 ? ['No system was found in this text.'] : []),
+        ],
+        figures: systems.slice(0, LISTED_SYSTEMS).map((system) => automatonGraph(system, label)),
+        tables: [
+          {
+            header: ['latents', 'strength', 'steps'],
+            rows: systems.map(({ latents, strength, edges }) => [
+              latents.map((latent) => `${latent} (${label(latent)})`).join(', '),
+              percentText(strength),
+              edges
+                .map(({ from, to, probability }) => `${from}→${to} ${percentText(probability, 0)}`)
+                .join(', '),
+            ]),
+          },
+        ],
+      },
+    ],
+  };
+}

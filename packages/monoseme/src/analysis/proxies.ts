@@ -1,0 +1,244 @@
+import type { TokenSet } from '../corpus/index.ts';
+import { MonosemeError } from '../errors.ts';
+import type { Codes } from '../kernels/contract.ts';
+import { contextText, type TokenBytes } from './context-text.ts';
+import { isOfScript, SCRIPTS } from './scripts.ts';
+
+/**
+ * A computational proxy: a score of every token that says whether it belongs to a concept; positive where it does.
+ *
+ * - `script`: log P(script | token) / P(script)
+ * - `alphabet`: the paper's log-likelihood ratio of a text of independent, equally likely characters
+ * - `pattern`: 1 on the tokens that touch a match of a regular expression
+ * - `source`: 1 on the tokens of documents of one source
+ */
+export type Proxy =
+  | { readonly kind: 'script'; readonly name: string }
+  | {
+      readonly kind: 'alphabet';
+      readonly name: string;
+      readonly characters: string;
+      readonly minTokens: 1 | 2;
+    }
+  | { readonly kind: 'pattern'; readonly name: string; readonly pattern: RegExp }
+  | { readonly kind: 'source'; readonly name: string; readonly source: string };
+
+const DIGITS = '0123456789';
+const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+
+/** What is looked for by default: scripts, encodings, DNA, numbers, HTML and code. */
+export const DEFAULT_PROXIES: readonly Proxy[] = [
+  ...SCRIPTS.map((name) => ({ kind: 'script', name }) as const),
+  {
+    kind: 'alphabet',
+    name: 'base64',
+    minTokens: 1,
+    characters: `${UPPER}${UPPER.toLowerCase()}${DIGITS}+/`,
+  },
+  { kind: 'alphabet', name: 'hexadecimal', characters: `${DIGITS}abcdef`, minTokens: 1 },
+  { kind: 'alphabet', name: 'DNA', characters: 'ACGT', minTokens: 2 },
+  { kind: 'alphabet', name: 'digits', characters: DIGITS, minTokens: 1 },
+  { kind: 'pattern', name: 'numbers', pattern: /\d[\d.,]*/g },
+  { kind: 'pattern', name: 'HTML tags', pattern: /<\/?[a-z][^<>\n]{0,200}>/gi },
+  {
+    kind: 'pattern',
+    name: 'code',
+    pattern: /^.*(?:[{};]|=>|\b(?:const|let|function|import|return|export|def|class) .*)$/gm,
+  },
+  { kind: 'pattern', name: 'capital words', pattern: /\b[A-Z]{2,}(?:[ _][A-Z]{2,})*\b/g },
+];
+
+/** Probability of a character outside an alphabet, and of a script where no occurrence is of it. */
+const IMPOSSIBLE = Math.log(1e-10);
+/** Tokens from which P(script | token) is counted. */
+const SCRIPT_TOKENS = 2 ** 20;
+
+/**
+ * Scores of a text by proxies, as sparse codes: column p of a token holds the score by proxy p where it is positive
+ * (the paper's proxies are cut at 0).
+ */
+export class ProxyScorer {
+  readonly proxies: readonly Proxy[];
+  readonly #tokens: TokenSet;
+  readonly #vocabulary: TokenBytes;
+  /** By token id: log P(token), and for each script proxy the score. */
+  readonly #logUnigram: Float64Array;
+  readonly #scripts: ReadonlyMap<Proxy, Float64Array>;
+
+  /** @throws {MonosemeError} ERR_OPTION without proxies, for two of one name, or a regular expression without `g` */
+  constructor(proxies: readonly Proxy[], tokens: TokenSet, vocabulary: TokenBytes) {
+    checkProxies(proxies);
+    this.proxies = proxies;
+    this.#tokens = tokens;
+    this.#vocabulary = vocabulary;
+    const counts = new Float64Array(vocabulary.vocabSize);
+    for (const token of tokens.tokens) counts[token]++;
+    this.#logUnigram = counts.map((count) => Math.log(Math.max(count, 1) / tokens.tokens.length));
+    this.#scripts = this.#scriptScores(counts);
+  }
+
+  /** Scores of whole contexts from token `first` on, [nRows, proxies]. */
+  score(first: number, nRows: number): Codes {
+    const { contextSize } = this.#tokens;
+    const d = this.proxies.length;
+    const dense = new Float32Array(nRows * d);
+    for (let row = 0; row < nRows; row += contextSize) {
+      const start = first + row;
+      const ids = this.#tokens.tokens.subarray(start, start + contextSize);
+      const context = contextText(ids, this.#vocabulary);
+      this.proxies.forEach((proxy, p) => {
+        const scores = this.#scoresOf(proxy, ids, context, start);
+        for (let i = 0; i < ids.length; i++) dense[(row + i) * d + p] = Math.max(0, scores[i]);
+      });
+    }
+    return sparse(dense, nRows, d);
+  }
+
+  #scoresOf(
+    proxy: Proxy,
+    ids: Uint32Array,
+    context: ReturnType<typeof contextText>,
+    start: number,
+  ): ArrayLike<number> {
+    if (proxy.kind === 'script') {
+      const table = this.#scripts.get(proxy)!;
+      return Array.from(ids, (id) => table[id] ?? 0);
+    }
+    if (proxy.kind === 'alphabet') return this.#alphabetScores(proxy, ids, context);
+    if (proxy.kind === 'pattern') return patternScores(proxy.pattern, context);
+    return Array.from(ids, (_, i) => (sourceAt(this.#tokens, start + i) === proxy.source ? 1 : 0));
+  }
+
+  /**
+   * max over strings s that end at the token of log P(s | alphabet) − log P(s), P(s) the product of the tokens'
+   * frequencies. A longer string is better exactly while what precedes adds more than nothing. Spaces around a token
+   * do not count against it.
+   */
+  #alphabetScores(
+    { characters, minTokens }: Extract<Proxy, { kind: 'alphabet' }>,
+    ids: Uint32Array,
+    { text, starts, ends }: ReturnType<typeof contextText>,
+  ): Float64Array {
+    const logEach = -Math.log(characters.length);
+    const own = Float64Array.from(ids, (id, i) => {
+      let score = -(this.#logUnigram[id] ?? IMPOSSIBLE);
+      const word = text.slice(starts[i], ends[i]).replace(/^ /, '');
+      if (word === '') return IMPOSSIBLE;
+      for (const character of word) score += characters.includes(character) ? logEach : IMPOSSIBLE;
+      return score;
+    });
+    // The best string, of one token or more, that ends at the token before.
+    let before = -Infinity;
+    return own.map((score) => {
+      const best = score + (minTokens === 1 ? Math.max(0, before) : before);
+      before = score + Math.max(0, before);
+      return best;
+    });
+  }
+
+  /** log P(script | token) / P(script), P counted over the text: a token's share of occurrences in that script. */
+  #scriptScores(counts: Float64Array): Map<Proxy, Float64Array> {
+    const scripts = this.proxies.filter((proxy) => proxy.kind === 'script');
+    const inScript = scripts.map(() => new Float64Array(counts.length));
+    const { contextSize, nContexts, tokens } = this.#tokens;
+    const seen = new Float64Array(counts.length);
+    const nSeen = Math.min(nContexts, Math.ceil(SCRIPT_TOKENS / contextSize));
+    const known = new Map<string, number[]>();
+    for (let context = 0; context < nSeen; context++) {
+      const ids = tokens.subarray(context * contextSize, (context + 1) * contextSize);
+      const { text, starts, ends } = contextText(ids, this.#vocabulary);
+      ids.forEach((id, i) => {
+        seen[id]++;
+        for (const s of scriptsOf(text.slice(starts[i], ends[i]), scripts, known)) inScript[s][id]++;
+      });
+    }
+    const total = nSeen * contextSize;
+    return new Map(
+      scripts.map((proxy, s) => {
+        const prior = inScript[s].reduce((sum, count) => sum + count, 0) / total;
+        return [
+          proxy,
+          seen.map((count, id) => {
+            if (prior === 0 || count === 0) return 0;
+            return inScript[s][id] === 0 ? IMPOSSIBLE : Math.log(inScript[s][id] / count / prior);
+          }),
+        ];
+      }),
+    );
+  }
+}
+
+function checkProxies(proxies: readonly Proxy[]): void {
+  const names = new Set(proxies.map(({ name }) => name));
+  if (proxies.length === 0 || names.size < proxies.length)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `There are ${proxies.length} proxies with ${names.size} names.`,
+      'Give at least one, each with a name of its own.',
+    );
+  for (const proxy of proxies) {
+    if (proxy.kind === 'pattern' && !proxy.pattern.global)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `The pattern of "${proxy.name}" finds one match.`,
+        'Set the flag g.',
+      );
+  }
+}
+
+/** Which scripts the whole of a text belongs to, spaces apart. */
+function scriptsOf(text: string, scripts: readonly Proxy[], known: Map<string, number[]>): number[] {
+  let found = known.get(text);
+  if (found) return found;
+  const characters = [...text.trim()];
+  found = characters.length === 0 ? [] : [...scripts.keys()];
+  found = found.filter((s) => characters.every((character) => isOfScript(character, scripts[s].name)));
+  if (known.size < 2 ** 17) known.set(text, found);
+  return found;
+}
+
+function patternScores(
+  pattern: RegExp,
+  { text, starts, ends }: ReturnType<typeof contextText>,
+): Float64Array {
+  const scores = new Float64Array(starts.length);
+  let token = 0;
+  for (const match of text.matchAll(pattern)) {
+    const end = match.index + match[0].length;
+    while (token < starts.length && ends[token] <= match.index) token++;
+    for (let i = token; i < starts.length && starts[i] < end; i++) if (ends[i] > match.index) scores[i] = 1;
+  }
+  return scores;
+}
+
+function sourceAt({ documents }: TokenSet, token: number): string | undefined {
+  let [low, high] = [0, documents.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (documents[middle].start <= token) low = middle;
+    else high = middle;
+  }
+  return documents[low]?.source;
+}
+
+function sparse(dense: Float32Array, nRows: number, d: number): Codes {
+  const rowPointers = new Uint32Array(nRows + 1);
+  const columns: number[] = [];
+  const values: number[] = [];
+  for (let row = 0; row < nRows; row++) {
+    for (let column = 0; column < d; column++) {
+      const value = dense[row * d + column];
+      if (value === 0) continue;
+      columns.push(column);
+      values.push(value);
+    }
+    rowPointers[row + 1] = values.length;
+  }
+  return {
+    nRows,
+    dSae: d,
+    rowPointers,
+    latentIndices: Uint32Array.from(columns),
+    values: Float32Array.from(values),
+  };
+}

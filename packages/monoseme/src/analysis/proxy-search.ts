@@ -1,0 +1,129 @@
+import type { TokenSet } from '../corpus/index.ts';
+import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+import type { TokenBytes } from './context-text.ts';
+import { neurons } from './controls.ts';
+import { type Pair, PairSums } from './pair-sums.ts';
+import { type Proxy, ProxyScorer } from './proxies.ts';
+
+/** Tokens that a proxy needs before a correlation with it means anything. */
+const MIN_TOKENS = 50;
+
+/** How one column (a latent or a neuron) stands to a proxy. */
+export interface ProxyFit {
+  readonly index: number;
+  /** Sensitivity: Pearson correlation of the activation with the proxy's score, over all tokens. */
+  readonly correlation: number;
+  /** Share of its firing tokens that are of the concept, and the same weighted by activation (expected value). */
+  readonly specificity: number;
+  readonly weightedSpecificity: number;
+  /** Share of the concept's tokens on which it fires. */
+  readonly recall: number;
+  /** Tokens by [active or not][of the concept or not]: the confusion grid. */
+  readonly confusion: {
+    readonly both: number;
+    readonly activeOnly: number;
+    readonly proxyOnly: number;
+    readonly neither: number;
+  };
+}
+
+export interface ProxyResult {
+  readonly proxy: string;
+  /** Tokens whose score is positive, and their share. */
+  readonly nTokens: number;
+  readonly share: number;
+  /** Undefined when the concept is on fewer than 50 tokens, or nothing is active on any of them. */
+  readonly latent: ProxyFit | undefined;
+  readonly neuron: ProxyFit | undefined;
+}
+
+export interface ProxySearch {
+  readonly nTokens: number;
+  readonly results: readonly ProxyResult[];
+}
+
+/**
+ * For each proxy the latent that fits it best, by correlation, beside the best neuron.
+ *
+ * @throws {MonosemeError} ERR_MISMATCH, ERR_OPTION, ERR_INTERRUPTED
+ */
+export async function searchProxies(
+  text: CodedText,
+  tokens: TokenSet,
+  vocabulary: TokenBytes,
+  proxies: readonly Proxy[],
+  pass: Pass,
+): Promise<ProxySearch> {
+  const scorer = new ProxyScorer(proxies, tokens, vocabulary);
+  const ofNeurons = { dictionary: neurons(text.source.dIn), source: text.source };
+  const columns = [text, ofNeurons].map(
+    ({ dictionary }) => new ColumnSums(new PairSums(dictionary.config.dSae, proxies.length)),
+  );
+  for await (const { codes, firstToken } of codedChunks([text, ofNeurons], pass)) {
+    const scores = scorer.score(firstToken, codes[0].nRows);
+    columns.forEach((sums, i) => sums.add(codes[i], scores));
+  }
+  const [latents, cells] = columns.map((sums) => sums.best());
+  const { nTokens, b } = columns[0].sums;
+  return {
+    nTokens,
+    results: proxies.map(({ name }, p) => {
+      const known = b.fired[p] >= MIN_TOKENS;
+      return {
+        proxy: name,
+        nTokens: b.fired[p],
+        share: b.fired[p] / nTokens,
+        latent: known ? latents[p] : undefined,
+        neuron: known ? cells[p] : undefined,
+      };
+    }),
+  };
+}
+
+/** Sums of columns with proxies, and how much of each column's activation lies on each proxy. */
+class ColumnSums {
+  readonly sums: PairSums;
+  /** [columns, proxies]: Σ f where the proxy is positive. */
+  readonly #mass: Float64Array;
+
+  constructor(sums: PairSums) {
+    this.sums = sums;
+    this.#mass = new Float64Array(sums.dA * sums.dB);
+  }
+
+  add(codes: Parameters<PairSums['add']>[0], scores: Parameters<PairSums['add']>[1]): void {
+    this.sums.add(codes, scores);
+    for (let row = 0; row < codes.nRows; row++) {
+      for (let k = scores.rowPointers[row]; k < scores.rowPointers[row + 1]; k++) {
+        const proxy = scores.latentIndices[k];
+        for (let i = codes.rowPointers[row]; i < codes.rowPointers[row + 1]; i++) {
+          this.#mass[codes.latentIndices[i] * this.sums.dB + proxy] += codes.values[i];
+        }
+      }
+    }
+  }
+
+  /** By proxy. */
+  best(): (ProxyFit | undefined)[] {
+    return this.sums.best((pair) => pair.correlation, 'b').map((pair) => pair && this.#fit(pair));
+  }
+
+  #fit({ a, b, together, correlation }: Pair): ProxyFit {
+    const { nTokens } = this.sums;
+    const active = this.sums.a.fired[a];
+    const ofConcept = this.sums.b.fired[b];
+    return {
+      index: a,
+      correlation,
+      specificity: together / active,
+      weightedSpecificity: this.#mass[a * this.sums.dB + b] / this.sums.a.sums[a],
+      recall: together / ofConcept,
+      confusion: {
+        both: together,
+        activeOnly: active - together,
+        proxyOnly: ofConcept - together,
+        neither: nTokens - active - ofConcept + together,
+      },
+    };
+  }
+}

@@ -1,0 +1,119 @@
+import {
+  automata,
+  automataAnalysis,
+  DEFAULT_PROXIES,
+  neurons,
+  type Proxy,
+  proxyAnalysis,
+  searchProxies,
+  splitting,
+  splittingAnalysis,
+  topTokens,
+  universality,
+  universalityAnalysis,
+} from '../analysis/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { addAnalyzeFlags, analyze, type AnalyzeFlags, type AnalyzeInput } from './analyze-input.ts';
+import type { DeclareCommand } from './main.ts';
+import { repeatable } from './options.ts';
+
+interface ProxyFlags extends AnalyzeFlags {
+  readonly pattern?: string[];
+  readonly bySource?: boolean;
+}
+
+/** `monoseme analyze …`: what the latents of a dictionary stand for, and how dictionaries compare. */
+export const analyzeCommand: DeclareCommand = (program, run) => {
+  const group = program
+    .command('analyze')
+    .description('Analyses of the paper, on one dictionary or two.')
+    .addHelpText('after', '\nExample:\n  monoseme analyze proxies out/demo/dictionary --by-source');
+
+  const proxies = group
+    .command('proxies')
+    .description(
+      'Find the best latent for scripts, encodings, numbers, HTML, code and own patterns; against neurons.',
+    )
+    .argument('<dictionary>', 'folder of the dictionary')
+    .option(
+      '--pattern <name=regex>',
+      'a concept of your own, as in year=[12]\\d{3}; may be repeated',
+      repeatable,
+    )
+    .option('--by-source', 'every source of the text as a concept too')
+    .action(
+      run((context, flags: ProxyFlags, folder) => analyze(context, flags, [folder], findProxies(flags))),
+    );
+
+  const universal = group
+    .command('universality')
+    .description('How well the latents of one dictionary are found again in another.')
+    .argument('<dictionary>', 'folder of the first')
+    .argument('<other>', 'folder of the second, of the same model or of one with the same tokenizer')
+    .action(
+      run((context, flags: AnalyzeFlags, first, second) => analyze(context, flags, [first, second], compare)),
+    );
+
+  const split = group
+    .command('splitting')
+    .description('Into which latents of a larger dictionary those of a smaller one split.')
+    .argument('<smaller>', 'folder of the smaller dictionary')
+    .argument('<larger>', 'folder of the larger')
+    .action(
+      run((context, flags: AnalyzeFlags, smaller, larger) =>
+        analyze(context, flags, [smaller, larger], async ({ texts: [a, b], pass }) =>
+          splittingAnalysis(await splitting(a, b, pass)),
+        ),
+      ),
+    );
+
+  const machines = group
+    .command('automata')
+    .description('Latents that lead to each other from token to token: finite-state automata.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .action(run((context, flags: AnalyzeFlags, folder) => analyze(context, flags, [folder], findAutomata)));
+
+  for (const command of [proxies, universal, split, machines]) addAnalyzeFlags(command);
+};
+
+function findProxies(flags: ProxyFlags) {
+  const own = (flags.pattern ?? []).map(ownPattern);
+  return async ({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) => {
+    const sources = [...new Set(tokens.documents.map(({ source }) => source))];
+    const bySource = sources.map((source): Proxy => ({ kind: 'source', name: `source ${source}`, source }));
+    const all = [...DEFAULT_PROXIES, ...own, ...(flags.bySource ? bySource : [])];
+    return proxyAnalysis(await searchProxies(text, tokens, tokenizer, all, pass));
+  };
+}
+
+/** `name=regex` as a proxy. */
+function ownPattern(text: string): Proxy {
+  const at = text.indexOf('=');
+  try {
+    if (at < 1) throw new Error('there is no name');
+    return { kind: 'pattern', name: text.slice(0, at), pattern: new RegExp(text.slice(at + 1), 'gu') };
+  } catch (error) {
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `"${text}" is no pattern: ${(error as Error).message}.`,
+      'Write it as NAME=REGEX, as in year=[12]\\d{3}.',
+    );
+  }
+}
+
+async function compare({ texts: [a, b], pass, sameActivations }: AnalyzeInput) {
+  const features = await universality(a, b, pass);
+  if (sameActivations) return universalityAnalysis(features);
+  const [ofA, ofB] = [a, b].map(({ source }) => ({ dictionary: neurons(source.dIn), source }));
+  return universalityAnalysis(features, await universality(ofA, ofB, pass));
+}
+
+async function findAutomata({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {
+  const found = await automata(text, pass);
+  const latents = new Set(found.systems.flatMap((system) => system.latents));
+  const tops = await topTokens(text, tokens, latents, pass);
+  return automataAnalysis(found, (latent) => {
+    const token = tops.get(latent);
+    return token === undefined ? '' : tokenizer.tokenText(token).replace(/\s/g, '·');
+  });
+}
