@@ -92,6 +92,8 @@ export interface Step {
   readonly coefficient: number;
   /** Fraction of the run that is done. */
   readonly progress: number;
+  /** Steps without firing after which a latent counts as dead. */
+  readonly deadAfterSteps: number;
   /** Random numbers of this step, the same in every run of the seed. */
   readonly random: () => Random;
   /** Latents that have not fired in the last `deadAfterTokens` tokens, ascending. */

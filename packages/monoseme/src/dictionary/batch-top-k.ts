@@ -1,11 +1,17 @@
 import type { Codes } from '../kernels/contract.ts';
-import type { Architecture, Start, Trained } from './architecture.ts';
-import type { DictionaryForm } from './dictionary.ts';
+import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS } from './aux-k.ts';
-import { selectedGradients } from './top-k.ts';
+import { subCodes } from './sub-codes.ts';
+import { gradientsOfActs } from './top-k.ts';
 
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
+
+/** A latent that is lifted fires so often in the tokens after which it would count as dead. */
+const LEAST_FIRINGS = 5;
+
+/** A firing lowers the lift of a latent by this share of the threshold. */
+const LIFT_RATE = 0.01;
 
 /**
  * BatchTopK with AuxK (Bussmann et al. 2024).
@@ -13,8 +19,11 @@ const THRESHOLD_RATE = 0.01;
  * Loss       that of TopK, but the k·B largest positive pre-activations of the whole batch are kept
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
  *            divided by the weight it has gathered, so that it is right from the first step.
- * Finish     saved as `jumprelu` with θ for every latent, as SAELens does
- * Deviation  with an encoder bias (theirs has none)
+ * Lift       a latent that fires less often than five times in `deadAfterTokens` tokens is chosen by h + l instead of h:
+ *            l ← max(0, l + 0.01 θ (5 B / deadAfterTokens − firings of the batch)). Without it latents that the others
+ *            have no use for never reach the threshold of the batch, and die.
+ * Finish     saved as `jumprelu` with the thresholds θ − l
+ * Deviation  with an encoder bias (theirs has none); the lift
  */
 export const batchTopK: Architecture = {
   name: 'batchtopk',
@@ -23,34 +32,51 @@ export const batchTopK: Architecture = {
   centersInput: true,
   settings: { k: 32, ...AUX_K },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
-  start: thresholdStart,
+  start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0] }),
   async gradients(step) {
-    const { k } = step.settings as { k: number };
-    const gradients = await selectedGradients(step, { kind: 'batchTopK', k });
-    followThreshold_(step.memory, gradients.acts, k);
-    return gradients;
+    const acts = await encodeLifted(step);
+    return { ...(await gradientsOfActs(step, acts)), further: { lift: new Float64Array(step.dSae) } };
   },
-  finish: thresholdForm,
+  finish({ weights, further, memory }) {
+    const threshold = memory[1] > 0 ? memory[0] / memory[1] : 0;
+    const { lift } = further;
+    return {
+      architecture: 'jumprelu',
+      weights: { ...weights, threshold: lift.map((value) => Math.max(0, threshold - value)) },
+    };
+  },
 };
 
-/** Memory: running sum of thresholds, and its weight. */
-function thresholdStart(): Start {
-  return { further: {}, memory: [0, 0] };
+/**
+ * Codes by BatchTopK of h + lift; their values are h.
+ *
+ * Mutates step.memory (running sum of thresholds, and its weight) and step.further.lift
+ */
+export async function encodeLifted(step: Step): Promise<Codes> {
+  const { weights, further, memory, settings, deadAfterSteps } = step;
+  const { lift } = further;
+  const k = settings.k as number;
+  const b_enc = weights.b_enc.map((bias, j) => bias + lift[j]);
+  const lifted = await encodeBatch(step, { kind: 'batchTopK', k }, { b_enc });
+  followThreshold_(memory, lifted, k);
+  const values = lifted.values.map((value, pair) => value - lift[lifted.latentIndices[pair]]);
+  const acts = subCodes(
+    { ...lifted, values },
+    Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
+  ).codes;
+  const unit = LIFT_RATE * (memory[1] > 0 ? memory[0] / memory[1] : 0);
+  const floor = LEAST_FIRINGS / deadAfterSteps;
+  for (let j = 0; j < lift.length; j++) lift[j] += unit * floor;
+  for (const j of acts.latentIndices) lift[j] -= unit;
+  for (let j = 0; j < lift.length; j++) lift[j] = Math.max(0, lift[j]);
+  return acts;
 }
 
-export function followThreshold_(memory: number[], acts: Codes, k: number): void {
+function followThreshold_(memory: number[], acts: Codes, k: number): void {
   // With fewer pairs than places every positive one was kept, so the threshold of this batch is 0.
   let smallest = acts.values.length < k * acts.nRows ? 0 : Infinity;
   for (const value of acts.values) smallest = Math.min(smallest, value);
   if (!Number.isFinite(smallest)) return;
   memory[0] = (1 - THRESHOLD_RATE) * memory[0] + THRESHOLD_RATE * smallest;
   memory[1] = (1 - THRESHOLD_RATE) * memory[1] + THRESHOLD_RATE;
-}
-
-function thresholdForm({ weights, memory }: Trained): DictionaryForm {
-  const threshold = memory[1] > 0 ? memory[0] / memory[1] : 0;
-  return {
-    architecture: 'jumprelu',
-    weights: { ...weights, threshold: new Float32Array(weights.b_enc.length).fill(threshold) },
-  };
 }

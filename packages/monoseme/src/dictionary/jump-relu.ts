@@ -1,5 +1,6 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, encodeBatch, reconstruct, sharedGradients, type Step } from './architecture.ts';
+import { type Architecture, deltasOf, encodeBatch, reconstruct } from './architecture.ts';
+import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
 import { subCodes } from './sub-codes.ts';
@@ -55,7 +56,7 @@ export const jumpRelu: Architecture = {
     };
     addWindow(acts, errors.products);
     addWindow(silent, silentProducts);
-    const deltas = errors.products.map((product) => (2 * product) / nRows);
+    const deltas = deltasOf(step, errors.products);
     const l0 = acts.values.length;
     const squaredError = total(errors.squaredErrors);
     const gradients = {

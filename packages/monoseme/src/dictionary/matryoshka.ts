@@ -1,14 +1,13 @@
 import type { Codes, Residuals } from '../kernels/contract.ts';
 import {
   type Architecture,
-  encodeBatch,
   type Gradients,
   reconstruct,
   sharedGradients,
   type Step,
 } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
-import { batchTopK, followThreshold_ } from './batch-top-k.ts';
+import { batchTopK, encodeLifted } from './batch-top-k.ts';
 import { total } from './sparse-sum.ts';
 import { subCodes, type SubCodes } from './sub-codes.ts';
 
@@ -47,10 +46,8 @@ export function latentGroups(prefixes: readonly number[], dSae: number): number[
 
 /** @param widths m_1 … m_K, ascending, the last dSae */
 export async function matryoshkaGradients(step: Step, widths: readonly number[]): Promise<Gradients> {
-  const { nRows, dOut, settings, backend, weights } = step;
-  const k = settings.k as number;
-  const acts = await encodeBatch(step, { kind: 'batchTopK', k });
-  followThreshold_(step.memory, acts, k);
+  const { nRows, dOut, dSae, backend, weights } = step;
+  const acts = await encodeLifted(step);
   const { byLatent, errors } = await reconstruct(step, acts);
   const groups = widths.map((end, g) => subCodes(acts, latentsBetween(acts, widths[g - 1] ?? 0, end)));
   const sumOfWidths = widths.reduce((sum, width) => sum + width, 0);
@@ -77,6 +74,7 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
       rows,
     },
     b_dec: { rows: rows.subarray(0, nRows * dOut), factor: 2 / nRows },
+    further: { lift: new Float64Array(dSae) },
     sums: {
       squaredError: squaredErrors[widths.length - 1],
       l1: total(acts.values),

@@ -1,4 +1,4 @@
-import type { Selection } from '../kernels/contract.ts';
+import type { Codes, Selection } from '../kernels/contract.ts';
 import {
   type Architecture,
   deltasOf,
@@ -33,7 +33,11 @@ export const topK: Architecture = {
 
 /** Squared error of what a selection keeps, with AuxK. */
 export async function selectedGradients(step: Step, selection: Selection): Promise<Gradients> {
-  const acts = await encodeBatch(step, selection);
+  return gradientsOfActs(step, await encodeBatch(step, selection));
+}
+
+/** Squared error of given activations, with AuxK. */
+export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradients> {
   const { byLatent, errors } = await reconstruct(step, acts);
   const deltas = deltasOf(step, errors.products);
   const squaredError = total(errors.squaredErrors);

@@ -63,6 +63,15 @@ const keepBatchTop = (acts: Float64Array[], k: number) => {
   const least = acts.flatMap((values) => [...relu(values)]).sort((a, b) => b - a)[k * B - 1];
   return acts.map((values) => values.map((value) => (value >= least && value > 0 ? value : 0)));
 };
+/** Chosen by the sum of pre-activation and lift, the pre-activations. */
+const keepLifted = (point: Point, acts: Float64Array[], k: number) => {
+  const { lift } = point;
+  const chosen = keepBatchTop(
+    acts.map((values) => values.map((value, j) => value + lift[j])),
+    k,
+  );
+  return chosen.map((values, b) => values.map((value, j) => (value > 0 ? Math.max(0, acts[b][j]) : 0)));
+};
 const squaredError = (point: Point, acts: Float64Array[], batch: Float64Array) =>
   acts.reduce((sum, values, b) => sum + squares(error(point, values, row(batch, b, batch.length / B))), 0) /
   B;
@@ -101,14 +110,14 @@ export const CASES: Case[] = [
     name: 'batchtopk',
     settings: { k: K },
     memory: [0, 0],
-    loss: (point, batch) => squaredError(point, keepBatchTop(preActs(point, batch), K), batch),
+    loss: (point, batch) => squaredError(point, keepLifted(point, preActs(point, batch), K), batch),
   },
   {
     name: 'matryoshka',
     settings: { k: K, prefixes: [0.25, 0.5, 1] },
     memory: [0, 0],
     loss: (point, batch) => {
-      const acts = keepBatchTop(preActs(point, batch), K);
+      const acts = keepLifted(point, preActs(point, batch), K);
       const widths = latentGroups([0.25, 0.5, 1], F);
       const losses = widths.map((end) =>
         squaredError(
@@ -196,7 +205,7 @@ export const CASES: Case[] = [
     settings: { k: K, nPrefixes: 4 },
     memory: [0, 0],
     loss: (point, batch) => {
-      const acts = keepBatchTop(preActs(point, batch), K);
+      const acts = keepLifted(point, preActs(point, batch), K);
       const widths = randomWidths(4, F, new Random(hashSeed(0, 'step', 100)));
       const losses = widths.map((end) =>
         squaredError(
@@ -271,7 +280,7 @@ export const CASES: Case[] = [
     settings: { k: K },
     widths: [1, D - 1],
     memory: [0, 0],
-    loss: (point, batch) => squaredError(point, keepBatchTop(preActs(point, batch, false), K), batch),
+    loss: (point, batch) => squaredError(point, keepLifted(point, preActs(point, batch, false), K), batch),
   },
 ];
 

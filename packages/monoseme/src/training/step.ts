@@ -128,6 +128,7 @@ export async function gradientsOf(
     settings,
     coefficient: options.l1Coefficient,
     progress,
+    deadAfterSteps,
     random: () => new Random(hashSeed(seed, 'step', state.step)),
     deadLatents: () => Uint32Array.from(deadLatents(state, deadAfterSteps)),
   });
