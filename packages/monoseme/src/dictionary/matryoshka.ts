@@ -20,8 +20,7 @@ import { subCodes, type SubCodes } from './sub-codes.ts';
  *            δ_bj = 2⟨E_bg, W_dec[j]⟩/B,  ∂W_dec[j] = 2/B Σ_b f_bj E_bg,  ∂b_dec = 2/B Σ_b E_b0 (decoder path)
  * Prefixes   widths grow as 1/32, 1/16, 1/8, 1/4 and the rest
  * Computed   from the last prefix backwards: e_k = e_{k+1} − Σ_{m_k ≤ j < m_{k+1}} f_j W_dec[j]
- * Weights    w_k = m_k / Σ_i m_i, so that a latent of a small prefix counts no more than one of a large; with theirs, 1/K,
- *            the first latents are pressed to stand for several features at once
+ * Weights    w_k = m_k² / Σ_i m_i²; with theirs, 1/K, the first latents are pressed to stand for several features at once
  * Deviation  the weights; AuxK explains the residual of the whole dictionary, not that of each prefix
  */
 export const matryoshka: Architecture = {
@@ -50,8 +49,8 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
   const acts = await encodeLifted(step);
   const { byLatent, errors } = await reconstruct(step, acts);
   const groups = widths.map((end, g) => subCodes(acts, latentsBetween(acts, widths[g - 1] ?? 0, end)));
-  const sumOfWidths = widths.reduce((sum, width) => sum + width, 0);
-  const shares = widths.map((width) => width / sumOfWidths);
+  const sumOfSquares = widths.reduce((sum, width) => sum + width ** 2, 0);
+  const shares = widths.map((width) => width ** 2 / sumOfSquares);
   const { rows, squaredErrors } = await weightedErrors(step, groups, errors, shares);
   const deltas = new Float32Array(acts.values.length);
   for (const [g, { codes, pairs }] of groups.entries()) {

@@ -284,9 +284,10 @@ export const CASES: Case[] = [
   },
 ];
 
-function weightedMean(values: readonly number[], weights: readonly number[]): number {
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  return values.reduce((total, value, i) => total + (value * weights[i]) / sum, 0);
+/** Weighted by the squares of the widths. */
+function weightedMean(values: readonly number[], widths: readonly number[]): number {
+  const sum = widths.reduce((total, width) => total + width ** 2, 0);
+  return values.reduce((total, value, i) => total + (value * widths[i] ** 2) / sum, 0);
 }
 
 /** Input and target of a transcoder's rows. */

@@ -33,8 +33,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'matryoshka-random': { steps: 3000, changes: { k: 3 }, l0: [2.85, 3.15], least: [0.9, 0.7] },
   'january-2025': { steps: 3000, changes: {}, l0: [1.5, 3] },
   batchtopk: { steps: 3000, changes: { k: 3 }, l0: [2.85, 3.15] },
-  // Features that are all alike give no reason to choose those of the inner dictionary: some of its latents hold two.
-  matryoshka: { steps: 3000, changes: { k: 3, prefixes: [0.5, 1] }, l0: [2.85, 3.15], least: [0.95, 0.8] },
+  matryoshka: { steps: 3000, changes: { k: 3, prefixes: [0.5, 1] }, l0: [2.85, 3.15], least: [0.97, 0.9] },
   jumprelu: { steps: 3000, changes: {}, l0: [2, 4] },
   gated: { steps: 2500, changes: { l1Coefficient: 0.6 }, l0: [2, 4] },
   'p-annealing': { steps: 2500, changes: { l1Coefficient: 0.2, resampleAt: [] }, l0: [2, 5] },
