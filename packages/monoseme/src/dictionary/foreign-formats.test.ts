@@ -129,6 +129,46 @@ describe('known traps', () => {
   });
 });
 
+describe('SAELens before version 6', () => {
+  const flat = (architecture: string, more: object) => ({
+    ...{
+      architecture,
+      metadata: undefined,
+      d_in: D_IN,
+      d_sae: D_SAE,
+      activation_fn_str: 'relu',
+      hook_point: 'a.b',
+    },
+    ...{ apply_b_dec_to_input: true, finetuning_scaling_factor: false, normalize_activations: null, ...more },
+  });
+  for (const [name, architecture, more] of [
+    ['saelens-standard', 'standard', {}],
+    ['saelens-gated', 'gated', { normalize_activations: false }],
+    ['saelens-jumprelu', 'jumprelu', { d_sae: undefined, expansion_factor: D_SAE / D_IN }],
+  ] as const)
+    test(`${architecture}: the same dictionary from the flat configuration`, async () => {
+      const out = await copyOf(name, 'cfg.json', () => flat(architecture, more));
+      const [old, now] = [await loadDictionary(out), await loaded(name)];
+      assert.deepEqual(old.weights, now.weights);
+      assert.deepEqual([old.config.architecture, old.config.hookName], [architecture, 'a.b']);
+    });
+
+  test('a factor on inputs that is not there is asked for', async () => {
+    const out = await copyOf('saelens-standard', 'cfg.json', () =>
+      flat('standard', { normalize_activations: true }),
+    );
+    await assert.rejects(loadDictionary(out), {
+      code: 'ERR_FORMAT',
+      message: /activation_scaler\.json is missing/,
+    });
+    await writeFile(join(out, 'activation_scaler.json'), '{"scaling_factor":null}');
+    await assert.rejects(loadDictionary(out), {
+      code: 'ERR_FORMAT',
+      message: /activation_scaler\.json is null/,
+    });
+  });
+});
+
 describe('bad files', () => {
   const refuse = async (path: string, says: RegExp, code = 'ERR_FORMAT') =>
     assert.rejects(loadDictionary(path), (error: MonosemeError) => {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
@@ -21,7 +22,7 @@ import {
   sizeOf,
   transposed,
 } from './exchange.ts';
-import { foldDecoderNorms } from './fold.ts';
+import { foldDecoderNorms, foldInputScale } from './fold.ts';
 
 /**
  * Write a dictionary in the layout of SAELens: `cfg.json` and `sae_weights.safetensors`
@@ -104,7 +105,8 @@ const KINDS: Readonly<Record<string, EncoderKind>> = {
  * those before.
  *
  * Folded on reading, so that what is in memory needs no further rule: decoder norms where
- * `rescale_acts_by_decoder_norm` is on, and `finetuning_scaling_factor`.
+ * `rescale_acts_by_decoder_norm` is on, `finetuning_scaling_factor`, and with `expected_average_only_in` the factor on
+ * inputs of `activation_scaler.json`. `hook_z`, by which heads lie side by side, is how rows are anyway.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
  *   the configuration), ERR_NOT_FINITE (naming the tensor)
@@ -112,16 +114,34 @@ const KINDS: Readonly<Record<string, EncoderKind>> = {
 export async function loadSaeLens(path: string): Promise<Dictionary> {
   const configPath = join(dirname(path), 'cfg.json');
   const json = await readJson(configPath, MAX_CONFIG_BYTES);
-  const { config, dOut, hasSkip, rescale } = parseConfig(json, configPath);
+  const { config, dOut, hasSkip, rescale, isScaled } = parseConfig(json, configPath);
+  const scale = isScaled ? await inputScale(dirname(path)) : 1;
   const file = await readSafetensors(path);
   try {
     const weights = await readWeights(file, config, dOut, hasSkip);
     const folded = rescale ? foldDecoderNorms(weights) : weights;
-    if (config.architecture !== 'jumprelu') return { config, weights: folded };
-    return { config, weights: { ...folded, threshold: await readThreshold(file, config.dSae) } };
+    const isJumpRelu = config.architecture === 'jumprelu';
+    const whole = isJumpRelu ? { ...folded, threshold: await readThreshold(file, config.dSae) } : folded;
+    if (!isScaled) return { config, weights: whole };
+    const outputs = [{ width: dOut, scale }];
+    return { config, weights: foldInputScale(whole, [{ width: config.dIn, scale }], outputs) };
   } finally {
     await file.close();
   }
+}
+
+/** The factor on activations of a training's folder. @throws {MonosemeError} ERR_FORMAT when there is none */
+async function inputScale(folder: string): Promise<number> {
+  const path = join(folder, 'activation_scaler.json');
+  const factor = existsSync(path)
+    ? jsonRecord(await readJson(path, MAX_CONFIG_BYTES), path)['scaling_factor']
+    : 'missing';
+  if (typeof factor === 'number' && factor > 0 && Number.isFinite(factor)) return factor;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `${folder}: normalize_activations is expected_average_only_in, and the factor of activation_scaler.json is ${String(factor)}.`,
+    'Fold the factor with SAELens (fold_activation_norm_scaling_factor) and save it again.',
+  );
 }
 
 async function readWeights(
@@ -164,12 +184,17 @@ function scaleRows_(W_dec: Float32Array, factors: Float32Array): void {
   for (let i = 0; i < W_dec.length; i++) W_dec[i] *= factors[Math.floor(i / width)];
 }
 
+/** Names of one factor on all inputs, by which they are √dIn long on average; true before version 4. */
+const SCALED: readonly unknown[] = ['expected_average_only_in', true];
+
 interface ParsedConfig {
   readonly config: DictionaryConfig;
   readonly dOut: number;
   readonly hasSkip: boolean;
   /** Whether pre-activations count times the length of their decoder row. */
   readonly rescale: boolean;
+  /** Whether inputs are multiplied by one factor. */
+  readonly isScaled: boolean;
 }
 
 function parseConfig(json: unknown, path: string): ParsedConfig {
@@ -196,8 +221,8 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       `architecture is "${name}", but apply_b_dec_to_input is not false`,
       'The decoder bias of a transcoder is that of its target, which its input has no part in.',
     );
-  expectValue('normalize_activations', ['none', 'layer_norm', undefined, null, false]);
-  expectValue('reshape_activations', ['none', undefined, null]);
+  expectValue('normalize_activations', ['none', 'layer_norm', ...SCALED, undefined, null, false]);
+  expectValue('reshape_activations', ['none', 'hook_z', undefined, null]);
   // Files from before version 6 call TopK a standard one with another activation function.
   const activation = record['activation_fn_str'] ?? record['activation_fn'] ?? 'relu';
   const isOldTopK = kind === 'standard' && activation === 'topk';
@@ -229,6 +254,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     dOut: isTranscoder ? sizeOf(record, 'd_out', MAX_D_IN, path) : dIn,
     hasSkip: form === 'skip_transcoder',
     rescale: record['rescale_acts_by_decoder_norm'] === true,
+    isScaled: SCALED.includes(record['normalize_activations']),
   };
 }
 
