@@ -27,6 +27,8 @@ export interface MixingOptions {
  */
 export class MixingBuffer {
   readonly nBatches: number;
+  /** Seconds spent on reading blocks so far, beside what was done with the batches. */
+  secondsReading = 0;
   readonly #source: ActivationSource;
   readonly #batchRows: number;
   readonly #seed: number;
@@ -134,6 +136,7 @@ export class MixingBuffer {
   }
 
   async #read(place: Place, memory: Float32Array, signal: AbortSignal): Promise<Block> {
+    const started = performance.now();
     let filled = 0;
     for (const chunk of this.#blockChunks(place.order, place.block)) {
       const rows = await this.#source.readChunk(chunk, signal);
@@ -141,7 +144,9 @@ export class MixingBuffer {
       filled += rows.length;
     }
     const random = new Random(hashSeed(this.#seed, 'row order', place.epoch, place.block));
-    return { rows: memory, order: random.permutation(filled / this.#source.dIn) };
+    const order = random.permutation(filled / this.#source.dIn);
+    this.secondsReading += (performance.now() - started) / 1000;
+    return { rows: memory, order };
   }
 }
 

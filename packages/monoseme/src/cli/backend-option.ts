@@ -16,7 +16,11 @@ export function addBackendFlags(command: Command): Command {
         'reference',
       ]),
     )
-    .option('--threads <n>', 'threads of the kernels and of the model (default: all cores)', wholeOption);
+    .option(
+      '--threads <n>',
+      'threads of the kernels and of the model (default: all cores); the kernels give the same bytes with any number',
+      wholeOption,
+    );
 }
 
 /** The backend chosen, or the best there is; which one it is, is printed. */

@@ -5,3 +5,4 @@ export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';
 export { trainingBytes } from './memory.ts';
 export { type InMemoryInput, trainInMemory } from './train-in-memory.ts';
+export type { StageSeconds } from './stage-clock.ts';

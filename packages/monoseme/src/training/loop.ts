@@ -8,6 +8,7 @@ import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { resample_, resampleSteps } from './resample.ts';
 import { prepareRows_ } from './row-layout.ts';
+import { StageClock } from './stage-clock.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
 import { followTargetL0_, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
@@ -18,6 +19,8 @@ export interface LoopInput {
   readonly backend: KernelBackend;
   readonly options: TrainOptions;
   readonly signal?: AbortSignal;
+  /** Measures where the time goes. */
+  readonly clock?: StageClock;
   /** Called after every step, with metrics on the steps that are logged. */
   readonly onStep?: (step: number, nSteps: number, metrics: StepMetrics | undefined) => void;
 }
@@ -41,19 +44,20 @@ export async function trainLoop_(
   nSteps: number,
   hooks: LoopHooks,
 ): Promise<StepMetrics> {
-  const { source, backend, options, signal } = input;
+  const { source, backend, options, signal, clock = new StageClock() } = input;
+  const timedBackend = clock.timed(backend);
   const architecture = architectureNamed(options.architecture);
   const fullL1 = penaltyCoefficient(options, state.dOut);
   const resampleAfter = resampleSteps(nSteps, options);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   const watch = new DivergenceWatch();
   let last: StepMetrics | undefined;
-  for await (const batch of buffer.batches(state.step)) {
+  for await (const batch of clock.waited(buffer.batches(state.step))) {
     prepareRows_(batch, state.layout);
     const l1Share = l1ShareAt(state.step, nSteps, options);
     const l1Coefficient = fullL1 * l1Share * sparsityFactor(state.sparsity);
     const learningRate = learningRateAt(state.step, nSteps, options);
-    const sums = await trainStep_(state, backend, batch, {
+    const stepOptions = {
       l1Coefficient,
       unitNormDecoder: options.unitNormDecoder,
       trainDecoderBias: options.decoderBiasInit !== 'none',
@@ -70,7 +74,8 @@ export async function trainLoop_(
         epsilon: options.epsilon,
         step: state.step + 1,
       },
-    });
+    };
+    const sums = await clock.step(() => trainStep_(state, timedBackend, batch, stepOptions));
     watch.see(batch, sums, state);
     const { targetL0 } = options;
     if (targetL0 !== undefined && l1Share === 1)

@@ -14,6 +14,7 @@ import { MetricsFile, type StepMetrics } from './metrics.ts';
 import { finishedDictionary, type Origin } from './finished-dictionary.ts';
 import { checkOptions, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
+import { StageClock, type StageSeconds } from './stage-clock.ts';
 import { rowLayout } from './row-layout.ts';
 
 /** Beside the checkpoint, its weights as a dictionary that other tools load. */
@@ -35,6 +36,8 @@ export interface TrainResult {
   readonly nSteps: number;
   /** The step at which this call started: 0, that of a checkpoint, or `nSteps` for a run that was finished before. */
   readonly startedAtStep: number;
+  /** Where the time of this call went; absent when nothing was left to do. */
+  readonly seconds?: StageSeconds;
 }
 
 /**
@@ -90,9 +93,10 @@ async function run(
     (await initialState(source, backend, options, input.signal));
   const startedAtStep = state.step;
   const metrics = await MetricsFile.open(join(trainingFolder, 'metrics.jsonl'), state.step);
+  const clock = new StageClock();
   let last: StepMetrics;
   try {
-    last = await trainLoop_(state, input, buffer, nSteps, {
+    last = await trainLoop_(state, { ...input, clock }, buffer, nSteps, {
       onMetrics: (logged) => metrics.write(logged),
       checkpoint: async () => {
         await writeCheckpoint(trainingFolder, state, settings);
@@ -119,7 +123,8 @@ async function run(
   });
   await removeCheckpoint(trainingFolder);
   await rm(join(trainingFolder, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
-  return { dictionary, last, nSteps, startedAtStep };
+  const seconds = { ...clock.seconds, read: buffer.secondsReading };
+  return { dictionary, last, nSteps, startedAtStep, seconds };
 }
 
 /** The last metrics of a finished run of these settings, or undefined when there is none. */
