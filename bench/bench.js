@@ -4,6 +4,7 @@
 const BENCHES = {
   demo: { about: 'the main job, from text to the index', load: () => import('./demo.js') },
   kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
+  density: { about: 'the sparse primitives as more latents fire', load: () => import('./density.js') },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
   sizes: { about: 'memory and time of training, for many sizes', load: () => import('./sizes.js') },
   peers: { about: 'training beside PyTorch and other libraries', load: () => import('./peers.js') },

@@ -7,8 +7,10 @@
  *   decode, products  2·dOut·nnz operations at the peak; 4·dOut·nnz bytes, every pair's decoder row read at random, at
  *                     the bandwidth of an array of W_dec's size (L3 for small dictionaries, memory for large ones)
  *   residuals         the same bytes twice, the second time from L2, where a row's decoder rows still are
- *   updateRows        4·width·nnz bytes of batch rows at the bandwidth of an array of their size, and 24·width·dSae
- *                     bytes of weights and moments, read and written once, at that of memory (or L3 if they fit)
+ *   updateRows        4·width·nnz bytes of batch rows at the bandwidth of an array of their size, and then 24·width·dSae
+ *                     bytes of weights and moments, read and written once, at that of memory: between two updates of a
+ *                     matrix a step touches more than a cache holds, and so do the limits of a round here
+ *   squaredGradientNorm the same rows, and 4·width·dSae bytes of weights: the second pass that clipping needs
  *   transpose         4·nnz bytes read twice and 8·nnz written, at the bandwidth of memory
  */
 import { availableParallelism } from 'node:os';
@@ -124,7 +126,7 @@ function expectEqual(name, actual, expected) {
   );
 }
 
-function updateInput(data, byLatent, coefficients) {
+export function updateInput(data, byLatent, coefficients) {
   const moments = () => new Float32Array(data.W_enc.length).fill(1e-3);
   return {
     byLatent,
@@ -146,6 +148,7 @@ async function primitives(backend, shape) {
   const codes = await backend.encode({ ...data, selection: { kind: 'threshold' } });
   const byLatent = await backend.transpose(codes);
   const decode = { codes, dOut: dIn, W_dec: data.W_enc };
+  const residuals = new Float32Array(data.x.length);
   const update = updateInput(data, byLatent, codes.values);
   const noBias = { ...data, b_enc: new Float32Array(dSae) };
   const nnz = codes.values.length;
@@ -161,13 +164,18 @@ async function primitives(backend, shape) {
     [
       'residuals',
       (limits) => rowsOfDecoder(limits) + Math.max((2 * dIn * nnz) / limits.fma, (4 * dIn * nnz) / limits.l2),
-      () => backend.residuals({ ...decode, target: data.x }),
+      () => backend.residuals({ ...decode, target: data.x, residuals }),
     ],
     ['transpose', ({ memory }) => (16 * nnz) / memory, () => backend.transpose(codes)],
     [
       'updateRows',
-      ({ batch, state }) => (4 * dIn * nnz) / batch + (24 * dIn * dSae) / state,
+      ({ batch, memory }) => (4 * dIn * nnz) / batch + (24 * dIn * dSae) / memory,
       () => backend.updateRows(update),
+    ],
+    [
+      'squaredGradientNorm',
+      ({ batch, memory }) => (4 * dIn * nnz) / batch + (4 * dIn * dSae) / memory,
+      () => backend.squaredGradientNorm(update),
     ],
   ].map(([name, bound, run]) => ({ name, bound, run }));
 }
@@ -183,7 +191,6 @@ async function measure(native, work, { nRows, dIn, dSae }, rounds, milliseconds)
       l2: await bandwidth(L2_BYTES),
       decoder: await bandwidth(4 * dIn * dSae),
       batch: await bandwidth(4 * dIn * nRows),
-      state: await bandwidth(12 * dIn * dSae),
       memory: await bandwidth(MEMORY_BYTES),
     };
     if (round >= 0) limits.push(limit);

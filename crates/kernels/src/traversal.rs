@@ -142,7 +142,7 @@ mod tests {
     fn visits_every_pair_once_in_order() {
         let rows: Vec<u32> = vec![0, 1, 5, 9, 2, 3, 4, 7, 8, 9, 9, 3];
         let pointers = [0, 4, 4, 10, 12];
-        for (block, range, tiles) in [(1, 10, 0), (4, 3, 3), (4, 10, 1)] {
+        for (block, range, tiles) in [(1, 10, 0), (4, 3, 2), (4, 10, 1)] {
             let mut visits = Visits::default();
             Traversal { block, range, n_rows: 10 }.walk(0..4, &pointers, &rows, &mut visits);
             for (line, visited) in visits.lines.into_iter().enumerate() {

@@ -72,7 +72,9 @@ const rejectsWith = (code: string) => (error: MonosemeError) => {
 
 describe('a training run', () => {
   test('gives the same bytes for the same seed, and others for another', async () => {
-    await trainDictionary(input('a'));
+    const { seconds } = await trainDictionary(input('a'));
+    for (const [stage, value] of Object.entries(seconds ?? {})) assert.ok(value > 0, `${stage}: ${value}`);
+    assert.equal(Object.keys(seconds ?? {}).length, 6);
     await trainDictionary(input('b'));
     await trainDictionary(input('c', { options: { ...OPTIONS, seed: 1 } }));
     const a = await fingerprints(join(folder, 'a'));

@@ -1,0 +1,163 @@
+//! Every primitive on every instruction set of this CPU, over random shapes, against plain loops. Small and without
+//! files, so that it also runs under a sanitizer: the contract suite in TypeScript compares more, but cannot see a read
+//! past the end of an array.
+
+use monoseme_kernels::{
+    Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
+    GradientInput, InstructionSet, Moments, Selection, UpdateRowsInput, center, column_sums, decode, encode,
+    geometric_median, residuals, sampled_products, squared_gradient_norm, transpose, update_rows,
+};
+
+/// Xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Small whole numbers, whose sums of products are exact in any order. Exactly as long as asked, so that a read past
+    /// the end is one past the allocation.
+    fn values(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.below(5) as f32 - 2.0).collect()
+    }
+}
+
+struct Shape {
+    n_rows: usize,
+    width: usize,
+    d_sae: usize,
+}
+
+fn shape(random: &mut Random) -> Shape {
+    let mut size = |limit: usize| 1 + random.below(limit);
+    Shape { n_rows: size(70) - 1, width: size(90), d_sae: size(90) }
+}
+
+/// `[n_rows, d_sae]` of a full product plus bias, as plain loops make it.
+fn pre_acts(x: &[f32], w: &[f32], bias: &[f32], width: usize) -> Vec<f32> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    x.chunks_exact(width)
+        .flat_map(|x| w.chunks_exact(width).zip(bias).map(move |(w, bias)| dot(x, w) + bias))
+        .collect()
+}
+
+fn run_all(engine: &Engine, random: &mut Random) {
+    let Shape { n_rows, width, d_sae } = shape(random);
+    let x = random.values(n_rows * width);
+    let w = random.values(d_sae * width);
+    let bias = random.values(d_sae);
+    let all = pre_acts(&x, &w, &bias, width);
+    let k = 1 + random.below(d_sae);
+    for selection in [Selection::Threshold(None), Selection::TopK(k), Selection::BatchTopK(k)] {
+        let input = EncodeInput {
+            x: &x,
+            n_rows,
+            d_in: width,
+            d_sae,
+            w_enc: &w,
+            b_enc: &bias,
+            selection,
+            latents: None,
+        };
+        let codes = encode(engine, &input).unwrap();
+        let n_positive = all.iter().filter(|value| **value > 0.0).count();
+        match selection {
+            Selection::Threshold(_) => assert_eq!(codes.values.len(), n_positive),
+            _ => assert!(codes.values.len() <= n_positive.min(k * n_rows)),
+        }
+        for row in 0..n_rows {
+            for pair in codes.row_pointers[row] as usize..codes.row_pointers[row + 1] as usize {
+                assert_eq!(codes.values[pair], all[row * d_sae + codes.latent_indices[pair] as usize]);
+            }
+        }
+        let view = CodesView {
+            n_rows,
+            d_sae,
+            row_pointers: &codes.row_pointers,
+            latent_indices: &codes.latent_indices,
+            values: &codes.values,
+        };
+        run_sparse(engine, random, view, &w, &x, width);
+    }
+    let offset = random.values(width);
+    let mut centered = vec![0.0; x.len()];
+    center(engine, &x, &offset, &mut centered).unwrap();
+    assert!(centered.iter().enumerate().all(|(i, value)| *value == x[i] - offset[i % width]));
+    assert_eq!(column_sums(engine, &x, width).unwrap().len(), width);
+    if n_rows > 0 {
+        let input = GeometricMedianInput { points: &x, n_rows, width, max_iterations: 3, tolerance: 0.0 };
+        assert_eq!(geometric_median(engine, &input).unwrap().len(), width);
+    }
+}
+
+fn run_sparse(
+    engine: &Engine,
+    random: &mut Random,
+    codes: CodesView<'_>,
+    w: &[f32],
+    x: &[f32],
+    width: usize,
+) {
+    let input = DecodeInput { codes, d_out: width, w_dec: w, b_dec: None };
+    let decoded = decode(engine, &input).unwrap();
+    let mut expected = vec![0.0f32; codes.n_rows * width];
+    for row in 0..codes.n_rows {
+        for pair in codes.row_pointers[row] as usize..codes.row_pointers[row + 1] as usize {
+            let latent = codes.latent_indices[pair] as usize;
+            for column in 0..width {
+                expected[row * width + column] += codes.values[pair] * w[latent * width + column];
+            }
+        }
+    }
+    assert_eq!(decoded, expected);
+    let mut differences = vec![0.0; x.len()];
+    let errors = residuals(engine, &input, x, &mut differences).unwrap();
+    assert!(differences.iter().zip(&decoded).zip(x).all(|((d, a), b)| *d == a - b));
+    assert_eq!(errors.products, sampled_products(engine, &input, &differences).unwrap());
+    let by_latent = transpose(engine, &codes).unwrap();
+    let gradient = GradientInput {
+        by_latent: CodesByLatentView {
+            n_rows: codes.n_rows,
+            d_sae: codes.d_sae,
+            latent_pointers: &by_latent.latent_pointers,
+            row_indices: &by_latent.row_indices,
+            pair_indices: &by_latent.pair_indices,
+        },
+        width,
+        coefficients: codes.values,
+        rows: x,
+        unit_norm: random.below(2) == 0,
+    };
+    assert!(squared_gradient_norm(engine, gradient, w).unwrap() >= 0.0);
+    let adam = || Adam::new(1e-3, 0.9, 0.999, 1e-8, 3.0);
+    let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);
+    let (mut first_bits, mut second_bits) = (vec![0x3f00u16; w.len()], vec![0x3f00u16; w.len()]);
+    let mut updated = Vec::new();
+    for moments in [Moments::F32(&mut first, &mut second), Moments::Bf16(&mut first_bits, &mut second_bits)] {
+        let mut weights = w.to_vec();
+        let input =
+            UpdateRowsInput { gradient, weights: &mut weights, moments, gradient_scale: 0.5, adam: adam() };
+        update_rows(engine, input).unwrap();
+        updated.push(weights);
+    }
+    assert_eq!(updated[0], updated[1], "moments are rounded after they are used");
+}
+
+#[test]
+fn random_shapes_on_every_instruction_set() {
+    for set in InstructionSet::available() {
+        let engine = Engine::new(2, Some(set.name())).unwrap();
+        let mut random = Random(88_172_645_463_325_252);
+        for _ in 0..60 {
+            run_all(&engine, &mut random);
+        }
+    }
+}
