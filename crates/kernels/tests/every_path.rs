@@ -66,6 +66,7 @@ fn run_all(engine: &Engine, random: &mut Random) {
             b_enc: &bias,
             selection,
             latents: None,
+            screened: None,
         };
         let codes = encode(engine, &input).unwrap();
         let n_positive = all.iter().filter(|value| **value > 0.0).count();
@@ -143,8 +144,14 @@ fn run_sparse(
     let mut updated = Vec::new();
     for moments in [Moments::F32(&mut first, &mut second), Moments::Bf16(&mut first_bits, &mut second_bits)] {
         let mut weights = w.to_vec();
-        let input =
-            UpdateRowsInput { gradient, weights: &mut weights, moments, gradient_scale: 0.5, adam: adam() };
+        let input = UpdateRowsInput {
+            gradient,
+            weights: &mut weights,
+            moments,
+            gradient_scale: 0.5,
+            adam: adam(),
+            screened: None,
+        };
         update_rows(engine, input).unwrap();
         updated.push(weights);
     }
