@@ -38,6 +38,7 @@ export function modelSource(
     nChunks: Math.ceil(nContexts / contextsPerChunk),
     description: `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens`,
     hash: sha256(`${model.sha256} ${runner.tensorName} ${contextSize} ${contextsPerChunk} `, stream),
+    modelHash: model.sha256,
     chunkRows: (chunk) => contextsOf(chunk) * contextSize,
     async readChunk(chunk, signal) {
       throwIfAborted(signal);

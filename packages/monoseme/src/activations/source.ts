@@ -13,6 +13,8 @@ export interface ActivationSource {
   readonly description: string;
   /** Changes with everything that decides the activations. */
   readonly hash: string;
+  /** SHA-256 of the model that the activations are of, where it is one. */
+  readonly modelHash?: string;
   chunkRows(chunk: number): number;
   /** f32 [chunkRows(chunk), dIn], an array of the caller's own. */
   readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array>;

@@ -71,13 +71,15 @@ export async function preparePlan(folder: string, plan: StorePlan): Promise<void
 }
 
 /**
- * The plan of a complete store. @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished),
+ * The plan of a complete store, and the hash of the model that it is of. @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished),
  * ERR_FORMAT, …
  */
-export async function readFinishedPlan(folder: string): Promise<StorePlan> {
+export async function readFinishedPlan(
+  folder: string,
+): Promise<{ plan: StorePlan; modelHash: string | undefined }> {
   const { madeFrom } = await readManifest(folder, STORE_KIND);
   const plan = await readPlan(folder);
-  if (madeFrom.plan === planHash(plan)) return plan;
+  if (madeFrom.plan === planHash(plan)) return { plan, modelHash: madeFrom.model };
   throw new MonosemeError(
     'ERR_MISMATCH',
     `${join(folder, PLAN_FILE)} is not the plan that the store was made by.`,

@@ -24,6 +24,7 @@ export class ActivationStore implements ActivationSource {
   readonly hash: string;
   readonly hookName: string;
   readonly modelName: string;
+  readonly modelHash: string | undefined;
   readonly #plan: StorePlan;
 
   /**
@@ -47,11 +48,13 @@ export class ActivationStore implements ActivationSource {
 
   /** @throws {MonosemeError} ERR_NOT_FOUND (none there, or not finished), ERR_FORMAT, ERR_MISMATCH */
   static async open(folder: string): Promise<ActivationStore> {
-    return new ActivationStore(folder, await readFinishedPlan(folder));
+    const { plan, modelHash } = await readFinishedPlan(folder);
+    return new ActivationStore(folder, plan, modelHash);
   }
 
-  private constructor(folder: string, plan: StorePlan) {
+  private constructor(folder: string, plan: StorePlan, modelHash: string | undefined) {
     this.folder = folder;
+    this.modelHash = modelHash;
     this.#plan = plan;
     this.dIn = plan.dIn;
     this.contextSize = plan.contextSize;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,6 +98,28 @@ describe('the way by single commands', () => {
     assert.equal(indexed.stdout, 'index\n');
     const manifest = JSON.parse(await readFile(join(folder, 'index/manifest.json'), 'utf8'));
     assert.equal(manifest.kind, 'feature-index');
+  });
+
+  test('a store and a text exclude each other; a model that changed since training is noticed', async () => {
+    const both = await monoseme('train', '--store', 'store', '--text', text, ...SMALL, '--out', 'none');
+    assert.equal(both.code, 2);
+    assert.match(both.stderr, /^ERR_USAGE: --store and --text .* were both given/m);
+
+    const config = JSON.parse(await readFile(join(folder, 'dictionary/cfg.json'), 'utf8'));
+    assert.match(config.metadata.model_sha256, /^[0-9a-f]{64}$/);
+    config.metadata.model_sha256 = '0'.repeat(64);
+    await cp(join(folder, 'dictionary'), join(folder, 'other'), { recursive: true });
+    await writeFile(join(folder, 'other/cfg.json'), JSON.stringify(config));
+    const source = ['--text', text, '--split', 'all', '--tokens', '2k'];
+    for (const command of [['evaluate'], ['index', '--out', 'other-index']]) {
+      const changed = await monoseme(...command, 'other', ...source);
+      assert.match(
+        changed.stderr,
+        /^ERR_MISMATCH: .*one-layer-a.* is not the model that the dictionary was/m,
+      );
+    }
+    const named = await monoseme('evaluate', 'other', '--model', 'one-layer-a', ...source);
+    assert.equal(named.code, 0, named.stderr);
   });
 
   test('steer: the original and one continuation for each strength, sampled with a seed', async () => {

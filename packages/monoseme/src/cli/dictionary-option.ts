@@ -48,7 +48,11 @@ export function addDictionaryFlags(command: Command): Command {
     .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)');
 }
 
-/** The model and hook that a dictionary was trained on, unless others are named. */
+/**
+ * The model and hook that a dictionary was trained on, unless others are named.
+ *
+ * @throws {MonosemeError} ERR_USAGE when neither says, ERR_MISMATCH when the model has changed since
+ */
 export async function modelOfDictionary(
   dictionary: Dictionary,
   flags: DictionaryFlags,
@@ -62,5 +66,18 @@ export async function modelOfDictionary(
       'The dictionary does not say which model and tensor it was trained on.',
       'Name them with --model and --hook.',
     );
-  return { model: await openModel(name), hook };
+  const model = await openModel(name);
+  if (flags.model === undefined) expectSameModel(dictionary, model);
+  return { model, hook };
+}
+
+/** A model of the same name may be another by now; one that is named is taken as it is. */
+function expectSameModel({ config }: Dictionary, model: OnnxModel): void {
+  const trainedOn = config.metadata['model_sha256'];
+  if (typeof trainedOn !== 'string' || trainedOn === model.sha256) return;
+  throw new MonosemeError(
+    'ERR_MISMATCH',
+    `${model.path} is not the model that the dictionary was trained on: its content has changed.`,
+    'Give --model to use it all the same, or another.',
+  );
 }

@@ -46,6 +46,7 @@ export async function openTrainSource(
   const { store, model, hook, targetStore, targetHook } = flags;
   if ((store === undefined) === (model === undefined))
     throw new MonosemeError('ERR_USAGE', 'train needs either --store or --model.', 'Give one of them.');
+  if (store) expectNoText(flags);
   const [strange] = store ? [targetHook ?? hook?.[0]] : [targetStore];
   if (strange !== undefined)
     throw new MonosemeError(
@@ -70,6 +71,18 @@ export async function openTrainSource(
     await close();
     throw error;
   }
+}
+
+/** A store holds the activations of a text already. */
+function expectNoText({ text, tokenizer, contextSize }: SourceFlags): void {
+  const given = { '--text': text?.[0], '--tokenizer': tokenizer, '--context-size': contextSize };
+  const strange = Object.entries(given).find(([, value]) => value !== undefined);
+  if (strange === undefined) return;
+  throw new MonosemeError(
+    'ERR_USAGE',
+    `--store and ${strange[0]} ${strange[1]} were both given.`,
+    'A store holds the activations of its text; read text with --model.',
+  );
 }
 
 async function openStores(folders: readonly string[]): Promise<OpenedSource[]> {

@@ -8,7 +8,8 @@ import { rowWidth, type TensorInfo } from './tensor-shapes.ts';
  * The residual stream is followed from the token embedding: at each step it is the sum of itself and a branch
  * that was computed from it. A branch with a softmax is attention, one with a weight product and no softmax
  * an MLP, and a sum of both is a parallel block. Inside a branch, the input of the last weight product is
- * what the neurons (`hook_post`) or the heads (`hook_z`) give out. Graphs with another layout simply have
+ * what the neurons (`hook_post`) or the heads (`hook_z`) give out. Where a norm stands on the stream itself,
+ * behind each sum (BERT), the stream goes on with what it gives (`hook_normalized_resid_post`). Graphs with another layout simply have
  * fewer aliases, or none.
  *
  * @returns tensor name by alias; one tensor may have two (`blocks.0.hook_resid_post`,
@@ -26,12 +27,16 @@ interface Branch {
 
 interface Step {
   before: string;
+  /** The sum of the stream and the branches. */
   after: string;
+  /** The stream behind the step: the sum, or its norm where blocks end with one (BERT). */
+  stream: string;
   branches: Branch[];
 }
 
 const ATTENTION_OPS = new Set(['Softmax', 'Attention', 'MultiHeadAttention', 'GroupQueryAttention']);
-const PASSING = new Set(['Cast', 'Identity', 'Dropout', 'Reshape']);
+const PASSING = new Set(['Cast', 'Identity', 'Dropout', 'Reshape', 'DynamicQuantizeLinear']);
+const NORMS = new Set(['LayerNormalization', 'SimplifiedLayerNormalization', 'RMSNormalization']);
 
 class AliasFinder {
   readonly #graph: OnnxGraph;
@@ -46,8 +51,9 @@ class AliasFinder {
 
   find(): Map<string, string> {
     const embedding = tokenEmbedding(this.#graph);
-    if (embedding === undefined || this.#width(embedding.output[0]) === undefined) return this.#aliases;
-    const first = this.#embedded(embedding.output[0]);
+    const looked = embedding && this.#dequantized(embedding.output[0]);
+    if (looked === undefined || this.#width(looked) === undefined) return this.#aliases;
+    const first = this.#embedded(looked);
     const steps = this.#steps(first);
     let block = -1;
     for (let i = 0; i < steps.length; i++) {
@@ -56,6 +62,12 @@ class AliasFinder {
       this.#nameStep(block, step, steps[i + 1]);
     }
     return this.#aliases;
+  }
+
+  /** What a quantised table's row is as numbers. */
+  #dequantized(row: string): string {
+    const user = this.#graph.consumers(row).find(({ opType }) => opType === 'DequantizeLinear');
+    return user?.output[0] ?? row;
   }
 
   /**
@@ -70,19 +82,28 @@ class AliasFinder {
         const others = node.input.filter((name) => name !== stream);
         const independent = others.every((name) => !this.#madeBy(name, after));
         const keeps = this.#width(node.output[0]) === this.#width(stream);
-        const single = this.#graph.consumers(stream).length === 1;
-        return (
-          keeps &&
-          independent &&
-          (node.opType === 'Add' || (single && /^(Mul|Cast|Identity)$/.test(node.opType)))
-        );
+        const single = this.#users(stream).length === 1;
+        const passes = /^(Mul|Cast|Identity)$/.test(node.opType) || NORMS.has(node.opType);
+        return keeps && independent && (node.opType === 'Add' || (single && passes));
       });
       if (next === undefined) return stream;
       const added = next.input.find((name) => name !== stream);
-      if (next.opType === 'Add' && added !== undefined && !this.#aliases.has('hook_pos_embed'))
-        this.#aliases.set('hook_pos_embed', added);
+      if (next.opType === 'Add' && added !== undefined) this.#nameAdded(added);
       stream = next.output[0];
     }
+  }
+
+  /** Name what is added to the token embedding: by token type, or by position. */
+  #nameAdded(added: string): void {
+    const nodes = [...this.#graph.ancestors([added])];
+    const ofType = nodes.some((node) => this.#graph.inputsOf(node).includes('token_type_ids'));
+    const alias = ofType ? 'hook_token_type_embed' : 'hook_pos_embed';
+    if (!this.#aliases.has(alias)) this.#aliases.set(alias, added);
+  }
+
+  /** Nodes that use a tensor's values, not only its sizes. */
+  #users(tensor: string): NodeProto[] {
+    return this.#graph.consumers(tensor).filter(({ opType }) => opType !== 'Shape');
   }
 
   #steps(first: string): Step[] {
@@ -93,21 +114,37 @@ class AliasFinder {
       this.#residuals.add(stream);
       const step = this.#nextStep(stream, after);
       if (step) steps.push(step);
-      stream = step?.after;
+      if (step) this.#residuals.add(step.after);
+      stream = step?.stream;
     }
     return steps;
   }
 
   #nextStep(stream: string, after: ReadonlySet<NodeProto>): Step | undefined {
-    for (const node of this.#graph.consumers(stream)) {
-      const added = node.input.find((name) => name !== stream);
+    const same = this.#casts(stream);
+    for (const node of same.flatMap((name) => this.#graph.consumers(name))) {
+      const added = node.input.find((name) => !same.includes(name));
       if (node.opType !== 'Add' || added === undefined || !this.#madeBy(added, after)) continue;
       if (this.#width(node.output[0]) !== this.#width(stream) || this.#width(added) !== this.#width(stream))
         continue;
       const branches = this.#branches(added);
-      if (branches) return { before: stream, after: node.output[0], branches };
+      if (branches)
+        return { before: stream, after: node.output[0], stream: this.#normed(node.output[0]), branches };
     }
     return undefined;
+  }
+
+  /** A tensor and what it is after casts, which are on the stream where an exporter wrote them for a norm. */
+  #casts(tensor: string): string[] {
+    const casts = this.#graph.consumers(tensor).filter(({ opType }) => /^(Cast|Identity)$/.test(opType));
+    return [tensor, ...casts.flatMap(({ output }) => this.#casts(output[0]))];
+  }
+
+  /** The norm of a sum that nothing else reads, or the sum itself. */
+  #normed(sum: string): string {
+    const users = this.#users(sum);
+    const norm = users.length === 1 && NORMS.has(users[0].opType) ? users[0].output[0] : undefined;
+    return norm !== undefined && this.#width(norm) === this.#width(sum) ? norm : sum;
   }
 
   /** A branch's kind; for the sum of an attention and an MLP branch both, attention first. */
@@ -131,22 +168,25 @@ class AliasFinder {
     if (startsBlock) this.#aliases.set(name('hook_resid_pre'), step.before);
     // A parallel MLP reads the stream as it was before attention: then there is no middle.
     const middle = next?.branches[0].region;
-    if (!endsBlock && middle && this.#reads(middle, step.after))
+    if (!endsBlock && middle && this.#reads(middle, step.stream))
       this.#aliases.set(name('hook_resid_mid'), step.after);
     if (endsBlock) this.#aliases.set(name('hook_resid_post'), step.after);
+    if (endsBlock && next !== undefined && step.stream !== step.after)
+      this.#aliases.set(name('hook_normalized_resid_post'), step.stream);
     for (const { kind, output, region } of step.branches) {
       this.#aliases.set(name(`hook_${kind}_out`), output);
       const linear = this.#linear(region);
       const inner = linear.length > 0 ? this.#rows(linear.at(-1)!.input[0]) : undefined;
       if (inner !== undefined)
         this.#aliases.set(name(kind === 'attn' ? 'attn.hook_z' : 'mlp.hook_post'), inner);
-      const pre = kind === 'mlp' && linear.length === 2 ? this.#withBias(linear[0].output[0]) : undefined;
+      const isPlain = kind === 'mlp' && linear.length === 2 && linear[0].opType !== 'MatMulInteger';
+      const pre = isPlain ? this.#withBias(linear[0].output[0]) : undefined;
       if (pre !== undefined && this.#width(pre) !== undefined) this.#aliases.set(name('mlp.hook_pre'), pre);
     }
   }
 
   #reads(region: ReadonlySet<NodeProto>, tensor: string): boolean {
-    return this.#graph.consumers(tensor).some((node) => region.has(node));
+    return this.#casts(tensor).some((name) => this.#graph.consumers(name).some((node) => region.has(node)));
   }
 
   /** Products with a weight matrix, in the order of the graph. */
@@ -154,7 +194,7 @@ class AliasFinder {
     return this.#graph.nodes.filter(
       (node) =>
         region.has(node) &&
-        /^(MatMul|Gemm|MatMulNBits)$/.test(node.opType) &&
+        /^(MatMul|Gemm|MatMulNBits|MatMulInteger)$/.test(node.opType) &&
         this.#graph.isWeight(node.input[1]) &&
         !this.#graph.isWeight(node.input[0]),
     );

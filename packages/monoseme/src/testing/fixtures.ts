@@ -12,6 +12,9 @@ export const fixture = (...parts: string[]): string => join(ROOT, ...parts);
 /** Names of the small models of fixtures/models/. */
 export const FIXTURE_MODELS: readonly string[] = readdirSync(fixture('models')).sort();
 
+/** Names of the small graphs of published architectures in fixtures/families/. */
+export const FIXTURE_FAMILIES: readonly string[] = readdirSync(fixture('families')).sort();
+
 /** Tokens of the small models' vocabulary (50), seeded; every context is a document. */
 export function randomTokens(nContexts: number, contextSize: number, seed = 0): TokenSet {
   const random = new Random(seed);

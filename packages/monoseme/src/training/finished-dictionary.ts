@@ -43,6 +43,7 @@ export function finishedDictionary(
       contextSize: source.contextSize,
       applyBDecToInput: architecture.centersInput,
       metadata: {
+        ...(source.modelHash !== undefined && { model_sha256: source.modelHash }),
         training_tokens: state.step * options.batchRows,
         ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
         ...penaltyMetadata(options, state.dOut),
