@@ -4,5 +4,7 @@ import './style/base.css';
 import './style/chrome.css';
 import './style/list.css';
 import './style/feature.css';
+import './style/text.css';
+import './style/map.css';
 
 render(() => <App />, document.getElementById('page')!);

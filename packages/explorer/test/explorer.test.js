@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { serveExplorer } from '../../monoseme/dist/server/index.js';
@@ -12,6 +13,7 @@ import {
   SMALL_LATENTS,
   smallText,
 } from '../../monoseme/dist/testing/small-index.js';
+import { liveParts } from '../../monoseme/dist/testing/live-parts.js';
 import { launchBrowser, temporaryFolder } from './browser.js';
 
 const page = fileURLToPath(new URL('../dist/page/', import.meta.url));
@@ -26,15 +28,24 @@ const SIZES = {
   phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
 };
 
+/** Where pictures of every view are kept, if anywhere. */
+const screenshots = process.env.SCREENSHOTS;
+
 const folder = temporaryFolder();
 let server;
+let liveServer;
+let live;
 before(async () => {
   await buildSmallIndex(join(folder.path, 'index'));
   server = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0 });
+  live = await liveParts();
+  liveServer = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0, live });
 });
 after(async () => {
   await browser?.close();
   await server?.close();
+  await liveServer?.close();
+  await live?.runner.close();
   folder.remove();
 });
 
@@ -325,5 +336,161 @@ describe('the page', { skip }, () => {
     assert.deepEqual(complaints, []);
     await close();
     await other.close();
+  });
+});
+
+/** Serious complaints of axe about what is shown. */
+async function axeViolations(tab) {
+  await tab.evaluate(axe.source);
+  const { violations } = await tab.evaluate(() => globalThis.axe.run(document));
+  return violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`,
+  );
+}
+
+describe('accessibility (axe)', { skip }, () => {
+  const views = {
+    list: ['#/', '.rows .row'],
+    feature: [`#/feature/${SMALL_LATENTS.cat}`, '.example'],
+    contrast: [`#/feature/${SMALL_LATENTS.dogAfterThe}?show=contrast`, '.example'],
+    map: ['#/map', '.clusters a'],
+    text: ['#/text?a=It+was+so+cold&token=2', '.feature-list tr'],
+    steer: ['#/steer/3?run=1&tokens=4', '.card'],
+  };
+  for (const [size, options] of Object.entries(SIZES)) {
+    for (const colorScheme of ['light', 'dark']) {
+      test(`${size}, ${colorScheme}: no violations on any view`, async () => {
+        const found = [];
+        for (const [name, [hash, shown]] of Object.entries(views)) {
+          const { tab, complaints, close } = await open(hash, { ...options, colorScheme }, liveServer.url);
+          await tab.locator(shown).first().waitFor();
+          if (screenshots)
+            await tab.screenshot({ path: join(screenshots, `${name}-${size}-${colorScheme}.png`) });
+          found.push(...(await axeViolations(tab)).map((violation) => `${name}: ${violation}`));
+          assert.ok(await noOverflow(tab), `${name} is wider than the window`);
+          assert.deepEqual(complaints, [], name);
+          await close();
+        }
+        assert.deepEqual(found, []);
+      });
+    }
+  }
+});
+
+describe('a text of the reader', { skip }, () => {
+  test('features of a token; where one of them fires; the address brings it all back', async () => {
+    const { tab, complaints, close } = await open('#/text', SIZES.desktop, liveServer.url);
+    await tab.getByLabel('Text', { exact: true }).fill('The whale, the whale!');
+    await tab.getByRole('button', { name: 'Read' }).click();
+    await tab.locator('.flow .t').nth(3).click();
+    await tab.locator('.found h2', { hasText: 'Features on' }).waitFor();
+    const rows = tab.locator('.feature-list tr');
+    assert.ok((await rows.count()) > 1);
+    await rows.first().getByRole('button', { name: 'show' }).click();
+    await tab.locator('.flow .t.on').first().waitFor();
+    await tab.getByRole('radio', { name: 'effect' }).click();
+    await tab.locator('.feature-list .value', { hasText: /^[+−]/ }).first().waitFor();
+    const address = tab.url();
+    assert.match(address, /token=3.*latent=|latent=.*token=3/);
+    const again = await open(new URL(address).hash, SIZES.desktop, liveServer.url);
+    await again.tab.locator('.flow .t.on').first().waitFor();
+    assert.equal(await again.tab.locator('.feature-list tr.chosen').count(), 1);
+    assert.deepEqual([...complaints, ...again.complaints], []);
+    await again.close();
+    await close();
+  });
+
+  test('two texts side by side', async () => {
+    const { tab, close } = await open('#/text?compare=1&a=a+cat&b=a+whale', SIZES.desktop, liveServer.url);
+    await tab.locator('.comparison tbody tr').first().waitFor();
+    assert.equal(await tab.locator('.comparison .flow').count(), 2);
+    await close();
+  });
+
+  test('a megabyte, and a page without a model, are answered in words', async () => {
+    const long = await open('#/text', SIZES.desktop, liveServer.url);
+    await long.tab.getByLabel('Text', { exact: true }).fill('a'.repeat(1_000_000));
+    await long.tab.getByText('at most 20,000 can be read at once').waitFor();
+    await long.close();
+    const files = await open('#/text');
+    await files.tab.getByText('No model is running here').waitFor();
+    await files.tab.getByRole('link', { name: 'Features' }).click();
+    await files.tab.locator('.rows .row').first().waitFor();
+    await files.close();
+  });
+});
+
+describe('what a reader keeps', { skip }, () => {
+  test('a star and a note survive a visit, are listed, and saved as a file', async () => {
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`);
+    await tab.locator('.example').first().waitFor();
+    await tab.keyboard.press('s');
+    await tab.getByRole('button', { name: 'Starred' }).waitFor();
+    await tab.keyboard.press('n');
+    await tab.keyboard.type('purrs');
+    await tab.reload();
+    await tab.getByRole('button', { name: 'Starred' }).waitFor();
+    assert.equal(await tab.locator('.feature-tools textarea').inputValue(), 'purrs');
+    const [svg] = await Promise.all([
+      tab.waitForEvent('download'),
+      tab.getByRole('button', { name: 'SVG' }).click(),
+    ]);
+    assert.match(readFileSync(await svg.path(), 'utf8'), /^<svg [^]* cat[^]*<\/svg>\n$/);
+    const [json] = await Promise.all([
+      tab.waitForEvent('download'),
+      tab.getByRole('button', { name: 'JSON' }).click(),
+    ]);
+    const feature = JSON.parse(readFileSync(await json.path(), 'utf8'));
+    assert.equal(feature.latent_index, SMALL_LATENTS.cat);
+    assert.ok(feature.examples.length > 20);
+    await tab.getByLabel('Back to the list').click();
+    await tab.getByRole('link', { name: '1 starred' }).click();
+    await tab.getByText('1 matching feature').waitFor();
+    const [notes] = await Promise.all([
+      tab.waitForEvent('download'),
+      tab.getByRole('button', { name: 'save notes' }).click(),
+    ]);
+    assert.deepEqual(JSON.parse(readFileSync(await notes.path(), 'utf8')).notes, {
+      [SMALL_LATENTS.cat]: 'purrs',
+    });
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+});
+
+describe('the map', { skip }, () => {
+  test('points open features, clusters and a lasso make lists', async () => {
+    const { tab, complaints, close } = await open('#/map?colour=cluster');
+    await tab.locator('.clusters a').first().click();
+    await tab.waitForURL(/cluster=0/);
+    await tab.getByText(/matching features?/).waitFor();
+    await tab.goBack();
+    const box = await tab.locator('.plane canvas').boundingBox();
+    await tab.getByRole('button', { name: 'lasso' }).click();
+    await tab.mouse.move(box.x + 4, box.y + 4);
+    await tab.mouse.down();
+    for (const [x, y] of [
+      [1, 0],
+      [1, 1],
+      [0, 1],
+    ])
+      await tab.mouse.move(box.x + 4 + x * (box.width - 8), box.y + 4 + y * (box.height - 8));
+    await tab.mouse.up();
+    await tab.waitForURL(/only=/);
+    await tab.getByText(`${SMALL_D_SAE - 1} matching features`).waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('without WebGL it says so, and the clusters still list features', async () => {
+    const { tab, close } = await open('#/');
+    await tab.addInitScript(() => {
+      globalThis.HTMLCanvasElement.prototype.getContext = () => null;
+    });
+    await tab.goto(`${server.url}#/map`);
+    await tab.reload();
+    await tab.getByText('This browser shows no WebGL').waitFor();
+    assert.ok((await tab.locator('.clusters a').count()) > 0);
+    await close();
   });
 });

@@ -48,7 +48,7 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
     if (y < above) window.scrollBy(0, y - above);
     else if (y + rowHeight() > window.innerHeight) window.scrollBy(0, y + rowHeight() - window.innerHeight);
     measure();
-    body.querySelector<HTMLElement>(`[data-row="${chosen}"]`)?.focus({ preventScroll: true });
+    body.querySelector<HTMLElement>(`[data-row="${chosen}"] a`)?.focus({ preventScroll: true });
   };
   onMount(() => {
     measure();
@@ -140,18 +140,23 @@ function FeatureRowView(props: {
   );
   const token = (id: number) => tokenLabel(props.index.vocabulary.text(id));
   return (
-    <a
+    <div
       class="row"
       role="row"
       aria-rowindex={props.place + 2}
       data-row={props.place}
-      href={featureHref(props.latent)}
-      tabindex={props.current ? 0 : -1}
       style={{ transform: `translateY(${props.offset}px)` }}
-      onFocus={() => props.onFocus()}
     >
       <span role="cell" class="number">
-        {props.latent}
+        {/* The link covers the row. */}
+        <a
+          href={featureHref(props.latent)}
+          tabindex={props.current ? 0 : -1}
+          aria-label={`Feature ${props.latent}`}
+          onFocus={() => props.onFocus()}
+        >
+          {props.latent}
+        </a>
       </span>
       <Show
         when={data.value()}
@@ -191,7 +196,7 @@ function FeatureRowView(props: {
           </Show>
         )}
       </Show>
-    </a>
+    </div>
   );
 }
 

@@ -1,13 +1,13 @@
 import { Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
-import { freshListHref } from '../state/route.ts';
+import { freshListHref, listHref, route, viewHref } from '../state/route.ts';
 import { toggleTheme } from '../state/settings.ts';
 import { SearchBox } from './search-box.tsx';
 
 export function Header(props: { index: FeatureIndex | undefined; onRandom: () => void; onHelp: () => void }) {
   return (
     <header class="top">
-      <a class="brand" href={freshListHref()}>
+      <a class="brand" href={freshListHref()} aria-label="Monoseme">
         <span class="mark" aria-hidden="true" />
         <span class="brand-name">Monoseme</span>
       </a>
@@ -18,6 +18,20 @@ export function Header(props: { index: FeatureIndex | undefined; onRandom: () =>
               {index().manifest.dictionary.model_name}
               <span class="faint"> · {index().manifest.dictionary.hook_name}</span>
             </span>
+            <nav class="views" aria-label="Views">
+              <View
+                name="Features"
+                href={listHref()}
+                current={route().view === 'list' || route().view === 'feature'}
+              />
+              <View name="Map" href={viewHref('map')} current={route().view === 'map'} />
+              <View name="Text" href={viewHref('text')} current={route().view === 'text'} />
+              <View
+                name="Steer"
+                href={viewHref('steer', route().latent)}
+                current={route().view === 'steer'}
+              />
+            </nav>
             <SearchBox index={index()} />
           </>
         )}
@@ -52,5 +66,13 @@ export function Header(props: { index: FeatureIndex | undefined; onRandom: () =>
         </button>
       </nav>
     </header>
+  );
+}
+
+function View(props: { name: string; href: string; current: boolean }) {
+  return (
+    <a href={props.href} aria-current={props.current ? 'page' : undefined}>
+      {props.name}
+    </a>
   );
 }

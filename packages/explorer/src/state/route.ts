@@ -132,14 +132,7 @@ export function featureHref(latent: number, query: ListQuery = route().query): s
 
 /** The address of the list with some of its query changed. */
 export function listHref(change: Partial<ListQuery> = {}): string {
-  const { view, own } = route();
-  const isMap = view === 'map';
-  return formatRoute({
-    view: isMap ? 'map' : 'list',
-    latent: undefined,
-    query: { ...route().query, ...change },
-    own: isMap ? own : {},
-  });
+  return formatRoute({ view: 'list', latent: undefined, query: { ...route().query, ...change }, own: {} });
 }
 
 /** The address of the whole list in its usual order, with this query. */
@@ -170,4 +163,9 @@ export function ownHref(change: Readonly<Record<string, string>>): string {
 
 export function go(href: string): void {
   location.hash = href;
+}
+/** Change the view's own state without a new entry in the history: for what changes while one types. */
+export function keep(change: Readonly<Record<string, string>>): void {
+  history.replaceState(history.state, '', ownHref(change));
+  followAddress();
 }

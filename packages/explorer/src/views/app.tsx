@@ -1,5 +1,17 @@
-import { createEffect, createSignal, ErrorBoundary, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import {
+  createEffect,
+  createSignal,
+  ErrorBoundary,
+  lazy,
+  Match,
+  onCleanup,
+  onMount,
+  Show,
+  Suspense,
+  Switch,
+} from 'solid-js';
 import { FeatureIndex } from '../data/feature-index.ts';
+import { serverModel } from '../data/live.ts';
 import { toIndexError } from '../data/index-error.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Header } from '../parts/header.tsx';
@@ -19,8 +31,15 @@ function indexBase(): URL {
   return new URL(`${folder.replace(/\/+$/, '')}/`, location.href);
 }
 
+/** Views that not every reader opens are fetched when they are. */
+const MapView = lazy(() => import('./map-view.tsx').then((view) => ({ default: view.MapView })));
+const TextView = lazy(() => import('./text-view.tsx').then((view) => ({ default: view.TextView })));
+const SteerView = lazy(() => import('./steer-view.tsx').then((view) => ({ default: view.SteerView })));
+
 export function App() {
   const index = createLoad(indexBase, (base) => FeatureIndex.open(base));
+  const needsModel = () => ['text', 'steer'].includes(route().view);
+  const live = createLoad(needsModel, (needed) => (needed ? serverModel() : Promise.resolve(undefined)));
   const [help, setHelp] = createSignal(false);
 
   createEffect(() => {
@@ -66,9 +85,22 @@ export function App() {
           <Match when={index.value()}>
             {(opened) => (
               <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
-                <Show when={route().latent !== undefined} fallback={<DictionaryView index={opened()} />}>
-                  <FeatureView index={opened()} latent={route().latent!} />
-                </Show>
+                <Suspense>
+                  <Switch fallback={<DictionaryView index={opened()} />}>
+                    <Match when={route().view === 'feature'}>
+                      <FeatureView index={opened()} latent={route().latent!} />
+                    </Match>
+                    <Match when={route().view === 'map'}>
+                      <MapView index={opened()} />
+                    </Match>
+                    <Match when={route().view === 'text' && !live.loading()}>
+                      <TextView index={opened()} live={live.value()} />
+                    </Match>
+                    <Match when={route().view === 'steer' && !live.loading()}>
+                      <SteerView index={opened()} live={live.value()} />
+                    </Match>
+                  </Switch>
+                </Suspense>
               </ErrorBoundary>
             )}
           </Match>

@@ -59,23 +59,23 @@ async function demo(context: CommandContext, flags: Flags): Promise<void> {
   if (flags.serve) await expectFreePort(flags.port);
   const work = await openWork(context, flags, options);
   const index = join(work.out, 'index');
-  let figures: Readonly<Record<string, number>>;
   try {
     const dictionary = await train(context, work);
-    figures = await evaluate(context, work, dictionary);
+    const figures = await evaluate(context, work, dictionary);
     await buildIndex(context, work, dictionary, index, figures);
+    await printFeatures(context, index);
+    const end = (url?: string): void => {
+      const result = demoResult(work, figures, index);
+      context.print(`\n${closingTable(result)}`);
+      context.result({ ...result, url });
+    };
+    const { runner, backend, tokenizer } = work;
+    const live = { runner, dictionary, backend, tokenizer };
+    if (flags.serve) await serveUntilInterrupted(context, { index, port: flags.port, live }, end);
+    else end();
   } finally {
     await work.runner.close();
   }
-  await printFeatures(context, index);
-
-  const end = (url?: string): void => {
-    const result = demoResult(work, figures, index);
-    context.print(`\n${closingTable(result)}`);
-    context.result({ ...result, url });
-  };
-  if (flags.serve) await serveUntilInterrupted(context, index, flags.port, end);
-  else end();
 }
 
 /** What the stages share. */

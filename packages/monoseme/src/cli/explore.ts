@@ -1,41 +1,104 @@
 import { once } from 'node:events';
-import { serveExplorer } from '../server/index.ts';
+import { join } from 'node:path';
+import { loadDictionary } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { openFeatureIndex } from '../features/index.ts';
+import { ModelRunner } from '../model/index.ts';
+import { type LiveParts, serveExplorer, type ServeOptions } from '../server/index.ts';
+import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import type { CommandContext } from './context.ts';
+import {
+  addDictionaryFlags,
+  type DictionaryFlags,
+  dictionaryHash,
+  modelOfDictionary,
+} from './dictionary-option.ts';
+import { openTokenizer } from './model-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { portOption } from './options.ts';
 
 export const DEFAULT_PORT = 8421;
 
-interface Flags {
+interface Flags extends DictionaryFlags, BackendFlags {
   readonly port: number;
+  readonly host: string;
+  readonly dictionary?: string;
+  readonly live: boolean;
 }
 
 /** `monoseme explore`: the page over an index. */
 export const exploreCommand: DeclareCommand = (program, run) => {
-  program
+  const command = program
     .command('explore')
     .description('Open the page on which the features of an index are read.')
     .argument('<index>', 'folder of the index')
     .option('--port <n>', 'port on 127.0.0.1; 0 takes any that is free', portOption, DEFAULT_PORT)
+    .option('--host <address>', 'address to listen on; beyond this machine a token is asked for', '127.0.0.1')
+    .option(
+      '--dictionary <folder>',
+      'dictionary that the index is of, for text of your own (default: the one beside the index)',
+    )
+    .option('--no-live', 'files only: no model is opened')
     .addHelpText('after', '\nExample:\n  monoseme explore out/demo/index')
     .action(
       run(async (context, flags: Flags, folder) => {
-        await serveUntilInterrupted(context, folder, flags.port, (url) =>
-          context.result({ index: folder, url }),
-        );
+        const live = flags.live ? await openLive(context, folder, flags) : undefined;
+        try {
+          await serveUntilInterrupted(
+            context,
+            { index: folder, port: flags.port, host: flags.host, live },
+            (url) => context.result({ index: folder, url, live: live !== undefined }),
+          );
+        } finally {
+          await live?.runner.close();
+        }
       }),
     );
+  addDictionaryFlags(command);
+  addBackendFlags(command);
 };
+
+/** Model and dictionary of an index: those named, else the dictionary beside it if it is the one indexed. */
+async function openLive(
+  context: CommandContext,
+  index: string,
+  flags: Flags,
+): Promise<LiveParts | undefined> {
+  const { manifest } = await openFeatureIndex(index);
+  const path = flags.dictionary ?? join(index, '../dictionary');
+  const hash = await dictionaryHash(path).catch((error: unknown) => {
+    if (flags.dictionary === undefined) return undefined;
+    throw error;
+  });
+  if (hash === undefined) return undefined;
+  if (hash !== manifest.madeFrom['dictionary']) {
+    if (flags.dictionary === undefined) return undefined;
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `${path} is not the dictionary that ${index} was made from.`,
+      'Name the right one, or leave it out.',
+    );
+  }
+  const backend = await openBackend(flags, context);
+  const dictionary = await loadDictionary(path);
+  const { model, hook } = await modelOfDictionary(dictionary, flags);
+  const tokenizer = await openTokenizer(model, undefined);
+  const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
+  return { runner, dictionary, backend, tokenizer };
+}
 
 /** Serve the page over an index until Ctrl-C, which is how it is meant to end. */
 export async function serveUntilInterrupted(
   context: CommandContext,
-  index: string,
-  port: number,
+  options: ServeOptions,
   onServing: (url: string) => void,
 ): Promise<void> {
-  const server = await serveExplorer({ index, port });
+  const server = await serveExplorer(options);
   try {
+    if (server.isOpen)
+      context.progress.write(
+        'Others can reach this server. Only who has the address with its token is let in.\n',
+      );
     context.print(`\n${server.url}  (Ctrl-C ends)`);
     onServing(server.url);
     if (!context.signal.aborted) await once(context.signal, 'abort');

@@ -11,6 +11,7 @@ import { demoCommand } from './demo.ts';
 import { downloadDictionary } from './dictionary-option.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exploreCommand } from './explore.ts';
+import { exportCommand } from './export-index.ts';
 import { harvestCommand } from './harvest.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
@@ -35,6 +36,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   indexCommand,
   convertCommand,
   exploreCommand,
+  exportCommand,
   steerCommand,
 ];
 

@@ -1,5 +1,7 @@
+export { Ablator } from './causal-effects.ts';
 export { buildFeatureIndex, type BuildFeatureIndexInput, type BuiltIndex } from './build-feature-index.ts';
 export { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
+export { exportJsonl } from './export-jsonl.ts';
 export type { Example, ExampleGroup } from './choose-examples.ts';
 export {
   type DetailsRow,

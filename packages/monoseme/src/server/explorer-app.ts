@@ -1,5 +1,8 @@
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
+import { requireToken } from './access-token.ts';
+import { liveApi } from './live-api.ts';
+import type { LiveParts } from './live-model.ts';
 import { requestPath } from './request-path.ts';
 import { StaticFolder } from './static-file.ts';
 
@@ -23,10 +26,14 @@ export interface ExplorerFolders {
   readonly index: string;
   /** Host names that requests may carry; against other sites whose name is made to point here (DNS rebinding). */
   readonly hostNames: readonly string[];
+  /** Model and dictionary for the live endpoints; without them the server only has files. */
+  readonly live?: LiveParts;
+  /** Asked of everybody when it is given. */
+  readonly token?: string;
 }
 
-/** The application that serves the page and an index, read-only. */
-export function explorerApp({ page, index, hostNames }: ExplorerFolders): Hono<Env> {
+/** The application that serves the page and an index, and answers for the model where there is one. */
+export function explorerApp({ page, index, hostNames, live, token }: ExplorerFolders): Hono<Env> {
   const pageFiles = new StaticFolder(page, (names) =>
     // The build puts a hash of the content into these names.
     names[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache',
@@ -41,10 +48,13 @@ export function explorerApp({ page, index, hostNames }: ExplorerFolders): Hono<E
   app.use(async (context, next) => {
     if (!hostNames.includes(hostName(context.req.header('host'))))
       return context.text('This server answers only under its own name.\n', 403);
-    if (context.req.method !== 'GET' && context.req.method !== 'HEAD')
+    const isQuestion = live && context.req.method === 'POST' && context.req.path.startsWith('/api/');
+    if (context.req.method !== 'GET' && context.req.method !== 'HEAD' && !isQuestion)
       return context.text('Only GET and HEAD.\n', 405, { Allow: 'GET, HEAD' });
     return next();
   });
+  if (token !== undefined) app.use(requireToken(token));
+  if (live) app.route('/api', liveApi(live));
   app.all('*', async (context) => {
     // The target as it was sent: the parsed address has lost its dot segments.
     const names = requestPath(context.env.incoming.url ?? '');

@@ -1,31 +1,37 @@
-import { stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { hostname, networkInterfaces } from 'node:os';
 import { createAdaptorServer } from '@hono/node-server';
 import { MonosemeError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
+import { BUILT_PAGE, expectPage } from './built-page.ts';
+import { newAccessToken } from './access-token.ts';
+import type { LiveParts } from './live-model.ts';
 import { explorerApp } from './explorer-app.ts';
 
 /** A request line and headers of ours take a few hundred bytes; a slow sender is not waited for. */
 const HEADER_BYTES = 8192;
 const HEADERS_TIMEOUT_MS = 10_000;
 
-const BUILT_PAGE = fileURLToPath(new URL('../../../explorer/dist/page/', import.meta.url));
-
 export interface ServeOptions {
   /** Folder of a feature index. */
   readonly index: string;
   /** Folder of the built page; the one that was built with this toolkit when left out. */
   readonly page?: string;
+  /** Address to listen on; 127.0.0.1 when left out. Beyond this machine a token is asked for. */
   readonly host?: string;
+  /** Further names under which the server may be asked for, when others can reach it. */
+  readonly hostNames?: readonly string[];
+  /** Model and dictionary for the live endpoints. */
+  readonly live?: LiveParts;
   /** 0 for any free port. */
   readonly port: number;
 }
 
 export interface RunningServer {
-  /** Address of the page. */
+  /** Address of the page, with the token where one is asked for. */
   readonly url: string;
+  /** Whether others than this machine can reach it. */
+  readonly isOpen: boolean;
   /** Stop, also for clients that are still connected. */
   close(): Promise<void>;
 }
@@ -37,16 +43,15 @@ export interface RunningServer {
  * is taken or not allowed, or the host is not of this machine
  */
 export async function serveExplorer(options: ServeOptions): Promise<RunningServer> {
-  const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
+  const { index, page = BUILT_PAGE, host = '127.0.0.1', port, live } = options;
   await openFeatureIndex(index);
-  if (!(await stat(join(page, 'index.html')).catch(() => undefined)))
-    throw new MonosemeError(
-      'ERR_NOT_FOUND',
-      `There is no built page in ${page}.`,
-      'Run npm run build first.',
-    );
+  await expectPage(page);
   const bracketed = host.includes(':') ? `[${host}]` : host;
-  const app = explorerApp({ page, index, hostNames: [bracketed, 'localhost', '127.0.0.1', '[::1]'] });
+  const isOpen = !isLoopback(host);
+  const token = isOpen ? newAccessToken() : undefined;
+  const machine = isOpen ? [hostname(), ...addresses()] : [];
+  const names = [bracketed, 'localhost', '127.0.0.1', '[::1]', ...machine, ...(options.hostNames ?? [])];
+  const app = explorerApp({ page, index, live, token, hostNames: names.map((name) => name.toLowerCase()) });
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
@@ -55,7 +60,8 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   const address = server.address();
   const bound = typeof address === 'object' && address ? address.port : port;
   return {
-    url: `http://${bracketed}:${bound}/`,
+    url: `http://${bracketed}:${bound}/${token === undefined ? '' : `?token=${token}`}`,
+    isOpen,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -73,6 +79,17 @@ export async function expectFreePort(port: number, host = '127.0.0.1'): Promise<
   const server = createServer();
   await listen(server, host, port);
   await new Promise((resolve) => server.close(resolve));
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+/** Addresses of this machine, as they stand in a Host header. */
+function addresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .flatMap((found) => (found ? [found.family === 'IPv6' ? `[${found.address}]` : found.address] : []));
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -1,0 +1,119 @@
+import type { FeatureIndex } from './feature-index.ts';
+
+/** The map's features: those that fire, with what they are coloured by. */
+export interface MapPoints {
+  readonly latents: Uint32Array;
+  /** [n, 2] */
+  readonly places: Float32Array;
+  readonly density: Float64Array;
+  readonly cluster: Float64Array;
+  readonly effect: Float64Array;
+  readonly topToken: Float64Array;
+}
+
+export async function mapPoints(index: FeatureIndex): Promise<MapPoints> {
+  const names = ['n_fired', 'map_x', 'map_y', 'density', 'cluster', 'mean_kl', 'top_token'] as const;
+  const [nFired, x, y, density, cluster, effect, topToken] = await Promise.all(
+    names.map((name) => index.column(name)),
+  );
+  const latents = Uint32Array.from(nFired.keys()).filter((latent) => nFired[latent] > 0);
+  const places = new Float32Array(2 * latents.length);
+  latents.forEach((latent, i) => places.set([x[latent], y[latent]], 2 * i));
+  return { latents, places, density, cluster, effect, topToken };
+}
+
+export const COLOURINGS = ['density', 'cluster', 'effect'] as const;
+export type Colouring = (typeof COLOURINGS)[number];
+
+/** Okabe and Ito's colours, told apart by people with any colour vision. */
+const CLUSTERS = ['#e69f00', '#56b4e9', '#009e73', '#b8a800', '#0072b2', '#d55e00', '#cc79a7', '#808080'];
+
+/** [n, 3] in 0 to 1. Sequential scales run from blue to orange, even in lightness on both themes. */
+export function mapColours(points: MapPoints, by: Colouring): Float32Array {
+  const colours = new Float32Array(3 * points.latents.length);
+  if (by === 'cluster') {
+    points.latents.forEach((latent, i) =>
+      colours.set(rgb(CLUSTERS[points.cluster[latent] % CLUSTERS.length]), 3 * i),
+    );
+    return colours;
+  }
+  const column = by === 'density' ? points.density : points.effect;
+  const values = Float64Array.from(points.latents, (latent) => Math.log10(Math.max(column[latent], 1e-7)));
+  const sorted = values.slice().sort();
+  const [low, high] = [0.02, 0.98].map((q) => sorted[Math.floor(q * (sorted.length - 1))]);
+  const [from, to] = [rgb('#4c7fb8'), rgb('#f08c2e')];
+  values.forEach((value, i) => {
+    const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+    for (let c = 0; c < 3; c++) colours[3 * i + c] = from[c] + (to[c] - from[c]) * share;
+  });
+  return colours;
+}
+
+function rgb(hex: string): number[] {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+}
+
+/** Finds the point nearest to a place, by a grid over the plane. */
+export class PointFinder {
+  readonly #places: Float32Array;
+  readonly #cells = new Map<string, number[]>();
+  readonly #size: number;
+
+  constructor(places: Float32Array) {
+    this.#places = places;
+    const { width, height } = bounds(places);
+    this.#size = Math.max(1e-6, Math.sqrt((width * height * 8) / Math.max(1, places.length / 2)));
+    for (let i = 0; i < places.length / 2; i++) {
+      const key = this.#key(places[2 * i], places[2 * i + 1]);
+      const cell = this.#cells.get(key);
+      if (cell) cell.push(i);
+      else this.#cells.set(key, [i]);
+    }
+  }
+
+  /** Number of the nearest point within a distance; undefined without one. */
+  nearest(x: number, y: number, within: number): number | undefined {
+    let best: number | undefined;
+    let least = within * within;
+    const reach = Math.min(4, Math.ceil(within / this.#size));
+    for (let i = -reach; i <= reach; i++) {
+      for (let j = -reach; j <= reach; j++) {
+        for (const point of this.#cells.get(this.#key(x + i * this.#size, y + j * this.#size)) ?? []) {
+          const square = (this.#places[2 * point] - x) ** 2 + (this.#places[2 * point + 1] - y) ** 2;
+          if (square <= least) [best, least] = [point, square];
+        }
+      }
+    }
+    return best;
+  }
+
+  #key(x: number, y: number): string {
+    return `${Math.floor(x / this.#size)} ${Math.floor(y / this.#size)}`;
+  }
+}
+
+export function bounds(places: Float32Array) {
+  let [left, right, bottom, top] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (let i = 0; i < places.length; i += 2) {
+    left = Math.min(left, places[i]);
+    right = Math.max(right, places[i]);
+    bottom = Math.min(bottom, places[i + 1]);
+    top = Math.max(top, places[i + 1]);
+  }
+  return {
+    x: (left + right) / 2,
+    y: (bottom + top) / 2,
+    width: right - left || 1,
+    height: top - bottom || 1,
+  };
+}
+
+/** Whether a place lies inside a closed line (ray casting). */
+export function inside(line: readonly (readonly [number, number])[], x: number, y: number): boolean {
+  let isInside = false;
+  for (let i = 0, j = line.length - 1; i < line.length; j = i++) {
+    const [[ax, ay], [bx, by]] = [line[i], line[j]];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) isInside = !isInside;
+  }
+  return isInside;
+}
