@@ -37,7 +37,7 @@ export async function principalComponents(
   source: ActivationSource,
   options: { maxRows?: number; signal?: AbortSignal } = {},
 ): Promise<Dictionary> {
-  const { maxRows = 65_536, signal } = options;
+  const { maxRows = 16_384, signal } = options;
   const { dIn } = source;
   const sums = new Float64Array(dIn);
   const products = new Float64Array(dIn * dIn);

@@ -3,7 +3,7 @@ import { plot } from '../plots/index.ts';
 import { figureText, percentText } from '../report/index.ts';
 import type { Automata, AutomatonSystem } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
-import type { ProxyFit, ProxySearch } from './proxy-search.ts';
+import type { ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
 import type { Splitting } from './splitting.ts';
 import { medianOf, MIN_FIRED, type Universality } from './universality.ts';
 import type { Analysis } from './write-analysis.ts';
@@ -12,14 +12,14 @@ import type { Analysis } from './write-analysis.ts';
 export const CLEAR_LEAD = 0.2;
 
 /** What a proxy search says, as JSON and as a report. */
-export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
+export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): Analysis {
   const compared = results.filter(({ latent }) => latent !== undefined);
   const won = compared.filter((result) => leadOf(result) >= CLEAR_LEAD);
   const absent = results.filter(({ latent }) => latent === undefined).map(({ proxy }) => proxy);
   const fitJson = (fit: ProxyFit | undefined) =>
     fit ? { ...snakeCaseKeys({ ...fit }), confusion: snakeCaseKeys({ ...fit.confusion }) } : null;
-  const correlations = (side: 'latent' | 'neuron') =>
-    compared.map((result) => result[side]?.correlation ?? 0);
+  const bars = (name: string, fit: (result: ProxyResult) => ProxyFit | undefined) =>
+    ({ kind: 'bars', name, values: compared.map((result) => fit(result)?.correlation ?? 0) }) as const;
   return {
     name: 'proxies',
     title: 'Computational proxies',
@@ -28,9 +28,10 @@ export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
       n_tokens: nTokens,
       n_compared: compared.length,
       n_clear_leads: won.length,
-      proxies: results.map(({ latent, neuron, proxy, nTokens: found, share }) => ({
+      proxies: results.map(({ latent, neuron, controls, proxy, nTokens: found, share }) => ({
         ...{ proxy, n_tokens: found, share },
         ...{ latent: fitJson(latent), neuron: fitJson(neuron) },
+        controls: Object.fromEntries(controlNames.map((name, i) => [name, fitJson(controls[i])])),
       })),
     },
     sections: [
@@ -48,8 +49,9 @@ export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
             x: { label: 'Pearson correlation' },
             y: { label: 'concept', categories: compared.map(({ proxy }) => proxy) },
             marks: [
-              { kind: 'bars', name: 'best latent', values: correlations('latent') },
-              { kind: 'bars', name: 'best neuron', values: correlations('neuron') },
+              bars('best latent', ({ latent }) => latent),
+              bars('best neuron', ({ neuron }) => neuron),
+              ...controlNames.map((name, i) => bars(`best of ${name}`, ({ controls }) => controls[i])),
             ],
           }),
         ],
@@ -66,8 +68,9 @@ export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
               'neuron',
               'correlation',
               'lead',
+              ...controlNames,
             ],
-            rows: compared.map(({ proxy, nTokens: found, latent, neuron }) => [
+            rows: compared.map(({ proxy, nTokens: found, latent, neuron, controls }) => [
               proxy,
               found.toLocaleString('en'),
               String(latent!.index),
@@ -78,6 +81,7 @@ export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
               neuron ? String(neuron.index) : '–',
               figureText(neuron?.correlation),
               figureText(latent!.correlation - (neuron?.correlation ?? 0)),
+              ...controls.map((fit) => figureText(fit?.correlation)),
             ]),
           },
           {
@@ -95,7 +99,7 @@ export function proxyAnalysis({ results, nTokens }: ProxySearch): Analysis {
   };
 }
 
-function leadOf({ latent, neuron }: ProxySearch['results'][number]): number {
+function leadOf({ latent, neuron }: ProxyResult): number {
   return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
 }
 

@@ -14,7 +14,7 @@ import {
   smallToken,
 } from '../testing/small-index.ts';
 import { contextText, type TokenBytes } from './context-text.ts';
-import { eigenvectors, neurons, principalComponents } from './controls.ts';
+import { eigenvectors, neurons, principalComponents, randomDirections } from './controls.ts';
 import {
   DEFAULT_PROXIES,
   type Proxy,
@@ -121,7 +121,9 @@ test('the search finds the planted latent, with its confusion grid; what is abse
   const cat: Proxy = { kind: 'pattern', name: 'cat', pattern: / cat/g };
   const absent: Proxy = { kind: 'pattern', name: 'absent', pattern: /zebra/g };
   const text = { dictionary: smallDictionary(), source: smallSource(tokens) };
-  const search = await searchProxies(text, tokens, smallTokenizer, [cat, absent], { backend });
+  const search = await searchProxies(text, tokens, smallTokenizer, [cat, absent], { backend }, [
+    randomDirections(24, 24, 1),
+  ]);
   const [found, none] = search.results;
   const cats = tokens.tokens.filter((token) => token === smallToken(' cat')).length;
   assert.equal(found.nTokens, cats);
@@ -134,6 +136,8 @@ test('the search finds the planted latent, with its confusion grid; what is abse
     [1, 1, 1],
   );
   assert.ok(found.latent!.correlation > 0.8);
+  assert.ok(found.controls[0]!.correlation < found.latent!.correlation);
+  assert.deepEqual(search.controlNames, ['random directions']);
   assert.deepEqual([none.nTokens, none.latent, none.neuron], [0, undefined, undefined]);
 
   const folder = await mkdtemp(join(tmpdir(), 'monoseme-analysis-'));

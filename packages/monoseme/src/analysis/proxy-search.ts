@@ -1,6 +1,7 @@
 import type { TokenSet } from '../corpus/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
+import type { Dictionary } from '../dictionary/index.ts';
 import { neurons } from './controls.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 import { type Proxy, ProxyScorer } from './proxies.ts';
@@ -35,16 +36,21 @@ export interface ProxyResult {
   /** Undefined when the concept is on fewer than 50 tokens, or nothing is active on any of them. */
   readonly latent: ProxyFit | undefined;
   readonly neuron: ProxyFit | undefined;
+  /** One entry a control, in their order. */
+  readonly controls: readonly (ProxyFit | undefined)[];
 }
 
 export interface ProxySearch {
   readonly nTokens: number;
+  /** Names of the further controls. */
+  readonly controlNames: readonly string[];
   readonly results: readonly ProxyResult[];
 }
 
 /**
- * For each proxy the latent that fits it best, by correlation, beside the best neuron.
+ * For each proxy the latent that fits it best, by correlation, beside the best neuron and the best of further controls.
  *
+ * @param controls dictionaries over the same activations, as `principalComponents` and `randomDirections` make them
  * @throws {MonosemeError} ERR_MISMATCH, ERR_OPTION, ERR_INTERRUPTED
  */
 export async function searchProxies(
@@ -53,20 +59,23 @@ export async function searchProxies(
   vocabulary: TokenBytes,
   proxies: readonly Proxy[],
   pass: Pass,
+  controls: readonly Dictionary[] = [],
 ): Promise<ProxySearch> {
   const scorer = new ProxyScorer(proxies, tokens, vocabulary);
-  const ofNeurons = { dictionary: neurons(text.source.dIn), source: text.source };
-  const columns = [text, ofNeurons].map(
+  const compared = [neurons(text.source.dIn), ...controls];
+  const texts = [text, ...compared.map((dictionary) => ({ dictionary, source: text.source }))];
+  const columns = texts.map(
     ({ dictionary }) => new ColumnSums(new PairSums(dictionary.config.dSae, proxies.length)),
   );
-  for await (const { codes, firstToken } of codedChunks([text, ofNeurons], pass)) {
+  for await (const { codes, firstToken } of codedChunks(texts, pass)) {
     const scores = scorer.score(firstToken, codes[0].nRows);
     columns.forEach((sums, i) => sums.add(codes[i], scores));
   }
-  const [latents, cells] = columns.map((sums) => sums.best());
+  const [latents, cells, ...others] = columns.map((sums) => sums.best());
   const { nTokens, b } = columns[0].sums;
   return {
     nTokens,
+    controlNames: controls.map(({ config }) => config.modelName),
     results: proxies.map(({ name }, p) => {
       const known = b.fired[p] >= MIN_TOKENS;
       return {
@@ -75,6 +84,7 @@ export async function searchProxies(
         share: b.fired[p] / nTokens,
         latent: known ? latents[p] : undefined,
         neuron: known ? cells[p] : undefined,
+        controls: others.map((best) => (known ? best[p] : undefined)),
       };
     }),
   };

@@ -3,8 +3,10 @@ import {
   automataAnalysis,
   DEFAULT_PROXIES,
   neurons,
+  principalComponents,
   type Proxy,
   proxyAnalysis,
+  randomDirections,
   searchProxies,
   splitting,
   splittingAnalysis,
@@ -20,6 +22,7 @@ import { repeatable } from './options.ts';
 interface ProxyFlags extends AnalyzeFlags {
   readonly pattern?: string[];
   readonly bySource?: boolean;
+  readonly controls?: boolean;
 }
 
 /** `monoseme analyze …`: what the latents of a dictionary stand for, and how dictionaries compare. */
@@ -41,6 +44,7 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
       repeatable,
     )
     .option('--by-source', 'every source of the text as a concept too')
+    .option('--controls', 'compare with principal components and as many random directions too')
     .action(
       run((context, flags: ProxyFlags, folder) => analyze(context, flags, [folder], findProxies(flags))),
     );
@@ -79,10 +83,17 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
 function findProxies(flags: ProxyFlags) {
   const own = (flags.pattern ?? []).map(ownPattern);
   return async ({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) => {
+    const { dIn, dSae } = text.dictionary.config;
+    const controls = flags.controls
+      ? [
+          await principalComponents(text.source, { signal: pass.signal }),
+          randomDirections(dIn, dSae, flags.seed),
+        ]
+      : [];
     const sources = [...new Set(tokens.documents.map(({ source }) => source))];
     const bySource = sources.map((source): Proxy => ({ kind: 'source', name: `source ${source}`, source }));
     const all = [...DEFAULT_PROXIES, ...own, ...(flags.bySource ? bySource : [])];
-    return proxyAnalysis(await searchProxies(text, tokens, tokenizer, all, pass));
+    return proxyAnalysis(await searchProxies(text, tokens, tokenizer, all, pass, controls));
   };
 }
 
