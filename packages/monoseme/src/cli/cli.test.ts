@@ -156,6 +156,7 @@ describe('help', () => {
     'inspect',
     'control',
     'harvest',
+    'verify',
     'train',
     'architectures',
     'evaluate',

@@ -17,6 +17,7 @@ import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
 import { steerCommand } from './steer.ts';
 import { trainCommand } from './train.ts';
+import { verifyCommand } from './verify.ts';
 
 /** A command: declares itself on the program; `run` wraps its action with the context. */
 export type DeclareCommand = (program: Command, run: RunAction) => void;
@@ -29,6 +30,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   inspectCommand,
   controlCommand,
   harvestCommand,
+  verifyCommand,
   trainCommand,
   architecturesCommand,
   evaluateCommand,
