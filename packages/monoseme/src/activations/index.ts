@@ -4,3 +4,4 @@ export { modelSource } from './model-source.ts';
 export { type ActivationSource, totalRows } from './source.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';
+export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';

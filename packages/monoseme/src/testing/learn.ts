@@ -46,9 +46,6 @@ export async function learn(
     prepare,
     onMetrics: (metrics) => (resampled += metrics.resampled),
   });
-  return {
-    ...(await measureOnToy(dictionaryCoder(dictionary, backend), backend, source, 1)),
-    last,
-    resampled,
-  };
+  const [figures] = await measureOnToy([dictionaryCoder(dictionary, backend)], backend, source, 1);
+  return { ...figures, last, resampled };
 }

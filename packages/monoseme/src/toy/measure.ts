@@ -23,6 +23,7 @@ export function dictionaryCoder(dictionary: Dictionary, backend: KernelBackend):
 
 export interface ToyFigures
   extends Omit<Recovery, 'featureOfLatent'>, DetectionFigures, ReconstructionFigures, DensityFigures {
+  readonly dSae: number;
   /** Latents that fire on none of the rows. */
   readonly dead: number;
   /** Active true features of a row, on average. */
@@ -31,37 +32,70 @@ export interface ToyFigures
   readonly inPlane?: number;
 }
 
-/** Measure on rows that no training on the source has seen, `nChunks` chunks after its own. */
+/**
+ * Measure coders on rows that no training on the source has seen, `nChunks` chunks after its own. The rows are made once
+ * for all.
+ */
 export async function measureOnToy(
-  coder: Coder,
+  coders: readonly Coder[],
   backend: KernelBackend,
   source: ToySource,
   nChunks: number,
   signal?: AbortSignal,
-): Promise<ToyFigures> {
-  const { dIn, features, plane } = source;
-  const { W_dec, b_dec } = coder;
-  const dSae = W_dec.length / dIn;
-  const { featureOfLatent, ...recovered } = recovery(features, W_dec, dIn);
-  const sums = new ReconstructionSums(dIn, dSae);
-  const detection = new Detection(featureOfLatent, features.length / dIn);
+): Promise<ToyFigures[]> {
+  const measured = coders.map((coder) => new Measured(coder, backend, source));
   let trueActive = 0;
   for (let chunk = source.nChunks; chunk < source.nChunks + nChunks; chunk++) {
-    throwIfAborted(signal);
     const truth = source.truth(chunk);
     const x = source.rowsOf(truth, chunk);
-    const codes = await coder.encode(x, truth.nRows);
-    sums.add(x, await backend.decode({ codes, dOut: dIn, W_dec, b_dec }), codes);
-    detection.add(codes, truth);
+    for (const one of measured) {
+      throwIfAborted(signal);
+      await one.add(x, truth);
+    }
     trueActive += truth.values.length;
   }
-  const figures = sums.figures();
-  return {
-    ...recovered,
-    ...detection.figures(),
-    ...figures,
-    dead: Math.round(figures.fracDead * dSae),
-    trueL0: trueActive / sums.nTokens,
-    ...(plane && { inPlane: shareInPlane(plane, W_dec, dIn) }),
-  };
+  const nRows = nChunks * source.chunkRows();
+  return measured.map((one) => one.figures(trueActive / nRows));
+}
+
+/** The sums of one coder. */
+class Measured {
+  readonly #coder: Coder;
+  readonly #backend: KernelBackend;
+  readonly #source: ToySource;
+  readonly #recovered: Omit<Recovery, 'featureOfLatent'>;
+  readonly #sums: ReconstructionSums;
+  readonly #detection: Detection;
+
+  constructor(coder: Coder, backend: KernelBackend, source: ToySource) {
+    const { dIn, features } = source;
+    const { featureOfLatent, ...recovered } = recovery(features, coder.W_dec, dIn);
+    this.#coder = coder;
+    this.#backend = backend;
+    this.#source = source;
+    this.#recovered = recovered;
+    this.#sums = new ReconstructionSums(dIn, coder.W_dec.length / dIn);
+    this.#detection = new Detection(featureOfLatent, features.length / dIn);
+  }
+
+  async add(x: Float32Array, truth: Codes): Promise<void> {
+    const { W_dec, b_dec } = this.#coder;
+    const codes = await this.#coder.encode(x, truth.nRows);
+    this.#sums.add(x, await this.#backend.decode({ codes, dOut: this.#source.dIn, W_dec, b_dec }), codes);
+    this.#detection.add(codes, truth);
+  }
+
+  figures(trueL0: number): ToyFigures {
+    const { plane, dIn } = this.#source;
+    const figures = this.#sums.figures();
+    return {
+      ...this.#recovered,
+      ...this.#detection.figures(),
+      ...figures,
+      dSae: this.#sums.firedTokens.length,
+      dead: Math.round(figures.fracDead * this.#sums.firedTokens.length),
+      trueL0,
+      ...(plane && { inPlane: shareInPlane(plane, this.#coder.W_dec, dIn) }),
+    };
+  }
 }

@@ -50,8 +50,9 @@ export class ToySource implements ActivationSource {
   readonly features: Float32Array;
   /** [2, dIn], orthonormal: the plane of the circle; undefined without one. */
   readonly plane: Float32Array | undefined;
+  /** [dIn]: what is added to every row. */
+  readonly offset: Float32Array;
   readonly #options: ToyOptions;
-  readonly #offset: Float32Array;
   readonly #firing: Firing;
 
   /** @throws {MonosemeError} ERR_OPTION */
@@ -68,7 +69,7 @@ export class ToySource implements ActivationSource {
     this.hash = hashSeed(0, this.description).toString(16);
     const random = new Random(hashSeed(seed, 'features'));
     this.features = unitRows(nFeatures, dIn, random);
-    this.#offset = unitRows(1, dIn, random).map((value) => value * (options.offset ?? 0));
+    this.offset = unitRows(1, dIn, random).map((value) => value * (options.offset ?? 0));
     this.plane = options.circle === undefined ? undefined : orthonormalPair(dIn, random);
     if (options.spread) spreadRows_(this.features, dIn, 3);
     this.#firing = firing(
@@ -123,7 +124,7 @@ export class ToySource implements ActivationSource {
     const rows = new Float32Array(chunkRows * dIn);
     for (let row = 0; row < chunkRows; row++) {
       const out = rows.subarray(row * dIn, (row + 1) * dIn);
-      out.set(this.#offset);
+      out.set(this.offset);
       for (let pair = truth.rowPointers[row]; pair < truth.rowPointers[row + 1]; pair++)
         addRow_(out, this.features, truth.latentIndices[pair], truth.values[pair]);
       if (this.plane && random.uniform() < (circle as number)) {

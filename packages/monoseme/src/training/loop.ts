@@ -1,4 +1,4 @@
-import type { ActivationSource, MixingBuffer } from '../activations/index.ts';
+import type { ActivationSource, BatchStream } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
 import { interrupted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
@@ -18,6 +18,8 @@ export interface LoopInput {
   readonly source: ActivationSource;
   readonly backend: KernelBackend;
   readonly options: TrainOptions;
+  /** Batches to train on instead of the source's own, mixed with the options' seed: to share one reading of them. */
+  readonly batches?: BatchStream;
   readonly signal?: AbortSignal;
   /** Measures where the time goes. */
   readonly clock?: StageClock;
@@ -40,7 +42,7 @@ export interface LoopHooks {
 export async function trainLoop_(
   state: TrainState,
   input: LoopInput,
-  buffer: MixingBuffer,
+  buffer: BatchStream,
   nSteps: number,
   hooks: LoopHooks,
 ): Promise<StepMetrics> {

@@ -27,7 +27,7 @@ export async function trainInMemory(
   const options = checkOptions(input.options);
   expectTrainingFits(source.dIn, options);
   const epochs = Math.max(1, Math.ceil(options.tokens / totalRows(source)));
-  const buffer = new MixingBuffer(source, { ...options, epochs });
+  const buffer = input.batches ?? new MixingBuffer(source, { ...options, epochs });
   const nSteps = Math.floor(options.tokens / options.batchRows);
   const state = await initialState(source, backend, options, signal);
   input.prepare?.(state);

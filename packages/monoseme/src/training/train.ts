@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ActivationSource, MixingBuffer, totalRows } from '../activations/index.ts';
+import { type ActivationSource, type BatchStream, MixingBuffer, totalRows } from '../activations/index.ts';
 import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
 import { readManifest, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
@@ -55,12 +55,14 @@ export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
   const options = checkOptions(input.options);
   rowLayout(source, architectureNamed(options.architecture)); // refuses rows that the architecture cannot read
   expectTrainingFits(source.dIn, options);
-  const buffer = new MixingBuffer(source, {
-    batchRows: options.batchRows,
-    bufferRows: options.bufferRows,
-    seed: options.seed,
-    epochs: epochsFor(source, options),
-  });
+  const buffer =
+    input.batches ??
+    new MixingBuffer(source, {
+      batchRows: options.batchRows,
+      bufferRows: options.bufferRows,
+      seed: options.seed,
+      epochs: epochsFor(source, options),
+    });
   const nSteps = Math.min(buffer.nBatches, Math.floor(options.tokens / options.batchRows));
   if (nSteps === 0)
     throw new MonosemeError(
@@ -77,7 +79,7 @@ export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
 
 async function run(
   input: TrainInput,
-  buffer: MixingBuffer,
+  buffer: BatchStream,
   nSteps: number,
   settings: DecisiveSettings,
 ): Promise<TrainResult> {
@@ -193,13 +195,15 @@ function epochsFor(source: ActivationSource, options: TrainOptions): number {
 
 /** What must be equal for a checkpoint to be continued. */
 function decisiveSettings(input: TrainInput, nSteps: number): DecisiveSettings {
-  const { source, backend, options, hookName, modelName, hooks } = input;
+  const { source, backend, options, batches, hookName, modelName, hooks } = input;
   const { checkpointEvery: _often, logEvery: _lines, ...decisive } = options;
   return {
     ...decisive,
     toolkit: TOOLKIT_VERSION,
     activations: source.hash,
     backend: backend.description,
+    // Absent where the batches are the run's own.
+    sharedBatches: batches && true,
     hookName,
     modelName,
     hooks,

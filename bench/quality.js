@@ -1,0 +1,226 @@
+/**
+ * `npm run quality`: how well every architecture recovers features that are known, beside what others publish and what is
+ * to be reached.
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { table } from '../packages/monoseme/dist/cli/table.js';
+import { snakeCaseKeys } from 'monoseme/formats';
+import { selectBackend } from 'monoseme/kernels';
+import { dictionaryCoder, measureOnToy, ToySource, trainOnToy } from 'monoseme/toy';
+import { checkOptions, resolveOptions } from 'monoseme/training';
+import { environmentText } from './measure.js';
+import { qualitySets, TARGETS } from './quality-sets.js';
+
+const HELP = `Usage: npm run quality -- [options]
+
+Trains every architecture on three synthetic sets whose features are known, and prints how well they were recovered
+beside published rows and the targets.
+
+  --set <name>           planted, crowded or synth-sae-bench; may be repeated (default: all)
+  --architecture <name>  may be repeated (default: all)
+  --seeds <n>            runs of each, with seeds 0 … n − 1 (default: 1)
+  --scale <x>            sizes of SynthSAEBench-16k times x (default: 0.1; 1 is its full size, of hours)
+  --steps <x>            share of the steps of every run (default: 1)
+  --threads <n>          threads (default: all cores)
+  --json                 lines of JSON on stdout: set, architecture, dSae, seed, metric, value`;
+
+const OPTIONS = {
+  set: { type: 'string', multiple: true },
+  architecture: { type: 'string', multiple: true },
+  seeds: { type: 'string' },
+  scale: { type: 'string' },
+  steps: { type: 'string' },
+  threads: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+};
+
+const BATCH_ROWS = 1024;
+const CHUNK_ROWS = 4096;
+const METRICS = [
+  'explained_variance',
+  'l0',
+  'frac_dead',
+  'mmcs',
+  'mmcs_reverse',
+  'above_09',
+  'mcc',
+  'f1',
+  'uniqueness',
+];
+const HEADINGS = ['EV', 'L0', 'dead', 'MMCS', 'reverse', '> 0.9', 'MCC', 'F1', 'unique'];
+
+const { values: flags } = parseArgs({ options: OPTIONS });
+if (flags.help) console.log(HELP);
+else await quality();
+
+async function quality() {
+  const sets = chosenSets();
+  const backend = await selectBackend({ threads: flags.threads && number('threads') });
+  log(environmentText());
+  log(`kernels  ${backend.description}\n`);
+  const results = [];
+  for (const [name, set] of sets) {
+    const ours = [];
+    for (let seed = 0; seed < number('seeds', 1); seed++)
+      ours.push(...(await trainSet(name, set, seed, backend)));
+    results.push(...ours);
+    for (const result of ours) printJson(result);
+    log(`${name}: ${set.title}\n${setTable(name, ours)}\n`);
+  }
+  const targets = TARGETS.map((target) => [target, reached(target, results)]).filter(([, found]) => found);
+  if (targets.length > 0)
+    log(table(['set', 'architecture', 'target', 'measured', ''], targets.map(targetRow)));
+}
+
+function chosenSets() {
+  const sets = qualitySets(number('scale', 0.1));
+  for (const name of flags.set ?? [])
+    if (!(name in sets)) throw new Error(`--set is ${name}; it takes ${Object.keys(sets).join(', ')}.`);
+  const architectures = new Set(Object.values(sets).flatMap(({ cases }) => Object.keys(cases)));
+  for (const name of flags.architecture ?? [])
+    if (!architectures.has(name))
+      throw new Error(`--architecture is ${name}; it takes ${[...architectures].join(', ')}.`);
+  return Object.entries(sets).filter(([name]) => flags.set === undefined || flags.set.includes(name));
+}
+
+/** Every architecture and width of one set, on the same rows. */
+async function trainSet(name, set, seed, backend) {
+  const share = number('steps', 1);
+  const nChunks = Math.ceil((set.steps * share * BATCH_ROWS) / CHUNK_ROWS) + 1;
+  const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed });
+  const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * trueL0(source)));
+  const cases = Object.entries(set.cases)
+    .filter(([architecture]) => flags.architecture?.includes(architecture) ?? true)
+    .flatMap(([architecture, case_]) =>
+      set.widths.map((dSae) => ({
+        architecture,
+        dSae,
+        options: optionsOf(set, architecture, case_, { dSae, k, seed, share }),
+      })),
+    );
+  if (cases.length === 0) return [];
+  const outcomes = await trainOnToy({
+    source,
+    backend,
+    runs: cases.map(({ options }) => options),
+    onStep: progress(`${name}, seed ${seed}`),
+  });
+  const coders = outcomes.map(({ dictionary, error }, i) => {
+    if (error) throw new Error(`${name}, ${cases[i].architecture}: ${error.message}`);
+    return dictionaryCoder(dictionary, backend);
+  });
+  const figures = await measureOnToy(coders, backend, source, Math.ceil(set.evaluationRows / CHUNK_ROWS));
+  return cases.map(({ architecture, dSae }, i) => ({
+    set: name,
+    architecture,
+    dSae,
+    seed,
+    figures: snakeCaseKeys({ ...figures[i], l0OfTarget: figures[i].l0 / k }),
+  }));
+}
+
+function optionsOf(set, name, case_, { dSae, k, seed, share }) {
+  const { architecture = name, steps = set.steps, isSteered = false, ...changes } = case_;
+  const takesK = resolveOptions({ architecture }).k !== undefined;
+  return checkOptions(
+    resolveOptions({
+      architecture,
+      dSae,
+      seed,
+      batchRows: BATCH_ROWS,
+      tokens: Math.round(steps * share) * BATCH_ROWS,
+      logEvery: 1000,
+      checkpointEvery: 1 << 24,
+      ...set.training,
+      ...(takesK && { k }),
+      ...(isSteered && { targetL0: k }),
+      ...changes,
+    }),
+  );
+}
+
+function trueL0(source) {
+  const truth = source.truth(source.nChunks);
+  return truth.values.length / truth.nRows;
+}
+
+function setTable(name, ours) {
+  const { source, rows } = JSON.parse(readFileSync(new URL('quality-peers.json', import.meta.url), 'utf8'));
+  const cells = (figures) =>
+    METRICS.map((metric) => figures[metric]?.toFixed(metric === 'l0' ? 1 : 3) ?? '–');
+  const groups = groupBy(ours, ({ architecture, dSae }) => `${architecture} ${dSae}`);
+  const our = [...groups.values()].map((runs) => [
+    'monoseme',
+    runs[0].architecture,
+    String(runs[0].dSae),
+    ...cells(Object.fromEntries(METRICS.map((metric) => [metric, meanOf(runs, metric)]))),
+  ]);
+  const widths = new Set(ours.map(({ dSae }) => dSae));
+  const peers = rows
+    .filter(({ set, dSae }) => set === name && (name !== 'crowded' || widths.has(dSae)))
+    .map(({ library, setting, dSae, metrics }) => [library, setting, String(dSae), ...cells(metrics)]);
+  return `${table(['', 'architecture', 'latents', ...HEADINGS], [...our, ...peers])}\nPublished: ${source[name]}.`;
+}
+
+/** Values by a key, in order of their first appearance. */
+function groupBy(values, keyOf) {
+  const groups = new Map();
+  for (const value of values) groups.set(keyOf(value), [...(groups.get(keyOf(value)) ?? []), value]);
+  return groups;
+}
+
+function meanOf(runs, metric) {
+  return runs.reduce((sum, { figures }) => sum + figures[metric], 0) / runs.length;
+}
+
+/** What was measured for a target and whether it is reached; undefined where it was not measured. */
+function reached(target, results) {
+  const { set, architecture, dSae, metric, least = -Infinity, most = Infinity } = target;
+  const runs = results.filter((run) => run.set === set && (dSae === undefined || run.dSae === dSae));
+  const own = runs.filter((run) => run.architecture === architecture);
+  if (own.length === 0) return undefined;
+  const value = meanOf(own, metric);
+  if (!target.isFirst) return { value, isReached: value >= least && value <= most };
+  const others = groupBy(runs, (run) => run.architecture);
+  return { value, isReached: [...others.values()].every((run) => meanOf(run, metric) <= value) };
+}
+
+function targetRow([{ set, architecture, dSae, metric, least, most, isFirst }, { value, isReached }]) {
+  const bounds = isFirst
+    ? 'the largest'
+    : [least !== undefined && `≥ ${least}`, most !== undefined && `≤ ${most}`].filter(Boolean).join(', ');
+  return [
+    set,
+    `${architecture} ${dSae ?? ''}`,
+    `${metric} ${bounds}`,
+    value.toFixed(3),
+    isReached ? 'reached' : 'NOT',
+  ];
+}
+
+function printJson({ figures, ...run }) {
+  if (!flags.json) return;
+  for (const [metric, value] of Object.entries(figures))
+    console.log(JSON.stringify({ ...run, metric, value }));
+}
+
+function log(text) {
+  (flags.json ? console.error : console.log)(text);
+}
+
+function progress(what) {
+  let last = performance.now();
+  return (done, total) => {
+    if (performance.now() - last < 10_000) return;
+    last = performance.now();
+    process.stderr.write(`  ${what}: ${Math.floor((100 * done) / total)} %\n`);
+  };
+}
+
+function number(name, fallback) {
+  const value = Number(flags[name] ?? fallback);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new Error(`--${name} is ${flags[name]}; it takes a number above 0.`);
+}

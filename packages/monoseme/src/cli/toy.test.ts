@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'monoseme-toy-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const monoseme = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+
+test('classical methods and an architecture on known features: a table of figures and a plot', () => {
+  const svg = join(folder, 'toy.svg');
+  const sizes = ['--steps', '20', '--classical-rows', '200', '--d-sae', '48'];
+  const chosen = ['--set', 'circle', '--architecture', 'topk'];
+  const { status, stdout, stderr } = monoseme('toy', ...chosen, ...sizes, '--out', svg, '--json');
+  assert.equal(status, 0, stderr);
+  const { methods, k } = JSON.parse(stdout);
+  assert.equal(k, 3);
+  const by = new Map<string, Record<string, number>>(
+    methods.map((one: { method: string; kind: string }) => [`${one.kind}: ${one.method}`, one]),
+  );
+  const classical = ['random', 'data-points', 'pca', 'fast-ica', 'mod', 'k-svd'];
+  const truth = ['omp', 'ista', 'fista'];
+  assert.deepEqual(
+    [...by.keys()],
+    [
+      ...truth.map((name) => `true directions: ${name}`),
+      ...classical.map((name) => `classical: ${name}`),
+      'autoencoder: topk',
+    ],
+  );
+  assert.ok(by.get('true directions: omp')!['mcc'] > 0.999);
+  assert.ok(by.get('true directions: omp')!['f1'] > 0.7);
+  const sae = by.get('autoencoder: topk')!;
+  assert.equal(sae['d_sae'], 48);
+  // A search with the same directions and as many of them explains at least as much as one linear step.
+  assert.ok(sae['amortisation_gap'] > 0);
+  assert.ok('in_plane' in sae);
+  assert.match(readFileSync(svg, 'utf8'), /^<svg[^]*topk: L0/);
+});
+
+test('contradictory flags and unknown sets are refused', () => {
+  const both = monoseme('toy', '--no-architectures', '--architecture', 'topk');
+  assert.equal(both.status, 2);
+  assert.match(both.stderr, /--architecture topk and --no-architectures/);
+  const set = monoseme('toy', '--set', 'plantd');
+  assert.equal(set.status, 2);
+  assert.match(set.stderr, /nearest is planted/);
+});

@@ -1,0 +1,209 @@
+import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
+import { ARCHITECTURES } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { plot } from '../plots/index.ts';
+import {
+  autoencoders,
+  classicalMethods,
+  codesOnTrueDirections,
+  type ComparisonInput,
+  type MethodResult,
+  TOY_SETS,
+  ToySource,
+  toySet,
+} from '../toy/index.ts';
+import { resolveOptions, type TrainOptions } from '../training/index.ts';
+import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
+import { type CommandContext, withStage } from './context.ts';
+import type { DeclareCommand } from './main.ts';
+import { numberOption, repeatable, wholeOption } from './options.ts';
+import { table } from './table.ts';
+
+interface Flags extends BackendFlags {
+  readonly set: string;
+  readonly architecture?: string[];
+  readonly architectures: boolean;
+  readonly dSae?: number;
+  readonly k?: number;
+  readonly steps: number;
+  readonly classicalRows: number;
+  readonly l1: number;
+  readonly seed: number;
+  readonly out?: string;
+}
+
+const BATCH_ROWS = 1024;
+const CHUNK_ROWS = 4096;
+
+/** Architectures that read and reconstruct the same activations. */
+const ONE_HOOK_POINT = ARCHITECTURES.filter(({ rows = 'activations' }) => rows === 'activations');
+
+/** `monoseme toy`: classical dictionary learning beside every architecture, where the features are known. */
+export const toyCommand: DeclareCommand = (program, run) => {
+  const command = program
+    .command('toy')
+    .description('Recover features that are known: classical methods beside every architecture.')
+    .option('--set <name>', `synthetic data: ${Object.keys(TOY_SETS).join(', ')}`, 'planted')
+    .option('--architecture <name>', 'may be repeated (default: all that read one hook point)', repeatable)
+    .option('--no-architectures', 'classical methods alone')
+    .option('--d-sae <n>', 'latents (default: twice the features)', wholeOption)
+    .option('--k <n>', 'active latents a row, where that is set (default: as the features)', wholeOption)
+    .option('--steps <n>', `training steps of ${BATCH_ROWS} rows`, wholeOption, 4000)
+    .option('--classical-rows <n>', 'rows that classical methods learn from', wholeOption, 8192)
+    .option('--l1 <λ>', 'of ISTA and FISTA', numberOption, 0.05)
+    .option('--seed <n>', 'seed of data and training', wholeOption, 0)
+    .option('--out <file.svg>', 'draw recovery and error of all methods')
+    .addHelpText('after', '\nExample:\n  monoseme toy --set hierarchical --architecture matryoshka')
+    .action(
+      run(async (context: CommandContext, flags: Flags) => {
+        const backend = await openBackend(flags, context);
+        const nChunks = Math.ceil((flags.steps * BATCH_ROWS) / CHUNK_ROWS) + 1;
+        const source = new ToySource({
+          ...toySet(flags.set),
+          nChunks: Math.max(nChunks, Math.ceil(flags.classicalRows / CHUNK_ROWS)),
+          chunkRows: CHUNK_ROWS,
+          seed: flags.seed,
+        });
+        const truth = source.truth(0);
+        const k = flags.k ?? Math.max(1, Math.round(truth.values.length / truth.nRows));
+        const dSae = flags.dSae ?? 2 * truth.dSae;
+        const results = await compare(context, {
+          source,
+          backend,
+          runs: runsOf(flags, dSae, k),
+          k,
+          dSae,
+          classicalRows: flags.classicalRows,
+          l1Coefficient: flags.l1,
+          seed: flags.seed,
+          signal: context.signal,
+        });
+        context.print(resultTable(results));
+        if (flags.out !== undefined) {
+          await atomicWrite(flags.out, new TextEncoder().encode(drawn(flags.set, results)));
+          context.print(flags.out);
+        }
+        context.result({
+          set: flags.set,
+          d_sae: dSae,
+          k,
+          backend: backend.description,
+          methods: results.map(({ figures, ...rest }) => ({
+            ...snakeCaseKeys<unknown>(rest),
+            ...snakeCaseKeys({ ...figures }),
+          })),
+          ...(flags.out !== undefined && { plot: flags.out }),
+        });
+      }),
+    );
+  addBackendFlags(command);
+};
+
+async function compare(context: CommandContext, input: ComparisonInput): Promise<MethodResult[]> {
+  const parts = [
+    ['true codes', 'methods', codesOnTrueDirections],
+    ['classical', 'methods', classicalMethods],
+    ['train', 'steps', autoencoders],
+  ] as const;
+  const results: MethodResult[] = [];
+  for (const [name, unit, part] of parts) {
+    const found = await withStage(context, name, unit, async (stage) => {
+      const onProgress = (done: number, total: number) => stage.update(done, total);
+      const own = await part({ ...input, onProgress });
+      return [own, own.map(({ method }) => method).join(', ')];
+    });
+    results.push(...found);
+  }
+  return results;
+}
+
+/** Every architecture with its own defaults, where they do not depend on the data. */
+function runsOf(flags: Flags, dSae: number, k: number): TrainOptions[] {
+  if (!flags.architectures) {
+    if (flags.architecture === undefined) return [];
+    throw new MonosemeError(
+      'ERR_USAGE',
+      `--architecture ${flags.architecture[0]} and --no-architectures contradict each other.`,
+      'Leave one of them out.',
+    );
+  }
+  const names = flags.architecture ?? ONE_HOOK_POINT.map(({ name }) => name);
+  return names.map((architecture) => {
+    const takesK = resolveOptions({ architecture }).k !== undefined;
+    return resolveOptions({
+      architecture,
+      dSae,
+      ...(takesK && { k }),
+      batchRows: BATCH_ROWS,
+      tokens: flags.steps * BATCH_ROWS,
+      seed: flags.seed,
+      logEvery: 100,
+      checkpointEvery: 1 << 24,
+    });
+  });
+}
+
+const HEADER = [
+  'method',
+  'latents',
+  'MMCS',
+  'reverse',
+  '> 0.9',
+  'MCC',
+  'F1',
+  'L0',
+  'dead',
+  'expl. var.',
+  'gap to OMP',
+  'seconds',
+];
+
+function resultTable(results: readonly MethodResult[]): string {
+  const rows = results.map(({ method, kind, figures, seconds, amortisationGap }) => [
+    kind === 'true directions' ? `${method}, true directions` : method,
+    String(figures.dSae),
+    figures.mmcs.toFixed(3),
+    figures.mmcsReverse.toFixed(3),
+    figures.above09.toFixed(2),
+    figures.mcc.toFixed(3),
+    figures.f1.toFixed(3),
+    figures.l0.toFixed(1),
+    String(figures.dead),
+    figures.explainedVariance.toFixed(3),
+    amortisationGap?.toFixed(3) ?? '',
+    seconds.toFixed(1),
+  ]);
+  const { trueL0, inPlane } = results[0].figures;
+  const notes = [
+    `${trueL0.toFixed(1)} features are active in a row, on average.`,
+    ...(inPlane === undefined ? [] : circleNote(results)),
+  ];
+  return `${table(HEADER, rows)}\n\n${notes.join('\n')}`;
+}
+
+function circleNote(results: readonly MethodResult[]): string[] {
+  const shares = results
+    .filter(({ kind }) => kind === 'autoencoder')
+    .map(({ method, figures }) => `${method} ${Math.round((figures.inPlane as number) * figures.dSae)}`);
+  return shares.length === 0 ? [] : [`Latents laid around the circle: ${shares.join(', ')}.`];
+}
+
+/** Recovery against error: up and to the left is better. */
+function drawn(set: string, results: readonly MethodResult[]): string {
+  const kinds = ['true directions', 'classical', 'autoencoder'] as const;
+  return plot({
+    title: `Recovered features of the set ${set}`,
+    x: { label: 'unexplained variance' },
+    y: { label: 'MCC with the true directions', domain: [0, 1] },
+    marks: kinds.map((kind) => {
+      const own = results.filter((result) => result.kind === kind);
+      return {
+        kind: 'points',
+        name: kind,
+        x: own.map(({ figures }) => 1 - figures.explainedVariance),
+        y: own.map(({ figures }) => figures.mcc),
+        titles: own.map(({ method, figures }) => `${method}: L0 ${figures.l0.toFixed(1)}`),
+      };
+    }),
+  });
+}
