@@ -16,6 +16,7 @@ import { harvestCommand } from './harvest.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
 import { steerCommand } from './steer.ts';
+import { sweepCommand } from './sweep.ts';
 import { toyCommand } from './toy.ts';
 import { trainCommand } from './train.ts';
 import { verifyCommand } from './verify.ts';
@@ -35,6 +36,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   trainCommand,
   architecturesCommand,
   toyCommand,
+  sweepCommand,
   evaluateCommand,
   analyzeCommand,
   indexCommand,

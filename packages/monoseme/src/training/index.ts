@@ -3,6 +3,6 @@ export { DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './options.ts';
 export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';
-export { trainingBytes } from './memory.ts';
+export { machineBytes, trainingBytes } from './memory.ts';
 export { type InMemoryInput, trainInMemory } from './train-in-memory.ts';
 export type { StageSeconds } from './stage-clock.ts';

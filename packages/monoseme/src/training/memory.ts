@@ -14,11 +14,16 @@ export function trainingBytes(dIn: number, options: TrainOptions): number {
   return matrices + buffer + batch;
 }
 
+/** Memory of this machine, or what this process may have of it. */
+export function machineBytes(): number {
+  const limit = constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
 /** @throws {MonosemeError} ERR_MEMORY, before anything is allocated, when the run cannot fit in this machine. */
 export function expectTrainingFits(dIn: number, options: TrainOptions): void {
   const needed = trainingBytes(dIn, options);
-  const limit = constrainedMemory();
-  const available = limit > 0 && limit < totalmem() ? limit : totalmem();
+  const available = machineBytes();
   if (needed <= available) return;
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
   throw new MonosemeError(

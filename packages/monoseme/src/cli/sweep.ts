@@ -1,0 +1,291 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ActivationStore } from '../activations/index.ts';
+import type { TokenSet } from '../corpus/index.ts';
+import { interrupted, isInterruption } from '../errors.ts';
+import { evaluateDictionary } from '../evaluation/index.ts';
+import { atomicWrite, sha256, snakeCaseKeys } from '../formats/index.ts';
+import type { KernelBackend } from '../kernels/index.ts';
+import { ModelRunner, type OnnxModel } from '../model/index.ts';
+import { plot } from '../plots/index.ts';
+import {
+  groupsThatFit,
+  memoryForTraining,
+  paretoFront,
+  readResult,
+  readSweep,
+  type ResultRow,
+  type Sweep,
+  type SweepRun,
+  trainGroup,
+  writeResult,
+  writeRunTable,
+} from '../sweep/index.ts';
+import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
+import { type CommandContext, withStage } from './context.ts';
+import type { DeclareCommand } from './main.ts';
+import { openModel } from './model-option.ts';
+import { numberOption } from './options.ts';
+import { compact } from './progress.ts';
+import { percent, table } from './table.ts';
+import { readTokens } from './text.ts';
+
+interface Flags extends BackendFlags {
+  readonly out: string;
+  readonly memory?: number;
+}
+
+/** `monoseme sweep`: a grid of dictionaries, as many as memory allows from one reading of the activations. */
+export const sweepCommand: DeclareCommand = (program, run) => {
+  const command = program
+    .command('sweep')
+    .description('Train and measure a grid of dictionaries; run again to go on with what is missing.')
+    .argument('<sweep.json>', 'the grid: models, hooks, architectures, d_sae, seeds')
+    .requiredOption('--out <folder>', 'dictionaries, activations, runs.csv, runs.parquet, pareto.svg')
+    .option('--memory <GiB>', 'for the dictionaries that train side by side (default: half)', numberOption)
+    .addHelpText('after', '\nExample:\n  monoseme sweep sweeps/small.json --out out/small')
+    .action(
+      run(async (context: CommandContext, flags: Flags, path) => {
+        const sweep = await readSweep(path);
+        const backend = await openBackend(flags, context);
+        const rows = await runSweep({ context, flags, backend, sweep, folder: dirname(path) }).catch(
+          (error: unknown) => {
+            throw isInterruption(error) ? interrupted('Run the same command to go on.') : error;
+          },
+        );
+        const files = await writeRunTable(flags.out, rows);
+        const pareto = join(flags.out, 'pareto.svg');
+        await atomicWrite(pareto, new TextEncoder().encode(paretoPlot(rows)));
+        context.print(rowTable(rows));
+        context.print([...files, pareto].join('\n'));
+        const failed = rows.filter(({ error }) => error !== '');
+        context.result({
+          runs: rows.map((row) => snakeCaseKeys<unknown>({ ...row })),
+          failed: failed.length,
+          table: files,
+          pareto,
+        });
+      }),
+    );
+  addBackendFlags(command);
+};
+
+interface Work {
+  readonly context: CommandContext;
+  readonly flags: Flags;
+  readonly backend: KernelBackend;
+  readonly sweep: Sweep;
+  /** Where the sweep's file is: models may be named from there. */
+  readonly folder: string;
+}
+
+/** All rows in the order of the grid. Tables are written after every hook point, so that a long sweep can be watched. */
+async function runSweep(work: Work): Promise<ResultRow[]> {
+  const { flags, sweep } = work;
+  const rows = new Map<string, ResultRow>();
+  const pending: SweepRun[] = [];
+  for (const run of sweep.runs) {
+    const row = await readResult(folderOf(flags, run), settingsOf(sweep, run));
+    if (row) rows.set(run.name, row);
+    else pending.push(run);
+  }
+  if (rows.size > 0) work.context.print(`${rows.size} of ${sweep.runs.length} dictionaries are finished.`);
+  for (const runs of byHookPoint(pending)) {
+    for (const row of await runHookPoint(work, runs)) rows.set(row.run, row);
+    await writeRunTable(flags.out, [...rows.values()]);
+  }
+  return sweep.runs.map(({ name }) => rows.get(name) as ResultRow);
+}
+
+function byHookPoint(runs: readonly SweepRun[]): SweepRun[][] {
+  const groups = new Map<string, SweepRun[]>();
+  for (const run of runs) {
+    const key = JSON.stringify([run.model, run.hook]);
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()];
+}
+
+/** The runs of one hook point of one model: its activations once, then group after group. */
+async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<ResultRow[]> {
+  const { context, flags, backend, sweep } = work;
+  const { hook } = runs[0];
+  const modelPath = existsSync(join(work.folder, runs[0].model))
+    ? join(work.folder, runs[0].model)
+    : runs[0].model;
+  const model = await openModel(modelPath);
+  const text = { text: [...sweep.text] };
+  const read = async (maxTokens: number, split: 'train' | 'heldOut') =>
+    (await readTokens(context, model, text, { maxTokens, seed: 0, split })).tokens;
+  const source = await harvested(work, model, hook, await read(sweep.tokens, 'train'));
+  const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
+  try {
+    const heldOut = await read(sweep.evaluationTokens, 'heldOut');
+    const groups = groupsThatFit(runs, source.dIn, memoryForTraining(flags.memory));
+    const rows: ResultRow[] = [];
+    for (const [place, group] of groups.entries()) {
+      const outcomes = await withStage(context, 'train', 'steps', async (stage) => {
+        const done = await trainGroup({
+          runs: group.map((run) => ({ ...run, model: modelPath })),
+          source,
+          backend,
+          folder: join(flags.out, 'dictionaries'),
+          signal: context.signal,
+          onStep: (steps, total) => stage.update(steps, total, `group ${place + 1} of ${groups.length}`),
+        });
+        return [
+          done,
+          `${group.length} dictionaries of ${runs[0].model}, group ${place + 1} of ${groups.length}`,
+        ];
+      });
+      for (const [i, run] of group.entries()) {
+        const row = await measured(work, run, outcomes[i], runner, heldOut);
+        if (row.error === '') await writeResult(folderOf(flags, run), settingsOf(sweep, run), row);
+        else context.progress.write(`failed     ${run.name}: ${row.error}\n`);
+        rows.push(row);
+      }
+    }
+    return rows;
+  } finally {
+    await runner.close();
+  }
+}
+
+/** Activations are stored once, so that every group and a run that is resumed read the same. */
+async function harvested(
+  { context, flags }: Work,
+  model: OnnxModel,
+  hook: string,
+  tokens: TokenSet,
+): Promise<ActivationStore> {
+  const folder = join(flags.out, 'activations', `${model.name}-${hook}`.replace(/[^\w.-]/g, '-'));
+  const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
+  try {
+    return await withStage(context, 'harvest', 'tokens', async (stage) => {
+      const store = await ActivationStore.write(folder, runner, tokens, {
+        signal: context.signal,
+        onProgress: (done, total) => stage.update(done, total),
+      });
+      return [store, `${compact(store.nRows)} activations of ${hook}`];
+    });
+  } finally {
+    await runner.close();
+  }
+}
+
+type Outcome = Awaited<ReturnType<typeof trainGroup>>[number];
+
+async function measured(
+  { context, backend }: Work,
+  { name, model, hook, options }: SweepRun,
+  outcome: Outcome,
+  runner: ModelRunner,
+  tokens: TokenSet,
+): Promise<ResultRow> {
+  const { architecture, dSae, seed, l1Coefficient, l0Coefficient, k } = options;
+  const sparsity = k ?? l0Coefficient ?? l1Coefficient;
+  const about = { run: name, model, hook, architecture, dSae, seed, sparsity, clustersApart: false };
+  const missing = {
+    l0: NaN,
+    explainedVariance: NaN,
+    lossRecovered: NaN,
+    dead: NaN,
+    ultralow: NaN,
+    seconds: NaN,
+  };
+  if ('error' in outcome) return { ...about, ...missing, error: outcome.error.message };
+  try {
+    const { dictionary, seconds } = outcome;
+    const { signal } = context;
+    const { figures, clusters } = await evaluateDictionary({ dictionary, backend, runner, tokens, signal });
+    return {
+      ...about,
+      l0: figures.l0,
+      explainedVariance: figures.explainedVariance,
+      lossRecovered: figures.ceLossScore,
+      dead: clusters.nDead,
+      ultralow: clusters.nUltralow,
+      clustersApart: clusters.separated,
+      seconds,
+      error: '',
+    };
+  } catch (error) {
+    if (isInterruption(error)) throw error;
+    return { ...about, ...missing, error: (error as Error).message };
+  }
+}
+
+function folderOf(flags: Flags, run: SweepRun): string {
+  return join(flags.out, 'dictionaries', run.name);
+}
+
+/** Everything in the grid that decides the row of a run. */
+function settingsOf({ text, tokens, evaluationTokens }: Sweep, run: SweepRun): string {
+  return sha256(JSON.stringify({ ...run, text, tokens, evaluationTokens }));
+}
+
+const HEADER = [
+  'model',
+  'architecture',
+  'latents',
+  'sparsity',
+  'seed',
+  'L0',
+  'expl. var.',
+  'loss rec.',
+  'dead',
+  'ultralow',
+  'seconds',
+];
+
+function rowTable(rows: readonly ResultRow[]): string {
+  const lines = rows.map(({ model, architecture, dSae, sparsity, seed, error, ...row }) => [
+    model,
+    architecture,
+    String(dSae),
+    String(sparsity),
+    String(seed),
+    ...(error === ''
+      ? [
+          row.l0.toFixed(1),
+          percent(row.explainedVariance),
+          percent(row.lossRecovered),
+          String(row.dead),
+          `${row.ultralow}${row.clustersApart ? ' apart' : ''}`,
+          row.seconds.toFixed(0),
+        ]
+      : ['failed', '', '', '', '', '']),
+  ]);
+  return table(HEADER, lines);
+}
+
+/** L0 against the loss recovered: every dictionary by its architecture, and the front of each model. */
+function paretoPlot(rows: readonly ResultRow[]): string {
+  const good = rows.filter(({ error }) => error === '');
+  const groups = [...new Set(good.map(({ model, architecture }) => `${model}, ${architecture}`))];
+  const own = (group: string) => good.filter((row) => `${row.model}, ${row.architecture}` === group);
+  const xy = (some: readonly ResultRow[]) => ({
+    x: some.map(({ l0 }) => l0),
+    y: some.map(({ lossRecovered }) => lossRecovered),
+  });
+  const models = [...new Set(good.map(({ model }) => model))];
+  return plot({
+    title: 'Loss recovered against L0',
+    x: { label: 'L0, active latents a token', scale: 'log' },
+    y: { label: 'loss recovered' },
+    marks: [
+      ...groups.map((name) => ({
+        kind: 'points' as const,
+        name,
+        ...xy(own(name)),
+        titles: own(name).map(({ run }) => run),
+      })),
+      ...models.map((model) => ({
+        kind: 'line' as const,
+        name: `front of ${model}`,
+        dashed: true,
+        ...xy(paretoFront(good.filter((row) => row.model === model))),
+      })),
+    ],
+  });
+}

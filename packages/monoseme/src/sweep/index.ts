@@ -1,0 +1,3 @@
+export { readSweep, type Sweep, type SweepRun } from './config.ts';
+export { paretoFront, readResult, type ResultRow, writeResult, writeRunTable } from './results.ts';
+export { groupsThatFit, memoryForTraining, trainGroup } from './train-group.ts';
