@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ARCHITECTURES } from 'monoseme/dictionary';
+import { qualitySets } from '../bench/quality-sets.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -49,6 +51,13 @@ describe('npm run quality', { timeout: 300_000 }, () => {
     assert.ok(figures.get('planted standard 256 mmcs') >= 0.9, `${figures.get('planted standard 256 mmcs')}`);
     assert.match(stderr, /planted: .*\n.*MMCS[^]*SAELens|reference/, 'published rows beside ours');
     assert.match(stderr, /mmcs ≥ 0.99 .*(reached|NOT)/);
+  });
+
+  test('every architecture of one hook point is on every set', () => {
+    const expected = ARCHITECTURES.filter(({ rows = 'activations' }) => rows === 'activations');
+    for (const [name, { cases }] of Object.entries(qualitySets(0.1)))
+      for (const { name: architecture } of expected)
+        assert.ok(architecture in cases, `${name}: ${architecture}`);
   });
 
   test('unknown names are refused with those there are', () => {
