@@ -7,6 +7,7 @@ function counted(nBatches: number, failAt = Infinity): BatchStream & { read: num
   const read: number[] = [];
   return {
     nBatches,
+    secondsReading: 0,
     read,
     async *batches(fromBatch = 0) {
       for (let i = fromBatch; i < nBatches; i++) {

@@ -3,6 +3,8 @@ import { throwIfAborted } from '../errors.ts';
 /** Batches in a fixed order, which can be read from any place. */
 export interface BatchStream {
   readonly nBatches: number;
+  /** Seconds spent on reading so far, beside what was done with the batches. */
+  readonly secondsReading: number;
   /** Batches `fromBatch` … `nBatches − 1`, each an array of the caller's own. */
   batches(fromBatch?: number, signal?: AbortSignal): AsyncGenerator<Float32Array<ArrayBuffer>>;
 }
@@ -46,9 +48,13 @@ export class SharedBatches {
       if (this.#readers.size > 0) this.#readOn();
       else void this.#iterator?.return(undefined);
     };
-    const { nBatches } = this.#stream;
+    const stream = this.#stream;
+    const { nBatches } = stream;
     const reader: SharedReader = {
       nBatches,
+      get secondsReading() {
+        return stream.secondsReading;
+      },
       close,
       async *batches(fromBatch = 0, signal) {
         try {
