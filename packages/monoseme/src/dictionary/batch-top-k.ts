@@ -20,7 +20,7 @@ const LIFT_RATE = 0.01;
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
  *            divided by the weight it has gathered, so that it is right from the first step.
  * Lift       a latent that fires less often than five times in `deadAfterTokens` tokens is chosen by h + l instead of h:
- *            l ← max(0, l + 0.01 θ (5 B / deadAfterTokens − firings of the batch)). Without it latents that the others
+ *            l ← l + 0.01 θ (5 B / deadAfterTokens − firings of the batch), within 0 … θ. Without it latents that the others
  *            have no use for never reach the threshold of the batch, and die.
  * Finish     saved as `jumprelu` with the thresholds θ − l
  * Deviation  with an encoder bias (theirs has none); the lift
@@ -64,11 +64,13 @@ export async function encodeLifted(step: Step): Promise<Codes> {
     { ...lifted, values },
     Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
   ).codes;
-  const unit = LIFT_RATE * (memory[1] > 0 ? memory[0] / memory[1] : 0);
+  // A lift of θ at most: beyond it, latents would be chosen that are not active at all.
+  const most = memory[1] > 0 ? memory[0] / memory[1] : 0;
+  const unit = LIFT_RATE * most;
   const floor = LEAST_FIRINGS / deadAfterSteps;
   for (let j = 0; j < lift.length; j++) lift[j] += unit * floor;
   for (const j of acts.latentIndices) lift[j] -= unit;
-  for (let j = 0; j < lift.length; j++) lift[j] = Math.max(0, lift[j]);
+  for (let j = 0; j < lift.length; j++) lift[j] = Math.min(most, Math.max(0, lift[j]));
   return acts;
 }
 
