@@ -16,7 +16,8 @@ import { RunnerProcess } from './runner-process.js';
 const HELP = `Usage: npm run bench -- peers [options]
 
 The same activations, start weights, batch order, steps and hyper-parameters for every contestant, in turns.
-Peers are installed from PyPI into bench/peers/ when they are first needed.
+Peers are installed from PyPI into bench/peers/ when they are first needed. One case of one peer, in about a minute:
+--peer sparsify --architecture topk --d-sae 4096 --rounds 1
 
   --peer <name>          torch, saelens, dictionary_learning or sparsify; may be repeated (default: all)
   --architecture <name>  standard (ReLU with L1) or topk; may be repeated (default: both)
