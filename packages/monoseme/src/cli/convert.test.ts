@@ -94,6 +94,12 @@ describe('convert', () => {
   });
 });
 
+test('a second dictionary may be one of the hub too', async () => {
+  const { stderr } = await monoseme('analyze', 'universality', 'hf:lab/open/trainer_0', 'hf:lab/missing/x');
+  assert.match(stderr, /^download +hf:lab\/open\/trainer_0/m);
+  assert.match(stderr, /^ERR_NOT_FOUND: .*lab\/missing/m);
+});
+
 describe('--check', () => {
   /** Latents that reconstruct: one for each input, as it is and negated. */
   async function saveIdentity(

@@ -101,12 +101,15 @@ function program(signal: AbortSignal, argv: readonly string[]): Command {
   return root;
 }
 
+/** Names of the arguments that are dictionaries. */
+const DICTIONARY_ARGUMENTS = new Set(['dictionary', 'other', 'smaller', 'larger']);
+
 /** The arguments, with dictionaries of the hub (`hf:owner/repo/path`) downloaded: every command that takes one may be given it. */
 async function localArguments(context: CommandContext, command: Command, args: string[]): Promise<string[]> {
   const local: string[] = [];
   for (const [i, path] of args.entries()) {
-    const isDictionary = command.registeredArguments[i]?.name() === 'dictionary' && isHubPath(path);
-    local.push(isDictionary ? await downloadDictionary(context, path) : path);
+    const isDictionary = DICTIONARY_ARGUMENTS.has(command.registeredArguments[i]?.name());
+    local.push(isDictionary && isHubPath(path) ? await downloadDictionary(context, path) : path);
   }
   return local;
 }
