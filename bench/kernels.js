@@ -4,6 +4,7 @@
  * A primitive's bound is the time that its arithmetic takes at the machine's fp32 peak, or the time that what it must
  * read and write takes at the bandwidth of where that lies, whichever is longer:
  *   encode            2·B·dIn·dSae operations at the peak
+ *   … screened        the same operations on bytes, at the machine's peak for those
  *   decode, products  2·dOut·nnz operations at the peak; 4·dOut·nnz bytes, every pair's decoder row read at random, at
  *                     the bandwidth of an array of W_dec's size (L3 for small dictionaries, memory for large ones)
  *   residuals         the same bytes twice, the second time from L2, where a row's decoder rows still are
@@ -80,10 +81,21 @@ export async function kernels(args) {
       log(`\n${backend.description}; ${caseName}`);
       await verify(backend, shape);
       const work = await primitives(backend, shape);
+      log(await candidatesText(native, shape));
       const { limits, times } = await measure(native, work, shape, rounds, quick ? 5 : 60);
       report({ log, json: flags.json, caseName, contestant: set, work, limits, times });
     }
   }
+}
+
+/** How many pre-activations screening leaves to be worked out in fp32 one by one. */
+async function candidatesText(native, shape) {
+  const data = encodeData(shape);
+  const before = native.candidates;
+  const input = { ...data, screened: await native.screen(data), selection: { kind: 'threshold' } };
+  const { values } = await native.encode(input);
+  const candidates = (native.candidates - before) / values.length;
+  return `screening leaves ${candidates.toFixed(2)} candidates a kept latent (0: all blocks went through fp32 tiles)`;
 }
 
 /** Refuse to time a backend whose results are not those of the reference. */
@@ -94,8 +106,8 @@ async function verify(backend, shape) {
   const codes = await reference.encode(input);
   const dOut = data.dIn;
   const decode = { codes, dOut, W_dec: data.W_enc, target: data.x };
-  const dense = async (by) => {
-    const found = await by.encode(input);
+  const dense = async (by, screened) => {
+    const found = await by.encode({ ...input, screened });
     const out = new Float32Array(data.nRows * data.dSae);
     for (let row = 0; row < data.nRows; row++) {
       for (let pair = found.rowPointers[row]; pair < found.rowPointers[row + 1]; pair++) {
@@ -104,9 +116,13 @@ async function verify(backend, shape) {
     }
     return out;
   };
-  expectEqual('encode', await dense(backend), await dense(reference));
-  const [actual, expected] = [await backend.residuals(decode), await reference.residuals(decode)];
-  for (const key of ['residuals', 'squaredErrors', 'products']) expectEqual(key, actual[key], expected[key]);
+  const expected = await dense(reference);
+  expectEqual('encode', await dense(backend), expected);
+  expectEqual('encode screened', await dense(backend, await backend.screen(data)), expected);
+  const errors = await backend.residuals(decode);
+  const expectedErrors = await reference.residuals(decode);
+  for (const key of ['residuals', 'squaredErrors', 'products'])
+    expectEqual(key, errors[key], expectedErrors[key]);
   const updated = [];
   for (const by of [backend, reference]) {
     const update = updateInput(data, await by.transpose(codes), codes.values);
@@ -155,9 +171,15 @@ async function primitives(backend, shape) {
   const product = ({ fma }) => (2 * nRows * dIn * dSae) / fma;
   const rowsOfDecoder = ({ fma, decoder }) => Math.max((2 * dIn * nnz) / fma, (4 * dIn * nnz) / decoder);
   const k = shape.l0;
+  const screened = await backend.screen(data);
+  const byteProduct = ({ bytes }) => (2 * nRows * dIn * dSae) / bytes;
+  const threshold = { ...data, selection: { kind: 'threshold' } };
+  const topK = { ...noBias, selection: { kind: 'topK', k } };
   return [
-    ['encode', product, () => backend.encode({ ...data, selection: { kind: 'threshold' } })],
-    ['encode topK', product, () => backend.encode({ ...noBias, selection: { kind: 'topK', k } })],
+    ['encode', product, () => backend.encode(threshold)],
+    ['encode screened', byteProduct, () => backend.encode({ ...threshold, screened })],
+    ['encode topK', product, () => backend.encode(topK)],
+    ['encode topK screened', byteProduct, () => backend.encode({ ...topK, screened })],
     ['encode batchTopK', product, () => backend.encode({ ...noBias, selection: { kind: 'batchTopK', k } })],
     ['decode', rowsOfDecoder, () => backend.decode(decode)],
     ['sampledProducts', rowsOfDecoder, () => backend.sampledProducts({ ...decode, rows: data.x })],
@@ -188,6 +210,7 @@ async function measure(native, work, { nRows, dIn, dSae }, rounds, milliseconds)
   for (let round = -1; round < rounds; round++) {
     const limit = {
       fma: await native.fmaFlopsPerSecond(milliseconds),
+      bytes: await native.byteOperationsPerSecond(milliseconds),
       l2: await bandwidth(L2_BYTES),
       decoder: await bandwidth(4 * dIn * dSae),
       batch: await bandwidth(4 * dIn * nRows),
@@ -208,10 +231,10 @@ function report({ log, json, caseName, contestant, work, limits, times }) {
     json && console.log(jsonLine('kernels', `${caseName}, ${name}`, contestant, metric, unit, summary));
   const giga = (key) => summarize(limits.map((limit) => limit[key] / 1e9));
   for (const key of Object.keys(limits[0])) {
-    emit('machine', `limit ${key}`, key === 'fma' ? 'Gflop/s' : 'GB/s', giga(key));
+    emit('machine', `limit ${key}`, ['fma', 'bytes'].includes(key) ? 'Gop/s' : 'GB/s', giga(key));
   }
   log(
-    `fp32 peak ${giga('fma').median.toFixed(0)} Gflop/s; GB/s: L2 ${giga('l2').median.toFixed(0)}, ` +
+    `fp32 peak ${giga('fma').median.toFixed(0)} Gflop/s, products of bytes ${giga('bytes').median.toFixed(0)} Gop/s; GB/s: L2 ${giga('l2').median.toFixed(0)}, ` +
       `W_dec ${giga('decoder').median.toFixed(0)}, memory ${giga('memory').median.toFixed(0)}`,
   );
   const rows = work.map(({ name, bound }) => {
