@@ -252,7 +252,7 @@ function rowTable(rows: readonly ResultRow[]): string {
           percent(row.lossRecovered),
           String(row.dead),
           `${row.ultralow}${row.clustersApart ? ' apart' : ''}`,
-          row.seconds.toFixed(0),
+          Number.isNaN(row.seconds) ? '–' : row.seconds.toFixed(0),
         ]
       : ['failed', '', '', '', '', '']),
   ]);

@@ -21,7 +21,7 @@ export interface ResultRow {
   /** Latents of the ultralow-density cluster, and whether it stands apart from the others. */
   readonly ultralow: number;
   readonly clustersApart: boolean;
-  /** Of training, beside the others of its group. */
+  /** Of training, beside the others of its group; NaN where it was cut off between training and measuring. */
   readonly seconds: number;
   /** Empty, or why the run failed. */
   readonly error: string;

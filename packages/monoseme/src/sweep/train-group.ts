@@ -52,7 +52,8 @@ export type Outcome =
  * Train all runs of a group on one reading of the activations. One that fails ends alone: what it came to is its error.
  * Interrupted, every run keeps its checkpoint, and the same call goes on.
  *
- * @returns what each run came to; `seconds` from its start to its end, beside the others
+ * @returns what each run came to; `seconds` of this call, beside the others; NaN where an earlier call
+ *   had finished it
  * @throws {MonosemeError} ERR_INTERRUPTED
  */
 export async function trainGroup(input: GroupInput): Promise<Outcome[]> {
@@ -68,7 +69,7 @@ export async function trainGroup(input: GroupInput): Promise<Outcome[]> {
   const train = async (run: SweepRun, place: number, batches = shared.reader()): Promise<Outcome> => {
     const started = performance.now();
     try {
-      const { dictionary } = await trainDictionary({
+      const { dictionary, startedAtStep, nSteps } = await trainDictionary({
         source,
         backend,
         batches,
@@ -84,7 +85,8 @@ export async function trainGroup(input: GroupInput): Promise<Outcome[]> {
           onStep?.(sum(done), sum(totals));
         },
       });
-      return { dictionary, seconds: (performance.now() - started) / 1000 };
+      const wasFinished = startedAtStep === nSteps;
+      return { dictionary, seconds: wasFinished ? NaN : (performance.now() - started) / 1000 };
     } catch (error) {
       return { error: error as Error };
     } finally {
