@@ -60,11 +60,6 @@ export interface ModelBatch {
    */
   tokenOutcomes(edits: TokenEdits): Promise<TokenOutcomes>;
   /**
-   * Logits behind the last position of every context, [nContexts, vocab], with edited activations [tokens, dIn].
-   * Only for a batch opened with `oneRun`.
-   */
-  lastLogits(edited: Float32Array): Promise<Float32Array<ArrayBuffer>>;
-  /**
    * Σ_c rowWeights[c] · logits of context c's last position, [vocab], after steps[c] was added to one
    * dimension of that position's activations. Only for a batch opened with `oneRun`.
    */
@@ -177,11 +172,6 @@ export class ModelRunner {
         if (!this.#loaded.has('token-outcomes')) this.#checkPerToken();
         await this.#load('token-outcomes');
         return this.#worker.ask('tokenOutcomes', { batch, edits });
-      },
-      lastLogits: async (edited) => {
-        expectLength('The edited activations', edited, tokens.length, this.dIn);
-        await this.#load('last-logits');
-        return this.#worker.ask('lastLogits', { batch, edited });
       },
       nudgedLastLogits: async (dimension, steps, rowWeights) => {
         await this.#load('last-logits');

@@ -168,16 +168,6 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     return outcomes;
   },
 
-  async lastLogits({ batch, edited }) {
-    const { contextSize, runs } = batches.get(batch)!;
-    const [run] = runs;
-    const n = run.tokens.length / contextSize;
-    const identity = Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
-    const weights = { [ROW_WEIGHTS]: new ort.Tensor('float32', identity, [n, n]) };
-    const found = await runSuffix('last-logits', run, contextSize, edited, weights);
-    return floats(found[WEIGHTED_LOGITS]).slice();
-  },
-
   async closeBatch({ batch }) {
     batches.delete(batch);
   },

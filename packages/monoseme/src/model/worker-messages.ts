@@ -48,8 +48,6 @@ export interface WorkerRequests {
   };
   /** What edits of single tokens do there; only where nothing behind the hook mixes tokens. */
   tokenOutcomes: { request: { batch: number; edits: TokenEdits }; answer: TokenOutcomes };
-  /** Logits of the last position of every context, [contexts, vocab], with edited activations. */
-  lastLogits: { request: { batch: number; edited: Float32Array }; answer: Float32Array<ArrayBuffer> };
   closeBatch: { request: { batch: number }; answer: void };
   unload: { request: { session: SessionName }; answer: void };
   /** Contexts that go through the parts of a model one after the other, under the answer's number. */

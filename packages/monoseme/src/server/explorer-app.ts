@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { requireToken } from './access-token.ts';
 import { liveApi } from './live-api.ts';
-import type { LiveParts } from './live-model.ts';
+import type { LiveModel } from './live-model.ts';
 import { requestPath } from './request-path.ts';
 import { StaticFolder } from './static-file.ts';
 
@@ -27,7 +27,7 @@ export interface ExplorerFolders {
   /** Host names that requests may carry; against other sites whose name is made to point here (DNS rebinding). */
   readonly hostNames: readonly string[];
   /** Model and dictionary for the live endpoints; without them the server only has files. */
-  readonly live?: LiveParts;
+  readonly live?: LiveModel;
   /** Asked of everybody when it is given. */
   readonly token?: string;
 }

@@ -2,10 +2,10 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { isInterruption, MonosemeError } from '../errors.ts';
-import { LiveModel, type LiveParts, MOST_TOKENS } from './live-model.ts';
+import { type LiveModel, MOST_TOKENS } from './live-model.ts';
 import { LiveQueue } from './live-queue.ts';
 import { openApi } from './open-api.ts';
-import type { SteerMode, SteerRequest } from './steer.ts';
+import type { SteerMode, SteerRequest } from './steer-request.ts';
 
 /** A page of text; what is longer has more tokens than are looked at. */
 export const MOST_CHARACTERS = 20_000;
@@ -18,16 +18,15 @@ const BODY_BYTES = 6 * MOST_CHARACTERS + 2 ** 18;
 type Fields = Readonly<Record<string, unknown>>;
 
 /** The live endpoints, under `/api`: what the model and the dictionary make of a reader's text. */
-export function liveApi(parts: LiveParts): Hono<{ Bindings: HttpBindings }> {
-  const model = new LiveModel(parts);
+export function liveApi(model: LiveModel): Hono<{ Bindings: HttpBindings }> {
   const queue = new LiveQueue();
   const api = new Hono<{ Bindings: HttpBindings }>();
   api.use(bodyLimit({ maxSize: BODY_BYTES, onError: (context) => problem(context, 413, tooLong()) }));
   api.get('/openapi.json', (context) => context.json(openApi()));
   api.get('/live', (context) =>
     context.json({
-      model_name: parts.dictionary.config.modelName,
-      hook_name: parts.runner.hookName,
+      model_name: model.parts.dictionary.config.modelName,
+      hook_name: model.parts.runner.hookName,
       context_size: model.contextSize,
       most_characters: MOST_CHARACTERS,
       most_tokens: MOST_TOKENS,

@@ -2,9 +2,10 @@ import type { Tokenizer } from '../corpus/index.ts';
 import { type Dictionary, encode } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { Ablator } from '../features/index.ts';
+import { type Continuation, steer } from '../interventions/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
-import type { ModelRunner } from '../model/index.ts';
-import { steer, type SteeredText, type SteerRequest } from './steer.ts';
+import { HookedModel, type ModelRunner } from '../model/index.ts';
+import { steerEdits, type SteeredText, type SteerRequest } from './steer-request.ts';
 
 /** Features of a token that are told, the strongest first. */
 const FEATURES_PER_TOKEN = 24;
@@ -44,9 +45,11 @@ export interface Effect {
 export class LiveModel {
   readonly parts: LiveParts;
   readonly contextSize: number;
+  readonly #hooked: HookedModel;
 
   constructor(parts: LiveParts) {
     this.parts = parts;
+    this.#hooked = new HookedModel(parts.runner.model, { threads: parts.runner.threads });
     this.contextSize = Math.min(MOST_TOKENS, parts.runner.model.contextSize ?? USUAL_CONTEXT);
   }
 
@@ -123,7 +126,12 @@ export class LiveModel {
     return effects;
   }
 
-  /** Continuations of a prompt with a latent changed, and without. @throws {MonosemeError} ERR_OPTION */
+  /**
+   * Continuations of a prompt with a latent changed, and without; all draw the same random numbers, and what the
+   * dictionary does not reconstruct stays (Bricken et al. 2023, pinned sampling).
+   *
+   * @throws {MonosemeError} ERR_OPTION, ERR_INTERRUPTED
+   */
   async steer(request: SteerRequest, signal: AbortSignal): Promise<SteeredText> {
     const prompt = this.#tokens(request.prompt);
     const room = this.contextSize - request.tokens;
@@ -133,8 +141,23 @@ export class LiveModel {
         `The prompt has ${prompt.length} tokens and ${request.tokens} are to follow, but the model sees ${this.contextSize}.`,
         'Shorten one of them.',
       );
-    expectPlace('latent', request.latent_index, this.parts.dictionary.config.dSae);
-    return steer(this.parts, prompt, request, signal);
+    const { runner, dictionary, backend } = this.parts;
+    expectPlace('latent', request.latent_index, dictionary.config.dSae);
+    const { original, steered } = await steer({
+      ...{ hooked: this.#hooked, dictionary, backend, hookName: runner.hookName, prompt, signal },
+      ...{ nTokens: request.tokens, temperature: request.temperature, seed: request.seed },
+      versions: steerEdits(request),
+    });
+    const continuations = [
+      written(null, original),
+      ...steered.map((text, i) => written(request.strengths[i], text)),
+    ];
+    return { prompt: [...prompt], continuations };
+  }
+
+  /** Give back what steering opened; the parts belong to the caller. */
+  async close(): Promise<void> {
+    await this.#hooked.close();
   }
 
   #tokens(text: string): Uint32Array {
@@ -156,6 +179,18 @@ const NO_EFFECT: Effect = {
   lowered_tokens: [],
   lowered: [],
 };
+
+function written(
+  strength: number | null,
+  { tokens, logProbs, originalLogProbs }: Continuation,
+): SteeredText['continuations'][number] {
+  return {
+    strength,
+    tokens: [...tokens],
+    log_probs: [...logProbs],
+    original_log_probs: [...originalLogProbs],
+  };
+}
 
 type Codes = Awaited<ReturnType<typeof encode>>;
 

@@ -5,7 +5,7 @@ import { MonosemeError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { BUILT_PAGE, expectPage } from './built-page.ts';
 import { newAccessToken } from './access-token.ts';
-import type { LiveParts } from './live-model.ts';
+import { LiveModel, type LiveParts } from './live-model.ts';
 import { explorerApp } from './explorer-app.ts';
 
 /** A request line and headers of ours take a few hundred bytes; a slow sender is not waited for. */
@@ -43,7 +43,7 @@ export interface RunningServer {
  * is taken or not allowed, or the host is not of this machine
  */
 export async function serveExplorer(options: ServeOptions): Promise<RunningServer> {
-  const { index, page = BUILT_PAGE, host = '127.0.0.1', port, live } = options;
+  const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
   await openFeatureIndex(index);
   await expectPage(page);
   const bracketed = host.includes(':') ? `[${host}]` : host;
@@ -51,6 +51,7 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   const token = isOpen ? newAccessToken() : undefined;
   const machine = isOpen ? [hostname(), ...addresses()] : [];
   const names = [bracketed, 'localhost', '127.0.0.1', '[::1]', ...machine, ...(options.hostNames ?? [])];
+  const live = options.live && new LiveModel(options.live);
   const app = explorerApp({ page, index, live, token, hostNames: names.map((name) => name.toLowerCase()) });
   const server = createAdaptorServer({
     fetch: app.fetch,
@@ -62,11 +63,12 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   return {
     url: `http://${bracketed}:${bound}/${token === undefined ? '' : `?token=${token}`}`,
     isOpen,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+      await live?.close();
+    },
   };
 }
 
