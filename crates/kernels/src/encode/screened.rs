@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Default)]
 pub struct Density(AtomicUsize);
 
-/// The share of pre-activations from which on the fp32 tiles are faster: a candidate costs as much as fifteen of theirs, and
-/// screening a block a third of it.
-pub const MOST_CANDIDATES: f32 = 0.03;
+/// The share of pre-activations from which on the fp32 tiles are faster: a candidate costs as much as fourteen of theirs, and
+/// screening a block two fifths of it (`bench -- kernels`, AVX-512 with VNNI).
+pub const MOST_CANDIDATES: f32 = 0.04;
 
-/// Where screening did not pay, it is tried again after so many blocks.
-const PATIENCE: usize = 16;
+/// Where screening did not pay, it is tried again after so many blocks: a try in vain costs half a block.
+const PATIENCE: usize = 64;
 
 impl Density {
     pub fn may_screen(&self) -> bool {

@@ -127,6 +127,7 @@ export async function encode(
   const { config, weights } = dictionary;
   expectLength('x', x, nRows, config.dIn);
   const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
+  const selection = inferenceSelection(dictionary);
   const codes = await backend.encode({
     x: centered(input, weights.b_dec, config.applyBDecToInput),
     nRows,
@@ -134,8 +135,8 @@ export async function encode(
     dSae: config.dSae,
     W_enc: weights.W_enc,
     b_enc: weights.b_enc,
-    selection: inferenceSelection(dictionary),
-    screened: await screenedOnce(backend, weights.W_enc, config.dIn),
+    selection,
+    screened: await screenedOnce(backend, weights.W_enc, config.dIn, selection.kind),
   });
   return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
 }
@@ -143,10 +144,10 @@ export async function encode(
 /** By backend, then by W_enc. */
 const screenedBy = new WeakMap<KernelBackend, WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>>();
 
-function screenedOnce(backend: KernelBackend, W_enc: Float32Array, dIn: number) {
+function screenedOnce(backend: KernelBackend, W_enc: Float32Array, dIn: number, kind: Selection['kind']) {
   const known = screenedBy.get(backend) ?? new WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>();
   screenedBy.set(backend, known);
-  const screened = known.get(W_enc) ?? screenedIfItPays(backend, W_enc, dIn);
+  const screened = known.get(W_enc) ?? screenedIfItPays(backend, W_enc, dIn, kind);
   known.set(W_enc, screened);
   return screened;
 }

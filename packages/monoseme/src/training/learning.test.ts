@@ -46,7 +46,7 @@ describe('planted dictionary', { skip, timeout: 600_000 }, () => {
   test('moments in bf16 learn as those in f32', async () => {
     const half = await learn(6000, { moments: 'bf16' });
     assert.ok(half.mmcs >= 0.99, `MMCS ${half.mmcs}`);
-    // Runs that differ in their seed alone differ by up to 3 %.
+    // A bound of ours: dithered rounding moves every weight a little, and the loss with it.
     assert.ok(Math.abs(half.last.loss / full.last.loss - 1) < 0.03, `${half.last.loss}, ${full.last.loss}`);
   });
 
