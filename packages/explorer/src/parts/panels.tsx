@@ -274,13 +274,33 @@ export function TokenPanel(props: PanelProps) {
   );
 }
 
+/** Top tokens of features by their place in a list, once they are there. */
+function createTopTokens(index: FeatureIndex, latents: () => readonly number[]): (place: number) => string {
+  const rows = createLoad(latents, (some) => Promise.all(some.map((latent) => index.feature(latent))));
+  return (place) => {
+    if (rows.loading()) return '';
+    const token = rows.value()?.[place]?.top_token ?? -1;
+    return token < 0 ? 'never fires' : tokenLabel(index.vocabulary.text(token));
+  };
+}
+
+/** A feature in a row of a table: its link and its top token. */
+function FeatureCells(props: { latent: number; topToken: string }) {
+  return (
+    <>
+      <td class="latent">
+        <a href={featureHref(props.latent)}>{props.latent}</a>
+      </td>
+      <td>
+        <code>{props.topToken}</code>
+      </td>
+    </>
+  );
+}
+
 export function NeighbourPanel(props: PanelProps) {
   const details = () => props.page.details;
-  const rows = createLoad(
-    () => details().neighbours,
-    (latents) => Promise.all(latents.map((latent) => props.index.feature(latent))),
-  );
-  const token = (id: number) => (id < 0 ? 'never fires' : tokenLabel(props.index.vocabulary.text(id)));
+  const topToken = createTopTokens(props.index, () => details().neighbours);
   return (
     <Show when={details().neighbours.length > 0}>
       <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
@@ -289,12 +309,7 @@ export function NeighbourPanel(props: PanelProps) {
             <For each={details().neighbours}>
               {(latent, i) => (
                 <tr>
-                  <td class="latent">
-                    <a href={featureHref(latent)}>{latent}</a>
-                  </td>
-                  <td>
-                    <code>{rows.loading() ? '' : token(rows.value()?.[i()]?.top_token ?? -1)}</code>
-                  </td>
+                  <FeatureCells latent={latent} topToken={topToken(i())} />
                   <td class="value faint">{figure(details().neighbour_cosines[i()])}</td>
                 </tr>
               )}
@@ -315,11 +330,7 @@ function lagName(lag: number): string {
 
 export function CoActivePanel(props: PanelProps) {
   const details = () => props.page.details;
-  const rows = createLoad(
-    () => details().coactive,
-    (latents) => Promise.all(latents.map((latent) => props.index.feature(latent))),
-  );
-  const token = (id: number) => (id < 0 ? '' : tokenLabel(props.index.vocabulary.text(id)));
+  const topToken = createTopTokens(props.index, () => details().coactive);
   return (
     <Show when={details().coactive.length > 0}>
       <Panel
@@ -331,12 +342,7 @@ export function CoActivePanel(props: PanelProps) {
             <For each={details().coactive}>
               {(latent, i) => (
                 <tr>
-                  <td class="latent">
-                    <a href={featureHref(latent)}>{latent}</a>
-                  </td>
-                  <td>
-                    <code>{rows.loading() ? '' : token(rows.value()?.[i()]?.top_token ?? -1)}</code>
-                  </td>
+                  <FeatureCells latent={latent} topToken={topToken(i())} />
                   <td class="faint lag" title={lagName(details().coactive_lags[i()])}>
                     {details().coactive_lags[i()] === 0 ? 'here' : signed(details().coactive_lags[i()])}
                     <span class="sr">{lagName(details().coactive_lags[i()])}</span>

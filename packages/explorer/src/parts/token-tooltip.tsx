@@ -68,8 +68,6 @@ export function TokenTooltip(props: { content: TooltipContent | undefined; index
 
 /** What the model would say next without the feature at this token. */
 function EffectAt(props: { effect: EffectRow; index: FeatureIndex }) {
-  const list = (tokens: readonly number[], by: readonly number[]) =>
-    tokens.map((token, i) => [tokenLabel(props.index.vocabulary.text(token)), signed(by[i])] as const);
   return (
     <div class="effect">
       <div>
@@ -79,24 +77,23 @@ function EffectAt(props: { effect: EffectRow; index: FeatureIndex }) {
         </strong>
         , KL {figure(props.effect.kl)}
       </div>
-      <div class="changes">
-        <For each={list(props.effect.lowered_tokens, props.effect.lowered)}>
-          {([text, by]) => (
-            <span>
-              <code>{text}</code> <span class="faint">{by}</span>
-            </span>
-          )}
-        </For>
-      </div>
-      <div class="changes">
-        <For each={list(props.effect.raised_tokens, props.effect.raised)}>
-          {([text, by]) => (
-            <span>
-              <code>{text}</code> <span class="faint">{by}</span>
-            </span>
-          )}
-        </For>
-      </div>
+      <Changes tokens={props.effect.lowered_tokens} by={props.effect.lowered} index={props.index} />
+      <Changes tokens={props.effect.raised_tokens} by={props.effect.raised} index={props.index} />
+    </div>
+  );
+}
+
+function Changes(props: { tokens: readonly number[]; by: readonly number[]; index: FeatureIndex }) {
+  return (
+    <div class="changes">
+      <For each={props.tokens}>
+        {(token, i) => (
+          <span>
+            <code>{tokenLabel(props.index.vocabulary.text(token))}</code>{' '}
+            <span class="faint">{signed(props.by[i()])}</span>
+          </span>
+        )}
+      </For>
     </div>
   );
 }

@@ -100,6 +100,12 @@ test('a second dictionary may be one of the hub too', async () => {
   assert.match(stderr, /^ERR_NOT_FOUND: .*lab\/missing/m);
 });
 
+test('the report of a dictionary of the hub does not go into its cache', async () => {
+  const { code, stderr } = await monoseme('evaluate', 'hf:lab/open/trainer_0', '--model', 'one-layer-a');
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /^ERR_USAGE: The report .* --out\.$/m);
+});
+
 describe('--check', () => {
   /** Latents that reconstruct: one for each input, as it is and negated. */
   async function saveIdentity(

@@ -5,6 +5,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import { type Dictionary, localDictionary, weightsFile } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
+import { isInHubCache } from '../hub/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { MODEL_HELP, openModel } from './model-option.ts';
@@ -27,8 +28,18 @@ export async function dictionaryHash(path: string): Promise<string> {
   return sha256File(await weightsFile(path));
 }
 
-/** Where the report of a dictionary stands: in its folder, or beside it when it is a single file. */
+/**
+ * Where the report of a dictionary stands: in its folder, or beside it when it is a single file.
+ *
+ * @throws {MonosemeError} ERR_USAGE for one of the hub: the cache holds only what the hub has
+ */
 export async function reportFolder(path: string): Promise<string> {
+  if (isInHubCache(path))
+    throw new MonosemeError(
+      'ERR_USAGE',
+      'The report of a dictionary of the hub has no folder.',
+      'Give one with --out.',
+    );
   return (await stat(path)).isDirectory() ? path : dirname(path);
 }
 

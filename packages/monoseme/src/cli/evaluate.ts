@@ -53,6 +53,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
       run(async (context, flags: Flags, folder) => {
+        const out = flags.out ?? (await reportFolder(folder));
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const { model, hook } = await modelOfDictionary(dictionary, flags);
@@ -64,7 +65,6 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         try {
           if (flags.check)
             await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
-          const out = flags.out ?? (await reportFolder(folder));
           const provenance = {
             madeFrom: {
               dictionary: await dictionaryHash(folder),

@@ -1,2 +1,2 @@
 export { isHubPath } from './hub-spec.ts';
-export { type HubOptions, resolveHubPath } from './resolve.ts';
+export { type HubOptions, isInHubCache, resolveHubPath } from './resolve.ts';

@@ -1,6 +1,6 @@
 import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
 import { atomicWrite } from '../formats/index.ts';
 import { downloadFile } from './download.ts';
@@ -119,6 +119,11 @@ function connection({ endpoint, token, signal }: HubOptions): HubConnection {
   const url = endpoint ?? process.env['HF_ENDPOINT'] ?? 'https://huggingface.co';
   const key = token ?? process.env['HF_TOKEN'];
   return { endpoint: url.replace(/\/+$/, ''), ...(key && { token: key }), ...(signal && { signal }) };
+}
+
+/** Whether a local path is in the cache, where only what the hub has may stand. */
+export function isInHubCache(path: string): boolean {
+  return resolve(path).startsWith(resolve(defaultCacheFolder()) + sep);
 }
 
 function defaultCacheFolder(): string {
