@@ -53,9 +53,9 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
       run(async (context, flags: Flags, folder) => {
-        const out = flags.out ?? (await reportFolder(folder));
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
+        const out = flags.out ?? (await reportFolder(folder));
         const { model, hook } = await modelOfDictionary(dictionary, flags);
         const { tokens } = await readTokens(context, model, flags, {
           maxTokens: flags.tokens,
