@@ -10,6 +10,7 @@ export const ERROR_CODES = {
   ERR_NOT_FOUND: 'a file, folder or package does not exist',
   ERR_FILE: 'a file could not be read or written',
   ERR_DISK_FULL: 'the disk is full',
+  ERR_LOCKED: 'another process is writing there',
   ERR_OFFLINE: 'the hub cannot be reached',
   ERR_GATED: 'a repository of the hub asks for a token or consent',
   ERR_DOWNLOAD: 'a download was cut off, refused or is not what it should be',

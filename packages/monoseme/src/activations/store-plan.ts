@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
-import { readJson, readManifest, sha256, writeJson } from '../formats/index.ts';
+import { isLock, readJson, readManifest, sha256, writeJson } from '../formats/index.ts';
 import { bytesPerElement, type Dtype } from '../tensor/index.ts';
 
 /** All that decides the content of a store, written before its first shard as `plan.json`. */
@@ -41,19 +41,19 @@ export const storeBytes = ({ nRows, dIn, dtype }: StorePlan): number =>
   nRows * (dIn * bytesPerElement(dtype) + 8);
 
 /**
- * Prepare a folder for a plan: a new or empty one gets `plan.json`; one that holds the same plan is gone on
- * with.
+ * Look whether a folder may be written by a plan: it is new, empty, or holds the same plan.
  *
+ * @returns whether the plan is there
  * @throws {MonosemeError} ERR_EXISTS when the folder holds something else
  */
-export async function preparePlan(folder: string, plan: StorePlan): Promise<void> {
+export async function findPlan(folder: string, plan: StorePlan): Promise<boolean> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [] as string[];
     throw fileError(error, `open ${folder}`);
   });
   if (names.includes(PLAN_FILE)) {
     const found = await readPlan(folder);
-    if (planHash(found) === planHash(plan)) return;
+    if (planHash(found) === planHash(plan)) return true;
     const what = found.description === plan.description ? 'other settings' : `"${found.description}"`;
     throw new MonosemeError(
       'ERR_EXISTS',
@@ -61,14 +61,17 @@ export async function preparePlan(folder: string, plan: StorePlan): Promise<void
       'Choose another folder, or delete this one.',
     );
   }
-  if (names.some((name) => !name.endsWith('.partial')))
+  if (names.some((name) => !name.endsWith('.partial') && !isLock(name)))
     throw new MonosemeError(
       'ERR_EXISTS',
       `${folder} is not empty and holds no activation store.`,
       'Choose another folder.',
     );
-  await writeJson(join(folder, PLAN_FILE), toDisk(plan));
+  return false;
 }
+
+export const writePlan = (folder: string, plan: StorePlan): Promise<void> =>
+  writeJson(join(folder, PLAN_FILE), toDisk(plan));
 
 /**
  * The plan of a complete store, and the hash of the model that it is of. @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished),

@@ -1,14 +1,13 @@
-import { rm, stat, statfs } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { rm, statfs } from 'node:fs/promises';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
-import { writeManifest } from '../formats/index.ts';
+import { lockFolder, writeManifest } from '../formats/index.ts';
 import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
 import { type Dtype, expectPositiveInteger } from '../tensor/index.ts';
 import { modelSource, notFinite } from './model-source.ts';
 import { checkShard, writeShard } from './shard.ts';
 import type { ActivationSource } from './source.ts';
-import { nShards, planHash, preparePlan, shardPath, shardRows } from './store-plan.ts';
+import { findPlan, nShards, planHash, shardPath, shardRows, writePlan } from './store-plan.ts';
 import { STORE_KIND, storeBytes, type StorePlan } from './store-plan.ts';
 
 export interface WriteStoreOptions {
@@ -33,7 +32,7 @@ export async function writeStore(
   tokens: TokenSet,
   options: WriteStoreOptions,
 ): Promise<void> {
-  const { dtype = 'F16', contextsPerChunk, rowsPerShard = ROWS_PER_SHARD, signal, onProgress } = options;
+  const { dtype = 'F16', contextsPerChunk, rowsPerShard = ROWS_PER_SHARD, signal } = options;
   expectPositiveInteger('The number of rows of a shard', rowsPerShard);
   if (!['F32', 'F16', 'BF16'].includes(dtype))
     throw new MonosemeError('ERR_OPTION', `The element type is ${dtype}.`, 'It is F16, BF16 or F32.');
@@ -51,7 +50,29 @@ export async function writeStore(
     chunksPerShard: Math.max(1, Math.floor(rowsPerShard / source.chunkRows(0))),
   };
   throwIfAborted(signal);
-  await preparePlan(folder, plan);
+  await findPlan(folder, plan); // before the folder is touched
+  const unlock = await lockFolder(folder);
+  try {
+    if (!(await findPlan(folder, plan))) await writePlan(folder, plan);
+    await makeMissingShards(folder, plan, source, tokens, options);
+    await writeManifest(folder, {
+      kind: STORE_KIND,
+      madeFrom: { model: runner.model.sha256, source: source.hash, plan: planHash(plan) },
+      versions: { onnxruntime: RUNTIME_VERSION },
+      details: { n_shards: nShards(plan), n_rows: plan.nRows, d_in: plan.dIn, dtype },
+    });
+  } finally {
+    await unlock();
+  }
+}
+
+async function makeMissingShards(
+  folder: string,
+  plan: StorePlan,
+  source: ActivationSource,
+  tokens: TokenSet,
+  { signal, onProgress }: WriteStoreOptions,
+): Promise<void> {
   const missing = await missingShards(folder, plan, signal);
   await expectSpace(folder, plan, missing);
   let done = plan.nRows - missing.reduce((rows, shard) => rows + shardRows(plan, shard), 0);
@@ -61,12 +82,6 @@ export async function writeStore(
       onProgress?.((done += rows), plan.nRows);
     });
   }
-  await writeManifest(folder, {
-    kind: STORE_KIND,
-    madeFrom: { model: runner.model.sha256, source: source.hash, plan: planHash(plan) },
-    versions: { onnxruntime: RUNTIME_VERSION },
-    details: { n_shards: nShards(plan), n_rows: plan.nRows, d_in: plan.dIn, dtype },
-  });
 }
 
 /** Shards that are not there, or not whole (those are removed). */
@@ -93,11 +108,7 @@ async function missingShards(
 
 async function expectSpace(folder: string, plan: StorePlan, missing: number[]): Promise<void> {
   const needed = storeBytes({ ...plan, nRows: missing.reduce((n, shard) => n + shardRows(plan, shard), 0) });
-  const existing = await stat(folder).then(
-    () => folder,
-    () => dirname(resolve(folder)),
-  );
-  const { bavail, bsize } = await statfs(existing);
+  const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return;
   const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
   throw new MonosemeError(

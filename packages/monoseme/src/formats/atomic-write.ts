@@ -6,8 +6,8 @@ import { fileError } from '../errors.ts';
 /**
  * Write a file so that its name either holds all of the new content or what it held before.
  *
- * The content goes to `path.partial`, is flushed to the disk and then renamed. When writing fails the partial
- * file is removed and the old one stays. A leftover partial file of a killed process is overwritten. The
+ * The content goes to `path.partial`, is flushed to the disk and then renamed, and the folder is flushed so that the
+ * new name outlives a power cut too. When writing fails the partial file is removed and the old one stays. A leftover partial file of a killed process is overwritten. The
  * folder is made where it is missing.
  *
  * @param content the bytes, a string (UTF-8), or a function that writes to the open file
@@ -28,11 +28,19 @@ export async function atomicWrite(
     await file.close();
     file = undefined;
     await rename(partial, path);
+    await flushFolder(dirname(path));
   } catch (error) {
     await file?.close().catch(() => {});
     await rm(partial, { force: true }).catch(() => {});
     throw isSystemError(error) ? fileError(error, `write ${path}`) : error;
   }
+}
+
+/** Systems that cannot open a folder as a file (Windows) keep names by other means. */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
 }
 
 /**

@@ -1,4 +1,5 @@
 export { atomicWrite, writeAll } from './atomic-write.ts';
+export { isLock, lockFolder } from './folder-lock.ts';
 export { sha256, sha256File } from './hash.ts';
 export { parseJson, readJson, readLimited, writeJson } from './json.ts';
 export { LIMITS } from './limits.ts';
