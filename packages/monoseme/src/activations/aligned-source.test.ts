@@ -13,7 +13,9 @@ function hookPoint(h: number, width: number, changes: Partial<ActivationSource> 
         const row = 4 * chunk + Math.floor(at / width);
         return 100 * h + 10 * row + (at % width);
       }),
-    readTokens: async (chunk) => Uint32Array.from({ length: 4 }, (_, row) => 4 * chunk + row),
+    readOrigins: async (chunk) => ({
+      tokenIds: Uint32Array.from({ length: 4 }, (_, row) => 4 * chunk + row),
+    }),
     ...changes,
   };
 }
@@ -33,6 +35,6 @@ test('hook points of other contexts or other tokens are refused, naming both', a
   const refused = { code: 'ERR_MISMATCH', message: /hook 1 and hook 2/ };
   const shorter = hookPoint(2, 2, { nChunks: 2 });
   await assert.rejects(alignedSource([hookPoint(1, 2), shorter]), refused);
-  const otherText = hookPoint(2, 2, { readTokens: async () => Uint32Array.of(9, 9, 9, 9) });
+  const otherText = hookPoint(2, 2, { readOrigins: async () => ({ tokenIds: Uint32Array.of(9, 9, 9, 9) }) });
   await assert.rejects(alignedSource([hookPoint(1, 2), otherText]), refused);
 });

@@ -24,19 +24,28 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     description: sources.map(({ description }) => description).join(' and '),
     hash: sha256(...sources.map(({ hash }) => `${hash} `)),
     chunkRows: (chunk) => first.chunkRows(chunk),
-    async readChunk(chunk, signal) {
-      const parts = await Promise.all(sources.map((source) => source.readChunk(chunk, signal)));
-      const nRows = first.chunkRows(chunk);
-      const rows = new Float32Array(nRows * dIn);
-      for (let row = 0, at = 0; row < nRows; row++) {
-        for (const [part, width] of widths.entries()) {
-          rows.set(parts[part].subarray(row * width, (row + 1) * width), at);
-          at += width;
-        }
-      }
-      return rows;
+    readChunk,
+    async readRows(chunk, signal) {
+      const origins = (await first.readOrigins?.(chunk, signal)) ?? {};
+      return { activations: await readChunk(chunk, signal), origins };
+    },
+    get dropped() {
+      return first.dropped;
     },
   };
+
+  async function readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array> {
+    const parts = await Promise.all(sources.map((source) => source.readChunk(chunk, signal)));
+    const nRows = first.chunkRows(chunk);
+    const rows = new Float32Array(nRows * dIn);
+    for (let row = 0, at = 0; row < nRows; row++) {
+      for (const [part, width] of widths.entries()) {
+        rows.set(parts[part].subarray(row * width, (row + 1) * width), at);
+        at += width;
+      }
+    }
+    return rows;
+  }
 }
 
 async function expectSameTokens(a: ActivationSource, b: ActivationSource): Promise<void> {
@@ -45,7 +54,10 @@ async function expectSameTokens(a: ActivationSource, b: ActivationSource): Promi
   if (!sameChunks || a.chunkRows(0) !== b.chunkRows(0) || a.chunkRows(last) !== b.chunkRows(last))
     throw mismatch(a, b, 'differ in contexts');
   for (const chunk of new Set([0, last])) {
-    const [ofA, ofB] = await Promise.all([a.readTokens?.(chunk), b.readTokens?.(chunk)]);
+    const [{ tokenIds: ofA } = {}, { tokenIds: ofB } = {}] = await Promise.all([
+      a.readOrigins?.(chunk),
+      b.readOrigins?.(chunk),
+    ]);
     if (ofA && ofB && ofA.some((token, i) => token !== ofB[i])) throw mismatch(a, b, 'hold other tokens');
   }
 }

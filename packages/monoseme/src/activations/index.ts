@@ -1,7 +1,10 @@
 export { alignedSource } from './aligned-source.ts';
 export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
+export type { MixingFigures } from './mixing-statistic.ts';
 export { modelSource } from './model-source.ts';
-export { type ActivationSource, totalRows } from './source.ts';
+export { type StoreDtype, STORE_DTYPES } from './encoding.ts';
+export type { RowOptions } from './row-selection.ts';
+export { type ActivationSource, type DroppedRows, totalRows } from './source.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';
 export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';

@@ -1,7 +1,8 @@
-import { throwIfAborted } from '../errors.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
-import { type ActivationSource, totalRows } from './source.ts';
+import { MixingStatistic } from './mixing-statistic.ts';
+import { type ActivationSource, type SourceRows, totalRows } from './source.ts';
 
 export interface MixingOptions {
   /** Rows of a batch. */
@@ -19,7 +20,8 @@ export interface MixingOptions {
  * In every epoch the chunks are put in a random order, that order is cut in blocks of as many chunks as fit
  * in `bufferRows` rows, and the rows of a block in a random order are the stream; batches are cut from the
  * stream, across the borders of blocks and epochs. So every row comes exactly once an epoch. What remains at
- * the very end, less than a batch, is dropped.
+ * the very end, less than a batch, is dropped. (Where the source drops rows for what they hold, known only once they are
+ * read, a block is filled up with rows of its own, each used a second time.)
  *
  * The permutations depend on seed, epoch and block alone: batch i is the same bytes wherever the reading
  * began. The block after the current one is read while the current one is used, so at most two blocks are in
@@ -29,12 +31,16 @@ export class MixingBuffer {
   readonly nBatches: number;
   /** Seconds spent on reading blocks so far, beside what was done with the batches. */
   secondsReading = 0;
+  /** How mixed the batches so far were, where the source knows the documents of its rows. */
+  readonly mixing = new MixingStatistic();
   readonly #source: ActivationSource;
   readonly #batchRows: number;
   readonly #seed: number;
   readonly #epochRows: number;
   readonly #epochs: number;
   readonly #chunksPerBlock: number;
+  /** Rows of the largest chunk. */
+  readonly #chunkRows: number;
 
   /** @throws {MonosemeError} ERR_OPTION */
   constructor(source: ActivationSource, options: MixingOptions) {
@@ -47,7 +53,10 @@ export class MixingBuffer {
     this.#seed = seed;
     this.#epochs = epochs;
     this.#epochRows = totalRows(source);
-    this.#chunksPerBlock = Math.max(1, Math.floor(bufferRows / Math.max(1, source.chunkRows(0))));
+    let most = 1;
+    for (let chunk = 0; chunk < source.nChunks; chunk++) most = Math.max(most, source.chunkRows(chunk));
+    this.#chunkRows = most;
+    this.#chunksPerBlock = Math.max(1, Math.floor(bufferRows / most));
     this.nBatches = Math.floor((this.#epochRows * epochs) / batchRows);
   }
 
@@ -84,8 +93,10 @@ export class MixingBuffer {
           const from = block.order[row - start] * dIn;
           batch.set(block.rows.subarray(from, from + dIn), filled);
           filled += dIn;
+          if (block.documents) this.mixing.addRow(block.documents[block.order[row - start]]);
           if (filled < batch.length) continue;
           throwIfAborted(signal);
+          this.mixing.endBatch();
           yield batch;
           batch = new Float32Array(this.#batchRows * dIn);
           filled = 0;
@@ -98,7 +109,7 @@ export class MixingBuffer {
   }
 
   #blockMemory(): Float32Array {
-    const rows = Math.min(this.#chunksPerBlock * this.#source.chunkRows(0), this.#epochRows);
+    const rows = Math.min(this.#chunksPerBlock * this.#chunkRows, this.#epochRows);
     return new Float32Array(rows * this.#source.dIn);
   }
 
@@ -138,16 +149,47 @@ export class MixingBuffer {
   async #read(place: Place, memory: Float32Array, signal: AbortSignal): Promise<Block> {
     const started = performance.now();
     let filled = 0;
+    let nRows = 0;
+    const documents: Uint32Array[] = [];
     for (const chunk of this.#blockChunks(place.order, place.block)) {
-      const rows = await this.#source.readChunk(chunk, signal);
-      memory.set(rows, filled);
-      filled += rows.length;
+      const { activations, origins } = await this.#readRows(chunk, signal);
+      memory.set(activations, filled);
+      filled += activations.length;
+      nRows += this.#source.chunkRows(chunk);
+      if (origins.documents) documents.push(origins.documents);
     }
     const random = new Random(hashSeed(this.#seed, 'row order', place.epoch, place.block));
-    const order = random.permutation(filled / this.#source.dIn);
+    const order = filledUp(random.permutation(filled / this.#source.dIn), nRows);
     this.secondsReading += (performance.now() - started) / 1000;
-    return { rows: memory, order };
+    return { rows: memory, order, ...(documents.length > 0 && { documents: joined(documents) }) };
   }
+
+  async #readRows(chunk: number, signal: AbortSignal): Promise<SourceRows> {
+    if (this.#source.readRows) return this.#source.readRows(chunk, signal);
+    return { activations: await this.#source.readChunk(chunk, signal), origins: {} };
+  }
+}
+
+/** `n` entries of an order: what is missing is taken from its beginning, over and over. */
+function filledUp(order: Uint32Array, n: number): Uint32Array {
+  if (order.length === n) return order;
+  if (order.length === 0)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      'Every row of a block was dropped for its norm.',
+      'Allow larger norms (--max-norm-ratio) or a larger mixing buffer.',
+    );
+  return Uint32Array.from({ length: n }, (_, i) => order[i % order.length]);
+}
+
+function joined(parts: readonly Uint32Array[]): Uint32Array {
+  const all = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** A block of the stream: which chunks it holds, and the number of its first row in the stream. */
@@ -162,4 +204,6 @@ interface Place {
 interface Block {
   rows: Float32Array;
   order: Uint32Array;
+  /** Of each row, where they are known. */
+  documents?: Uint32Array;
 }

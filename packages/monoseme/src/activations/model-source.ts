@@ -1,78 +1,242 @@
-import type { TokenSet } from '../corpus/index.ts';
+import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
-import type { ActivationSource } from './source.ts';
+import { checkRowOptions, gatherRows, rowNorms, type RowOptions, selectionText } from './row-selection.ts';
+import { type SelectedTokens, selectTokens } from './row-selection.ts';
+import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 
 /** Tokens of a chunk, about: small chunks mix well, and this is one call of ONNX Runtime. */
 const TOKENS_PER_CHUNK = 2048;
+/** Half-precision numbers from here on are rounded to infinity. */
+const HALF_OVERFLOW = 65_520;
+/** Tokens of which the median norm is taken, about. */
+const NORM_TOKENS = 8192;
+
+export interface ModelSourceOptions {
+  /** By default as many as make about 2,048 tokens. */
+  contextsPerChunk?: number;
+  rows?: RowOptions;
+  /** Refuse values that half precision cannot hold. */
+  forF16?: boolean;
+}
 
 /**
  * The activations of a model, computed when they are read.
  *
- * @param options contextsPerChunk: by default as many as make about 2,048 tokens
- * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context. readChunk: the runner's errors;
- * ERR_NOT_FINITE naming context, position and document; ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context, or where every token is dropped; ERR_OPTION. Reading: the
+ * runner's errors; ERR_NOT_FINITE naming hook, context, position and document; ERR_INTERRUPTED
  */
 export function modelSource(
   runner: ModelRunner,
   tokens: TokenSet,
-  options: { contextsPerChunk?: number } = {},
-): ActivationSource {
-  const { contextSize, nContexts } = tokens;
-  const { contextsPerChunk = Math.max(1, Math.floor(TOKENS_PER_CHUNK / contextSize)) } = options;
-  expectPositiveInteger('The number of contexts of a chunk', contextsPerChunk);
-  if (nContexts === 0)
-    throw new MonosemeError(
-      'ERR_EMPTY_TEXT',
-      `The text has fewer tokens than one context of ${contextSize}.`,
-      'Give more text or a smaller context size.',
-    );
-  const { dIn, hookName, model } = runner;
-  const contextsOf = (chunk: number) => Math.min(contextsPerChunk, nContexts - chunk * contextsPerChunk);
-  const stream = new Uint8Array(tokens.tokens.buffer, tokens.tokens.byteOffset, tokens.tokens.byteLength);
-  return {
-    dIn,
-    contextSize,
-    nChunks: Math.ceil(nContexts / contextsPerChunk),
-    description: `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens`,
-    hash: sha256(`${model.sha256} ${runner.tensorName} ${contextSize} ${contextsPerChunk} `, stream),
-    modelHash: model.sha256,
-    chunkRows: (chunk) => contextsOf(chunk) * contextSize,
-    async readChunk(chunk, signal) {
-      throwIfAborted(signal);
-      const start = chunk * contextsPerChunk * contextSize;
-      const part = tokens.tokens.subarray(start, start + contextsOf(chunk) * contextSize);
-      const activations = await runner.activations(part, contextSize);
-      expectFiniteActivations(activations, dIn, tokens, start, hookName);
-      return activations;
-    },
-    async readTokens(chunk) {
-      const start = chunk * contextsPerChunk * contextSize;
-      return tokens.tokens.subarray(start, start + contextsOf(chunk) * contextSize);
-    },
-  };
+  options: ModelSourceOptions = {},
+): ModelSource {
+  return new ModelSource(runner, tokens, options);
 }
 
-/** Name the token where the first NaN or infinity stands. */
-function expectFiniteActivations(
-  activations: Float32Array,
-  dIn: number,
-  tokens: TokenSet,
-  start: number,
-  hookName: string,
-): void {
-  // x − x is 0 for finite x and NaN otherwise.
-  let sum = 0;
-  for (let i = 0; i < activations.length; i++) sum += activations[i] - activations[i];
-  if (sum === 0) return;
-  const index = activations.findIndex((value) => !Number.isFinite(value));
-  throw notFinite(tokens, start + Math.floor(index / dIn), `${hookName} is ${activations[index]}`);
+/** Rows of which all is known that a source may know. */
+interface ModelRows extends SourceRows {
+  readonly origins: Required<RowOrigins>;
+}
+
+/**
+ * Where rows are dropped by their norms, `chunkRows` says how many there are at most, and `readRows` may give fewer.
+ */
+export class ModelSource implements ActivationSource {
+  readonly dIn: number;
+  readonly contextSize: number;
+  readonly nChunks: number;
+  readonly description: string;
+  readonly hash: string;
+  readonly modelHash: string;
+  readonly #runner: ModelRunner;
+  readonly #tokens: TokenSet;
+  readonly #rows: RowOptions;
+  readonly #contextsPerChunk: number;
+  readonly #chunkRows: Float64Array;
+  readonly #dropped = { read: 0, tokens: 0, notDrawn: 0, norms: 0 };
+  /** Activations are below it, and above its negative. */
+  readonly #limit: number;
+  #largestNorm: Promise<number> | undefined;
+
+  constructor(runner: ModelRunner, tokens: TokenSet, options: ModelSourceOptions) {
+    const { contextSize, nContexts } = tokens;
+    const { contextsPerChunk = Math.max(1, Math.floor(TOKENS_PER_CHUNK / contextSize)), rows = {} } = options;
+    expectPositiveInteger('The number of contexts of a chunk', contextsPerChunk);
+    if (nContexts === 0)
+      throw new MonosemeError(
+        'ERR_EMPTY_TEXT',
+        `The text has fewer tokens than one context of ${contextSize}.`,
+        'Give more text or a smaller context size.',
+      );
+    checkRowOptions(rows, contextSize);
+    const { dIn, hookName, model } = runner;
+    this.#runner = runner;
+    this.#tokens = tokens;
+    this.#rows = rows;
+    this.#limit = options.forF16 ? HALF_OVERFLOW : Infinity;
+    this.#contextsPerChunk = contextsPerChunk;
+    this.dIn = dIn;
+    this.contextSize = contextSize;
+    this.nChunks = Math.ceil(nContexts / contextsPerChunk);
+    this.#chunkRows = this.#countRows();
+    if (this.#chunkRows.every((n) => n === 0))
+      throw new MonosemeError('ERR_EMPTY_TEXT', 'Every token of the text is dropped.', 'Drop fewer.');
+    const selection = selectionText(rows);
+    this.description = `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens${selection}`;
+    const stream = new Uint8Array(tokens.tokens.buffer, tokens.tokens.byteOffset, tokens.tokens.byteLength);
+    const settings = [model.sha256, runner.tensorName, contextSize, contextsPerChunk, selection];
+    this.hash = sha256(settings.join(' '), stream);
+    this.modelHash = model.sha256;
+  }
+
+  chunkRows(chunk: number): number {
+    return this.#chunkRows[chunk];
+  }
+
+  /** Tokens that a chunk reads. */
+  chunkTokens(chunk: number): number {
+    const [from, to] = this.#contexts(chunk);
+    return (to - from) * this.contextSize;
+  }
+
+  /** Tokens of the whole text: those dropped by their ids, and those not drawn. */
+  countTokens(): Omit<DroppedRows, 'norms'> {
+    const { nContexts } = this.#tokens;
+    const read = nContexts * this.contextSize;
+    let tokens = 0;
+    let rows = 0;
+    for (let context = 0; context < nContexts; context++) {
+      const { places, nDropped } = selectTokens(this.#tokens, context, context + 1, this.#rows);
+      tokens += nDropped;
+      rows += places.length;
+    }
+    return { read, tokens, notDrawn: read - tokens - rows };
+  }
+
+  get dropped(): DroppedRows | undefined {
+    const { tokens, notDrawn, norms } = this.#dropped;
+    return tokens + notDrawn + norms > 0 ? { ...this.#dropped } : undefined;
+  }
+
+  async readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array> {
+    return (await this.readRows(chunk, signal)).activations;
+  }
+
+  async readRows(chunk: number, signal?: AbortSignal): Promise<ModelRows> {
+    throwIfAborted(signal);
+    const largest = await this.#normLimit();
+    const [from, to] = this.#contexts(chunk);
+    const { activations, places, nDropped } = await this.#selectedRows(from, to);
+    const read = (to - from) * this.contextSize;
+    this.#dropped.read += read;
+    this.#dropped.tokens += nDropped;
+    this.#dropped.notDrawn += read - nDropped - places.length;
+    if (largest === Infinity) return { activations, origins: this.#origins(places) };
+    const norms = rowNorms(activations, this.dIn);
+    const kept = Uint32Array.from(places.keys()).filter((row) => norms[row] <= largest);
+    this.#dropped.norms += places.length - kept.length;
+    const origins = this.#origins(Uint32Array.from(kept, (row) => places[row]));
+    return { activations: gatherRows(activations, this.dIn, kept), origins };
+  }
+
+  async readOrigins(chunk: number, signal?: AbortSignal): Promise<RowOrigins> {
+    if (this.#rows.maxNormRatio !== undefined) return (await this.readRows(chunk, signal)).origins;
+    const [from, to] = this.#contexts(chunk);
+    return this.#origins(selectTokens(this.#tokens, from, to, this.#rows).places);
+  }
+
+  /** Contexts of a chunk, from and to. */
+  #contexts(chunk: number): [number, number] {
+    const from = chunk * this.#contextsPerChunk;
+    return [from, Math.min(from + this.#contextsPerChunk, this.#tokens.nContexts)];
+  }
+
+  #countRows(): Float64Array {
+    const { tokensPerContext = this.contextSize, dropTokens = [] } = this.#rows;
+    return Float64Array.from({ length: this.nChunks }, (_, chunk) => {
+      const [from, to] = this.#contexts(chunk);
+      if (dropTokens.length === 0) return (to - from) * tokensPerContext;
+      return selectTokens(this.#tokens, from, to, this.#rows).places.length;
+    });
+  }
+
+  async #selectedRows(from: number, to: number): Promise<SelectedTokens & { activations: Float32Array }> {
+    const { contextSize, dIn } = this;
+    const first = from * contextSize;
+    const all = await this.#runner.activations(
+      this.#tokens.tokens.subarray(first, to * contextSize),
+      contextSize,
+    );
+    const selected = selectTokens(this.#tokens, from, to, this.#rows);
+    const rows = selected.places.map((place) => place - first);
+    const activations = gatherRows(all, dIn, rows);
+    this.#expectFinite(activations, selected.places);
+    return { ...selected, activations };
+  }
+
+  /** The norm above which rows are dropped; Infinity for none. Measured at first use. */
+  #normLimit(): Promise<number> | number {
+    const { maxNormRatio } = this.#rows;
+    if (maxNormRatio === undefined) return Infinity;
+    this.#largestNorm ??= this.#medianNorm().then((median) => maxNormRatio * median);
+    return this.#largestNorm;
+  }
+
+  async #medianNorm(): Promise<number> {
+    const { nContexts, contextSize } = this.#tokens;
+    const n = Math.min(nContexts, Math.ceil(NORM_TOKENS / contextSize));
+    const norms: number[] = [];
+    for (let i = 0; i < n; i++) {
+      const context = Math.floor((i * nContexts) / n);
+      const { activations } = await this.#selectedRows(context, context + 1);
+      norms.push(...rowNorms(activations, this.dIn));
+    }
+    return norms.sort((a, b) => a - b)[Math.floor(norms.length / 2)];
+  }
+
+  #origins(places: Uint32Array): Required<RowOrigins> {
+    return {
+      tokenIds: places.map((place) => this.#tokens.tokens[place]),
+      positions: places.map((place) => place % this.contextSize),
+      documents: documentsOf(this.#tokens.documents, places),
+    };
+  }
+
+  /** Name the token where the first NaN, infinity, or value too large to be stored stands. */
+  #expectFinite(activations: Float32Array, places: Uint32Array): void {
+    const limit = this.#limit;
+    let index = 0;
+    while (index < activations.length && activations[index] < limit && activations[index] > -limit) index++;
+    if (index === activations.length) return;
+    const place = places[Math.floor(index / this.dIn)];
+    const value = activations[index];
+    const what = `${this.#runner.hookName} is ${value}`;
+    throw Number.isFinite(value)
+      ? notFinite(this.#tokens, place, `${what}, too large for F16,`, 'Store BF16 or F32 instead (--dtype).')
+      : notFinite(this.#tokens, place, what);
+  }
+}
+
+/** Number of the document that each place of the token stream lies in. The places rise. */
+function documentsOf(documents: readonly DocumentSpan[], places: Uint32Array): Uint32Array {
+  if (places.length === 0 || documents.length === 0) return new Uint32Array(places.length);
+  let low = 0;
+  for (let high = documents.length; high - low > 1;) {
+    const middle = (low + high) >>> 1;
+    if (documents[middle].start <= places[0]) low = middle;
+    else high = middle;
+  }
+  return places.map((place) => {
+    while (low + 1 < documents.length && documents[low + 1].start <= place) low++;
+    return low;
+  });
 }
 
 /** The error for a value that cannot be used, at a token of the set. */
-export function notFinite(tokens: TokenSet, token: number, what: string, advice?: string): MonosemeError {
+function notFinite(tokens: TokenSet, token: number, what: string, advice?: string): MonosemeError {
   const { contextSize, documents } = tokens;
   const document = documents.findLast(({ start }) => start <= token);
   const place = `context ${Math.floor(token / contextSize)}, position ${token % contextSize}`;

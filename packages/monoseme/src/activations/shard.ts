@@ -1,102 +1,264 @@
+import { join } from 'node:path';
 import { MonosemeError } from '../errors.ts';
-import { readSafetensors, type SafetensorsFile, sha256, writeSafetensors } from '../formats/index.ts';
-import { encodeFloats } from '../tensor/index.ts';
-import { planHash, shardPath, shardRows, type StorePlan } from './store-plan.ts';
+import { type RawTensor, readSafetensors, sha256, sha256Pieces, writeSafetensors } from '../formats/index.ts';
+import type { SafetensorsFile, TensorToWrite } from '../formats/index.ts';
+import { bytesPerRow, decodeRows, type EncodedRows, type StoreDtype } from './encoding.ts';
+import type { RowOrigins, SourceRows } from './source.ts';
+import { planHash, shardFile, type StorePlan } from './store-plan.ts';
 
-/** The rows of a shard, before they are written. */
-export interface ShardRows {
-  /** f32 pieces that follow each other, [rows, dIn] together. */
-  activations: Float32Array[];
-  tokenIds: Int32Array;
-  positions: Int32Array;
+/** A shard of a finished store. */
+export interface StoreShard {
+  /** Its file, in the store's folder. */
+  readonly file: string;
+  readonly rows: number;
+  /** Of the bytes of its tensors, one after the other in the order of {@link TENSORS}. */
+  readonly sha256: string;
+  /** Names of its tensors where they are not those that a harvest gives; absent ones are not there. */
+  readonly tensors?: Readonly<Record<string, string>>;
 }
 
-/**
- * Write a shard, atomically: the activations rounded to the plan's dtype, and in the metadata the plan that
- * it belongs to and the SHA-256 of its three tensors.
- */
+/** What a shard holds: activations [rows, d_in] (or any shape of as many elements), the others one entry a row. */
+export const TENSORS = ['activations', 'scales', 'token_ids', 'positions', 'documents'] as const;
+type TensorName = (typeof TENSORS)[number];
+
+/** Rows of a shard before they are written, in pieces that follow each other, and where they are from. */
+export interface ShardRows {
+  rows: number;
+  pieces: EncodedRows[];
+  origins: KnownOrigins[];
+}
+
+/** Origins as a model's rows have them. */
+export type KnownOrigins = Required<RowOrigins>;
+
+/** Bytes read at once where a whole shard is looked through. */
+const PIECE_BYTES = 2 ** 25;
+
+/** Write a shard, atomically; its metadata say which plan it belongs to and the SHA-256 of its tensors. */
 export async function writeShard(
   folder: string,
   plan: StorePlan,
   shard: number,
-  rows: ShardRows,
-): Promise<void> {
-  const n = shardRows(plan, shard);
-  const encoded = rows.activations.map((piece) => encodeFloats(piece, plan.dtype));
-  const { tokenIds, positions } = rows;
-  await writeSafetensors(
-    shardPath(folder, shard),
-    {
-      activations: { dtype: plan.dtype, shape: [n, plan.dIn], data: encoded },
-      token_ids: { dtype: 'I32', shape: [n], data: tokenIds },
-      positions: { dtype: 'I32', shape: [n], data: positions },
-    },
-    {
-      plan: planHash(plan),
-      shard: String(shard),
-      sha256: sha256(...encoded, bytesOf(tokenIds), bytesOf(positions)),
-    },
-  );
+  { rows, pieces, origins }: ShardRows,
+): Promise<StoreShard> {
+  const column = (take: (origin: KnownOrigins) => Uint32Array): TensorToWrite => ({
+    dtype: 'I32',
+    shape: [rows],
+    data: origins.map(take),
+  });
+  const scales = pieces.flatMap((piece) => piece.scales ?? []);
+  const tensors: Partial<Record<TensorName, TensorToWrite>> = {
+    activations: { dtype: plan.dtype, shape: [rows, plan.dIn], data: pieces.map(({ data }) => data) },
+    ...(plan.dtype === 'I8' && { scales: { dtype: 'F32', shape: [rows], data: scales } }),
+    token_ids: column(({ tokenIds }) => tokenIds),
+    positions: column(({ positions }) => positions),
+    documents: column(({ documents }) => documents),
+  };
+  const parts = TENSORS.flatMap((name) => (tensors[name]?.data ?? []) as Uint8Array[]);
+  const file = shardFile(shard);
+  const hash = sha256(...parts.map(bytesOf));
+  const metadata = { plan: planHash(plan), shard: String(shard), sha256: hash };
+  await writeSafetensors(join(folder, file), tensors, metadata);
+  return { file, rows, sha256: hash };
 }
 
 /**
- * Bytes of rows `from` … `to − 1` of a shard's tensor. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, …
+ * Rows `from` … `to − 1` of a shard, with their origins where it knows them.
+ *
+ * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, ERR_MISMATCH, …
  */
 export async function readShardRows(
   folder: string,
   plan: StorePlan,
+  shard: StoreShard,
+  [from, to]: readonly [number, number],
+): Promise<SourceRows> {
+  const file = await openShard(folder, plan, shard);
+  try {
+    const { bytes: data } = await readRows(file, plan, shard, 'activations', from, to);
+    const scales =
+      plan.dtype === 'I8' ? toFloat32(await readRows(file, plan, shard, 'scales', from, to)) : undefined;
+    const origins = await readOriginsOf(file, plan, shard, [from, to]);
+    return { activations: decodeRows({ data, scales }, plan.dIn, plan.dtype), origins };
+  } finally {
+    await file.close();
+  }
+}
+
+/** The origins of rows alone. @throws as {@link readShardRows} */
+export async function readShardOrigins(
+  folder: string,
+  plan: StorePlan,
+  shard: StoreShard,
+  range: readonly [number, number],
+): Promise<RowOrigins> {
+  const file = await openShard(folder, plan, shard);
+  try {
+    return await readOriginsOf(file, plan, shard, range);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Read a whole shard and compare it with its checksum. @throws {MonosemeError} ERR_FORMAT, ERR_MISMATCH, … */
+export async function checkShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<void> {
+  const file = await openShard(folder, plan, shard);
+  try {
+    if ((await hashShard(file, plan, shard)) === shard.sha256) return;
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${file.path} does not hold what was written: its checksum differs.`,
+      REMAKE,
+    );
+  } finally {
+    await file.close();
+  }
+}
+
+/** A shard if it is there and whole, else undefined. @throws {MonosemeError} ERR_FILE */
+export async function ifWhole(
+  folder: string,
+  plan: StorePlan,
+  shard: StoreShard,
+): Promise<StoreShard | undefined> {
+  return unlessLost(async () => {
+    await checkShard(folder, plan, shard);
+    return shard;
+  });
+}
+
+/** The same for a shard of a harvest that may not be finished, of which its own metadata tell. */
+export async function wholeShard(
+  folder: string,
+  plan: StorePlan,
   shard: number,
-  name: 'activations' | 'token_ids',
-  from: number,
-  to: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const file = await openShard(folder, plan, shard);
-  try {
-    return (await file.rows(name, from, to)).bytes;
-  } finally {
+): Promise<StoreShard | undefined> {
+  return unlessLost(async () => {
+    const file = await readSafetensors(join(folder, shardFile(shard)));
+    const { metadata } = file;
+    const rows = file.has('positions') ? file.info('positions').shape[0] : 0;
     await file.close();
+    if (metadata.shard !== String(shard)) return undefined;
+    return ifWhole(folder, plan, { file: shardFile(shard), rows, sha256: metadata.sha256 });
+  });
+}
+
+/** Undefined where an error says that a shard is not there, or not whole. */
+async function unlessLost<T>(look: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof MonosemeError && LOST.has(error.code)) return undefined;
+    throw error;
   }
 }
 
-/**
- * Read a whole shard and compare it with its checksum. @throws {MonosemeError} ERR_FORMAT, ERR_MISMATCH, …
- */
-export async function checkShard(folder: string, plan: StorePlan, shard: number): Promise<void> {
-  const file = await openShard(folder, plan, shard);
-  try {
-    const parts: Uint8Array[] = [];
-    for (const name of ['activations', 'token_ids', 'positions']) parts.push((await file.tensor(name)).bytes);
-    if (sha256(...parts) !== file.metadata.sha256)
-      throw new MonosemeError(
-        'ERR_FORMAT',
-        `${file.path} does not hold what was written: its checksum differs.`,
-        'Delete it and harvest again: only this shard is made anew.',
-      );
-  } finally {
-    await file.close();
-  }
-}
+/** Codes of errors that say so. */
+export const LOST: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_FORMAT', 'ERR_MISMATCH']);
 
-/** Open a shard and check that it has the plan's tensors. */
-async function openShard(folder: string, plan: StorePlan, shard: number): Promise<SafetensorsFile> {
-  const file = await readSafetensors(shardPath(folder, shard));
-  const n = shardRows(plan, shard);
-  const has = (name: string, dtype: string, ...shape: number[]) =>
-    file.has(name) && JSON.stringify(file.info(name)) === JSON.stringify({ dtype, shape });
-  const fits =
-    file.metadata.plan === planHash(plan) &&
-    file.metadata.shard === String(shard) &&
-    has('activations', plan.dtype, n, plan.dIn) &&
-    has('token_ids', 'I32', n) &&
-    has('positions', 'I32', n);
-  if (fits) return file;
-  await file.close();
-  throw new MonosemeError(
-    'ERR_MISMATCH',
-    `${file.path} does not belong to this store.`,
-    'Delete it and harvest again: only this shard is made anew.',
+/** SHA-256 of the tensors of a shard, as {@link StoreShard.sha256}. */
+export async function hashShard(
+  file: SafetensorsFile,
+  plan: StorePlan,
+  shard: Omit<StoreShard, 'sha256'>,
+): Promise<string> {
+  return sha256Pieces(
+    (async function* () {
+      const step = Math.max(1, Math.floor(PIECE_BYTES / bytesPerRow(plan.dtype, plan.dIn)));
+      for (const name of TENSORS) {
+        if (tensorName(plan, shard, name) === undefined) continue;
+        for (let from = 0; from < shard.rows; from += step)
+          yield (await readRows(file, plan, shard, name, from, Math.min(shard.rows, from + step))).bytes;
+      }
+    })(),
   );
 }
 
-const bytesOf = (array: Int32Array): Uint8Array =>
+const REMAKE = 'Run the same harvest again: only this shard is made anew.';
+
+const foreign = (path: string): MonosemeError =>
+  new MonosemeError('ERR_MISMATCH', `${path} does not belong to this store.`, REMAKE);
+
+/** Open a shard and check that it has the tensors that the store says. */
+async function openShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<SafetensorsFile> {
+  const file = await readSafetensors(join(folder, shard.file));
+  const fits = TENSORS.every((name) => {
+    const stored = tensorName(plan, shard, name);
+    if (stored === undefined) return true;
+    if (!file.has(stored)) return false;
+    const { dtype, shape } = file.info(stored);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (name !== 'activations') return elements === shard.rows && dtype in READERS;
+    return dtype === plan.dtype && elements === shard.rows * plan.dIn;
+  });
+  if (fits && (shard.tensors || file.metadata.plan === planHash(plan))) return file;
+  await file.close();
+  throw foreign(file.path);
+}
+
+function tensorName(
+  plan: StorePlan,
+  shard: Omit<StoreShard, 'sha256'>,
+  name: TensorName,
+): string | undefined {
+  if (name === 'scales' && plan.dtype !== 'I8') return undefined;
+  return shard.tensors ? shard.tensors[name] : name;
+}
+
+/** Elements of rows of a tensor whose shape may have several axes before those of one row. */
+async function readRows(
+  file: SafetensorsFile,
+  plan: StorePlan,
+  shard: Omit<StoreShard, 'sha256'>,
+  name: TensorName,
+  from: number,
+  to: number,
+): Promise<RawTensor> {
+  const width = name === 'activations' ? plan.dIn : 1;
+  return file.elements(tensorName(plan, shard, name)!, from * width, to * width);
+}
+
+async function readOriginsOf(
+  file: SafetensorsFile,
+  plan: StorePlan,
+  shard: StoreShard,
+  [from, to]: readonly [number, number],
+): Promise<RowOrigins> {
+  const read = async (name: TensorName) =>
+    tensorName(plan, shard, name) === undefined
+      ? undefined
+      : toUint32(await readRows(file, plan, shard, name, from, to));
+  return {
+    tokenIds: await read('token_ids'),
+    positions: await read('positions'),
+    documents: await read('documents'),
+  };
+}
+
+/** Whole numbers of a file's element types, as far as they fit 32 bits. */
+const READERS: Partial<Record<string, (bytes: Uint8Array<ArrayBuffer>) => ArrayLike<number | bigint>>> = {
+  F32: ({ buffer }) => new Float32Array(buffer),
+  I64: ({ buffer }) => new BigInt64Array(buffer),
+  U64: ({ buffer }) => new BigUint64Array(buffer),
+  I32: ({ buffer }) => new Int32Array(buffer),
+  U32: ({ buffer }) => new Uint32Array(buffer),
+  I16: ({ buffer }) => new Int16Array(buffer),
+  U16: ({ buffer }) => new Uint16Array(buffer),
+  U8: (bytes) => bytes,
+};
+
+function toUint32({ dtype, bytes }: RawTensor): Uint32Array {
+  return Uint32Array.from(READERS[dtype]!(bytes) as ArrayLike<number>, Number);
+}
+
+const toFloat32 = ({ bytes }: RawTensor): Float32Array => new Float32Array(bytes.buffer);
+
+const bytesOf = (array: Uint8Array | Uint32Array | Float32Array): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+/** Element types in which a file may hold token ids, positions and documents. */
+export const ORIGIN_DTYPES: readonly string[] = Object.keys(READERS).filter((dtype) => dtype !== 'F32');
+
+/** Whether a file's element type is one of a store's. */
+export const isStoreDtype = (dtype: string): dtype is StoreDtype =>
+  ['F32', 'F16', 'BF16', 'I8'].includes(dtype);

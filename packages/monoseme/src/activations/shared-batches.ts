@@ -1,10 +1,13 @@
 import { throwIfAborted } from '../errors.ts';
+import type { MixingStatistic } from './mixing-statistic.ts';
 
 /** Batches in a fixed order, which can be read from any place. */
 export interface BatchStream {
   readonly nBatches: number;
   /** Seconds spent on reading so far, beside what was done with the batches. */
   readonly secondsReading: number;
+  /** How mixed the batches so far were, where it is known. */
+  readonly mixing?: MixingStatistic;
   /** Batches `fromBatch` … `nBatches − 1`, each an array of the caller's own. */
   batches(fromBatch?: number, signal?: AbortSignal): AsyncGenerator<Float32Array<ArrayBuffer>>;
 }
@@ -55,6 +58,7 @@ export class SharedBatches {
       get secondsReading() {
         return stream.secondsReading;
       },
+      ...(stream.mixing && { mixing: stream.mixing }),
       close,
       async *batches(fromBatch = 0, signal) {
         try {

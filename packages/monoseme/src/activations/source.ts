@@ -1,6 +1,5 @@
 /**
- * Activations in pieces. Rows are in the order of the contexts; a chunk is some whole contexts, and every
- * chunk but the last has the same number of rows.
+ * Activations in pieces. Rows are in the order of the contexts; a chunk is what is read at once.
  */
 export interface ActivationSource {
   /** Numbers of a row. */
@@ -15,11 +14,42 @@ export interface ActivationSource {
   readonly hash: string;
   /** SHA-256 of the model that the activations are of, where it is one. */
   readonly modelHash?: string;
+  /** Rows of a chunk; at most, where rows are dropped for what they hold ({@link ActivationSource.dropped}). */
   chunkRows(chunk: number): number;
-  /** f32 [chunkRows(chunk), dIn], an array of the caller's own. */
+  /** f32 [rows, dIn], an array of the caller's own. */
   readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array>;
-  /** Token ids of a chunk's rows, where they are known. */
-  readTokens?(chunk: number): Promise<Uint32Array>;
+  /** A chunk with the origins of its rows, where they are known. */
+  readRows?(chunk: number, signal?: AbortSignal): Promise<SourceRows>;
+  /** The origins of a chunk's rows alone. */
+  readOrigins?(chunk: number, signal?: AbortSignal): Promise<RowOrigins>;
+  /** What was left out so far, where something is. */
+  readonly dropped?: DroppedRows;
+}
+
+/** Where the rows of a chunk are from, one entry a row; absent is what is not known. */
+export interface RowOrigins {
+  readonly tokenIds?: Uint32Array;
+  /** Place in the context, from 0. */
+  readonly positions?: Uint32Array;
+  /** Number of the document in its text, from 0. */
+  readonly documents?: Uint32Array;
+}
+
+export interface SourceRows {
+  readonly activations: Float32Array;
+  readonly origins: RowOrigins;
+}
+
+/** Tokens that were read and give no row. */
+export interface DroppedRows {
+  /** Tokens read so far. */
+  readonly read: number;
+  /** Of them dropped by their ids. */
+  readonly tokens: number;
+  /** Not drawn from their contexts. */
+  readonly notDrawn: number;
+  /** Dropped by the norms of their rows. */
+  readonly norms: number;
 }
 
 /** Rows of a source, all chunks together. */

@@ -1,18 +1,19 @@
 import type { TokenSet } from '../corpus/index.ts';
-import { throwIfAborted } from '../errors.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { decodeFloats } from '../tensor/index.ts';
-import { checkShard, readShardRows } from './shard.ts';
-import type { ActivationSource } from './source.ts';
-import { nShards, readFinishedPlan, type StorePlan } from './store-plan.ts';
+import { checkShard, LOST, readShardOrigins, readShardRows, type StoreShard } from './shard.ts';
+import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
+import { type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
+import type { StorePlan } from './store-plan.ts';
 import { type WriteStoreOptions, writeStore } from './write-store.ts';
 
 /**
  * Activations on disk: safetensors shards, a plan and a manifest.
  *
- * A shard holds whole contexts: `activations` [rows, d_in] (F16, BF16 or F32), `token_ids` and `positions`
- * (place in the context) I32 [rows]. No file is kept open, so any number of chunks may be read at once.
+ * A shard holds whole contexts: `activations` [rows, d_in] (F16, BF16, F32, or I8 with `scales` F32 [rows]),
+ * `token_ids`, `positions` (place in the context) and `documents` I32 [rows]. Shards that were made elsewhere may name
+ * them otherwise and lack all but the first. No file is kept open, so any number of chunks may be read at once.
  */
 export class ActivationStore implements ActivationSource {
   readonly folder: string;
@@ -25,16 +26,23 @@ export class ActivationStore implements ActivationSource {
   readonly hookName: string;
   readonly modelName: string;
   readonly modelHash: string | undefined;
+  /** What the harvest left out of its text. */
+  readonly dropped: DroppedRows | undefined;
+  /** Shards of the plan that are left out: missing or damaged ones of a salvaged store. */
+  readonly nLost: number;
   readonly #plan: StorePlan;
+  readonly #shards: readonly StoreShard[];
+  /** Number of the first chunk of each shard. */
+  readonly #firstChunks: readonly number[];
 
   /**
    * Harvest a model's activations into a folder, or go on where an interrupted harvest stopped: shards that
    * are whole are kept. The folder is a store once its manifest is there, which is written last. Interrupted
-   * at any time, at most the shard being made is lost.
+   * at any time, at most the shard being made and the one being written are lost.
    *
-   * @throws {MonosemeError} ERR_EXISTS (the folder holds something else), ERR_NOT_FINITE (naming the token;
-   * also for values beyond F16), ERR_DISK_FULL (before starting where it can be told), ERR_INTERRUPTED, the
-   * runner's errors
+   * @throws {MonosemeError} ERR_EXISTS (the folder holds something else), ERR_LOCKED (another process writes it),
+   * ERR_NOT_FINITE (naming the token; also for values beyond F16), ERR_DISK_FULL (before starting where it can be told),
+   * ERR_INTERRUPTED, the runner's errors
    */
   static async write(
     folder: string,
@@ -48,38 +56,61 @@ export class ActivationStore implements ActivationSource {
 
   /** @throws {MonosemeError} ERR_NOT_FOUND (none there, or not finished), ERR_FORMAT, ERR_MISMATCH */
   static async open(folder: string): Promise<ActivationStore> {
-    const { plan, modelHash } = await readFinishedPlan(folder);
-    return new ActivationStore(folder, plan, modelHash);
+    return new ActivationStore(folder, await readStoreManifest(folder));
   }
 
-  private constructor(folder: string, plan: StorePlan, modelHash: string | undefined) {
+  /**
+   * Open what is whole of a store that was not finished, or of which shards are missing or damaged. Every shard is read
+   * once, to compare it with its checksum.
+   *
+   * @throws {MonosemeError} ERR_NOT_FOUND (no store, or no shard is whole), ERR_FORMAT (its plan is damaged)
+   */
+  static async salvage(folder: string, signal?: AbortSignal): Promise<ActivationStore> {
+    return new ActivationStore(folder, await salvageStore(folder, signal));
+  }
+
+  private constructor(folder: string, { plan, shards, modelHash, dropped }: FinishedStore) {
     this.folder = folder;
+    this.dropped = dropped;
     this.modelHash = modelHash;
     this.#plan = plan;
+    this.#shards = shards.filter(({ rows }) => rows > 0);
+    this.nLost = plan.nShards - shards.length;
     this.dIn = plan.dIn;
     this.contextSize = plan.contextSize;
-    this.nRows = plan.nRows;
-    this.nChunks = Math.ceil(plan.nRows / plan.rowsPerChunk);
-    this.description = `${plan.description}, stored as ${plan.dtype}`;
-    this.hash = sha256(plan.sourceHash, plan.dtype);
+    this.nRows = shards.reduce((sum, { rows }) => sum + rows, 0);
+    let nChunks = 0;
+    this.#firstChunks = this.#shards.map(({ rows }) => {
+      nChunks += Math.ceil(rows / plan.rowsPerChunk);
+      return nChunks - Math.ceil(rows / plan.rowsPerChunk);
+    });
+    this.nChunks = nChunks;
+    const lost = this.nLost > 0 ? ` (${this.nLost} of ${plan.nShards} shards left out)` : '';
+    this.description = `${plan.description}, stored as ${plan.dtype}${lost}`;
+    this.hash = sha256(plan.sourceHash, plan.dtype, this.nLost > 0 ? JSON.stringify(shards) : '');
     this.hookName = plan.hookName;
     this.modelName = plan.modelName;
   }
 
   chunkRows(chunk: number): number {
-    return Math.min(this.#plan.rowsPerChunk, this.nRows - chunk * this.#plan.rowsPerChunk);
+    const [, [from, to]] = this.#place(chunk);
+    return to - from;
   }
 
   /** @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a shard is missing or damaged), ERR_INTERRUPTED */
   async readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array> {
-    throwIfAborted(signal);
-    return decodeFloats(await this.#read('activations', chunk), this.#plan.dtype);
+    return (await this.readRows(chunk, signal)).activations;
   }
 
-  /** Token ids of a chunk's rows. @throws as {@link readChunk} */
-  async readTokens(chunk: number): Promise<Uint32Array> {
-    const bytes = await this.#read('token_ids', chunk);
-    return new Uint32Array(bytes.buffer);
+  /** @throws as {@link readChunk} */
+  async readRows(chunk: number, signal?: AbortSignal): Promise<SourceRows> {
+    throwIfAborted(signal);
+    return this.#reading(() => readShardRows(this.folder, this.#plan, ...this.#place(chunk)));
+  }
+
+  /** @throws as {@link readChunk} */
+  async readOrigins(chunk: number): Promise<RowOrigins> {
+    return this.#reading(() => readShardOrigins(this.folder, this.#plan, ...this.#place(chunk)));
   }
 
   /**
@@ -91,18 +122,34 @@ export class ActivationStore implements ActivationSource {
   async verify(
     options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
   ): Promise<void> {
-    const total = nShards(this.#plan);
-    for (let shard = 0; shard < total; shard++) {
+    for (const [i, shard] of this.#shards.entries()) {
       throwIfAborted(options.signal);
       await checkShard(this.folder, this.#plan, shard);
-      options.onProgress?.(shard + 1, total);
+      options.onProgress?.(i + 1, this.#shards.length);
     }
   }
 
-  #read(name: 'activations' | 'token_ids', chunk: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { rowsPerChunk, chunksPerShard } = this.#plan;
-    const from = (chunk % chunksPerShard) * rowsPerChunk;
-    const shard = Math.floor(chunk / chunksPerShard);
-    return readShardRows(this.folder, this.#plan, shard, name, from, from + this.chunkRows(chunk));
+  /** Say what can be done about a shard that is missing or damaged. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof MonosemeError) || !LOST.has(error.code)) throw error;
+      throw new MonosemeError(error.code, error.what, `${error.advice} ${SALVAGE}`.trim(), { cause: error });
+    }
+  }
+
+  #place(chunk: number): [StoreShard, [number, number]] {
+    const { rowsPerChunk } = this.#plan;
+    let low = 0;
+    for (let high = this.#shards.length; high - low > 1;) {
+      const middle = (low + high) >>> 1;
+      if (this.#firstChunks[middle] <= chunk) low = middle;
+      else high = middle;
+    }
+    const from = (chunk - this.#firstChunks[low]) * rowsPerChunk;
+    return [this.#shards[low], [from, Math.min(from + rowsPerChunk, this.#shards[low].rows)]];
   }
 }
+
+const SALVAGE = 'Or use the shards that are whole (--salvage).';

@@ -1,29 +1,48 @@
 import { rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
-import { lockFolder, writeManifest } from '../formats/index.ts';
+import { lockFolder } from '../formats/index.ts';
 import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
-import { type Dtype, expectPositiveInteger } from '../tensor/index.ts';
-import { modelSource, notFinite } from './model-source.ts';
-import { checkShard, writeShard } from './shard.ts';
-import type { ActivationSource } from './source.ts';
-import { findPlan, nShards, planHash, shardPath, shardRows, writePlan } from './store-plan.ts';
-import { STORE_KIND, storeBytes, type StorePlan } from './store-plan.ts';
+import { expectPositiveInteger } from '../tensor/index.ts';
+import { bytesPerRow, encodeRows, STORE_DTYPES, type StoreDtype } from './encoding.ts';
+import { modelSource, type ModelSource } from './model-source.ts';
+import { readAhead } from './read-ahead.ts';
+import type { RowOptions } from './row-selection.ts';
+import { type ShardRows, type StoreShard, wholeShard, writeShard } from './shard.ts';
+import type { DroppedRows } from './source.ts';
+import { writeStoreManifest } from './store-manifest.ts';
+import { findPlan, shardFile, type StorePlan, writePlan } from './store-plan.ts';
 
 export interface WriteStoreOptions {
-  /** F16 by default: half the size of F32, with 11 bits of precision up to 65,504. */
-  dtype?: Dtype;
+  /**
+   * F16 by default: half the size of F32, with 11 bits of precision up to 65,504. BF16: 8 bits, the range of F32. I8: a
+   * quarter of F32, see `encodeRows`.
+   */
+  dtype?: StoreDtype;
   contextsPerChunk?: number;
-  /** A shard is in memory while it is made; by default about 65,536 rows. */
+  /** A shard is in memory while it is made and written; by default about 65,536 rows or 64 MiB. */
   rowsPerShard?: number;
+  /** Which tokens give a row; all by default. */
+  rows?: RowOptions;
   signal?: AbortSignal;
-  /** In rows. */
+  /** In tokens. */
   onProgress?: (done: number, total: number) => void;
 }
 
 const ROWS_PER_SHARD = 65_536;
-/** Half-precision numbers from here on are rounded to infinity. */
-const HALF_OVERFLOW = 65_520;
+const SHARD_BYTES = 2 ** 26;
+/** Bytes of a row beside its activations: token id, position, document. */
+const ORIGIN_BYTES = 12;
+/** A harvest under way. */
+interface Harvest {
+  folder: string;
+  plan: StorePlan;
+  source: ModelSource;
+  chunksPerShard: number;
+  signal?: AbortSignal;
+  onProgress?: (done: number, total: number) => void;
+}
 
 /** See `ActivationStore.write`. */
 export async function writeStore(
@@ -32,11 +51,24 @@ export async function writeStore(
   tokens: TokenSet,
   options: WriteStoreOptions,
 ): Promise<void> {
-  const { dtype = 'F16', contextsPerChunk, rowsPerShard = ROWS_PER_SHARD, signal } = options;
+  const { dtype = 'F16', contextsPerChunk, rows, signal, onProgress } = options;
+  if (!STORE_DTYPES.includes(dtype))
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `The element type is ${String(dtype)}.`,
+      `It is one of ${STORE_DTYPES.join(', ')}.`,
+    );
+  const source = modelSource(runner, tokens, { contextsPerChunk, rows, forF16: dtype === 'F16' });
+  let mostRows = 0;
+  let rowsPerChunk = 0;
+  for (let chunk = 0; chunk < source.nChunks; chunk++) {
+    mostRows += source.chunkRows(chunk);
+    rowsPerChunk = Math.max(rowsPerChunk, source.chunkRows(chunk));
+  }
+  const usual = Math.min(ROWS_PER_SHARD, Math.ceil(SHARD_BYTES / bytesPerRow(dtype, source.dIn)));
+  const { rowsPerShard = usual } = options;
   expectPositiveInteger('The number of rows of a shard', rowsPerShard);
-  if (!['F32', 'F16', 'BF16'].includes(dtype))
-    throw new MonosemeError('ERR_OPTION', `The element type is ${dtype}.`, 'It is F16, BF16 or F32.');
-  const source = modelSource(runner, tokens, { contextsPerChunk });
+  const chunksPerShard = Math.max(1, Math.floor(rowsPerShard / rowsPerChunk));
   const plan: StorePlan = {
     sourceHash: source.hash,
     description: source.description,
@@ -45,111 +77,98 @@ export async function writeStore(
     dtype,
     dIn: source.dIn,
     contextSize: source.contextSize,
-    nRows: tokens.nContexts * tokens.contextSize,
-    rowsPerChunk: source.chunkRows(0),
-    chunksPerShard: Math.max(1, Math.floor(rowsPerShard / source.chunkRows(0))),
+    mostRows,
+    nShards: Math.ceil(source.nChunks / chunksPerShard),
+    rowsPerChunk,
   };
   throwIfAborted(signal);
   await findPlan(folder, plan); // before the folder is touched
   const unlock = await lockFolder(folder);
   try {
     if (!(await findPlan(folder, plan))) await writePlan(folder, plan);
-    await makeMissingShards(folder, plan, source, tokens, options);
-    await writeManifest(folder, {
-      kind: STORE_KIND,
-      madeFrom: { model: runner.model.sha256, source: source.hash, plan: planHash(plan) },
-      versions: { onnxruntime: RUNTIME_VERSION },
-      details: { n_shards: nShards(plan), n_rows: plan.nRows, d_in: plan.dIn, dtype },
-    });
+    const shards = await makeShards({ folder, plan, source, chunksPerShard, signal, onProgress });
+    const finished = { plan, shards, modelHash: source.modelHash, dropped: droppedRows(source, shards) };
+    await writeStoreManifest(folder, finished, { onnxruntime: RUNTIME_VERSION });
   } finally {
     await unlock();
   }
 }
 
-async function makeMissingShards(
-  folder: string,
-  plan: StorePlan,
-  source: ActivationSource,
-  tokens: TokenSet,
-  { signal, onProgress }: WriteStoreOptions,
-): Promise<void> {
-  const missing = await missingShards(folder, plan, signal);
-  await expectSpace(folder, plan, missing);
-  let done = plan.nRows - missing.reduce((rows, shard) => rows + shardRows(plan, shard), 0);
-  onProgress?.(done, plan.nRows);
-  for (const shard of missing) {
-    await makeShard(folder, plan, shard, source, tokens, signal, (rows) => {
-      onProgress?.((done += rows), plan.nRows);
-    });
-  }
+/** What the whole text leaves out, of which this process may have read a part. */
+function droppedRows(source: ModelSource, shards: readonly StoreShard[]): DroppedRows | undefined {
+  const nRows = shards.reduce((sum, { rows }) => sum + rows, 0);
+  const { read, tokens, notDrawn } = source.countTokens();
+  return nRows === read ? undefined : { read, tokens, notDrawn, norms: read - tokens - notDrawn - nRows };
 }
 
-/** Shards that are not there, or not whole (those are removed). */
-async function missingShards(
+/** Make the shards that are missing. One is written while the next is computed. */
+async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
+  const { folder, plan, source, chunksPerShard, signal, onProgress } = harvest;
+  const shards = await wholeShards(folder, plan, signal);
+  const shardOf = (chunk: number) => Math.floor(chunk / chunksPerShard);
+  const isLast = (chunk: number) => (chunk + 1) % chunksPerShard === 0 || chunk + 1 === source.nChunks;
+  const chunks = Array.from({ length: source.nChunks }, (_, chunk) => chunk);
+  const todo = chunks.filter((chunk) => shards[shardOf(chunk)] === undefined);
+  await expectSpace(
+    folder,
+    plan,
+    sum(todo, (chunk) => source.chunkRows(chunk)),
+  );
+  const total = sum(chunks, (chunk) => source.chunkTokens(chunk));
+  let done = total - sum(todo, (chunk) => source.chunkTokens(chunk));
+  onProgress?.(done, total);
+  let making: ShardRows = { rows: 0, pieces: [], origins: [] };
+  let writing: Promise<void> = Promise.resolve();
+  const read = async (chunk: number) => ({ chunk, rows: await source.readRows(chunk, signal) });
+  const write = async (shard: number, rows: ShardRows) => {
+    shards[shard] = await writeShard(folder, plan, shard, rows);
+  };
+  try {
+    for await (const { chunk, rows } of readAhead(todo, read)) {
+      making.rows += rows.activations.length / plan.dIn;
+      making.pieces.push(encodeRows(rows.activations, plan.dIn, plan.dtype));
+      making.origins.push(rows.origins);
+      onProgress?.((done += source.chunkTokens(chunk)), total);
+      if (!isLast(chunk)) continue;
+      throwIfAborted(signal);
+      await writing;
+      writing = write(shardOf(chunk), making);
+      writing.catch(() => {}); // looked at before the next one
+      making = { rows: 0, pieces: [], origins: [] };
+    }
+  } finally {
+    await writing;
+  }
+  return shards as StoreShard[];
+}
+
+/** The shards that are there and whole; others are removed. */
+async function wholeShards(
   folder: string,
   plan: StorePlan,
   signal: AbortSignal | undefined,
-): Promise<number[]> {
-  const missing: number[] = [];
-  for (let shard = 0; shard < nShards(plan); shard++) {
+): Promise<(StoreShard | undefined)[]> {
+  const shards: (StoreShard | undefined)[] = [];
+  for (let shard = 0; shard < plan.nShards; shard++) {
     throwIfAborted(signal);
-    const path = shardPath(folder, shard);
-    try {
-      await checkShard(folder, plan, shard);
-    } catch (error) {
-      if (!(error instanceof MonosemeError)) throw error;
-      if (!['ERR_NOT_FOUND', 'ERR_FORMAT', 'ERR_MISMATCH'].includes(error.code)) throw error;
-      await rm(path, { force: true });
-      missing.push(shard);
-    }
+    const found = await wholeShard(folder, plan, shard);
+    if (!found) await rm(join(folder, shardFile(shard)), { force: true });
+    shards.push(found);
   }
-  return missing;
+  return shards;
 }
 
-async function expectSpace(folder: string, plan: StorePlan, missing: number[]): Promise<void> {
-  const needed = storeBytes({ ...plan, nRows: missing.reduce((n, shard) => n + shardRows(plan, shard), 0) });
+async function expectSpace(folder: string, plan: StorePlan, nRows: number): Promise<void> {
+  const needed = nRows * (bytesPerRow(plan.dtype, plan.dIn) + ORIGIN_BYTES);
   const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return;
   const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
   throw new MonosemeError(
     'ERR_DISK_FULL',
     `The activations need ${mebibytes(needed)} MiB, but the disk of ${folder} has ${mebibytes(bavail * bsize)} MiB left.`,
-    'Harvest fewer tokens, or train straight from the model without a store.',
+    'Harvest fewer tokens, store I8, or train straight from the model without a store.',
   );
 }
 
-async function makeShard(
-  folder: string,
-  plan: StorePlan,
-  shard: number,
-  source: ActivationSource,
-  tokens: TokenSet,
-  signal: AbortSignal | undefined,
-  onRows: (rows: number) => void,
-): Promise<void> {
-  const { contextSize, rowsPerChunk, chunksPerShard } = plan;
-  const firstRow = shard * chunksPerShard * rowsPerChunk;
-  const n = shardRows(plan, shard);
-  const activations: Float32Array[] = [];
-  for (let row = firstRow; row < firstRow + n; row += rowsPerChunk) {
-    const chunk = await source.readChunk(row / rowsPerChunk, signal);
-    if (plan.dtype === 'F16') expectFitsHalf(chunk, plan, tokens, row);
-    activations.push(chunk);
-    onRows(chunk.length / plan.dIn);
-  }
-  throwIfAborted(signal);
-  await writeShard(folder, plan, shard, {
-    activations,
-    tokenIds: Int32Array.from(tokens.tokens.subarray(firstRow, firstRow + n)),
-    positions: Int32Array.from({ length: n }, (_, i) => (firstRow + i) % contextSize),
-  });
-}
-
-function expectFitsHalf(chunk: Float32Array, plan: StorePlan, tokens: TokenSet, firstRow: number): void {
-  let index = 0;
-  while (index < chunk.length && chunk[index] < HALF_OVERFLOW && chunk[index] > -HALF_OVERFLOW) index++;
-  if (index === chunk.length) return;
-  const row = firstRow + Math.floor(index / plan.dIn);
-  const what = `${plan.hookName} is ${chunk[index]}, too large for F16,`;
-  throw notFinite(tokens, row, what, 'Store BF16 or F32 instead (--dtype).');
-}
+const sum = (chunks: readonly number[], of: (chunk: number) => number): number =>
+  chunks.reduce((total, chunk) => total + of(chunk), 0);

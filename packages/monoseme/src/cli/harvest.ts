@@ -1,17 +1,19 @@
-import { ActivationStore } from '../activations/index.ts';
+import { InvalidArgumentError } from 'commander';
+import { ActivationStore, STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
+import { addRowFlags, droppedLine, type RowFlags, rowOptions } from './row-options.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface HarvestFlags extends TextFlags {
+interface HarvestFlags extends TextFlags, RowFlags {
   readonly hook: string;
   readonly out: string;
   readonly tokens: number;
-  readonly dtype: 'F16' | 'BF16' | 'F32';
+  readonly dtype: StoreDtype;
   readonly threads?: number;
   readonly seed: number;
 }
@@ -25,7 +27,7 @@ export const harvestCommand: DeclareCommand = (program, run) => {
     .requiredOption('--out <folder>', 'the activation store to make; run again to go on with it')
     .option('--hook <name>', 'tensor to read (monoseme inspect lists them)', DEFAULT_HOOK)
     .option('--tokens <n>', 'tokens to harvest, at most', wholeOption, 1_000_000)
-    .option('--dtype <type>', 'F16, BF16 or F32', 'F16')
+    .option('--dtype <type>', 'F16, BF16, F32, or I8 (int8 with a scale a row)', storeDtype, 'F16')
     .option('--threads <n>', 'threads of the model', wholeOption)
     .option('--seed <n>', 'order of the documents', wholeOption, 0)
     .addHelpText('after', '\nExample:\n  monoseme harvest one-layer-a --text notes.txt --out store')
@@ -33,7 +35,7 @@ export const harvestCommand: DeclareCommand = (program, run) => {
       run(async (context, flags: HarvestFlags, modelPath) => {
         const model = await openModel(modelPath);
         model.resolveHook(flags.hook);
-        const { tokens } = await readTokens(context, model, flags, {
+        const { tokens, tokenizer } = await readTokens(context, model, flags, {
           maxTokens: flags.tokens,
           seed: flags.seed,
         });
@@ -42,18 +44,19 @@ export const harvestCommand: DeclareCommand = (program, run) => {
           const store = await withStage(context, 'harvest', 'tokens', async (stage) => {
             const written = await ActivationStore.write(flags.out, runner, tokens, {
               dtype: flags.dtype,
+              rows: rowOptions(flags, tokenizer, flags.seed),
               signal: context.signal,
               onProgress: (done, total) => stage.update(done, total),
             });
-            return [
-              written,
-              `${compact(tokens.nContexts * tokens.contextSize)} activations of ${runner.hookName}`,
-            ];
+            return [written, `${compact(written.nRows)} activations of ${runner.hookName}`];
           });
+          context.progress.write(droppedLine(store));
           context.print(flags.out);
           context.result({
             store: flags.out,
             tokens: tokens.nContexts * tokens.contextSize,
+            rows: store.nRows,
+            dropped: store.dropped,
             hash: store.hash,
           });
         } finally {
@@ -61,5 +64,16 @@ export const harvestCommand: DeclareCommand = (program, run) => {
         }
       }),
     );
+  addRowFlags(command);
   addTextFlags(command, 'train');
 };
+
+const OTHER_NAMES: Record<string, StoreDtype> = { INT8: 'I8', FP16: 'F16', FP32: 'F32' };
+
+/** An element type as safetensors or programs name it. */
+function storeDtype(text: string): StoreDtype {
+  const name = text.toUpperCase();
+  const dtype = STORE_DTYPES.find((known) => known === (OTHER_NAMES[name] ?? name));
+  if (dtype) return dtype;
+  throw new InvalidArgumentError(`It is one of ${STORE_DTYPES.join(', ')}.`);
+}

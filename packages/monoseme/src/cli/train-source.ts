@@ -6,9 +6,11 @@ import type { HookPoint, TrainOptions } from '../training/index.ts';
 import type { CommandContext } from './context.ts';
 import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
 import { repeatable } from './options.ts';
+import { addRowFlags, type RowFlags, rowOptions } from './row-options.ts';
 import { readTokens, type TextFlags } from './text.ts';
 
-export interface SourceFlags extends TextFlags {
+export interface SourceFlags extends TextFlags, RowFlags {
+  readonly salvage?: boolean;
   readonly store?: string[];
   readonly targetStore?: string;
   readonly model?: string[];
@@ -25,9 +27,10 @@ interface OpenedSource extends HookPoint {
 }
 
 export function addSourceFlags(command: Command): Command {
-  return command
+  return addRowFlags(command)
     .option('--store <folder>', 'an activation store (monoseme harvest); again for a crosscoder', repeatable)
     .option('--target-store <folder>', 'store of what a transcoder reconstructs')
+    .option('--salvage', 'use the shards that are whole of stores that are damaged or not finished')
     .option('--model <model>', `${MODEL_HELP}; again for a crosscoder of models`, repeatable)
     .option(
       '--hook <name>',
@@ -57,7 +60,10 @@ export async function openTrainSource(
       store ? 'A store knows its hook; --target-store names a second.' : 'Use --target-hook with --model.',
     );
   const opened = store
-    ? await openStores([...store, ...(targetStore === undefined ? [] : [targetStore])])
+    ? await openStores(
+        [...store, ...(targetStore === undefined ? [] : [targetStore])],
+        flags.salvage === true,
+      )
     : await openModels(context, flags, options);
   const hooks = opened.map(({ hookName, modelName }) => ({ hookName, modelName }));
   const close = async () => {
@@ -74,8 +80,15 @@ export async function openTrainSource(
 }
 
 /** A store holds the activations of a text already. */
-function expectNoText({ text, tokenizer, contextSize }: SourceFlags): void {
-  const given = { '--text': text?.[0], '--tokenizer': tokenizer, '--context-size': contextSize };
+function expectNoText(flags: SourceFlags): void {
+  const { text, tokenizer, contextSize, tokensPerContext, maxNormRatio } = flags;
+  const given = {
+    '--text': text?.[0],
+    '--tokenizer': tokenizer,
+    '--context-size': contextSize,
+    '--tokens-per-context': tokensPerContext,
+    '--max-norm-ratio': maxNormRatio,
+  };
   const strange = Object.entries(given).find(([, value]) => value !== undefined);
   if (strange === undefined) return;
   throw new MonosemeError(
@@ -85,8 +98,9 @@ function expectNoText({ text, tokenizer, contextSize }: SourceFlags): void {
   );
 }
 
-async function openStores(folders: readonly string[]): Promise<OpenedSource[]> {
-  const stores = await Promise.all(folders.map((folder) => ActivationStore.open(folder)));
+async function openStores(folders: readonly string[], salvage: boolean): Promise<OpenedSource[]> {
+  const open = (folder: string) => (salvage ? ActivationStore.salvage(folder) : ActivationStore.open(folder));
+  const stores = await Promise.all(folders.map(open));
   return stores.map((source) => ({
     source,
     hookName: source.hookName,
@@ -107,10 +121,11 @@ async function openModels(
     for (const modelName of models) {
       const model = await openModel(modelName);
       const limits = { maxTokens: options.tokens, seed: options.seed };
-      const { tokens } = await readTokens(context, model, flags, limits);
+      const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
+      const rows = rowOptions(flags, tokenizer, options.seed);
       for (const name of [...hook, ...(targetHook === undefined ? [] : [targetHook])]) {
         const runner = await ModelRunner.start(model, { hook: name, threads });
-        const source = modelSource(runner, tokens);
+        const source = modelSource(runner, tokens, { rows });
         opened.push({ source, hookName: runner.hookName, modelName, close: () => runner.close() });
       }
     }

@@ -1,3 +1,4 @@
+import type { MixingFigures } from '../activations/index.ts';
 import { interrupted, isInterruption } from '../errors.ts';
 import { type StageSeconds, trainDictionary, type TrainInput, type TrainResult } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -5,6 +6,7 @@ import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { addTrainFlags, type TrainFlags, trainOptions } from './train-flags.ts';
 import { percent } from './table.ts';
+import { droppedLine } from './row-options.ts';
 import { addTextFlags } from './text.ts';
 import { addSourceFlags, openTrainSource, type SourceFlags } from './train-source.ts';
 
@@ -39,6 +41,8 @@ export const trainCommand: DeclareCommand = (program, run) => {
           }).catch((error: unknown) => {
             throw isInterruption(error) ? interrupted('Run the same command with --resume to go on.') : error;
           });
+          context.progress.write(droppedLine(from.source));
+          if (result.mixing) context.progress.write(mixingLine(result.mixing));
           if (result.seconds) context.progress.write(timeLine(result.seconds));
           context.print(flags.out);
           context.result({
@@ -46,6 +50,8 @@ export const trainCommand: DeclareCommand = (program, run) => {
             steps: result.nSteps,
             backend: backend.description,
             ...result.last,
+            ...(from.source.dropped && { dropped: from.source.dropped }),
+            ...(result.mixing && { mixing: result.mixing }),
             ...(result.seconds && { seconds: result.seconds }),
           });
         } finally {
@@ -82,6 +88,12 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
     const figures = `L0 ${last.l0.toFixed(1)}, explained variance ${percent(last.explainedVariance)}`;
     return [result, `${input.options.dSae} latents, ${nSteps} steps${how}, ${figures}`];
   });
+}
+
+/** How well batches mixed documents. */
+function mixingLine({ meanShare, largestShare, meanDocuments }: MixingFigures): string {
+  const documents = `rows of ${meanDocuments.toFixed(0)} documents a batch`;
+  return `mixing     ${documents}; the most frequent has ${percent(meanShare)} of it (at most ${percent(largestShare)})\n`;
 }
 
 /** `encode 51 %, decode 14 % …` of the time of all steps. */

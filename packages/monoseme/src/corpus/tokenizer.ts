@@ -23,6 +23,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** The id that precedes every document in a token stream; undefined when the vocabulary has none. */
   readonly separatorId: number | undefined;
+  /** Ids of the special tokens (BOS, padding, …), rising. */
+  readonly specialIds: readonly number[];
   readonly #library: LibraryTokenizer;
   /** By id; holes where an id has no token. */
   readonly #bytes: readonly (Uint8Array | undefined)[];
@@ -50,6 +52,10 @@ export class Tokenizer {
     this.#bytes = tokenBytes(checked);
     this.vocabSize = this.#bytes.length;
     this.#split = wordSplitter(checked);
+    this.specialIds = checked.added_tokens
+      .filter(({ special }) => special)
+      .map(({ id }) => id)
+      .sort((a, b) => a - b);
     this.separatorId = this.#findSeparator(checked, options.separator);
   }
 

@@ -4,7 +4,7 @@ import { fileError, MonosemeError } from '../errors.ts';
 import { expectSameShape, type RawTensor, toFloats, toNumber } from './elements.ts';
 import { readAt } from './json.ts';
 import { LIMITS } from './limits.ts';
-import { malformed, parseHeader } from './safetensors-header.ts';
+import { ELEMENT_BYTES, malformed, parseHeader } from './safetensors-header.ts';
 import type { SafetensorsDtype, SafetensorsHeader, TensorEntry } from './safetensors-header.ts';
 
 /**
@@ -95,15 +95,25 @@ export class SafetensorsFile {
   async rows(name: string, from: number, to: number): Promise<RawTensor> {
     const { dtype, shape, begin, end } = this.#entry(name);
     const nRows = shape[0] ?? 0;
-    if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 0 || to < from || to > nRows)
-      throw new MonosemeError(
-        'ERR_OPTION',
-        `Rows ${from} to ${to} of "${name}" were asked for; it has ${nRows}.`,
-        '',
-      );
+    expectRange(name, from, to, nRows);
     const rowBytes = nRows === 0 ? 0 : (end - begin) / nRows;
     const bytes = await this.#read(name, begin + from * rowBytes, (to - from) * rowBytes);
     return { dtype, shape: [to - from, ...shape.slice(1)], bytes };
+  }
+
+  /**
+   * Elements `from` … `to − 1` of a tensor in row-major order, as a vector: for tensors whose axes before the last are
+   * read as one.
+   *
+   * @throws as {@link rows}
+   */
+  async elements(name: string, from: number, to: number): Promise<RawTensor> {
+    const { dtype, shape, begin } = this.#entry(name);
+    const n = shape.reduce((product, size) => product * size, 1);
+    expectRange(name, from, to, n);
+    const size = ELEMENT_BYTES[dtype];
+    const bytes = await this.#read(name, begin + from * size, (to - from) * size);
+    return { dtype, shape: [to - from], bytes };
   }
 
   /**
@@ -165,4 +175,13 @@ export class SafetensorsFile {
     }
     return bytes;
   }
+}
+
+function expectRange(name: string, from: number, to: number, n: number): void {
+  if (Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 0 && to >= from && to <= n) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `Rows ${from} to ${to} of "${name}" were asked for; it has ${n}.`,
+    '',
+  );
 }

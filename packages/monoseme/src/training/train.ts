@@ -1,7 +1,13 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ActivationSource, type BatchStream, MixingBuffer, totalRows } from '../activations/index.ts';
+import {
+  type ActivationSource,
+  type BatchStream,
+  MixingBuffer,
+  type MixingFigures,
+  totalRows,
+} from '../activations/index.ts';
 import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
 import { readManifest, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
@@ -38,6 +44,8 @@ export interface TrainResult {
   readonly startedAtStep: number;
   /** Where the time of this call went; absent when nothing was left to do. */
   readonly seconds?: StageSeconds;
+  /** How well the batches mixed documents, where it is known. */
+  readonly mixing?: MixingFigures;
 }
 
 /**
@@ -126,7 +134,7 @@ async function run(
   await removeCheckpoint(trainingFolder);
   await rm(join(trainingFolder, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
   const seconds = { ...clock.seconds, read: buffer.secondsReading };
-  return { dictionary, last, nSteps, startedAtStep, seconds };
+  return { dictionary, last, nSteps, startedAtStep, seconds, mixing: buffer.mixing?.figures };
 }
 
 /** The last metrics of a finished run of these settings, or undefined when there is none. */

@@ -1,0 +1,113 @@
+import type { TokenSet } from '../corpus/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { hashSeed, Random } from '../random/index.ts';
+import { expectPositiveInteger } from '../tensor/index.ts';
+
+/** Which tokens of a text give a row. */
+export interface RowOptions {
+  /** Tokens drawn from each context, without replacement (the paper: 250); all by default. */
+  readonly tokensPerContext?: number;
+  /** Draws them. */
+  readonly seed?: number;
+  /** Ids of tokens that give no row: separators (BOS), padding. */
+  readonly dropTokens?: readonly number[];
+  /**
+   * Rows whose Euclidean norm exceeds this multiple of the median norm are dropped (attention sinks). The median is that
+   * of some thousand rows, spread evenly over the text.
+   */
+  readonly maxNormRatio?: number;
+}
+
+/** @throws {MonosemeError} ERR_OPTION */
+export function checkRowOptions({ tokensPerContext, maxNormRatio }: RowOptions, contextSize: number): void {
+  if (tokensPerContext !== undefined) {
+    expectPositiveInteger('The number of tokens of a context', tokensPerContext);
+    if (tokensPerContext > contextSize)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `${tokensPerContext} tokens of each context were asked for, but a context has ${contextSize}.`,
+        'Take fewer, or longer contexts.',
+      );
+  }
+  if (maxNormRatio !== undefined && !(maxNormRatio > 1))
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `The largest norm is ${maxNormRatio} times the median; it must be more than 1.`,
+      '10 is usual.',
+    );
+}
+
+/** Tokens that give a row, as places in the token stream, rising; how many were dropped by their ids. */
+export interface SelectedTokens {
+  readonly places: Uint32Array;
+  readonly nDropped: number;
+}
+
+/**
+ * The tokens of contexts `from` … `to − 1` whose id is not dropped, or a seeded draw of them. What is drawn from a
+ * context depends on the seed, its number and its tokens alone.
+ */
+export function selectTokens(
+  tokens: TokenSet,
+  from: number,
+  to: number,
+  options: RowOptions,
+): SelectedTokens {
+  const { contextSize } = tokens;
+  const { tokensPerContext = contextSize, seed = 0, dropTokens = [] } = options;
+  const dropped = new Set(dropTokens);
+  const selected = new Uint32Array((to - from) * contextSize);
+  const candidates = new Uint32Array(contextSize);
+  let n = 0;
+  let nDropped = 0;
+  for (let context = from; context < to; context++) {
+    let found = 0;
+    for (let place = context * contextSize; place < (context + 1) * contextSize; place++) {
+      if (dropped.size === 0 || !dropped.has(tokens.tokens[place])) candidates[found++] = place;
+    }
+    nDropped += contextSize - found;
+    const wanted = Math.min(tokensPerContext, found);
+    if (wanted < found) draw_(candidates, found, wanted, hashSeed(seed, 'tokens of a context', context));
+    selected.set(candidates.subarray(0, wanted), n);
+    n += wanted;
+  }
+  return { places: selected.subarray(0, n), nDropped };
+}
+
+/** Put a draw of `wanted` of the first `n` entries at the front, rising. Mutates candidates */
+function draw_(candidates: Uint32Array, n: number, wanted: number, seed: number): void {
+  const random = new Random(seed);
+  for (let i = 0; i < wanted; i++) {
+    const other = i + random.integer(n - i);
+    [candidates[i], candidates[other]] = [candidates[other], candidates[i]];
+  }
+  candidates.subarray(0, wanted).sort();
+}
+
+/** Euclidean norms of rows [n, dIn]. */
+export function rowNorms(rows: Float32Array, dIn: number): Float64Array {
+  const norms = new Float64Array(rows.length / dIn);
+  for (let row = 0, at = 0; row < norms.length; row++) {
+    let sum = 0;
+    for (const end = at + dIn; at < end; at++) sum += rows[at] * rows[at];
+    norms[row] = Math.sqrt(sum);
+  }
+  return norms;
+}
+
+/** Rows `chosen` of [n, dIn]; `rows` itself where all are chosen. */
+export function gatherRows(rows: Float32Array, dIn: number, chosen: Uint32Array): Float32Array {
+  if (chosen.length * dIn === rows.length) return rows;
+  const gathered = new Float32Array(chosen.length * dIn);
+  chosen.forEach((row, i) => gathered.set(rows.subarray(row * dIn, (row + 1) * dIn), i * dIn));
+  return gathered;
+}
+
+/** In words, empty where every token gives a row: what sets two selections apart. */
+export function selectionText({ tokensPerContext, seed, dropTokens = [], maxNormRatio }: RowOptions): string {
+  return [
+    tokensPerContext === undefined ? '' : `, ${tokensPerContext} tokens of each (seed ${seed ?? 0})`,
+    dropTokens.length === 0 ? '' : `, without the tokens ${dropTokens.join(', ')}`,
+    maxNormRatio === undefined ? '' : `, without rows of ${maxNormRatio} times the median norm`,
+  ].join('');
+}

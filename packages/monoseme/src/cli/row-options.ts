@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import type { ActivationSource, DroppedRows, RowOptions } from '../activations/index.ts';
+import type { Tokenizer } from '../corpus/index.ts';
+import { numberOption, repeatable, wholeOption } from './options.ts';
+import { compact } from './progress.ts';
+import { percent } from './table.ts';
+
+/** Which tokens give a row of activations. */
+export interface RowFlags {
+  readonly tokensPerContext?: number;
+  readonly dropSpecial?: boolean;
+  readonly dropToken?: string[];
+  readonly maxNormRatio?: number;
+}
+
+export function addRowFlags(command: Command): Command {
+  return command
+    .option('--tokens-per-context <n>', 'tokens drawn from each context (default: all)', wholeOption)
+    .option('--drop-special', "no rows of the tokenizer's special tokens (BOS, padding, …)")
+    .option('--drop-token <id>', 'no rows of this token; may be repeated', repeatable)
+    .option(
+      '--max-norm-ratio <x>',
+      'no rows longer than this multiple of the median norm (attention sinks; 10 is usual)',
+      numberOption,
+    );
+}
+
+/** @throws commander's error for a token id that is none */
+export function rowOptions(flags: RowFlags, tokenizer: Tokenizer, seed: number): RowOptions {
+  const { tokensPerContext, dropSpecial, dropToken = [], maxNormRatio } = flags;
+  const special = dropSpecial ? tokenizer.specialIds : [];
+  const dropTokens = [...new Set([...special, ...dropToken.map(wholeOption)])].sort((a, b) => a - b);
+  return { tokensPerContext, seed, dropTokens, maxNormRatio };
+}
+
+/** `left out: 5,860 by their ids, …` of the tokens read; undefined where none was left out. */
+export function droppedText(dropped: DroppedRows | undefined): string | undefined {
+  if (!dropped) return undefined;
+  const { read, tokens, notDrawn, norms } = dropped;
+  const parts = [
+    ['by their ids', tokens],
+    ['not drawn', notDrawn],
+    ['for their norms', norms],
+  ] as const;
+  const said = parts
+    .filter(([, n]) => n > 0)
+    .map(([why, n]) => `${compact(n)} ${why} (${percent(n / read)})`);
+  return `left out of ${compact(read)} tokens: ${said.join(', ')}`;
+}
+
+/** The same of a source that was read, as a line for people. */
+export const droppedLine = ({ dropped }: ActivationSource): string =>
+  dropped ? `rows       ${droppedText(dropped)}\n` : '';
