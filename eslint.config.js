@@ -24,6 +24,7 @@ const directions = {
   export: [...kernelLevel, 'dictionary', 'model'],
   analysis: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'plots', 'report'],
   toy: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'evaluation'],
+  benchmark: [...kernelLevel, 'dictionary', 'corpus', 'model', 'plots', 'report', 'toy', 'analysis'],
   sweep: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'features'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
   server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features'],

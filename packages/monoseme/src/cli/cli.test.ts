@@ -9,8 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import Ajv from 'ajv';
 
 const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+const BENCHMARK_SCHEMA = fileURLToPath(new URL('../../../../docs/benchmark.schema.json', import.meta.url));
 const SMALL = ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256', '--buffer-rows', '4096'];
 
 let folder: string;
@@ -41,7 +43,7 @@ const start = (...args: string[]) => spawn(process.execPath, [BIN, ...args], { c
 const monoseme = (...args: string[]) => ended(start(...args));
 
 describe('the way by single commands', () => {
-  test('harvest, train, evaluate, index', async () => {
+  test('harvest, train, evaluate, benchmark, index', async () => {
     const hook = ['--hook', 'blocks.0.mlp.hook_post'];
     const harvest = ['harvest', 'one-layer-a', ...hook, '--text', text, '--tokens', '20k', '--out', 'store'];
     const harvested = await monoseme(...harvest, '--split', 'all', '--json');
@@ -92,6 +94,52 @@ describe('the way by single commands', () => {
       assert.equal(JSON.parse(await readFile(join(folder, report), 'utf8')).analysis, analysis);
       assert.doesNotMatch(await readFile(join(folder, page), 'utf8'), /NaN|undefined/);
     }
+
+    const rows = Array.from({ length: 240 }, (_, i) =>
+      JSON.stringify({
+        text: `${i % 2 ? 'the cat sat on a mat' : 'return x; function f() {'} ${i}`,
+        label: i % 2 ? 'prose' : 'code',
+        even: i % 4 < 2,
+      }),
+    );
+    await writeFile(join(folder, 'labels.jsonl'), rows.join('\n'));
+    const labels = [
+      '--labels',
+      'labels.jsonl',
+      '--spurious-field',
+      'even',
+      '--with',
+      'top-k',
+      '--words',
+      '400',
+    ];
+    const benchmarked = await monoseme(
+      'benchmark',
+      'dictionary',
+      ...source,
+      ...labels,
+      '--tokens',
+      '4k',
+      '--json',
+    );
+    assert.equal(benchmarked.code, 0, benchmarked.stderr);
+    const { report, page } = JSON.parse(benchmarked.stdout) as Record<string, string>;
+    const json = JSON.parse(await readFile(join(folder, report), 'utf8')) as {
+      results: Record<string, object>;
+    };
+    const validate = new Ajv().compile(JSON.parse(await readFile(BENCHMARK_SCHEMA, 'utf8')) as object);
+    assert.ok(validate(json), JSON.stringify(validate.errors));
+    assert.equal(Object.keys(json.results).length, 6);
+    assert.doesNotMatch(await readFile(join(folder, page), 'utf8'), /NaN|undefined/);
+    const lacking = await monoseme(
+      'benchmark',
+      'dictionary',
+      ...source,
+      '--measure',
+      'scr',
+      ...labels.slice(0, 2),
+    );
+    assert.deepEqual([lacking.code, /scr needs --spurious-field/.test(lacking.stderr)], [2, true]);
 
     const indexed = await monoseme('index', 'dictionary', ...source, '--tokens', '8k', '--out', 'index');
     assert.equal(indexed.code, 0, indexed.stderr);

@@ -4,6 +4,7 @@ import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { isHubPath } from '../hub/index.ts';
 import { analyzeCommand } from './analyze.ts';
 import { architecturesCommand } from './architectures.ts';
+import { benchmarkCommand } from './benchmark.ts';
 import { commandContext, type CommandContext } from './context.ts';
 import { controlCommand } from './control.ts';
 import { convertCommand } from './convert.ts';
@@ -38,6 +39,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   toyCommand,
   sweepCommand,
   evaluateCommand,
+  benchmarkCommand,
   analyzeCommand,
   indexCommand,
   convertCommand,

@@ -2,6 +2,7 @@ export type { Document } from './document.ts';
 export { MAX_PIECE_LENGTH, fnv1a32, isHeldOut, splitText, toDocuments } from './document.ts';
 export { readFiles } from './files.ts';
 export { readJsonl, writeJsonl } from './jsonl.ts';
+export { readText } from './read-text.ts';
 export { defaultMixture } from './default-mixture.ts';
 export type { SourceOptions } from './read-sources.ts';
 export { readSources } from './read-sources.ts';

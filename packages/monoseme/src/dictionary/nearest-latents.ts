@@ -54,7 +54,8 @@ export async function* nearestLatents(
   }
 }
 
-function unitRows(W: Float32Array, width: number): Float32Array {
+/** Rows [n, width] of length 1; rows of zeros stay. */
+export function unitRows(W: Float32Array, width: number): Float32Array {
   const unit = new Float32Array(W.length);
   for (let start = 0; start < W.length; start += width) {
     let square = 0;

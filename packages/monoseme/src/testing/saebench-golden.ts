@@ -18,7 +18,8 @@ export interface SaeBenchGolden {
       readonly accuracy: number;
       readonly top_5_by_mean_difference: readonly number[];
       readonly effects: readonly number[];
-      readonly accuracy_ablated: Readonly<Record<string, number>>;
+      readonly ablated: readonly number[];
+      readonly scores_ablated: Readonly<Record<'padded' | 'whole', readonly number[]>>;
     };
     readonly absorption: {
       readonly main: readonly number[];
