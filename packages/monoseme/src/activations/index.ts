@@ -8,3 +8,4 @@ export { type ActivationSource, type DroppedRows, totalRows } from './source.ts'
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';
 export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';
+export { type ImportOptions, importStore } from './import/import-store.ts';

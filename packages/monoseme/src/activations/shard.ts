@@ -17,6 +17,12 @@ export interface StoreShard {
   readonly tensors?: Readonly<Record<string, string>>;
 }
 
+/** A shard of an open store. */
+export interface OpenShard extends StoreShard {
+  /** Rows of the shards before it. */
+  readonly firstRow: number;
+}
+
 /** What a shard holds: activations [rows, d_in] (or any shape of as many elements), the others one entry a row. */
 export const TENSORS = ['activations', 'scales', 'token_ids', 'positions', 'documents'] as const;
 type TensorName = (typeof TENSORS)[number];
@@ -25,11 +31,8 @@ type TensorName = (typeof TENSORS)[number];
 export interface ShardRows {
   rows: number;
   pieces: EncodedRows[];
-  origins: KnownOrigins[];
+  origins: RowOrigins[];
 }
-
-/** Origins as a model's rows have them. */
-export type KnownOrigins = Required<RowOrigins>;
 
 /** Bytes read at once where a whole shard is looked through. */
 const PIECE_BYTES = 2 ** 25;
@@ -41,25 +44,35 @@ export async function writeShard(
   shard: number,
   { rows, pieces, origins }: ShardRows,
 ): Promise<StoreShard> {
-  const column = (take: (origin: KnownOrigins) => Uint32Array): TensorToWrite => ({
-    dtype: 'I32',
-    shape: [rows],
-    data: origins.map(take),
-  });
+  const column = (name: keyof RowOrigins): TensorToWrite | undefined =>
+    origins.every((origin) => origin[name])
+      ? { dtype: 'I32', shape: [rows], data: origins.map((origin) => origin[name]!) }
+      : undefined;
   const scales = pieces.flatMap((piece) => piece.scales ?? []);
-  const tensors: Partial<Record<TensorName, TensorToWrite>> = {
+  const all: Record<TensorName, TensorToWrite | undefined> = {
     activations: { dtype: plan.dtype, shape: [rows, plan.dIn], data: pieces.map(({ data }) => data) },
-    ...(plan.dtype === 'I8' && { scales: { dtype: 'F32', shape: [rows], data: scales } }),
-    token_ids: column(({ tokenIds }) => tokenIds),
-    positions: column(({ positions }) => positions),
-    documents: column(({ documents }) => documents),
+    scales: plan.dtype === 'I8' ? { dtype: 'F32', shape: [rows], data: scales } : undefined,
+    token_ids: column('tokenIds'),
+    positions: column('positions'),
+    documents: column('documents'),
   };
+  const tensors = Object.fromEntries(Object.entries(all).filter(([, tensor]) => tensor)) as Record<
+    string,
+    TensorToWrite
+  >;
   const parts = TENSORS.flatMap((name) => (tensors[name]?.data ?? []) as Uint8Array[]);
   const file = shardFile(shard);
   const hash = sha256(...parts.map(bytesOf));
   const metadata = { plan: planHash(plan), shard: String(shard), sha256: hash };
   await writeSafetensors(join(folder, file), tensors, metadata);
-  return { file, rows, sha256: hash };
+  const names = Object.keys(tensors);
+  const lacks = all.token_ids === undefined || all.positions === undefined || all.documents === undefined;
+  return {
+    file,
+    rows,
+    sha256: hash,
+    ...(lacks && { tensors: Object.fromEntries(names.map((n) => [n, n])) }),
+  };
 }
 
 /**
@@ -70,7 +83,7 @@ export async function writeShard(
 export async function readShardRows(
   folder: string,
   plan: StorePlan,
-  shard: StoreShard,
+  shard: OpenShard,
   [from, to]: readonly [number, number],
 ): Promise<SourceRows> {
   const file = await openShard(folder, plan, shard);
@@ -89,7 +102,7 @@ export async function readShardRows(
 export async function readShardOrigins(
   folder: string,
   plan: StorePlan,
-  shard: StoreShard,
+  shard: OpenShard,
   range: readonly [number, number],
 ): Promise<RowOrigins> {
   const file = await openShard(folder, plan, shard);
@@ -104,7 +117,7 @@ export async function readShardOrigins(
 export async function checkShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<void> {
   const file = await openShard(folder, plan, shard);
   try {
-    if ((await hashShard(file, plan, shard)) === shard.sha256) return;
+    if ((await hashOf(file, plan, shard)) === shard.sha256) return;
     throw new MonosemeError(
       'ERR_FORMAT',
       `${file.path} does not hold what was written: its checksum differs.`,
@@ -156,12 +169,21 @@ async function unlessLost<T>(look: () => Promise<T>): Promise<T | undefined> {
 /** Codes of errors that say so. */
 export const LOST: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_FORMAT', 'ERR_MISMATCH']);
 
-/** SHA-256 of the tensors of a shard, as {@link StoreShard.sha256}. */
+/** SHA-256 of the tensors of a shard, as {@link StoreShard.sha256}. @throws as {@link readShardRows} */
 export async function hashShard(
-  file: SafetensorsFile,
+  folder: string,
   plan: StorePlan,
   shard: Omit<StoreShard, 'sha256'>,
 ): Promise<string> {
+  const file = await openShard(folder, plan, shard);
+  try {
+    return await hashOf(file, plan, shard);
+  } finally {
+    await file.close();
+  }
+}
+
+function hashOf(file: SafetensorsFile, plan: StorePlan, shard: Omit<StoreShard, 'sha256'>): Promise<string> {
   return sha256Pieces(
     (async function* () {
       const step = Math.max(1, Math.floor(PIECE_BYTES / bytesPerRow(plan.dtype, plan.dIn)));
@@ -180,7 +202,11 @@ const foreign = (path: string): MonosemeError =>
   new MonosemeError('ERR_MISMATCH', `${path} does not belong to this store.`, REMAKE);
 
 /** Open a shard and check that it has the tensors that the store says. */
-async function openShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<SafetensorsFile> {
+async function openShard(
+  folder: string,
+  plan: StorePlan,
+  shard: Omit<StoreShard, 'sha256'>,
+): Promise<SafetensorsFile> {
   const file = await readSafetensors(join(folder, shard.file));
   const fits = TENSORS.every((name) => {
     const stored = tensorName(plan, shard, name);
@@ -221,17 +247,22 @@ async function readRows(
 async function readOriginsOf(
   file: SafetensorsFile,
   plan: StorePlan,
-  shard: StoreShard,
+  shard: OpenShard,
   [from, to]: readonly [number, number],
 ): Promise<RowOrigins> {
   const read = async (name: TensorName) =>
     tensorName(plan, shard, name) === undefined
       ? undefined
       : toUint32(await readRows(file, plan, shard, name, from, to));
+  // What was made elsewhere says at most how long its contexts are.
+  const counted = (of: (row: number) => number) =>
+    plan.contextSize > 1
+      ? Uint32Array.from({ length: to - from }, (_, i) => of(shard.firstRow + from + i))
+      : undefined;
   return {
     tokenIds: await read('token_ids'),
-    positions: await read('positions'),
-    documents: await read('documents'),
+    positions: (await read('positions')) ?? counted((row) => row % plan.contextSize),
+    documents: (await read('documents')) ?? counted((row) => Math.floor(row / plan.contextSize)),
   };
 }
 
@@ -247,7 +278,8 @@ const READERS: Partial<Record<string, (bytes: Uint8Array<ArrayBuffer>) => ArrayL
   U8: (bytes) => bytes,
 };
 
-function toUint32({ dtype, bytes }: RawTensor): Uint32Array {
+/** Whole numbers of any of {@link ORIGIN_DTYPES} as 32 bits. */
+export function toUint32({ dtype, bytes }: RawTensor): Uint32Array {
   return Uint32Array.from(READERS[dtype]!(bytes) as ArrayLike<number>, Number);
 }
 

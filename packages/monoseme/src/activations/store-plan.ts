@@ -57,6 +57,17 @@ export async function findPlan(folder: string, plan: StorePlan): Promise<boolean
   return false;
 }
 
+/** Whether a folder's files are none, or what an interrupted import left. */
+export async function mayImportInto(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [] as string[];
+    throw fileError(error, `open ${folder}`);
+  });
+  return names.every(
+    (name) => name.endsWith('.partial') || isLock(name) || /^shard-\d+\.safetensors$/.test(name),
+  );
+}
+
 export const writePlan = (folder: string, plan: StorePlan): Promise<void> =>
   writeJson(join(folder, PLAN_FILE), toDisk(plan));
 
@@ -86,4 +97,7 @@ export async function readPlan(folder: string): Promise<StorePlan> {
   throw new MonosemeError('ERR_FORMAT', `${path} is not the plan of an activation store.`, 'Harvest again.');
 }
 
-const toDisk = (plan: StorePlan): Record<string, unknown> => snakeCaseKeys({ ...plan });
+/** In one order, whatever that of the object. */
+function toDisk(plan: StorePlan): Record<string, unknown> {
+  return snakeCaseKeys(Object.fromEntries(Object.entries({ ...plan }).sort(([a], [b]) => (a < b ? -1 : 1))));
+}

@@ -2,7 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { checkShard, LOST, readShardOrigins, readShardRows, type StoreShard } from './shard.ts';
+import { checkShard, LOST, readShardOrigins, readShardRows, type OpenShard } from './shard.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import { type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
 import type { StorePlan } from './store-plan.ts';
@@ -31,7 +31,7 @@ export class ActivationStore implements ActivationSource {
   /** Shards of the plan that are left out: missing or damaged ones of a salvaged store. */
   readonly nLost: number;
   readonly #plan: StorePlan;
-  readonly #shards: readonly StoreShard[];
+  readonly #shards: readonly OpenShard[];
   /** Number of the first chunk of each shard. */
   readonly #firstChunks: readonly number[];
 
@@ -74,11 +74,14 @@ export class ActivationStore implements ActivationSource {
     this.dropped = dropped;
     this.modelHash = modelHash;
     this.#plan = plan;
-    this.#shards = shards.filter(({ rows }) => rows > 0);
+    let firstRow = 0;
+    this.#shards = shards
+      .filter(({ rows }) => rows > 0)
+      .map((shard) => ({ ...shard, firstRow: (firstRow += shard.rows) - shard.rows }));
     this.nLost = plan.nShards - shards.length;
     this.dIn = plan.dIn;
     this.contextSize = plan.contextSize;
-    this.nRows = shards.reduce((sum, { rows }) => sum + rows, 0);
+    this.nRows = firstRow;
     let nChunks = 0;
     this.#firstChunks = this.#shards.map(({ rows }) => {
       nChunks += Math.ceil(rows / plan.rowsPerChunk);
@@ -139,7 +142,7 @@ export class ActivationStore implements ActivationSource {
     }
   }
 
-  #place(chunk: number): [StoreShard, [number, number]] {
+  #place(chunk: number): [OpenShard, [number, number]] {
     const { rowsPerChunk } = this.#plan;
     let low = 0;
     for (let high = this.#shards.length; high - low > 1;) {

@@ -1,4 +1,4 @@
-import { rm, statfs } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
@@ -6,6 +6,7 @@ import { lockFolder } from '../formats/index.ts';
 import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
 import { bytesPerRow, encodeRows, STORE_DTYPES, type StoreDtype } from './encoding.ts';
+import { expectSpace } from './expect-space.ts';
 import { modelSource, type ModelSource } from './model-source.ts';
 import { readAhead } from './read-ahead.ts';
 import type { RowOptions } from './row-selection.ts';
@@ -32,8 +33,6 @@ export interface WriteStoreOptions {
 
 const ROWS_PER_SHARD = 65_536;
 const SHARD_BYTES = 2 ** 26;
-/** Bytes of a row beside its activations: token id, position, document. */
-const ORIGIN_BYTES = 12;
 /** A harvest under way. */
 interface Harvest {
   folder: string;
@@ -156,18 +155,6 @@ async function wholeShards(
     shards.push(found);
   }
   return shards;
-}
-
-async function expectSpace(folder: string, plan: StorePlan, nRows: number): Promise<void> {
-  const needed = nRows * (bytesPerRow(plan.dtype, plan.dIn) + ORIGIN_BYTES);
-  const { bavail, bsize } = await statfs(folder);
-  if (needed <= bavail * bsize) return;
-  const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
-  throw new MonosemeError(
-    'ERR_DISK_FULL',
-    `The activations need ${mebibytes(needed)} MiB, but the disk of ${folder} has ${mebibytes(bavail * bsize)} MiB left.`,
-    'Harvest fewer tokens, store I8, or train straight from the model without a store.',
-  );
 }
 
 const sum = (chunks: readonly number[], of: (chunk: number) => number): number =>

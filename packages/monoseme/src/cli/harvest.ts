@@ -1,12 +1,11 @@
-import { InvalidArgumentError } from 'commander';
-import { ActivationStore, STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
+import { ActivationStore, type StoreDtype } from '../activations/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
-import { addRowFlags, droppedLine, type RowFlags, rowOptions } from './row-options.ts';
+import { addRowFlags, droppedLine, type RowFlags, rowOptions, storeDtype } from './row-options.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
 interface HarvestFlags extends TextFlags, RowFlags {
@@ -67,13 +66,3 @@ export const harvestCommand: DeclareCommand = (program, run) => {
   addRowFlags(command);
   addTextFlags(command, 'train');
 };
-
-const OTHER_NAMES: Record<string, StoreDtype> = { INT8: 'I8', FP16: 'F16', FP32: 'F32' };
-
-/** An element type as safetensors or programs name it. */
-function storeDtype(text: string): StoreDtype {
-  const name = text.toUpperCase();
-  const dtype = STORE_DTYPES.find((known) => known === (OTHER_NAMES[name] ?? name));
-  if (dtype) return dtype;
-  throw new InvalidArgumentError(`It is one of ${STORE_DTYPES.join(', ')}.`);
-}

@@ -14,6 +14,7 @@ import { evaluateCommand } from './evaluate.ts';
 import { exploreCommand } from './explore.ts';
 import { exportCommand } from './export-index.ts';
 import { harvestCommand } from './harvest.ts';
+import { importCommand } from './import.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
 import { steerCommand } from './steer.ts';
@@ -33,6 +34,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   inspectCommand,
   controlCommand,
   harvestCommand,
+  importCommand,
   verifyCommand,
   trainCommand,
   architecturesCommand,

@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
 import type { ActivationSource, DroppedRows, RowOptions } from '../activations/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
 import { numberOption, repeatable, wholeOption } from './options.ts';
@@ -51,3 +52,13 @@ export function droppedText(dropped: DroppedRows | undefined): string | undefine
 /** The same of a source that was read, as a line for people. */
 export const droppedLine = ({ dropped }: ActivationSource): string =>
   dropped ? `rows       ${droppedText(dropped)}\n` : '';
+
+const OTHER_NAMES: Record<string, StoreDtype> = { INT8: 'I8', FP16: 'F16', FP32: 'F32' };
+
+/** An element type as safetensors or programs name it. */
+export function storeDtype(text: string): StoreDtype {
+  const name = text.toUpperCase();
+  const dtype = STORE_DTYPES.find((known) => known === (OTHER_NAMES[name] ?? name));
+  if (dtype) return dtype;
+  throw new InvalidArgumentError(`It is one of ${STORE_DTYPES.join(', ')}.`);
+}

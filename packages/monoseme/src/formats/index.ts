@@ -8,6 +8,8 @@ export type { RawTensor } from './elements.ts';
 export { readSafetensors, SafetensorsFile } from './safetensors-reader.ts';
 export type { SafetensorsDtype } from './safetensors-header.ts';
 export { type TensorToWrite, writeSafetensors } from './safetensors-writer.ts';
+export { countElements, NpyFile, readNpy } from './npy.ts';
+export { toFloats } from './elements.ts';
 export { NpzFile, readNpz, writeNpz } from './npz.ts';
 export { readTorch, TorchFile } from './torch-file.ts';
 export { type ArrayFile, openArrays } from './array-file.ts';

@@ -1,12 +1,10 @@
 import { crc32 } from 'node:zlib';
 import { MonosemeError } from '../errors.ts';
 import { atomicWrite, writeAll } from './atomic-write.ts';
-import { expectSameShape, toFloats } from './elements.ts';
-import { ELEMENT_BYTES } from './safetensors-header.ts';
+import { expectSameShape, type RawTensor, toFloats } from './elements.ts';
+import { countElements, MAX_ARRAY_HEADER, parseNpyHeader } from './npy.ts';
+import { ELEMENT_BYTES, type SafetensorsDtype } from './safetensors-header.ts';
 import { END_BYTES, END_SIGNATURE, ENTRY_SIGNATURE, LOCAL_SIGNATURE, readZip, type ZipFile } from './zip.ts';
-
-/** The header of an array is one short Python dictionary, 118 bytes as NumPy writes it. */
-const MAX_ARRAY_HEADER = 1 << 16;
 
 /**
  * Open an `.npz`: a zip of NumPy arrays.
@@ -37,28 +35,36 @@ export class NpzFile {
   }
 
   /**
-   * A whole array as f32, from little-endian f4 or f8 in C order.
+   * A whole array as f32, from little-endian floats in C order.
    *
    * @param shape when given, the array must have it
    * @throws {MonosemeError} ERR_FORMAT (not there, another shape, order or element type), ERR_LIMIT
    */
   async floats(name: string, shape?: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
     const what = `"${name}" of ${this.path}`;
-    const bytes = await this.#zip.read(`${name}.npy`);
-    const header = arrayHeader(bytes, what);
-    if (shape) expectSameShape(what, header.shape, shape);
-    const nElements = header.shape.reduce((product, length) => product * length, 1);
-    const data = bytes.slice(header.dataStart);
-    const dtype = header.descr === '<f4' ? 'F32' : 'F64';
-    if (data.length !== nElements * ELEMENT_BYTES[dtype])
-      throw this.#zip.malformed(`"${name}" holds ${data.length} bytes for the shape [${header.shape}]`);
-    return toFloats({ dtype, shape: header.shape, bytes: data }, what);
+    const tensor = await this.tensor(name);
+    if (shape) expectSameShape(what, tensor.shape, shape);
+    return toFloats(tensor, what);
   }
 
-  /** Shape of an array. Reads it whole when it is deflated. @throws {MonosemeError} ERR_FORMAT */
+  /** A whole array. @throws {MonosemeError} ERR_FORMAT, ERR_LIMIT */
+  async tensor(name: string): Promise<RawTensor> {
+    const bytes = await this.#zip.read(`${name}.npy`);
+    const { dtype, shape, dataStart } = parseNpyHeader(bytes, `"${name}" of ${this.path}`);
+    const data = bytes.slice(dataStart);
+    if (data.length !== countElements(shape) * ELEMENT_BYTES[dtype])
+      throw this.#zip.malformed(`"${name}" holds ${data.length} bytes for the shape [${shape}]`);
+    return { dtype, shape, bytes: data };
+  }
+
+  /** Element type and shape of an array. Reads it whole when it is deflated. @throws {MonosemeError} ERR_FORMAT */
+  async info(name: string): Promise<{ dtype: SafetensorsDtype; shape: number[] }> {
+    const start = await this.#zip.read(`${name}.npy`, MAX_ARRAY_HEADER);
+    return parseNpyHeader(start, `"${name}" of ${this.path}`);
+  }
+
   async shape(name: string): Promise<number[]> {
-    return arrayHeader(await this.#zip.read(`${name}.npy`, MAX_ARRAY_HEADER), `"${name}" of ${this.path}`)
-      .shape;
+    return (await this.info(name)).shape;
   }
 
   async scalar(name: string): Promise<number> {
@@ -68,33 +74,6 @@ export class NpzFile {
   async close(): Promise<void> {
     await this.#zip.close();
   }
-}
-
-interface ArrayHeader {
-  readonly descr: '<f4' | '<f8';
-  readonly shape: number[];
-  readonly dataStart: number;
-}
-
-/** The header of a `.npy`: magic, version, length, and a Python dictionary of three known keys. */
-function arrayHeader(bytes: Uint8Array, what: string): ArrayHeader {
-  const fail = (reason: string) =>
-    new MonosemeError('ERR_FORMAT', `${what} is not a readable array: ${reason}.`, 'Get the file again.');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 12 || view.getUint32(0) !== 0x934e554d || view.getUint16(4) !== 0x5059)
-    throw fail('its magic bytes are missing');
-  const isFirst = bytes[6] === 1;
-  const textStart = isFirst ? 10 : 12;
-  const length = isFirst ? view.getUint16(8, true) : view.getUint32(8, true);
-  if (length > MAX_ARRAY_HEADER || textStart + length > bytes.length) throw fail('its header is cut off');
-  const text = new TextDecoder('latin1').decode(bytes.subarray(textStart, textStart + length));
-  const descr = /'descr':\s*'([^']*)'/.exec(text)?.[1];
-  if (descr !== '<f4' && descr !== '<f8') throw fail(`its elements are ${descr}, not <f4 or <f8`);
-  if (!/'fortran_order':\s*False/.test(text)) throw fail('it is not in C order');
-  const shape = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1];
-  if (shape === undefined) throw fail('its shape is missing');
-  const sizes = shape.split(',').filter((part) => part.trim() !== '');
-  return { descr, shape: sizes.map(Number), dataStart: textStart + length };
 }
 
 /**
