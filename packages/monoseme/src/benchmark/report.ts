@@ -43,13 +43,24 @@ const SECTIONS: {
   stability: stabilitySection,
 };
 
-/** The results as JSON and as a report; docs/evaluation.md describes both. */
-export function benchmarkReport(results: BenchmarkResults, skipped: readonly SkippedMeasure[]): Analysis {
+/**
+ * The results as JSON and as a report; docs/evaluation.md describes both.
+ *
+ * @param subject what was measured, in words
+ */
+export function benchmarkReport(
+  subject: string,
+  results: BenchmarkResults,
+  skipped: readonly SkippedMeasure[],
+): Analysis {
   const sections = Object.entries(results).flatMap(([measure, result]) => {
     const section = SECTIONS[measure as keyof BenchmarkResults] as (result: unknown) => ReportSection;
     return result === undefined ? [] : [section(result)];
   });
-  const summary = sections.map(({ text }) => text![0]).join(' ');
+  const overview: ReportSection = {
+    title: 'Results',
+    tables: [{ header: ['measure', 'result'], rows: sections.map(({ title, text }) => [title, text![0]]) }],
+  };
   const notRun: ReportSection = {
     title: 'Not measured',
     tables: [{ header: ['measure', 'why'], rows: skipped.map(({ measure, why }) => [measure, why]) }],
@@ -57,9 +68,9 @@ export function benchmarkReport(results: BenchmarkResults, skipped: readonly Ski
   return {
     name: 'benchmark',
     title: 'Benchmark of a dictionary',
-    summary,
-    json: { results: json(results) as object, skipped },
-    sections: skipped.length === 0 ? sections : [...sections, notRun],
+    summary: subject,
+    json: { subject, results: json(results) as object, skipped },
+    sections: [overview, ...sections, ...(skipped.length === 0 ? [] : [notRun])],
   };
 }
 

@@ -41,13 +41,17 @@ export function probingSection({ probe, classes }: SparseProbing): ReportSection
       plot({
         title: 'Accuracy of probes',
         x: { label: 'accuracy on test texts', domain: [0, 1] },
-        y: { label: 'columns', categories: [...ks.map(String), 'all'] },
+        y: { label: 'columns read', categories: ks.map(String) },
         marks: [
-          bars('latents', [...ks.map((_, i) => average('latents', i)), NaN]),
-          bars('neurons', [
-            ...ks.map((_, i) => average('neurons', i)),
-            mean(classes.map(({ dense }) => dense.value)),
-          ]),
+          bars(
+            'latents',
+            ks.map((_, i) => average('latents', i)),
+          ),
+          bars(
+            'neurons',
+            ks.map((_, i) => average('neurons', i)),
+          ),
+          { kind: 'rule', name: 'whole activation', x: mean(classes.map(({ dense }) => dense.value)) },
         ],
       }),
     ],
@@ -167,8 +171,8 @@ export function absorptionSection(found: LetterAbsorptions): ReportSection {
           of.mainLatents.join(' '),
           figureText(of.latentF1),
           String(of.nFound),
-          percentText(of.nFound === 0 ? undefined : of.fraction),
-          percentText(of.nFound === 0 ? undefined : of.full),
+          percentText(of.counts ? of.fraction : undefined),
+          percentText(of.counts ? of.full : undefined),
         ]),
       },
     ],

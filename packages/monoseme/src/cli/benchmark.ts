@@ -27,6 +27,7 @@ import {
   type DictionaryFlags,
   modelOfDictionary,
   reportFolder,
+  subjectText,
   tokensHash,
 } from './dictionary-option.ts';
 import { addLabelFlags, type LabelFlags, labelledExamples, type Labelled } from './labelled-input.ts';
@@ -201,11 +202,11 @@ async function benchmark(context: CommandContext, flags: Flags, folder: string):
     };
     let results: BenchmarkResults = {};
     for (const name of chosen) results = { ...results, ...(await MEASURES[name].run(state)) };
-    const report = benchmarkReport(results, skipped);
+    const report = benchmarkReport(subjectText(dictionary, runner), results, skipped);
     const paths = await writeAnalysis(out, report, {
       ...{ madeFrom, backend: backend.description, seed: flags.seed, command: context.command },
     });
-    for (const { title, text = [], tables = [] } of report.sections) {
+    for (const { title, text = [], tables = [] } of report.sections.slice(1)) {
       context.print(`\n${[title, ...text].join('\n')}`);
       for (const { caption, header, rows } of tables)
         context.print(`${caption === undefined ? '' : `${caption}\n`}${table(header, rows)}`);

@@ -11,7 +11,7 @@ import { expectFreePort } from '../server/index.ts';
 import type { TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { dictionaryHash, tokensHash } from './dictionary-option.ts';
+import { dictionaryHash, tokensHash, subjectText } from './dictionary-option.ts';
 import { evaluateWithProgress } from './evaluate.ts';
 import { DEFAULT_PORT, serveUntilInterrupted } from './explore.ts';
 import { indexWithProgress } from './index-features.ts';
@@ -167,6 +167,7 @@ async function evaluate(
   const { description } = backend;
   await writeReport(folder, report, {
     madeFrom,
+    subject: subjectText(dictionary, runner),
     backend: description,
     seed: work.options.seed,
     split: 'heldOut',

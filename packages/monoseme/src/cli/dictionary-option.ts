@@ -6,7 +6,7 @@ import { type Dictionary, localDictionary, weightsFile } from '../dictionary/ind
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
 import { isInHubCache } from '../hub/index.ts';
-import type { OnnxModel } from '../model/index.ts';
+import type { ModelRunner, OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { MODEL_HELP, openModel } from './model-option.ts';
 
@@ -41,6 +41,13 @@ export async function reportFolder(path: string): Promise<string> {
       'Give one with --out.',
     );
   return (await stat(path)).isDirectory() ? path : dirname(path);
+}
+
+/** What a report is about, for people. */
+export function subjectText({ config }: Dictionary, runner: ModelRunner): string {
+  const { dSae, dIn, architecture } = config;
+  const size = `${dSae.toLocaleString('en')} latents (${architecture}) of ${dIn} inputs`;
+  return `${size} at ${runner.hookName} of ${runner.model.name}.`;
 }
 
 /** The hash that stands for a text as a model reads it. */

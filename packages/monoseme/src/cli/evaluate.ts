@@ -21,6 +21,7 @@ import {
   dictionaryHash,
   modelOfDictionary,
   reportFolder,
+  subjectText,
   tokensHash,
 } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
@@ -71,6 +72,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
               model: model.sha256,
               tokens: tokensHash(tokens),
             },
+            subject: subjectText(dictionary, runner),
             backend: backend.description,
             seed: flags.seed,
             split: flags.split ?? 'heldOut',

@@ -3,7 +3,7 @@ import { N_COLUMNS, type Sums, sumsOf } from './sums.ts';
 
 /** Fewer blocks than this say too little about how much another text would change a figure. */
 export const MIN_BLOCKS = 10;
-const RESAMPLES = 1000;
+export const RESAMPLES = 1000;
 const LEVEL = 0.95;
 
 export type Interval = readonly [low: number, high: number];
@@ -44,7 +44,8 @@ export function bootstrapIntervals<F extends object>(
   return intervals as Partial<Record<keyof F, Interval>>;
 }
 
-function quantiles(sample: Float64Array): Interval {
+/** The ends of the middle 95 % of a sample, which is sorted. */
+export function quantiles(sample: Float64Array): Interval {
   sample.sort();
   const tail = Math.floor(((1 - LEVEL) / 2) * sample.length);
   return [sample[tail], sample[sample.length - 1 - tail]];

@@ -5,6 +5,7 @@ import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelBatch, ModelRunner, Outcomes } from '../model/index.ts';
 import { hashSeed } from '../random/index.ts';
 import { bootstrapIntervals, type Interval, MIN_BLOCKS } from './bootstrap.ts';
+import { densityIntervals, MAX_DENSITY_BLOCKS } from './density-intervals.ts';
 import { type DensityClusters, densityClusters } from './clusters.ts';
 import { type DirectionFigures, directionFigures } from './directions.ts';
 import { downstreamFigures, reconstructionFigures, type TokenCounts, type TokenFigures } from './figures.ts';
@@ -35,7 +36,7 @@ export interface EvaluationReport {
   readonly nDocuments: number;
   readonly figures: TokenFigures & DensityFigures;
   /** 95 % by block bootstrap over documents; undefined with fewer than {@link MIN_BLOCKS} of them. */
-  readonly intervals: Partial<Record<keyof TokenFigures, Interval>> | undefined;
+  readonly intervals: Partial<Record<keyof (TokenFigures & DensityFigures), Interval>> | undefined;
   readonly byPosition: readonly GroupFigures[];
   readonly bySource: readonly GroupFigures[];
   /** [dSae]: share of tokens on which each latent is active. */
@@ -66,6 +67,9 @@ interface Tally {
   readonly blocks: Float64Array;
   readonly positions: Float64Array;
   readonly sources: Float64Array;
+  /** [density blocks, dSae]: tokens on which a latent is active; and the tokens of each block. */
+  readonly blockFired: Float64Array;
+  readonly blockTokens: Float64Array;
 }
 
 /**
@@ -73,7 +77,7 @@ interface Tally {
  *
  * Losses are of the next token, over every position of a context but its last; divergences and agreements over every
  * position, of whole contexts spread evenly over the text. The mean activation, for the mean ablation, is that of up to 128 contexts spread over the text. Memory does
- * not depend on the amount of text, but for its tokens and 168 bytes a document. An interrupted run goes on from
+ * not depend on the amount of text, but for its tokens 168 bytes a document and 512 a latent. An interrupted run goes on from
  * `progressFile` and gives the same figures, bit by bit.
  *
  * @throws {MonosemeError} ERR_MISMATCH when dictionary and hook differ in width, ERR_EMPTY_TEXT, ERR_MODEL for a model
@@ -85,11 +89,14 @@ export async function evaluateDictionary(input: EvaluateInput): Promise<Evaluati
   const { dIn, dSae } = dictionary.config;
   const groups = tokenGroups(tokens);
   const mean = await meanActivation(input);
+  const nDensityBlocks = Math.min(MAX_DENSITY_BLOCKS, groups.nBlocks);
   const tally: Tally = {
     sums: new ReconstructionSums(dIn, dSae, mean),
     blocks: new Float64Array(groups.nBlocks * N_COLUMNS),
     positions: new Float64Array(groups.positions.length * N_COLUMNS),
     sources: new Float64Array(groups.sources.length * N_COLUMNS),
+    blockFired: new Float64Array(nDensityBlocks * dSae),
+    blockTokens: new Float64Array(nDensityBlocks),
   };
   await measureAll(input, groups, mean, tally);
   const directions = await directionFigures(dictionary, backend, signal);
@@ -127,9 +134,9 @@ async function measureAll(
   tally: Tally,
 ): Promise<void> {
   const { tokens, signal, progressFile, onProgress } = input;
-  const { sums, blocks, positions, sources } = tally;
+  const { sums, ...tables } = tally;
   const { total, sumX, firedTokens } = sums;
-  const arrays = { total, sumX, firedTokens, blocks, positions, sources };
+  const arrays = { total, sumX, firedTokens, ...tables };
   let context = progressFile ? await readProgress(progressFile, arrays) : 0;
   let savedAt = performance.now();
   try {
@@ -153,7 +160,7 @@ async function addContexts(
   { dictionary, backend, runner, tokens, downstreamTokens = DOWNSTREAM_TOKENS }: EvaluateInput,
   groups: TokenGroups,
   mean: Float32Array,
-  { sums, blocks, positions, sources }: Tally,
+  { sums, blocks, positions, sources, blockFired, blockTokens }: Tally,
   [first, end]: readonly [number, number],
 ): Promise<void> {
   const { contextSize } = tokens;
@@ -168,6 +175,10 @@ async function addContexts(
     const fillRow = await downstream(batch, chosen, reconstructions, mean, contextSize);
     sums.add(x, reconstructions, codes, (row, token) => {
       fillRow(row, token);
+      const block = Math.floor((groups.blockOf[start + token] * blockTokens.length) / groups.nBlocks);
+      blockTokens[block]++;
+      for (let pair = codes.rowPointers[token]; pair < codes.rowPointers[token + 1]; pair++)
+        blockFired[block * codes.dSae + codes.latentIndices[pair]]++;
       addRow(blocks, groups.blockOf[start + token], row, 0);
       addRow(positions, groups.positionOf[token % contextSize], row, 0);
       addRow(sources, groups.sourceOf[start + token], row, 0);
@@ -253,7 +264,7 @@ async function meanActivation({ dictionary, runner, tokens, signal }: EvaluateIn
 function report(
   { seed = 0 }: EvaluateInput,
   groups: TokenGroups,
-  { sums, blocks, positions, sources }: Tally,
+  { sums, blocks, positions, sources, blockFired, blockTokens }: Tally,
   directions: DirectionFigures,
 ): EvaluationReport {
   const all = sumsOf(sums.total);
@@ -267,11 +278,13 @@ function report(
   const densities = sums.firedTokens.map((fired) => fired / all.tokens);
   const positionName = ([low, high]: readonly [number, number]) =>
     low === high ? `${low}` : `${low}–${high}`;
+  const intervals = bootstrapIntervals(blocks, figuresOf, hashSeed(seed, 'bootstrap'));
+  const ofDensity = densityIntervals(blockFired, blockTokens, hashSeed(seed, 'density-bootstrap'));
   return {
     counts: countsOf(all),
     nDocuments: groups.nDocuments,
     figures: { ...figuresOf(all), ...densityFigures(sums.firedTokens, all.tokens) },
-    intervals: bootstrapIntervals(blocks, figuresOf, hashSeed(seed, 'bootstrap')),
+    intervals: intervals && { ...intervals, ...ofDensity },
     byPosition: byGroup(positions, groups.positions.map(positionName), figuresOf),
     bySource: byGroup(sources, groups.sources, figuresOf),
     densities,

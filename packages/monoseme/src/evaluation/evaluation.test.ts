@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../random/index.ts';
 import { MIN_BLOCKS, bootstrapIntervals, densityClusters, directionFigures } from './index.ts';
+import { densityIntervals } from './density-intervals.ts';
 import { reconstructionFigures } from './figures.ts';
 import { readProgress, writeProgress } from './progress-file.ts';
 import { COLUMN, N_COLUMNS } from './sums.ts';
@@ -101,6 +102,22 @@ test('too few documents give no interval, and a figure without a value has none'
   const intervals = bootstrapIntervals(blocksOf(MIN_BLOCKS, 9, 1), (sums) => figuresOf(sums), 1)!;
   assert.ok(intervals.l0);
   assert.equal(intervals.explainedVariance, undefined, 'no variance was summed');
+});
+
+test('shares of dense latents have the interval of the spread between documents; silence has none', () => {
+  // Latent j fires on 2 % of the tokens in a share (j + 1) / 101 of the blocks: above 1 % where that is over half.
+  const [nBlocks, dSae] = [60, 100];
+  const random = new Random(6);
+  const fired = Float64Array.from({ length: nBlocks * dSae }, (_, i) =>
+    random.uniform() < ((i % dSae) + 1) / 101 ? 20 : 0,
+  );
+  const tokens = new Float64Array(nBlocks).fill(1000);
+  const intervals = densityIntervals(fired, tokens, 1);
+  const [low, high] = intervals.fracAbove1Percent!;
+  assert.ok(low < 0.5 && high > 0.45 && high - low > 0.01 && high - low < 0.2, `${low} … ${high}`);
+  assert.deepEqual(intervals.fracAbove10Percent, [0, 0]);
+  assert.equal(intervals.fracDead, undefined);
+  assert.deepEqual(densityIntervals(fired, new Float64Array(MIN_BLOCKS - 1).fill(1), 1), {});
 });
 
 test('tokens belong to their document, source and range of positions', () => {

@@ -1,12 +1,15 @@
-import { figureText, percentText } from '../report/index.ts';
+import { figureText, percentText, type ReportTable } from '../report/index.ts';
+import type { Interval } from './bootstrap.ts';
 import type { EvaluationReport } from './evaluate.ts';
 import { tokensBehind, type TokenFigures } from './figures.ts';
 import type { DensityFigures } from './reconstruction.ts';
 
 type FigureName = keyof (TokenFigures & DensityFigures);
 
-/** The figures in the order in which people read them: label, name, how it is written. */
-const ROWS: readonly (readonly [string, FigureName, 'number' | 'percent' | 'nats'])[] = [
+type Row = readonly [label: string, name: FigureName, unit: 'number' | 'percent' | 'nats'];
+
+/** The figures in the order in which people read them. */
+const RECONSTRUCTION: readonly Row[] = [
   ['L0, active latents a token', 'l0', 'number'],
   ['L1, sum of latent activations', 'l1', 'number'],
   ['mean squared error', 'mse', 'number'],
@@ -14,6 +17,8 @@ const ROWS: readonly (readonly [string, FigureName, 'number' | 'percent' | 'nats
   ['cosine of x and its reconstruction', 'cosineSimilarity', 'number'],
   ['norm ratio ‖x̂‖ / ‖x‖', 'l2Ratio', 'number'],
   ['relative reconstruction bias', 'relativeReconstructionBias', 'number'],
+];
+const DOWNSTREAM: readonly Row[] = [
   ['loss of the model', 'ceLoss', 'nats'],
   ['  with reconstructions', 'ceLossReconstructed', 'nats'],
   ['  with zeros', 'ceLossZeroAblated', 'nats'],
@@ -26,6 +31,8 @@ const ROWS: readonly (readonly [string, FigureName, 'number' | 'percent' | 'nats
   ['divergence recovered, against zeros', 'klScore', 'percent'],
   ['divergence recovered, against the mean', 'klScoreMean', 'percent'],
   ['same likeliest next token', 'top1Agreement', 'percent'],
+];
+const DENSITY: readonly Row[] = [
   ['never active on these tokens', 'fracDead', 'percent'],
   ['active on more than 1 % of them', 'fracAbove1Percent', 'percent'],
   ['active on more than 10 % of them', 'fracAbove10Percent', 'percent'],
@@ -34,19 +41,39 @@ const ROWS: readonly (readonly [string, FigureName, 'number' | 'percent' | 'nats
 export const FIGURE_HEADER = ['figure', 'value', '95 % interval', 'tokens'];
 
 /** Every figure with its confidence interval and the tokens behind it, as a table for people. */
-export function figureRows({ figures, intervals, counts }: EvaluationReport): string[][] {
-  return ROWS.map(([label, name, unit]) => {
-    const interval = intervals?.[name as keyof TokenFigures];
-    return [
-      label,
-      written(figures[name], unit),
-      interval === undefined ? '' : interval.map((value) => written(value, unit)).join(' … '),
-      tokensBehind(name, counts).toLocaleString('en'),
-    ];
-  });
+export function figureRows(report: EvaluationReport): string[][] {
+  return [...RECONSTRUCTION, ...DOWNSTREAM, ...DENSITY].map((row) => figureRow(report, row));
 }
 
-function written(value: number, unit: 'number' | 'percent' | 'nats'): string {
+/** The same in three tables. */
+export function figureTables(report: EvaluationReport): ReportTable[] {
+  return Object.entries({
+    'Reconstruction of the activations': RECONSTRUCTION,
+    'What the model makes of edited activations': DOWNSTREAM,
+    'Density of the latents': DENSITY,
+  }).map(([caption, rows]) => ({
+    ...{ caption, header: FIGURE_HEADER },
+    rows: rows.map((row) => figureRow(report, row)),
+  }));
+}
+
+function figureRow({ figures, intervals, counts }: EvaluationReport, [label, name, unit]: Row): string[] {
+  const interval = intervals?.[name];
+  return [
+    label,
+    written(figures[name], unit),
+    interval === undefined ? '' : intervalText(interval, unit),
+    tokensBehind(name, counts).toLocaleString('en'),
+  ];
+}
+
+/** As `2.59 … 2.90 nats`: the unit once. */
+function intervalText([low, high]: Interval, unit: Row[2]): string {
+  const first = written(low, unit).replace(/ (%|nats)$/, '');
+  return `${first} … ${written(high, unit)}`;
+}
+
+function written(value: number, unit: Row[2]): string {
   if (unit === 'percent') return percentText(value);
   return unit === 'nats' && Number.isFinite(value) ? `${value.toFixed(4)} nats` : figureText(value);
 }

@@ -4,7 +4,7 @@ import { plot } from '../plots/index.ts';
 import { figureText, htmlReport, percentText, type ReportSection } from '../report/index.ts';
 import { densityHistogram } from './density-histogram.ts';
 import { type EvaluationReport, type GroupFigures, intervalNote } from './evaluate.ts';
-import { FIGURE_HEADER, figureRows } from './figure-rows.ts';
+import { figureTables } from './figure-rows.ts';
 import type { Provenance } from './report.ts';
 
 /** Write `evaluation.html` into a folder: the report for people, with plots, in one file. */
@@ -21,7 +21,7 @@ export async function writeReportPage(
 export function reportPage(report: EvaluationReport, provenance: Provenance): string {
   const { figures, counts, nDocuments } = report;
   const summary =
-    `${counts.tokens.toLocaleString('en')} tokens of ${nDocuments.toLocaleString('en')} documents: ` +
+    `${provenance.subject} ${counts.tokens.toLocaleString('en')} tokens of ${nDocuments.toLocaleString('en')} documents: ` +
     `${figureText(figures.l0)} latents a token, ${percentText(figures.explainedVariance)} of the variance, ` +
     `${percentText(figures.ceLossScore)} of the loss recovered.`;
   const { madeFrom, command, backend, seed, split } = provenance;
@@ -49,7 +49,7 @@ function figuresSection(report: EvaluationReport): ReportSection {
   return {
     title: 'Figures',
     text: [report.intervals ? how : intervalNote(report)],
-    tables: [{ header: FIGURE_HEADER, rows: figureRows(report) }],
+    tables: figureTables(report),
   };
 }
 

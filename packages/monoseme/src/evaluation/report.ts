@@ -16,6 +16,8 @@ export interface Provenance {
   readonly backend: string;
   readonly seed: number;
   readonly split: string;
+  /** What was measured, in words. */
+  readonly subject: string;
   /** The command line; absent when it was made by a function call. */
   readonly command?: string;
 }
@@ -35,7 +37,6 @@ function defined(figures: object): Record<string, number> {
 export function reportJson(report: EvaluationReport, provenance: Provenance): Record<string, unknown> {
   const { madeFrom, ...how } = provenance;
   const { directions, clusters, intervals } = report;
-  const tokenFigures = Object.keys(report.figures).filter((name) => !name.startsWith('frac'));
   const { nearestCosines, encoderDecoderProducts, encoderBiases, histogram, ...shares } = directions;
   const { liveCentre = null, ultralowCentre = null, valley = null, ...clusterCounts } = clusters;
   return {
@@ -51,7 +52,9 @@ export function reportJson(report: EvaluationReport, provenance: Provenance): Re
     ),
     intervals: intervals ? snakeCaseKeys(intervals) : null,
     tokens_behind: snakeCaseKeys(
-      Object.fromEntries(tokenFigures.map((name) => [name, tokensBehind(name, report.counts)])),
+      Object.fromEntries(
+        Object.keys(report.figures).map((name) => [name, tokensBehind(name, report.counts)]),
+      ),
     ),
     density_histogram: snakeCaseKeys({ ...densityHistogram(report.densities) }),
     clusters: snakeCaseKeys({

@@ -36,6 +36,7 @@ nav a { margin-right: 1rem } p { max-width: 46rem } .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; margin: 0.8rem 0 }
 caption { text-align: left; color: var(--soft); padding-bottom: 0.2rem }
 th, td { text-align: left; padding: 0.15rem 0.9rem 0.15rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td:first-child { white-space: pre-wrap }
 .n { text-align: right } th { font-weight: 600 }
 figure { margin: 0.6rem 0.6rem 0.6rem 0; display: inline-block; max-width: 100% } svg { max-width: 100%; height: auto }
 footer { color: var(--soft); font-size: 0.85rem; overflow-wrap: anywhere } dt { font-weight: 600 } dd { margin: 0 0 0.3rem }

@@ -1,0 +1,91 @@
+/**
+ * `npm run bench -- evaluate`: a dictionary measured on text with ablations, in a process of its own, against the figures it
+ * has to reach.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { environmentText, jsonLine, summarize, table } from './measure.js';
+
+const HELP = `Usage: npm run bench -- evaluate [options]
+
+Seconds and peak memory of \`monoseme evaluate\` on 1,000,000 tokens of the embedded model, the model run on from edited
+activations on 131,072 of them.
+
+  --dictionary <folder>  a trained one (default: 4,096 latents are trained first, in 1 to 3 minutes)
+  --downstream <n>       tokens on which the model is run on (default: 131072)
+  --rounds <n>           runs (default: 1)
+  --quick                a tiny run that checks the benchmark itself
+  --json                 lines of JSON on stdout, everything else on stderr`;
+
+const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import.meta.url));
+/** Reports the peak memory of the process it is loaded into. */
+const REPORT_PEAK = `data:text/javascript,process.on('exit',()=>process.stderr.write('\\npeak '+process.resourceUsage().maxRSS*1024+'\\n'))`;
+
+/** Figure, unit, and what it has to be on a 2-core machine. */
+const FIGURES = [
+  ['seconds', 's', 'at most 60'],
+  ['peak_memory_bytes', 'byte', 'under 1073741824'],
+  ['n_tokens', 'token', 'at least 999000'],
+  ['ce_loss_score', 'share', 'at least 0.9'],
+];
+
+/** @param {string[]} args command-line options */
+export async function evaluate(args) {
+  const options = {
+    dictionary: { type: 'string' },
+    downstream: { type: 'string', default: '131072' },
+    rounds: { type: 'string', default: '1' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  };
+  const { values: flags } = parseArgs({ args, options });
+  if (flags.help) return console.log(HELP);
+  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  log(`${environmentText()}\n`);
+  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-evaluate-'));
+  try {
+    const dictionary = flags.dictionary ?? trained(join(folder, 'dictionary'), flags.quick);
+    const results = Array.from({ length: Number(flags.rounds) }, () => run(dictionary, folder, flags));
+    const rows = FIGURES.map(([metric, unit, target]) => {
+      const summary = summarize(results.map((result) => result[metric]));
+      if (flags.json) console.log(jsonLine('evaluate', 'evaluate', 'monoseme', metric, unit, summary));
+      const values = [summary.min, summary.median, summary.max];
+      return [metric, ...values.map((value) => String(Number(value.toFixed(4)))), target];
+    });
+    log(table(['figure', 'min', 'median', 'max', 'to reach'], rows));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function trained(out, quick) {
+  const small = quick
+    ? ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256']
+    : ['--tokens', '1.5M', '--d-sae', '4096'];
+  monoseme(['train', '--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post', ...small, '--out', out]);
+  return out;
+}
+
+function run(dictionary, out, { quick, downstream }) {
+  const size = ['--tokens', quick ? '20k' : '1M', '--downstream-tokens', downstream, '--split', 'all'];
+  const start = performance.now();
+  const { stdout, stderr } = monoseme(['evaluate', dictionary, ...size, '--out', join(out, 'report')]);
+  const seconds = (performance.now() - start) / 1000;
+  const result = JSON.parse(stdout);
+  const undefinedFigure = ['ce_loss_score', 'explained_variance'].find((name) => !(name in result));
+  if (undefinedFigure) throw new Error(`The evaluation has no ${undefinedFigure}.`);
+  return { ...result, seconds, peak_memory_bytes: Number(/^peak (\d+)$/m.exec(stderr)[1]) };
+}
+
+function monoseme(args) {
+  const result = spawnSync(process.execPath, ['--import', REPORT_PEAK, BIN, ...args, '--json'], {
+    encoding: 'utf8',
+  });
+  if (result.status === 0) return result;
+  throw new Error(`monoseme ${args[0]} failed: ${result.stderr.trim().split('\n').at(-2)}`);
+}
