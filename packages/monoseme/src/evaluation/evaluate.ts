@@ -1,26 +1,22 @@
 import type { TokenSet } from '../corpus/index.ts';
-import { decode, type Dictionary, encode } from '../dictionary/index.ts';
-import { isInterruption, MonosemeError, throwIfAborted } from '../errors.ts';
+import type { Dictionary } from '../dictionary/index.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
-import type { ModelBatch, ModelRunner, Outcomes } from '../model/index.ts';
+import type { ModelRunner } from '../model/index.ts';
 import { hashSeed } from '../random/index.ts';
 import { bootstrapIntervals, type Interval, MIN_BLOCKS } from './bootstrap.ts';
 import { densityIntervals, MAX_DENSITY_BLOCKS } from './density-intervals.ts';
 import { type DensityClusters, densityClusters } from './clusters.ts';
 import { type DirectionFigures, directionFigures } from './directions.ts';
 import { downstreamFigures, reconstructionFigures, type TokenCounts, type TokenFigures } from './figures.ts';
-import { type ProgressFile, readProgress, removeProgress, writeProgress } from './progress-file.ts';
+import { CONTEXTS_PER_BATCH, measureContexts, type Tally } from './measure-contexts.ts';
+import { type ProgressFile, removeProgress } from './progress-file.ts';
 import { type DensityFigures, densityFigures, ReconstructionSums, totalVariance } from './reconstruction.ts';
-import { addRow, COLUMN, N_COLUMNS, type Sums, sumsOf } from './sums.ts';
+import { N_COLUMNS, type Sums, sumsOf } from './sums.ts';
 import { type TokenGroups, tokenGroups } from './token-groups.ts';
 
-/** Contexts whose activations are in memory at once: 4,096 tokens at the usual 256. */
-const CONTEXTS_PER_BATCH = 16;
 /** Contexts from which the mean activation is taken, spread evenly over the text: some 32,000 tokens. */
 const MEAN_CONTEXTS = 128;
-/** Running the model on costs three times as much as all else, and this many tokens make its figures precise. */
-const DOWNSTREAM_TOKENS = 131_072;
-const SAVE_INTERVAL_MS = 20_000;
 
 /** Figures of some of the tokens. */
 export interface GroupFigures {
@@ -61,17 +57,6 @@ export interface EvaluateInput {
   readonly onProgress?: (doneTokens: number, totalTokens: number) => void;
 }
 
-/** Sums of the tokens so far, in groups; tables are [groups, N_COLUMNS]. */
-interface Tally {
-  readonly sums: ReconstructionSums;
-  readonly blocks: Float64Array;
-  readonly positions: Float64Array;
-  readonly sources: Float64Array;
-  /** [density blocks, dSae]: tokens on which a latent is active; and the tokens of each block. */
-  readonly blockFired: Float64Array;
-  readonly blockTokens: Float64Array;
-}
-
 /**
  * Measure a dictionary on text that it was not trained on, in one pass.
  *
@@ -98,7 +83,7 @@ export async function evaluateDictionary(input: EvaluateInput): Promise<Evaluati
     blockFired: new Float64Array(nDensityBlocks * dSae),
     blockTokens: new Float64Array(nDensityBlocks),
   };
-  await measureAll(input, groups, mean, tally);
+  await measureContexts(input, groups, mean, tally);
   const directions = await directionFigures(dictionary, backend, signal);
   if (progressFile) await removeProgress(progressFile);
   return report(input, groups, tally, directions);
@@ -124,123 +109,6 @@ function checkInput({ dictionary, runner, tokens }: EvaluateInput): void {
       `The text is shorter than one context of ${tokens.contextSize} tokens.`,
       'Give more text.',
     );
-}
-
-/** Go through the text, from where an earlier run stopped; save now and then, and when interrupted. */
-async function measureAll(
-  input: EvaluateInput,
-  groups: TokenGroups,
-  mean: Float32Array,
-  tally: Tally,
-): Promise<void> {
-  const { tokens, signal, progressFile, onProgress } = input;
-  const { sums, ...tables } = tally;
-  const { total, sumX, firedTokens } = sums;
-  const arrays = { total, sumX, firedTokens, ...tables };
-  let context = progressFile ? await readProgress(progressFile, arrays) : 0;
-  let savedAt = performance.now();
-  try {
-    while (context < tokens.nContexts) {
-      throwIfAborted(signal);
-      const end = Math.min(context + CONTEXTS_PER_BATCH, tokens.nContexts);
-      await addContexts(input, groups, mean, tally, [context, end]);
-      context = end;
-      onProgress?.(context * tokens.contextSize, tokens.tokens.length);
-      if (!progressFile || performance.now() - savedAt < SAVE_INTERVAL_MS) continue;
-      await writeProgress(progressFile, arrays, context);
-      savedAt = performance.now();
-    }
-  } catch (error) {
-    if (progressFile && isInterruption(error)) await writeProgress(progressFile, arrays, context);
-    throw error;
-  }
-}
-
-async function addContexts(
-  { dictionary, backend, runner, tokens, downstreamTokens = DOWNSTREAM_TOKENS }: EvaluateInput,
-  groups: TokenGroups,
-  mean: Float32Array,
-  { sums, blocks, positions, sources, blockFired, blockTokens }: Tally,
-  [first, end]: readonly [number, number],
-): Promise<void> {
-  const { contextSize } = tokens;
-  const start = first * contextSize;
-  const batch = await runner.openBatch(tokens.tokens.subarray(start, end * contextSize), contextSize);
-  try {
-    const x = batch.activations;
-    const codes = await encode(dictionary, backend, x, x.length / mean.length);
-    const reconstructions = await decode(dictionary, backend, codes, x);
-    const isChosen = evenlySpread(tokens.nContexts, Math.ceil(downstreamTokens / contextSize));
-    const chosen = Array.from({ length: end - first }, (_, i) => i).filter((i) => isChosen(first + i));
-    const fillRow = await downstream(batch, chosen, reconstructions, mean, contextSize);
-    sums.add(x, reconstructions, codes, (row, token) => {
-      fillRow(row, token);
-      const block = Math.floor((groups.blockOf[start + token] * blockTokens.length) / groups.nBlocks);
-      blockTokens[block]++;
-      for (let pair = codes.rowPointers[token]; pair < codes.rowPointers[token + 1]; pair++)
-        blockFired[block * codes.dSae + codes.latentIndices[pair]]++;
-      addRow(blocks, groups.blockOf[start + token], row, 0);
-      addRow(positions, groups.positionOf[token % contextSize], row, 0);
-      addRow(sources, groups.sourceOf[start + token], row, 0);
-    });
-  } finally {
-    await batch.close();
-  }
-}
-
-const EDITS = ['Reconstructed', 'ZeroAblated', 'MeanAblated'] as const;
-
-/** Whether item i is among about `wanted` of `n`, spread evenly; all when there are no more. */
-function evenlySpread(n: number, wanted: number): (i: number) => boolean {
-  const share = Math.min(1, wanted / n);
-  return (i) => Math.floor((i + 1) * share) > Math.floor(i * share);
-}
-
-/** Run the model on from the three edits of the chosen contexts; what it says of a token goes into the token's row. */
-async function downstream(
-  batch: ModelBatch,
-  chosen: readonly number[],
-  reconstructions: Float32Array,
-  mean: Float32Array,
-  contextSize: number,
-): Promise<(row: Float64Array, token: number) => void> {
-  const n = chosen.length;
-  const size = contextSize * mean.length;
-  const edited = new Float32Array(EDITS.length * n * size);
-  chosen.forEach((context, i) => {
-    edited.set(reconstructions.subarray(context * size, (context + 1) * size), i * size);
-    for (let at = (2 * n + i) * size; at < (2 * n + i + 1) * size; at += mean.length) edited.set(mean, at);
-  });
-  const contexts = Uint32Array.from({ length: EDITS.length * n }, (_, i) => chosen[i % n]);
-  const outcomes = n === 0 ? undefined : await batch.outcomes(edited, { contexts });
-  const places = new Map(chosen.map((context, i) => [context, i]));
-  return (row, token) => {
-    row.fill(0, COLUMN.downstream);
-    const position = token % contextSize;
-    const place = places.get(Math.floor(token / contextSize));
-    if (place !== undefined) outcomeRow(row, outcomes!, [place, n], position, contextSize);
-  };
-}
-
-/** Write what the model says of one position of context `place` of `n` into `row`. */
-function outcomeRow(
-  row: Float64Array,
-  outcomes: Outcomes,
-  [place, n]: readonly [number, number],
-  position: number,
-  contextSize: number,
-): void {
-  const nTargets = contextSize - 1;
-  row[COLUMN.downstream] = 1;
-  EDITS.forEach((edit, e) => {
-    const at = e * n + place;
-    row[COLUMN[`kl${edit}`]] = outcomes.divergences[at * contextSize + position];
-    row[COLUMN[`agree${edit}`]] = outcomes.agreements[at * contextSize + position];
-    if (position < nTargets) row[COLUMN[`loss${edit}`]] = outcomes.losses[at * nTargets + position];
-  });
-  if (position === nTargets) return;
-  row[COLUMN.predictions] = 1;
-  row[COLUMN.loss] = outcomes.originalLosses[place * nTargets + position];
 }
 
 async function meanActivation({ dictionary, runner, tokens, signal }: EvaluateInput): Promise<Float32Array> {

@@ -1,0 +1,187 @@
+import { decode, encode } from '../dictionary/index.ts';
+import { isInterruption, throwIfAborted } from '../errors.ts';
+import type { Codes } from '../kernels/contract.ts';
+import type { ModelBatch, Outcomes } from '../model/index.ts';
+import type { EvaluateInput } from './evaluate.ts';
+import { readProgress, writeProgress } from './progress-file.ts';
+import type { ReconstructionSums } from './reconstruction.ts';
+import { addRow, COLUMN } from './sums.ts';
+import type { TokenGroups } from './token-groups.ts';
+
+/** Contexts whose activations are in memory at once: 4,096 tokens at the usual 256. */
+export const CONTEXTS_PER_BATCH = 16;
+/** Running the model on costs three times as much as all else, and this many tokens make its figures precise. */
+const DOWNSTREAM_TOKENS = 131_072;
+const SAVE_INTERVAL_MS = 20_000;
+
+/** Sums of the tokens so far, in groups; tables are [groups, N_COLUMNS]. */
+export interface Tally {
+  readonly sums: ReconstructionSums;
+  readonly blocks: Float64Array;
+  readonly positions: Float64Array;
+  readonly sources: Float64Array;
+  /** [density blocks, dSae]: tokens on which a latent is active; and the tokens of each block. */
+  readonly blockFired: Float64Array;
+  readonly blockTokens: Float64Array;
+}
+
+/**
+ * Go through the text, from where an earlier run stopped; save now and then, and when interrupted.
+ *
+ * While contexts are encoded, the model reads the next ones and runs on from the edits of those before.
+ */
+export async function measureContexts(
+  input: EvaluateInput,
+  groups: TokenGroups,
+  mean: Float32Array,
+  tally: Tally,
+): Promise<void> {
+  const { tokens, signal, progressFile, onProgress } = input;
+  const { sums, ...tables } = tally;
+  const { total, sumX, firedTokens } = sums;
+  const arrays = { total, sumX, firedTokens, ...tables };
+  let done = progressFile ? await readProgress(progressFile, arrays) : 0;
+  let savedAt = performance.now();
+  const finish = async (part: EncodedContexts): Promise<void> => {
+    await addContexts(input, groups, mean, tally, part);
+    done = part.end;
+    onProgress?.(done * tokens.contextSize, tokens.tokens.length);
+    if (!progressFile || performance.now() - savedAt < SAVE_INTERVAL_MS) return;
+    await writeProgress(progressFile, arrays, done);
+    savedAt = performance.now();
+  };
+  let ahead = openContexts(input, done);
+  let finishing = Promise.resolve();
+  try {
+    for (let first = done; first < tokens.nContexts; first += CONTEXTS_PER_BATCH) {
+      throwIfAborted(signal);
+      const batch = await ahead;
+      ahead = openContexts(input, first + CONTEXTS_PER_BATCH);
+      const part = await encodeContexts(input, batch!, first);
+      await finishing;
+      finishing = finish(part);
+      // Its failure is seen where it is awaited.
+      finishing.catch(() => {});
+    }
+    await finishing;
+  } catch (error) {
+    await Promise.allSettled([finishing]);
+    await (await ahead.catch(() => undefined))?.close();
+    if (progressFile && isInterruption(error)) await writeProgress(progressFile, arrays, done);
+    throw error;
+  }
+}
+
+/** What the model read, encoded and decoded: contexts from `first` on, before `end`. */
+interface EncodedContexts {
+  readonly batch: ModelBatch;
+  readonly codes: Codes;
+  readonly reconstructions: Float32Array;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Let the model read the batch of contexts from `first` on; undefined behind the last. */
+async function openContexts(
+  { runner, tokens }: EvaluateInput,
+  first: number,
+): Promise<ModelBatch | undefined> {
+  const { contextSize, nContexts } = tokens;
+  if (first >= nContexts) return undefined;
+  const end = Math.min(first + CONTEXTS_PER_BATCH, nContexts);
+  return runner.openBatch(tokens.tokens.subarray(first * contextSize, end * contextSize), contextSize);
+}
+
+async function encodeContexts(
+  { dictionary, backend, tokens }: EvaluateInput,
+  batch: ModelBatch,
+  first: number,
+): Promise<EncodedContexts> {
+  const x = batch.activations;
+  const codes = await encode(dictionary, backend, x, x.length / dictionary.config.dIn);
+  const reconstructions = await decode(dictionary, backend, codes, x);
+  return { batch, codes, reconstructions, first, end: first + codes.nRows / tokens.contextSize };
+}
+
+async function addContexts(
+  { tokens, downstreamTokens = DOWNSTREAM_TOKENS }: EvaluateInput,
+  groups: TokenGroups,
+  mean: Float32Array,
+  { sums, blocks, positions, sources, blockFired, blockTokens }: Tally,
+  { batch, codes, reconstructions, first, end }: EncodedContexts,
+): Promise<void> {
+  const { contextSize } = tokens;
+  const start = first * contextSize;
+  try {
+    const isChosen = evenlySpread(tokens.nContexts, Math.ceil(downstreamTokens / contextSize));
+    const chosen = Array.from({ length: end - first }, (_, i) => i).filter((i) => isChosen(first + i));
+    const fillRow = await downstream(batch, chosen, reconstructions, mean, contextSize);
+    sums.add(batch.activations, reconstructions, codes, (row, token) => {
+      fillRow(row, token);
+      const block = Math.floor((groups.blockOf[start + token] * blockTokens.length) / groups.nBlocks);
+      blockTokens[block]++;
+      for (let pair = codes.rowPointers[token]; pair < codes.rowPointers[token + 1]; pair++)
+        blockFired[block * codes.dSae + codes.latentIndices[pair]]++;
+      addRow(blocks, groups.blockOf[start + token], row, 0);
+      addRow(positions, groups.positionOf[token % contextSize], row, 0);
+      addRow(sources, groups.sourceOf[start + token], row, 0);
+    });
+  } finally {
+    await batch.close();
+  }
+}
+
+const EDITS = ['Reconstructed', 'ZeroAblated', 'MeanAblated'] as const;
+
+/** Whether item i is among about `wanted` of `n`, spread evenly; all when there are no more. */
+function evenlySpread(n: number, wanted: number): (i: number) => boolean {
+  const share = Math.min(1, wanted / n);
+  return (i) => Math.floor((i + 1) * share) > Math.floor(i * share);
+}
+
+/** Run the model on from the three edits of the chosen contexts; what it says of a token goes into the token's row. */
+async function downstream(
+  batch: ModelBatch,
+  chosen: readonly number[],
+  reconstructions: Float32Array,
+  mean: Float32Array,
+  contextSize: number,
+): Promise<(row: Float64Array, token: number) => void> {
+  const n = chosen.length;
+  const size = contextSize * mean.length;
+  const edited = new Float32Array(EDITS.length * n * size);
+  chosen.forEach((context, i) => {
+    edited.set(reconstructions.subarray(context * size, (context + 1) * size), i * size);
+    for (let at = (2 * n + i) * size; at < (2 * n + i + 1) * size; at += mean.length) edited.set(mean, at);
+  });
+  const contexts = Uint32Array.from({ length: EDITS.length * n }, (_, i) => chosen[i % n]);
+  const outcomes = n === 0 ? undefined : await batch.outcomes(edited, { contexts });
+  const places = new Map(chosen.map((context, i) => [context, i]));
+  return (row, token) => {
+    row.fill(0, COLUMN.downstream);
+    const position = token % contextSize;
+    const place = places.get(Math.floor(token / contextSize));
+    if (place !== undefined) outcomeRow(row, outcomes!, [place, n], position, contextSize);
+  };
+}
+
+/** Write what the model says of one position of context `place` of `n` into `row`. */
+function outcomeRow(
+  row: Float64Array,
+  outcomes: Outcomes,
+  [place, n]: readonly [number, number],
+  position: number,
+  contextSize: number,
+): void {
+  const nTargets = contextSize - 1;
+  row[COLUMN.downstream] = 1;
+  EDITS.forEach((edit, e) => {
+    const at = e * n + place;
+    row[COLUMN[`kl${edit}`]] = outcomes.divergences[at * contextSize + position];
+    row[COLUMN[`agree${edit}`]] = outcomes.agreements[at * contextSize + position];
+    if (position < nTargets) row[COLUMN[`loss${edit}`]] = outcomes.losses[at * nTargets + position];
+  });
+  if (position === nTargets) return;
+  row[COLUMN.predictions] = 1;
+  row[COLUMN.loss] = outcomes.originalLosses[place * nTargets + position];
+}
