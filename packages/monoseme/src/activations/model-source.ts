@@ -2,7 +2,7 @@ import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { expectPositiveInteger } from '../tensor/index.ts';
+import { encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
 import { checkRowOptions, gatherRows, rowNorms, type RowOptions, selectionText } from './row-selection.ts';
 import { type SelectedTokens, selectTokens } from './row-selection.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
@@ -38,6 +38,12 @@ export function modelSource(
 
 /** Rows of which all is known that a source may know. */
 interface ModelRows extends SourceRows {
+  readonly origins: Required<RowOrigins>;
+}
+
+/** The same, the activations as bytes of f16. */
+interface ModelHalves {
+  readonly halves: Uint8Array;
   readonly origins: Required<RowOrigins>;
 }
 
@@ -130,10 +136,7 @@ export class ModelSource implements ActivationSource {
     const largest = await this.#normLimit();
     const [from, to] = this.#contexts(chunk);
     const { activations, places, nDropped } = await this.#selectedRows(from, to);
-    const read = (to - from) * this.contextSize;
-    this.#dropped.read += read;
-    this.#dropped.tokens += nDropped;
-    this.#dropped.notDrawn += read - nDropped - places.length;
+    this.#count((to - from) * this.contextSize, places.length, nDropped);
     if (largest === Infinity) return { activations, origins: this.#origins(places) };
     const norms = rowNorms(activations, this.dIn);
     const kept = Uint32Array.from(places.keys()).filter((row) => norms[row] <= largest);
@@ -142,10 +145,40 @@ export class ModelSource implements ActivationSource {
     return { activations: gatherRows(activations, this.dIn, kept), origins };
   }
 
+  /**
+   * A chunk as f16, rounded by the runtime. @throws as readChunk, and ERR_NOT_FINITE for values that f16 cannot hold
+   */
+  async readHalves(chunk: number, signal?: AbortSignal): Promise<ModelHalves> {
+    if (this.#rows.maxNormRatio !== undefined) {
+      const { activations, origins } = await this.readRows(chunk, signal);
+      return { halves: encodeFloats(activations, 'F16'), origins };
+    }
+    throwIfAborted(signal);
+    const [from, to] = this.#contexts(chunk);
+    const first = from * this.contextSize;
+    const part = this.#tokens.tokens.subarray(first, to * this.contextSize);
+    const all = await this.#runner.halfActivations(part, this.contextSize);
+    const { places, nDropped } = selectTokens(this.#tokens, from, to, this.#rows);
+    const rows = places.map((place) => place - first);
+    const halves = gatherRows(all, this.dIn, rows);
+    if (holdsInfinity(halves)) await this.readRows(chunk, signal); // says where
+    this.#count(part.length, places.length, nDropped);
+    return {
+      halves: new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength),
+      origins: this.#origins(places),
+    };
+  }
+
   async readOrigins(chunk: number, signal?: AbortSignal): Promise<RowOrigins> {
     if (this.#rows.maxNormRatio !== undefined) return (await this.readRows(chunk, signal)).origins;
     const [from, to] = this.#contexts(chunk);
     return this.#origins(selectTokens(this.#tokens, from, to, this.#rows).places);
+  }
+
+  #count(read: number, rows: number, nDropped: number): void {
+    this.#dropped.read += read;
+    this.#dropped.tokens += nDropped;
+    this.#dropped.notDrawn += read - nDropped - rows;
   }
 
   /** Contexts of a chunk, from and to. */
@@ -218,6 +251,18 @@ export class ModelSource implements ActivationSource {
       ? notFinite(this.#tokens, place, `${what}, too large for F16,`, 'Store BF16 or F32 instead (--dtype).')
       : notFinite(this.#tokens, place, what);
   }
+}
+
+/** Whether f16 bits hold an infinity or NaN: an exponent of ones. Two are looked at together. */
+function holdsInfinity(halves: Uint16Array): boolean {
+  const even = halves.length - (halves.length % 2);
+  if (halves.byteOffset % 4 !== 0) return holdsInfinity(halves.slice());
+  const pairs = new Uint32Array(halves.buffer, halves.byteOffset, even / 2);
+  let found = 0;
+  // Adding the lowest bit of the exponent carries into the sign's place just where all of its bits are ones.
+  for (let i = 0; i < pairs.length; i++) found |= ((pairs[i] & 0x7c007c00) + 0x04000400) & 0x80008000;
+  if (even < halves.length && (halves[even] & 0x7c00) === 0x7c00) found = 1;
+  return found !== 0;
 }
 
 /** Number of the document that each place of the token stream lies in. The places rise. */

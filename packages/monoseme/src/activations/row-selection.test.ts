@@ -149,6 +149,18 @@ describe('the stream of a store', () => {
   });
 });
 
+test('what the runtime rounds to f16 is what is rounded here, also of drawn tokens', async () => {
+  for (const rows of [{}, { tokensPerContext: 5 }]) {
+    const source = modelSource(runner, tokens, { ...SIZES, rows });
+    for (let chunk = 0; chunk < source.nChunks; chunk++) {
+      const { halves, origins } = await source.readHalves(chunk);
+      const exact = await source.readRows(chunk);
+      assert.deepEqual([...halves], [...encodeRows(exact.activations, 24, 'F16').data]);
+      assert.deepEqual(origins, exact.origins);
+    }
+  }
+});
+
 describe('int8 with a scale a row', () => {
   test('an element is off by half a scale at most; zeros and extremes survive', () => {
     const rows = Float32Array.of(0, 0, 0, 1, -127, 63.4, 3e38, -1e-3, 1.5e38);

@@ -96,9 +96,13 @@ export function rowNorms(rows: Float32Array, dIn: number): Float64Array {
 }
 
 /** Rows `chosen` of [n, dIn]; `rows` itself where all are chosen. */
-export function gatherRows(rows: Float32Array, dIn: number, chosen: Uint32Array): Float32Array {
+export function gatherRows<T extends Float32Array | Uint16Array>(
+  rows: T,
+  dIn: number,
+  chosen: Uint32Array,
+): T {
   if (chosen.length * dIn === rows.length) return rows;
-  const gathered = new Float32Array(chosen.length * dIn);
+  const gathered = new (rows.constructor as new (length: number) => T)(chosen.length * dIn);
   chosen.forEach((row, i) => gathered.set(rows.subarray(row * dIn, (row + 1) * dIn), i * dIn));
   return gathered;
 }

@@ -130,6 +130,7 @@ describe('on disk', () => {
     const before = await bytesOf(join(root, 'F16'));
     const idle = Object.create(runner, {
       activations: { value: () => assert.fail('the model ran') },
+      halfActivations: { value: () => assert.fail('the model ran') },
     }) as ModelRunner;
     await ActivationStore.write(join(root, 'F16'), idle, tokens, { dtype: 'F16', ...SIZES });
     assert.deepEqual(await bytesOf(join(root, 'F16')), before);
@@ -216,6 +217,9 @@ describe('on disk', () => {
     const large = Object.create(runner, {
       activations: {
         value: async (part: Uint32Array) => new Float32Array(part.length * 24).fill(-65_520),
+      },
+      halfActivations: {
+        value: async (part: Uint32Array) => new Uint16Array(part.length * 24).fill(0xfc00),
       },
     }) as ModelRunner;
     const folder = join(root, 'overflow');

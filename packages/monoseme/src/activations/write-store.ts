@@ -118,15 +118,23 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   onProgress?.(done, total);
   let making: ShardRows = { rows: 0, pieces: [], origins: [] };
   let writing: Promise<void> = Promise.resolve();
-  const read = async (chunk: number) => ({ chunk, rows: await source.readRows(chunk, signal) });
+  const read = async (chunk: number) => {
+    if (plan.dtype !== 'F16') return { chunk, ...(await source.readRows(chunk, signal)) };
+    const { halves, origins } = await source.readHalves(chunk, signal);
+    return { chunk, activations: halves, origins };
+  };
   const write = async (shard: number, rows: ShardRows) => {
     shards[shard] = await writeShard(folder, plan, shard, rows);
   };
   try {
-    for await (const { chunk, rows } of readAhead(todo, read)) {
-      making.rows += rows.activations.length / plan.dIn;
-      making.pieces.push(encodeRows(rows.activations, plan.dIn, plan.dtype));
-      making.origins.push(rows.origins);
+    for await (const { chunk, activations, origins } of readAhead(todo, read)) {
+      making.rows += origins.positions.length;
+      making.pieces.push(
+        activations instanceof Float32Array
+          ? encodeRows(activations, plan.dIn, plan.dtype)
+          : { data: activations },
+      );
+      making.origins.push(origins);
       onProgress?.((done += source.chunkTokens(chunk)), total);
       if (!isLast(chunk)) continue;
       throwIfAborted(signal);

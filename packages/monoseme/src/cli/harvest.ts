@@ -38,7 +38,11 @@ export const harvestCommand: DeclareCommand = (program, run) => {
           maxTokens: flags.tokens,
           seed: flags.seed,
         });
-        const runner = await ModelRunner.start(model, { hook: flags.hook, threads: flags.threads });
+        const runner = await ModelRunner.start(model, {
+          hook: flags.hook,
+          threads: flags.threads,
+          half: flags.dtype === 'F16' && flags.maxNormRatio === undefined,
+        });
         try {
           const store = await withStage(context, 'harvest', 'tokens', async (stage) => {
             const written = await ActivationStore.write(flags.out, runner, tokens, {

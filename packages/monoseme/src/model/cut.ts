@@ -40,10 +40,15 @@ export interface Head {
 }
 
 /**
- * The part of a model that computes one tensor and nothing else: inputs → activations [as the hook, f32].
+ * The part of a model that computes one tensor and nothing else: inputs → activations [as the hook, f32 or f16, where
+ * values beyond 65,504 become infinite].
  */
-export function harvestPrefix(graph: OnnxGraph, hook: string): GraphPart {
-  const nodes = [activationsOutput(hook)];
+export function harvestPrefix(
+  graph: OnnxGraph,
+  hook: string,
+  type: 'float' | 'float16' = 'float',
+): GraphPart {
+  const nodes = [cast(hook, ACTIVATIONS, ELEMENT[type])];
   return { ...part(graph, graph.ancestors([hook]), { nodes, outputs: [ACTIVATIONS] }), ...NOTHING_CROSSES };
 }
 

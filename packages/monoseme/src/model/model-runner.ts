@@ -32,6 +32,8 @@ export interface RunnerOptions {
   threads?: number;
   /** Prepare the suffix too, for {@link ModelRunner.openBatch}. */
   suffix?: boolean;
+  /** Prepare {@link ModelRunner.halfActivations} instead of `activations`, which is then prepared at its first use. */
+  half?: boolean;
 }
 
 /** Some contexts whose activations can be edited. Close it to free what the worker keeps for it. */
@@ -95,7 +97,7 @@ export class ModelRunner {
    * `suffix`), ERR_MODEL (`suffix` without logits), ERR_OPTION
    */
   static async start(model: OnnxModel, options: RunnerOptions): Promise<ModelRunner> {
-    const { hook, threads = availableParallelism(), suffix = false } = options;
+    const { hook, threads = availableParallelism(), suffix = false, half = false } = options;
     expectPositiveInteger('The number of threads', threads);
     const point = model.resolveHook(hook);
     if (point.dIn === undefined)
@@ -107,7 +109,7 @@ export class ModelRunner {
     const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
     const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads);
     try {
-      await runner.#load(suffix ? 'prefix' : 'harvest');
+      await runner.#load(suffix ? 'prefix' : half ? 'harvest-half' : 'harvest');
     } catch (error) {
       await runner.close();
       throw error;
@@ -135,6 +137,18 @@ export class ModelRunner {
     await this.#load('harvest');
     const perRun = this.#contextsPerRun(contextSize);
     return this.#worker.ask('activations', { tokens: tokens.slice(), contextSize, perRun });
+  }
+
+  /**
+   * The same in half precision, as bits of f16: rounded to nearest, ties to even, values beyond 65,504 infinite.
+   *
+   * @throws as {@link activations}
+   */
+  async halfActivations(tokens: Uint32Array, contextSize: number): Promise<Uint16Array<ArrayBuffer>> {
+    expectTokens(this.model, tokens, contextSize);
+    await this.#load('harvest-half');
+    const perRun = this.#contextsPerRun(contextSize);
+    return this.#worker.ask('halfActivations', { tokens: tokens.slice(), contextSize, perRun });
   }
 
   /**
@@ -249,6 +263,7 @@ export class ModelRunner {
     const { graph, tensors, logits } = this.model;
     const hook = this.tensorName;
     if (name === 'harvest') return harvestPrefix(graph, hook);
+    if (name === 'harvest-half') return harvestPrefix(graph, hook, 'float16');
     if (!logits) throw noLogits();
     const end = graph.producer(logits.name)!;
     if (hook !== logits.name && !graph.descendants(hook).has(end))

@@ -88,6 +88,13 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     return joined(all);
   },
 
+  async halfActivations({ tokens, contextSize, perRun }) {
+    const all: Uint16Array[] = [];
+    for (const run of runsOf(tokens, contextSize, perRun))
+      all.push(halves((await runPrefix('harvest-half', run, contextSize)).activations));
+    return joined(all, Uint16Array);
+  },
+
   async openBatch({ tokens, contextSize, perRun }) {
     const runs: Run[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))
@@ -248,7 +255,11 @@ async function runPart(
   return native(() => session.run(feeds));
 }
 
-async function runPrefix(name: 'harvest' | 'prefix', tokens: Uint32Array, contextSize: number): Promise<Run> {
+async function runPrefix(
+  name: 'harvest' | 'harvest-half' | 'prefix',
+  tokens: Uint32Array,
+  contextSize: number,
+): Promise<Run> {
   const outputs = await runPart(name, tokens, contextSize, {});
   const { [ACTIVATIONS]: activations, ...tensors } = outputs;
   return { tokens, activations, tensors };
@@ -378,8 +389,19 @@ function targetTensor(tokens: Uint32Array, contextSize: number): ort.Tensor {
 
 const floats = (tensor: ort.Tensor): Float32Array => tensor.data as Float32Array;
 
-function joined(parts: Float32Array[]): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+/** Bits of f16 elements, as which some versions of Node have a type of their own. */
+function halves({ data }: ort.Tensor): Uint16Array {
+  const { buffer, byteOffset, length } = data as Uint16Array;
+  return new Uint16Array(buffer, byteOffset, length);
+}
+
+function joined(parts: Float32Array[]): Float32Array<ArrayBuffer>;
+function joined(parts: Uint16Array[], type: typeof Uint16Array): Uint16Array<ArrayBuffer>;
+function joined(
+  parts: (Float32Array | Uint16Array)[],
+  Type: typeof Uint16Array | typeof Float32Array = Float32Array,
+) {
+  const out = new Type(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {
     out.set(part, offset);

@@ -20,6 +20,11 @@ export interface WorkerRequests {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
     answer: Float32Array<ArrayBuffer>;
   };
+  /** The same in half precision, as the runtime rounds it; values beyond 65,504 are infinite. */
+  halfActivations: {
+    request: { tokens: Uint32Array; contextSize: number; perRun: number };
+    answer: Uint16Array<ArrayBuffer>;
+  };
   /**
    * The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number.
    */
@@ -75,7 +80,7 @@ export interface WorkerRequests {
  * each.
  */
 export type SessionName = RunnerSession | `part ${string}`;
-export type RunnerSession = 'harvest' | 'prefix' | SuffixName;
+export type RunnerSession = 'harvest' | 'harvest-half' | 'prefix' | SuffixName;
 export type SuffixName = 'losses' | 'outcomes' | 'token-outcomes' | 'last-logits';
 
 /** A graph for ONNX Runtime and what to feed it. */
