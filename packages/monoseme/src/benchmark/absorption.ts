@@ -1,6 +1,6 @@
 import { encode } from '../dictionary/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
-import { MonosemeError, throwIfAborted } from '../errors.ts';
+import { MonosemeError } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { absorptionOf, decoderCosines } from './absorbed.ts';
 import { codeColumns, largestPlaces } from './code-columns.ts';
@@ -8,6 +8,7 @@ import { type BenchmarkSubject, lastActivations } from './examples.ts';
 import { LETTERS, letterPrompts, type LetterWord, vocabularyWords } from './first-letters.ts';
 import { fitProbe, type Probe, probeScore } from './probe.ts';
 import { sparseLogistic } from './sparse-logistic.ts';
+import { turn } from './turn.ts';
 
 /** As SAEBench 0.6.0 has them. */
 const L1 = 0.01;
@@ -79,18 +80,18 @@ export async function firstLetterAbsorption(
  * @param x [words.length, dIn]: activation at each word; the last fifth of the words is for testing
  * @param codes its latent activations
  */
-export function letterAbsorption(
+export async function letterAbsorption(
   { dictionary, signal }: Pick<BenchmarkSubject, 'dictionary' | 'signal'>,
   words: readonly LetterWord[],
   x: Float32Array,
   codes: Codes,
-): LetterAbsorptions {
+): Promise<LetterAbsorptions> {
   const nTrain = Math.ceil((1 - TEST_SHARE) * words.length);
   const all = Uint32Array.from(words.keys());
   const [train, test] = [all.subarray(0, nTrain), all.subarray(nTrain)];
   const letters: LetterAbsorption[] = [];
   for (const [letter, name] of Array.from(LETTERS).entries()) {
-    throwIfAborted(signal);
+    await turn(signal);
     const isOf = (rows: Uint32Array) =>
       Uint8Array.from(rows, (row) => (words[row].letter === letter ? 1 : 0));
     const [ownTrain, ownTest] = [isOf(train), isOf(test)];

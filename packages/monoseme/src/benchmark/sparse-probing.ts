@@ -9,6 +9,7 @@ import {
 import type { ProbeExamples } from './examples.ts';
 import { fitProbe, type Probe, type ProbeKind, probeScore } from './probe.ts';
 import { type Share, shareOf } from './share.ts';
+import { turn } from './turn.ts';
 
 /** A probe on some columns, and how often it is right on texts that it was not fitted to. */
 export interface ColumnProbe {
@@ -39,6 +40,7 @@ export interface ProbingOptions {
   /** Texts of a class, at most, for training; a quarter of it for testing. */
   readonly perClass: number;
   readonly seed: number;
+  readonly signal?: AbortSignal;
 }
 
 /** Train and test sets of every class against the rest. */
@@ -66,28 +68,30 @@ export function probeSets(
  * fitted to them alone. Accuracies are on the test texts, half of which are of the class: guessing is right on half.
  * Source  SAEBench, sparse probing (Gurnee et al. 2023); see docs/evaluation.md for the differences
  */
-export function sparseProbing(
+export async function sparseProbing(
   { means, dIn, codes }: ProbeExamples,
   classes: ReadonlyMap<string, Split<readonly number[]>>,
   options: ProbingOptions,
-): SparseProbing {
+): Promise<SparseProbing> {
   const { probe: kind, ks } = options;
-  const found = [...probeSets(classes, options)].map(([name, set]) => {
+  const found: ClassProbes[] = [];
+  for (const [name, set] of probeSets(classes, options)) {
+    await turn(options.signal);
     const { rows, isPositive } = set.train;
     const probes = (difference: Float64Array, take: (columns: readonly number[]) => Float32Array) =>
       ks.map((k) => {
         const columns = largestPlaces(difference.map(Math.abs), k);
         return { k, columns, accuracy: fitAndTest(kind, take(columns), columns.length, set).accuracy };
       });
-    return {
+    found.push({
       ...{ name, nTrain: rows.length },
       dense: fitAndTest(kind, means, dIn, set).accuracy,
       latents: probes(codeMeanDifference(codes, rows, isPositive), (columns) => codeColumns(codes, columns)),
       neurons: probes(denseMeanDifference(means, dIn, rows, isPositive), (columns) =>
         denseColumns(means, dIn, columns),
       ),
-    };
-  });
+    });
+  }
   return { probe: kind, classes: found };
 }
 

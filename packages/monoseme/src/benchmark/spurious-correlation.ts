@@ -14,6 +14,7 @@ import type { LabelledText } from './labelled-text.ts';
 import type { Share } from './share.ts';
 import { fitAndTest } from './sparse-probing.ts';
 import type { PerturbationOptions } from './targeted-perturbation.ts';
+import { turn } from './turn.ts';
 
 /** Less to win back than this is no measurement. */
 const MIN_GAP = 0.001;
@@ -52,13 +53,13 @@ export interface SpuriousCorrelation {
  * @param texts with two labels: the concept and the spurious one, both of two values
  * @throws {MonosemeError} ERR_LABELS
  */
-export function spuriousCorrelation(
+export async function spuriousCorrelation(
   dictionary: Dictionary,
   examples: ProbeExamples,
   texts: readonly LabelledText[],
   split: Split<readonly number[]>,
   options: PerturbationOptions,
-): SpuriousCorrelation {
+): Promise<SpuriousCorrelation> {
   expectAblatable(dictionary);
   const [concept, spurious] = [twoValues(texts, 0), twoValues(texts, 1)];
   const train = biasedSets(texts, split.train, concept, spurious, options.perClass, options.seed);
@@ -75,12 +76,17 @@ export function spuriousCorrelation(
       train: train.quadrants[i],
       test: test.quadrants[i],
     });
-  const probeOf = (name: 'concept' | 'spurious' | 'biased') => {
+  const probeOf = async (name: 'concept' | 'spurious' | 'biased') => {
+    await turn(options.signal);
     const set = { train: train[name], test: test[name] };
     const fitted = fitAndTest(options.probe, examples.means, examples.dIn, set);
     return { ...fitted, products: probeProducts(fitted.probe, dictionary) };
   };
-  const probes = { concept: probeOf('concept'), spurious: probeOf('spurious'), biased: probeOf('biased') };
+  const probes = {
+    concept: await probeOf('concept'),
+    spurious: await probeOf('spurious'),
+    biased: await probeOf('biased'),
+  };
   const removal = (ablated: 'concept' | 'spurious'): Removal => {
     const tested = ablated === 'spurious' ? 'concept' : 'spurious';
     const { probe, products } = probes.biased;

@@ -1,5 +1,5 @@
 import type { Dictionary } from '../dictionary/index.ts';
-import type { Split } from './class-sets.ts';
+import type { BinarySet, Split } from './class-sets.ts';
 import {
   ablatedAccuracy,
   expectAblatable,
@@ -8,9 +8,10 @@ import {
   probeProducts,
 } from './concept-ablation.ts';
 import type { ProbeExamples } from './examples.ts';
-import type { ProbeKind } from './probe.ts';
+import type { Probe, ProbeKind } from './probe.ts';
 import type { Share } from './share.ts';
 import { fitAndTest, probeSets, type ProbingOptions } from './sparse-probing.ts';
+import { turn } from './turn.ts';
 
 export interface PerturbationOptions extends Omit<ProbingOptions, 'ks'> {
   readonly probe: ProbeKind;
@@ -34,6 +35,16 @@ export interface TargetedPerturbation {
   readonly perturbations: readonly Perturbation[];
 }
 
+/** The probe of a class, what latents add to it, and how right it is. */
+interface ClassProbe {
+  readonly name: string;
+  readonly test: BinarySet;
+  readonly probe: Probe;
+  readonly products: Float64Array;
+  readonly effects: Float64Array;
+  readonly clean: Share;
+}
+
 /**
  * Does ablating the latents of one class confuse the probe of that class, and no other?
  *
@@ -41,24 +52,26 @@ export interface TargetedPerturbation {
  *          set to 0
  * Source   SAEBench, targeted probe perturbation
  */
-export function targetedPerturbation(
+export async function targetedPerturbation(
   dictionary: Dictionary,
   examples: ProbeExamples,
   classes: ReadonlyMap<string, Split<readonly number[]>>,
   options: PerturbationOptions,
-): TargetedPerturbation {
+): Promise<TargetedPerturbation> {
   expectAblatable(dictionary);
-  const probes = [...probeSets(classes, options)].map(([name, set]) => {
+  const probes: ClassProbe[] = [];
+  for (const [name, set] of probeSets(classes, options)) {
+    await turn(options.signal);
     const { probe, accuracy } = fitAndTest(options.probe, examples.means, examples.dIn, set);
     const products = probeProducts(probe, dictionary);
     const effects = latentEffects(examples, set.train, products, 'towards');
-    return { name, set, probe, products, effects, clean: accuracy };
-  });
+    probes.push({ name, test: set.test, probe, products, effects, clean: accuracy });
+  }
   const falls = (effects: Float64Array, n: number) => {
     const ablated = mostEffective(effects, n);
     return probes.map(
-      ({ set, probe, products, clean }) =>
-        clean.value - ablatedAccuracy(examples, set.test, probe, products, ablated).value,
+      ({ test, probe, products, clean }) =>
+        clean.value - ablatedAccuracy(examples, test, probe, products, ablated).value,
     );
   };
   const perturbations = options.ns.map((n) => {

@@ -69,7 +69,8 @@ const MEASURES = {
     run: async (run: Run) => {
       const { examples, classes, perClass } = await run.labelled();
       const { probe, k: ks, seed } = run.flags;
-      return { sparseProbing: sparseProbing(examples, classes(), { probe, ks, perClass, seed }) };
+      const options = { probe, ks, perClass, seed, signal: run.context.signal };
+      return { sparseProbing: await sparseProbing(examples, classes(), options) };
     },
   },
   tpp: {
@@ -77,7 +78,9 @@ const MEASURES = {
     run: async (run: Run) => {
       const { examples, classes } = await run.labelled();
       const { dictionary } = run.subject;
-      return { targetedPerturbation: targetedPerturbation(dictionary, examples, classes(), ablating(run)) };
+      return {
+        targetedPerturbation: await targetedPerturbation(dictionary, examples, classes(), ablating(run)),
+      };
     },
   },
   scr: {
@@ -85,7 +88,9 @@ const MEASURES = {
     run: async (run: Run) => {
       const { examples, texts, split } = await run.labelled();
       const { dictionary } = run.subject;
-      return { spuriousCorrelation: spuriousCorrelation(dictionary, examples, texts, split, ablating(run)) };
+      return {
+        spuriousCorrelation: await spuriousCorrelation(dictionary, examples, texts, split, ablating(run)),
+      };
     },
   },
   absorption: {
@@ -218,8 +223,8 @@ async function benchmark(context: CommandContext, flags: Flags, folder: string):
   }
 }
 
-function ablating({ flags: { probe, ablate: ns, perClass, seed } }: Run) {
-  return { probe, ns, perClass, seed };
+function ablating({ context: { signal }, flags: { probe, ablate: ns, perClass, seed } }: Run) {
+  return { probe, ns, perClass, seed, signal };
 }
 
 /** The measures that run; without `--measure`, those that lack nothing, and for the others what they lack. */

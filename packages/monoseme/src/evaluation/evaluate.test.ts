@@ -184,6 +184,34 @@ describe('evaluation on the tiny model', () => {
     assert.match(readFileSync(join(folder, 'evaluation.json'), 'utf8'), /"relative_reconstruction_bias"\n/);
   });
 
+  test('one document, and activations that never change, are reported without NaN and without intervals', async () => {
+    const validate = new Ajv().compile(JSON.parse(readFileSync(SCHEMA, 'utf8')));
+    const hash = '0'.repeat(64);
+    const madeFrom = { dictionary: hash, model: hash, tokens: hash };
+    const provenance = { madeFrom, subject: '', backend: '', seed: 0, split: 'all' };
+    const one = (length: number) => [{ id: 'a', source: 'x', start: 0, length }];
+    const oneDocument = { ...input.tokens, documents: one(720) };
+    // The same token at the first position, alone: one activation, and no next token.
+    const constant = {
+      tokens: new Uint32Array(40).fill(7),
+      contextSize: 1,
+      nContexts: 40,
+      documents: one(40),
+    };
+    for (const tokens of [oneDocument, constant]) {
+      const report = await evaluateDictionary({ ...input, tokens });
+      assert.equal(report.intervals, undefined);
+      const json = readFileSync(await writeReport(folder, report, provenance), 'utf8');
+      assert.ok(validate(JSON.parse(json)), JSON.stringify(validate.errors));
+      const page = readFileSync(await writeReportPage(folder, report, provenance), 'utf8');
+      assert.doesNotMatch(json + page, /NaN|Infinity|undefined/);
+      assert.match(page, /has 1 documents?, and 10 are needed/);
+    }
+    const { not_defined } = JSON.parse(readFileSync(join(folder, 'evaluation.json'), 'utf8'));
+    for (const name of ['explained_variance', 'ce_loss', 'ce_loss_score'])
+      assert.ok(not_defined.includes(name), name);
+  });
+
   test('what does not fit is said', async () => {
     const random = new Random(1);
     const wide = passThrough(2);

@@ -178,5 +178,6 @@ function countsOf({ tokens, downstream, predictions }: Sums): TokenCounts {
 
 /** Why a report has no intervals, for people. */
 export function intervalNote({ nDocuments }: Pick<EvaluationReport, 'nDocuments'>): string {
-  return `No confidence intervals: the text has ${nDocuments} documents, and ${MIN_BLOCKS} are needed.`;
+  const documents = nDocuments === 1 ? '1 document' : `${nDocuments} documents`;
+  return `No confidence intervals: the text has ${documents}, and ${MIN_BLOCKS} are needed.`;
 }
