@@ -5,12 +5,14 @@ import type { Codes } from '../kernels/contract.ts';
 import { selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
 import { letterAbsorption } from './absorption.ts';
+import { codeColumns } from './code-columns.ts';
 import { classesOf, limitedTexts, splitExamples } from './class-sets.ts';
 import { bitsOf, minimumDescription } from './description-length.ts';
 import type { ProbeExamples } from './examples.ts';
 import { LETTERS } from './first-letters.ts';
 import type { LabelledText } from './labelled-text.ts';
 import { fitProbe } from './probe.ts';
+import { sparseLogistic } from './sparse-logistic.ts';
 import { sparseProbing } from './sparse-probing.ts';
 import { spuriousCorrelation } from './spurious-correlation.ts';
 import { seedStability } from './stability.ts';
@@ -366,4 +368,50 @@ test('a ridge probe is the solution of the normal equations', async () => {
   const isPositive = Uint8Array.from({ length: 10 }, (_, i) => i % 2);
   const { weights, bias } = fitProbe('ridge', { x, width: 1, rows: Uint32Array.from(x.keys()), isPositive });
   assert.ok(Math.abs(weights[0] - 10 / 11) < 1e-6 && Math.abs(bias) < 1e-6);
+});
+
+test('the L1 probe stands where no weight can be changed for the better, and leaves most at 0', () => {
+  const random = new Random(9);
+  const [n, dSae, l1] = [300, 20, 0.05];
+  const codes = codesOf(
+    Array.from(
+      { length: n },
+      () => new Map([0, 1, 2].map(() => [random.integer(dSae), random.uniform()] as const)),
+    ),
+    dSae,
+  );
+  const dense = codeColumns(
+    codes,
+    Array.from({ length: dSae }, (_, j) => j),
+  );
+  const isPositive = Uint8Array.from({ length: n }, (_, i) =>
+    dense[i * dSae + 4] + 0.2 * random.normal() > 0.3 ? 1 : 0,
+  );
+  const rows = Uint32Array.from({ length: n }, (_, i) => i);
+  const weights = sparseLogistic(codes, rows, isPositive, l1);
+  const own = isPositive.reduce((sum, one) => sum + one, 0);
+  const gradientAt = (bias: number) => {
+    const gradient = new Float64Array(dSae + 1);
+    for (let i = 0; i < n; i++) {
+      let z = bias;
+      for (let j = 0; j < dSae; j++) z += weights[j] * dense[i * dSae + j];
+      const factor = isPositive[i] ? -(n - own) / own / n / (1 + Math.exp(z)) : 1 / n / (1 + Math.exp(-z));
+      for (let j = 0; j < dSae; j++) gradient[j] += factor * dense[i * dSae + j];
+      gradient[dSae] += factor;
+    }
+    return gradient;
+  };
+  let [low, high] = [-20, 20];
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (gradientAt(middle)[dSae] > 0) high = middle;
+    else low = middle;
+  }
+  const gradient = gradientAt(low);
+  assert.ok(weights[4] > 1);
+  assert.ok(weights.filter((weight) => weight === 0).length > dSae / 2);
+  weights.forEach((weight, j) => {
+    if (weight === 0) assert.ok(Math.abs(gradient[j]) <= l1 + 1e-4, `${j}: ${gradient[j]}`);
+    else assert.ok(Math.abs(gradient[j] + l1 * Math.sign(weight)) < 1e-4, `${j}: ${gradient[j]}`);
+  });
 });

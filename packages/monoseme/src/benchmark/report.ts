@@ -53,9 +53,9 @@ export function benchmarkReport(
   results: BenchmarkResults,
   skipped: readonly SkippedMeasure[],
 ): Analysis {
-  const sections = Object.entries(results).flatMap(([measure, result]) => {
-    const section = SECTIONS[measure as keyof BenchmarkResults] as (result: unknown) => ReportSection;
-    return result === undefined ? [] : [section(result)];
+  const sections = Object.entries(SECTIONS).flatMap(([measure, section]) => {
+    const result = results[measure as keyof BenchmarkResults];
+    return result === undefined ? [] : [(section as (result: unknown) => ReportSection)(result)];
   });
   const overview: ReportSection = {
     title: 'Results',

@@ -62,8 +62,18 @@ interface Run {
   readonly labelled: () => Promise<Labelled>;
 }
 
-/** The measures in the order of the report: what each needs on the command line, and what it does. */
+/** What each measure needs on the command line, and what it does; what is wrong with input is said before long work. */
 const MEASURES = {
+  stability: {
+    needs: ['with'],
+    run: async ({ context, flags, subject, madeFrom }: Run) => {
+      const path = await localDictionary(flags.with!, { signal: context.signal });
+      const other = await loadDictionary(path);
+      madeFrom['other_dictionary'] = await dictionaryHash(path);
+      const { dictionary, backend, signal } = subject;
+      return { stability: await seedStability(dictionary, other, backend, signal) };
+    },
+  },
   'sparse-probing': {
     needs: ['labels'],
     run: async (run: Run) => {
@@ -119,16 +129,6 @@ const MEASURES = {
         const descriptionLength = await minimumDescription({ ...subject, onProgress }, tokens);
         return [{ descriptionLength }, `${descriptionLength.nTokens} tokens`];
       });
-    },
-  },
-  stability: {
-    needs: ['with'],
-    run: async ({ context, flags, subject, madeFrom }: Run) => {
-      const path = await localDictionary(flags.with!, { signal: context.signal });
-      const other = await loadDictionary(path);
-      madeFrom['other_dictionary'] = await dictionaryHash(path);
-      const { dictionary, backend, signal } = subject;
-      return { stability: await seedStability(dictionary, other, backend, signal) };
     },
   },
 } as const satisfies Record<
