@@ -1,4 +1,5 @@
 import { ActivationStore, type StoreDtype } from '../activations/index.ts';
+import { snakeCaseKeys } from '../formats/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
@@ -59,7 +60,7 @@ export const harvestCommand: DeclareCommand = (program, run) => {
             store: flags.out,
             tokens: tokens.nContexts * tokens.contextSize,
             rows: store.nRows,
-            dropped: store.dropped,
+            ...(store.dropped && { dropped: snakeCaseKeys({ ...store.dropped }) }),
             hash: store.hash,
           });
         } finally {

@@ -17,6 +17,7 @@ import { harvestCommand } from './harvest.ts';
 import { importCommand } from './import.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
+import { planCommand } from './plan.ts';
 import { steerCommand } from './steer.ts';
 import { sweepCommand } from './sweep.ts';
 import { toyCommand } from './toy.ts';
@@ -33,6 +34,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   demoCommand,
   inspectCommand,
   controlCommand,
+  planCommand,
   harvestCommand,
   importCommand,
   verifyCommand,

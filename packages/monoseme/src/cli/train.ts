@@ -1,4 +1,5 @@
 import type { MixingFigures } from '../activations/index.ts';
+import { snakeCaseKeys } from '../formats/index.ts';
 import { interrupted, isInterruption } from '../errors.ts';
 import { type StageSeconds, trainDictionary, type TrainInput, type TrainResult } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -50,8 +51,8 @@ export const trainCommand: DeclareCommand = (program, run) => {
             steps: result.nSteps,
             backend: backend.description,
             ...result.last,
-            ...(from.source.dropped && { dropped: from.source.dropped }),
-            ...(result.mixing && { mixing: result.mixing }),
+            ...(from.source.dropped && { dropped: snakeCaseKeys({ ...from.source.dropped }) }),
+            ...(result.mixing && { mixing: snakeCaseKeys({ ...result.mixing }) }),
             ...(result.seconds && { seconds: result.seconds }),
           });
         } finally {
