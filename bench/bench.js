@@ -4,6 +4,10 @@
 const BENCHES = {
   demo: { about: 'the main job, from text to the index', load: () => import('./demo.js') },
   evaluate: { about: 'a dictionary measured with ablations', load: () => import('./evaluate.js') },
+  harvest: {
+    about: 'activations of a model to disk, beside TransformerLens',
+    load: () => import('./harvest.js'),
+  },
   kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
   density: { about: 'the sparse primitives as more latents fire', load: () => import('./density.js') },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
