@@ -29,7 +29,7 @@ Each primitive of the native kernels, verified against the reference, beside the
   --d-sae <n>            latents; may be repeated (default: 4096 and 16384)
   --batch <n>            rows (default: 4096)
   --l0 <n>               active latents a row; may be repeated (default: 64)
-  --instruction-set <s>  avx512, avx2 or portable; may be repeated (default: the fastest)
+  --instruction-set <s>  avx512, avx2, neon or portable; may be repeated (default: the fastest)
   --threads <n>          threads (default: all cores)
   --rounds <n>           rounds (default: 7)
   --quick                a tiny run that checks the benchmark itself

@@ -1,6 +1,8 @@
 use crate::error::KernelError;
 use crate::lanes::Kernel;
 use crate::lanes::dots::{DotKernel, Dots};
+#[cfg(target_arch = "aarch64")]
+use crate::lanes::neon::Neon;
 use crate::lanes::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::{avx2::Avx2, avx512::Avx512};
@@ -12,6 +14,8 @@ pub enum InstructionSet {
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
     Portable(Portable),
 }
 
@@ -24,6 +28,8 @@ impl InstructionSet {
             sets.extend(Avx512::detect().map(Self::Avx512));
             sets.extend(Avx2::detect().map(Self::Avx2));
         }
+        #[cfg(target_arch = "aarch64")]
+        sets.extend(Neon::detect().map(Self::Neon));
         sets.push(Self::Portable(Portable));
         sets
     }
@@ -47,6 +53,8 @@ impl InstructionSet {
             Self::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
             Self::Portable(_) => "portable",
         }
     }
@@ -57,6 +65,8 @@ impl InstructionSet {
             Self::Avx512(lanes) => lanes.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(lanes) => lanes.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(lanes) => lanes.run(kernel),
             Self::Portable(lanes) => lanes.run(kernel),
         }
     }
@@ -73,6 +83,8 @@ impl InstructionSet {
             },
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(lanes) => lanes.run_dots(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(lanes) => lanes.run_dots(kernel),
             Self::Portable(lanes) => lanes.run_dots(kernel),
         }
     }

@@ -5,6 +5,8 @@ pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
 pub mod dots;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
 pub mod portable;
 
 /// An instruction set as a value. It exists only where the CPU was seen to have it, which is what makes its methods safe.

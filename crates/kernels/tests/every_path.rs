@@ -4,8 +4,9 @@
 
 use monoseme_kernels::{
     Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
-    GradientInput, InstructionSet, Moments, Selection, UpdateRowsInput, center, column_sums, decode, encode,
-    geometric_median, residuals, sampled_products, squared_gradient_norm, transpose, update_rows,
+    GradientInput, InstructionSet, Moments, ScreenedView, Selection, UpdateRowsInput, center, column_sums,
+    decode, encode, geometric_median, residuals, sampled_products, screen, squared_gradient_norm, transpose,
+    update_rows,
 };
 
 /// Xorshift64.
@@ -88,6 +89,7 @@ fn run_all(engine: &Engine, random: &mut Random) {
         };
         run_sparse(engine, random, view, &w, &x, width);
     }
+    run_screened(engine, &x, &w, &bias, width);
     let offset = random.values(width);
     let mut centered = vec![0.0; x.len()];
     center(engine, &x, &offset, &mut centered).unwrap();
@@ -96,6 +98,31 @@ fn run_all(engine: &Engine, random: &mut Random) {
     if n_rows > 0 {
         let input = GeometricMedianInput { points: &x, n_rows, width, max_iterations: 3, tolerance: 0.0 };
         assert_eq!(geometric_median(engine, &input).unwrap().len(), width);
+    }
+}
+
+/// With biases so low that few latents are active.
+fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usize) {
+    let low: Vec<f32> = bias.iter().map(|bias| bias - 5.0 * (width as f32).sqrt()).collect();
+    let d_sae = bias.len();
+    let (bytes, facts) = screen(engine, w, d_sae, width).unwrap();
+    for selection in [Selection::Threshold(None), Selection::TopK(1), Selection::BatchTopK(1)] {
+        let dense = EncodeInput {
+            x,
+            n_rows: x.len() / width,
+            d_in: width,
+            d_sae,
+            w_enc: w,
+            b_enc: &low,
+            selection,
+            latents: None,
+            screened: None,
+        };
+        let screened = EncodeInput { screened: Some(ScreenedView { bytes: &bytes, facts: &facts }), ..dense };
+        let [expected, codes] = [dense, screened].map(|input| encode(engine, &input).unwrap());
+        assert_eq!(codes.row_pointers, expected.row_pointers);
+        assert_eq!(codes.latent_indices, expected.latent_indices);
+        assert_eq!(codes.values, expected.values);
     }
 }
 
@@ -166,5 +193,6 @@ fn random_shapes_on_every_instruction_set() {
         for _ in 0..60 {
             run_all(&engine, &mut random);
         }
+        assert!(engine.candidates() > 0, "nothing was screened");
     }
 }

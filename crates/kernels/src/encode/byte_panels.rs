@@ -3,7 +3,7 @@ use crate::lanes::dots::Dots;
 use crate::lanes::{Kernel, Lanes};
 use crate::screen::{Facts, Quantise, padded_inputs};
 
-/// The rows of [`Panels`] in unsigned bytes (q + 128): panel by panel, in it `[k / 4][lane][4]`, and the facts of each.
+/// The rows of [`Panels`] in bytes (q + `OFFSET`): panel by panel, in it `[k / 4][lane][4]`, and the facts of each.
 #[derive(Default)]
 pub struct BytePanels {
     bytes: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct BytePanels {
 
 impl BytePanels {
     #[inline(always)]
-    pub fn pack<L: Lanes>(&mut self, lanes: L, x: &[f32], d_in: usize, panels: &Panels) {
+    pub fn pack<D: Dots>(&mut self, dots: D, x: &[f32], d_in: usize, panels: &Panels) {
         let padded = padded_inputs(d_in);
         self.padded = padded;
         self.bytes.resize(panels.n_lanes() * padded, 0);
@@ -33,9 +33,13 @@ impl BytePanels {
             let bytes = &mut self.bytes[rows.start * padded..rows.end * padded];
             for (lane, row) in rows.clone().enumerate().take_while(|&(_, row)| (row + 1) * d_in <= x.len()) {
                 let row_of_x = &x[row * d_in..][..d_in];
-                let quantise =
-                    Quantise { row: row_of_x, rotated: &mut self.rotated, bytes: &mut self.row, offset: 128 };
-                let Facts { scale, length, residual, .. } = quantise.run(lanes);
+                let quantise = Quantise {
+                    row: row_of_x,
+                    rotated: &mut self.rotated,
+                    bytes: &mut self.row,
+                    offset: D::OFFSET,
+                };
+                let Facts { scale, length, residual, .. } = quantise.run(dots.lanes());
                 self.scales[row] = scale;
                 self.lengths[row] = length + residual;
                 self.residuals[row] = residual;

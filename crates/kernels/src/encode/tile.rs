@@ -92,7 +92,7 @@ pub fn run_screened<D: Dots, const LATENTS: usize>(
     let lanes = dots.lanes();
     let x = &input.x[task.rows.start * input.d_in..task.rows.end * input.d_in];
     scratch.panels.lay_out(task.rows.len(), input.d_in, D::Lanes::WIDTH, D::Lanes::TILE_VECTORS);
-    scratch.byte_panels.pack(lanes, x, input.d_in, &scratch.panels);
+    scratch.byte_panels.pack(dots, x, input.d_in, &scratch.panels);
     for start in task.places.clone().step_by(SCREENED_LATENTS) {
         let places = start..task.places.end.min(start + SCREENED_LATENTS);
         let most = MOST_CANDIDATES * (SCREENED_LATENTS * scratch.panels.n_lanes()) as f32;
@@ -172,7 +172,7 @@ impl ScreenBlock<'_> {
         // SAFETY: the weights are slices of `padded` bytes, a multiple of 4; the rest is asserted above.
         unsafe {
             let weights = weights.map(<[i8]>::as_ptr);
-            let start = facts.map(|facts| -128 * facts.sum as i32);
+            let start = facts.map(|facts| -i32::from(D::OFFSET) * facts.sum as i32);
             // The rows of W_enc come near while the first panel's bytes are multiplied.
             if self.panel == 0 {
                 for latent in latents {

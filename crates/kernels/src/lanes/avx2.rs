@@ -209,6 +209,7 @@ impl Dots for Avx2 {
     type Bytes = __m256i;
     type Sums = __m256i;
     const FAST: bool = false;
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     fn lanes(self) -> Self {
@@ -251,6 +252,7 @@ impl Dots for Avx2Vnni {
     type Bytes = __m256i;
     type Sums = __m256i;
     const FAST: bool = true;
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     fn lanes(self) -> Avx2 {

@@ -195,6 +195,7 @@ impl Dots for Avx512Vnni {
     type Bytes = __m512i;
     type Sums = __m512i;
     const FAST: bool = true;
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     fn lanes(self) -> Avx512 {

@@ -4,12 +4,14 @@ use super::Lanes;
 /// seen to have what it needs.
 pub trait Dots: Copy + Send + Sync + 'static {
     type Lanes: Lanes;
-    /// 4 unsigned bytes for each lane.
+    /// 4 bytes for each lane, whose numbers are `OFFSET` less.
     type Bytes: Copy;
     /// A 32-bit sum for each lane.
     type Sums: Copy;
     /// Whether it does the work of four vectors of f32 in the time of one, so that screening can pay.
     const FAST: bool;
+    /// 128 where bytes are multiplied as unsigned ones, 0 as signed ones.
+    const OFFSET: u8;
 
     fn lanes(self) -> Self::Lanes;
     fn splat_sums(self, value: i32) -> Self::Sums;

@@ -126,6 +126,7 @@ impl Dots for Portable {
     type Bytes = [[u8; 4]; WIDTH];
     type Sums = [i32; WIDTH];
     const FAST: bool = false;
+    const OFFSET: u8 = 128;
 
     #[inline(always)]
     fn lanes(self) -> Self {

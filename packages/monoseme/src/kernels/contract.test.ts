@@ -34,7 +34,7 @@ import { referenceBackend } from './reference/index.ts';
  * within the rounding of their sums.
  */
 
-const INSTRUCTION_SETS = ['avx512', 'avx2', 'portable'];
+const INSTRUCTION_SETS = ['avx512', 'avx2', 'neon', 'portable'];
 const RANDOM_SHAPES = Number(process.env.KERNEL_SHAPES ?? 100);
 
 function availableSets(): string[] | string {

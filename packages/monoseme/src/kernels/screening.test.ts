@@ -125,7 +125,7 @@ function skipReason(instructionSet: string): string | false {
   }
 }
 
-for (const instructionSet of ['avx512', 'avx2', 'portable']) {
+for (const instructionSet of ['avx512', 'avx2', 'neon', 'portable']) {
   describe(`screening: native ${instructionSet}`, { skip: skipReason(instructionSet) }, () => {
     for (const threads of [1, 3]) {
       test(`the same bytes with screening as without, ${threads} threads`, () =>
