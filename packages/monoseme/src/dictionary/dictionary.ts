@@ -3,6 +3,7 @@ import { screenedIfItPays } from '../kernels/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { expectLength } from '../tensor/index.ts';
 import { codesOfRows } from './codes-of-rows.ts';
+import { expectFiniteWeights } from './finite-weights.ts';
 import { magnitudes } from './gated.ts';
 import { layerNormalized, undoLayerNorm_ } from './layer-norm.ts';
 
@@ -116,7 +117,7 @@ export function outputWidth({ weights }: Dictionary): number {
  * Units    x as the model gives it; the values in the same unit, because every training scale is folded in (with
  *          `layer_norm`: in units of the row's standard deviation)
  * Weights  must not change between calls: what they are in 8 bits is made once
- * @throws {MonosemeError} ERR_SHAPE
+ * @throws {MonosemeError} ERR_SHAPE, ERR_NOT_FINITE (the weights hold NaN or infinity)
  */
 export async function encode(
   dictionary: Dictionary,
@@ -126,6 +127,7 @@ export async function encode(
 ): Promise<Codes> {
   const { config, weights } = dictionary;
   expectLength('x', x, nRows, config.dIn);
+  expectFiniteWeights(weights);
   const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
   const selection = inferenceSelection(dictionary);
   const codes = await backend.encode({
@@ -184,6 +186,7 @@ export async function decode(
   x?: Float32Array,
 ): Promise<Float32Array> {
   const { config, weights } = dictionary;
+  expectFiniteWeights(weights);
   const { W_dec, b_dec, W_skip } = weights;
   const dOut = b_dec.length;
   const reconstructions = await backend.decode({ codes, dOut, W_dec, b_dec });

@@ -94,25 +94,32 @@ function assertNear(actual: Float32Array, expected: Float32Array, where: string)
   assert.equal(actual.length, expected.length, where);
   for (let i = 0; i < actual.length; i++) {
     const bound = 1e-4 * (1 + Math.abs(expected[i]));
-    assert.ok(Math.abs(actual[i] - expected[i]) <= bound, `${where}: ${actual[i]} for ${expected[i]} at ${i}`);
+    assert.ok(
+      Math.abs(actual[i] - expected[i]) <= bound,
+      `${where}: ${actual[i]} for ${expected[i]} at ${i}`,
+    );
   }
 }
 
 const sets = instructionSets();
 
-test(`${N_SHAPES} random shapes on ${sets.join(', ')}`, {
-  skip: sets.length === 0 && 'the native kernels are not built',
-}, async () => {
-  const backends = await Promise.all(
-    sets.map((instructionSet) => selectBackend({ name: 'native', threads: 2, instructionSet })),
-  );
-  for (let seed = 1; seed <= N_SHAPES; seed++) {
-    const expected = await results(referenceBackend, seed);
-    for (const backend of backends) {
-      const actual = await results(backend, seed);
-      const where = `${backend.description}, seed ${seed}, ${JSON.stringify(expected.shape)}`;
-      assert.deepEqual(actual.exact, expected.exact, where);
-      actual.rounded.forEach((array, i) => assertNear(array, expected.rounded[i], `${where}, array ${i}`));
+test(
+  `${N_SHAPES} random shapes on ${sets.join(', ')}`,
+  {
+    skip: sets.length === 0 && 'the native kernels are not built',
+  },
+  async () => {
+    const backends = await Promise.all(
+      sets.map((instructionSet) => selectBackend({ name: 'native', threads: 2, instructionSet })),
+    );
+    for (let seed = 1; seed <= N_SHAPES; seed++) {
+      const expected = await results(referenceBackend, seed);
+      for (const backend of backends) {
+        const actual = await results(backend, seed);
+        const where = `${backend.description}, seed ${seed}, ${JSON.stringify(expected.shape)}`;
+        assert.deepEqual(actual.exact, expected.exact, where);
+        actual.rounded.forEach((array, i) => assertNear(array, expected.rounded[i], `${where}, array ${i}`));
+      }
     }
-  }
-});
+  },
+);

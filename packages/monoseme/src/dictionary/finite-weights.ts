@@ -1,0 +1,33 @@
+import { MonosemeError } from '../errors.ts';
+import type { Weights } from './dictionary.ts';
+
+/** Weights in which no NaN and no infinity was found. */
+const finite = new WeakSet<Weights>();
+
+/**
+ * Refuse weights that hold NaN or infinity: a latent of NaN is never kept and would be missed by nobody. Looked at once
+ * for an object of weights, which must not change while it is used.
+ *
+ * @throws {MonosemeError} ERR_NOT_FINITE, with the first such element
+ */
+export function expectFiniteWeights(weights: Weights): void {
+  if (finite.has(weights)) return;
+  for (const name of ['W_enc', 'b_enc', 'W_dec', 'b_dec', 'W_skip'] as const) {
+    const values = weights[name];
+    if (values === undefined || allFinite(values)) continue;
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    throw new MonosemeError(
+      'ERR_NOT_FINITE',
+      `${name} of the dictionary holds ${values[at]} at element ${at}.`,
+      'The file is damaged, or its training diverged: take an earlier checkpoint.',
+    );
+  }
+  finite.add(weights);
+}
+
+/** x − x is 0 but for NaN and infinity, so no element needs a branch. */
+function allFinite(values: Float32Array): boolean {
+  let zero = 0;
+  for (let i = 0; i < values.length; i++) zero += values[i] - values[i];
+  return zero === 0;
+}
