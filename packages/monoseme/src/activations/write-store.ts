@@ -117,6 +117,7 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   let done = total - sum(todo, (chunk) => source.chunkTokens(chunk));
   onProgress?.(done, total);
   let making: ShardRows = { rows: 0, pieces: [], origins: [] };
+  const memory = new ShardMemory(chunksPerShard * plan.rowsPerChunk * bytesPerRow(plan.dtype, plan.dIn));
   let writing: Promise<void> = Promise.resolve();
   const read = async (chunk: number) => {
     if (plan.dtype !== 'F16') return { chunk, ...(await source.readRows(chunk, signal)) };
@@ -129,11 +130,11 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   try {
     for await (const { chunk, activations, origins } of readAhead(todo, read)) {
       making.rows += origins.positions.length;
-      making.pieces.push(
+      const encoded =
         activations instanceof Float32Array
           ? encodeRows(activations, plan.dIn, plan.dtype)
-          : { data: activations },
-      );
+          : { data: activations };
+      making.pieces.push({ ...encoded, data: memory.keep(encoded.data) });
       making.origins.push(origins);
       onProgress?.((done += source.chunkTokens(chunk)), total);
       if (!isLast(chunk)) continue;
@@ -142,11 +143,40 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
       writing = write(shardOf(chunk), making);
       writing.catch(() => {}); // looked at before the next one
       making = { rows: 0, pieces: [], origins: [] };
+      memory.turn();
     }
   } finally {
     await writing;
   }
   return shards as StoreShard[];
+}
+
+/**
+ * Two pieces of memory in turn, for the shard that is made and the one that is written: so what is used does not depend on
+ * when garbage is collected.
+ */
+class ShardMemory {
+  readonly #bytes: number;
+  readonly #pieces: Uint8Array[] = [];
+  #turn = 0;
+  #filled = 0;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  /** A copy that stays until the next turn but one. */
+  keep(data: Uint8Array): Uint8Array {
+    const piece = (this.#pieces[this.#turn] ??= new Uint8Array(this.#bytes));
+    piece.set(data, this.#filled);
+    this.#filled += data.length;
+    return piece.subarray(this.#filled - data.length, this.#filled);
+  }
+
+  turn(): void {
+    this.#turn = 1 - this.#turn;
+    this.#filled = 0;
+  }
 }
 
 /** The shards that are there and whole; others are removed. */
