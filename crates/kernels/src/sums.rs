@@ -37,7 +37,7 @@ pub struct Term {
 }
 
 /// How many terms ahead a row is fetched.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
 /// out += Σ factor · rows[index], for `n` terms in their order. Each element of `out` is one chain of multiply-adds.
 /// `beside` is called at most once for each term, to fetch what is needed next.

@@ -2,7 +2,8 @@ import type { KernelBackend, ScreenedWeights, Selection } from './contract.ts';
 
 /**
  * Latents from which on `bench -- kernels` found encoding faster with screening, at L0 64 or less: with thresholds 1.0 to
- * 1.9 times at 4,096 (the more the sparser), with the k largest, whose bars must first be found, 1.1 times at 16,384.
+ * 1.9 times at 4,096 (the more the sparser; whole steps of training 1.0 to 1.5
+ * times, 1.0 to 1.8 at 8,192), with the k largest, whose bars must first be found, 1.1 times at 16,384.
  */
 const LEAST_LATENTS = { threshold: 4096, topK: 16_384, batchTopK: 16_384 };
 

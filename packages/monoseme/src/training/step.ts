@@ -55,8 +55,8 @@ export async function trainStep_(
 ): Promise<StepSums> {
   const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
-  // Whatever the architecture selects by: at first many latents are active, as with the k largest.
-  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn, 'topK');
+  const kind = options.settings?.k === undefined ? 'threshold' : 'topK';
+  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn, kind);
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
