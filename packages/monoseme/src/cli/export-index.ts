@@ -1,48 +1,111 @@
 import { Option } from 'commander';
-import { exportJsonl, openFeatureIndex } from '../features/index.ts';
+import { loadDictionary } from '../dictionary/index.ts';
+import { MonosemeError } from '../errors.ts';
+import {
+  type DecoderRows,
+  exportJsonl,
+  importDashboards,
+  openFeatureIndex,
+  sourceNames,
+  writeNeuronpedia,
+  writeSaedashboard,
+} from '../features/index.ts';
 import { exportSite } from '../server/index.ts';
 import { withStage } from './context.ts';
+import { dictionaryHash } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
+import { wholeOption } from './options.ts';
+
+const FORMATS = ['site', 'jsonl', 'neuronpedia', 'saedashboard', 'index'] as const;
 
 interface Flags {
-  readonly format: 'site' | 'jsonl';
+  readonly format: (typeof FORMATS)[number];
   readonly out: string;
+  readonly modelId?: string;
+  readonly layer?: number;
+  readonly setName?: string;
+  readonly creatorId?: string;
+  readonly dictionary?: string;
 }
 
-/** `monoseme export`: an index for others, as a site or as JSON lines. */
+type Written = Record<string, unknown>;
+type Report = { signal: AbortSignal; onProgress: (done: number, total?: number) => void };
+
+/** `monoseme export`: an index for others, or others' exports as an index. */
 export const exportCommand: DeclareCommand = (program, run) => {
   program
     .command('export')
-    .description('Write an index for others: a folder for any static host, or one JSON object a feature.')
-    .argument('<index>', 'folder of the index')
+    .description(
+      'Write an index for others: as a site, JSON lines, or in the formats of Neuronpedia and SAEDashboard; or an export of theirs as an index.',
+    )
+    .argument(
+      '<index>',
+      'folder of the index; with --format index, of an export of SAEDashboard or Neuronpedia',
+    )
     .addOption(
-      new Option('--format <name>', 'site (page and index) or jsonl')
-        .choices(['site', 'jsonl'])
+      new Option(
+        '--format <name>',
+        'site (page and index), jsonl, neuronpedia (bulk files and uploads), saedashboard (batches), or index',
+      )
+        .choices(FORMATS)
         .default('site'),
     )
-    .requiredOption('--out <path>', 'folder of the site, or file of JSON lines')
+    .requiredOption('--out <path>', 'folder, site.zip for a site in one file, or the file of JSON lines')
+    .option('--model-id <name>', "Neuronpedia's name of the model (default: from the dictionary)")
+    .option('--layer <n>', 'layer of the hook (default: from its name)', wholeOption)
+    .option('--set-name <name>', "Neuronpedia's name of the set (default: monoseme-<d_sae>)")
+    .option('--creator-id <id>', "Neuronpedia's account of the rows")
+    .option('--dictionary <folder>', 'dictionary of the index: its decoder directions are written too')
     .addHelpText('after', '\nExample:\n  monoseme export out/demo/index --format site --out features')
     .action(
       run(async (context, flags: Flags, folder) => {
-        const result = await withStage<Record<string, unknown>>(
-          context,
-          'export',
-          'features',
-          async (stage) => {
-            if (flags.format === 'site') {
-              const site = await exportSite(folder, flags.out);
-              return [site, `${site.files} files`];
-            }
-            const index = await openFeatureIndex(folder);
-            const sha256 = await exportJsonl(index, flags.out, {
-              signal: context.signal,
-              onProgress: (done, total) => stage.update(done, total),
-            });
-            return [{ sha256 }, `${index.dSae} features`];
-          },
-        );
+        const written = await withStage<Written>(context, 'export', 'features', async (stage) => {
+          const report = {
+            signal: context.signal,
+            onProgress: (done: number, total?: number) => stage.update(done, total ?? done),
+          };
+          return write(flags, folder, report);
+        });
         context.print(flags.out);
-        context.result({ format: flags.format, out: flags.out, ...result });
+        context.result({ format: flags.format, out: flags.out, ...written });
       }),
     );
 };
+
+async function write(flags: Flags, folder: string, report: Report): Promise<[Written, string]> {
+  if (flags.format === 'site') {
+    const site = await exportSite(folder, flags.out);
+    return [site, `${site.files} files`];
+  }
+  if (flags.format === 'index') {
+    const { features, format } = await importDashboards(folder, flags.out, report);
+    return [{ features, from: format }, `${features} features of ${format}`];
+  }
+  const index = await openFeatureIndex(folder);
+  if (flags.format === 'jsonl') {
+    const sha256 = await exportJsonl(index, flags.out, report);
+    return [{ sha256 }, `${index.dSae} features`];
+  }
+  const names = sourceNames(index.details, flags);
+  const decoder =
+    flags.dictionary === undefined ? undefined : await decoderOf(index.manifest, flags.dictionary);
+  const options = { ...report, decoder, creatorId: flags.creatorId };
+  const writeAs = flags.format === 'neuronpedia' ? writeNeuronpedia : writeSaedashboard;
+  const { files } = await writeAs(index, flags.out, names, options);
+  return [{ files, model_id: names.modelId, source: names.sourceId }, `${files} files of ${names.sourceId}`];
+}
+
+/** @throws {MonosemeError} ERR_MISMATCH when the index is of another dictionary */
+async function decoderOf(
+  { madeFrom }: { readonly madeFrom: Readonly<Record<string, string>> },
+  path: string,
+): Promise<DecoderRows> {
+  if ((await dictionaryHash(path)) !== madeFrom['dictionary'])
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `${path} is not the dictionary that the index was made from.`,
+      'Name the right one, or leave it out.',
+    );
+  const { weights, config } = await loadDictionary(path);
+  return { row: (latent) => weights.W_dec.subarray(latent * config.dIn, (latent + 1) * config.dIn) };
+}

@@ -159,7 +159,7 @@ export function logEdges(lowestExponent: number, highestExponent: number): numbe
 }
 
 /** Whole numbers near the shares and with the same sum; what is left over goes to the largest remainders. */
-function wholeCounts(shares: Float64Array): Uint32Array {
+export function wholeCounts(shares: Float64Array): Uint32Array {
   const whole = Uint32Array.from(shares, Math.floor);
   const total = Math.round(shares.reduce((sum, share) => sum + share, 0));
   let missing = total - whole.reduce((sum, count) => sum + count, 0);

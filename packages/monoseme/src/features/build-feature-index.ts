@@ -290,7 +290,11 @@ async function writeTables(
     },
   });
   const effects = measured ? await writeEffects(out, measured.ablations, measured.effects, dSae) : [];
-  return [...tables, ...effects, await writeTokenLatents(out, builder, dSae, counts)];
+  const massOf = (latent: number) => ({
+    entries: builder.tokenMass.of(latent),
+    total: builder.moments.sum(latent),
+  });
+  return [...tables, ...effects, await writeTokenLatents(out, massOf, dSae, counts)];
 }
 
 /** Binary exponents of the smallest value any latent resolves and of the largest limit. */

@@ -69,37 +69,42 @@ export class FeatureIndex {
 
   /** @throws {MonosemeError} ERR_OPTION for a latent that does not exist */
   async detailsOf(latent: number): Promise<DetailsRow> {
-    const { part, start } = this.#place(latent);
-    const row = latent - start;
-    const rows = await this.#read(partName('details', part), DETAILS, row, row + 1);
-    return rows[0];
+    return (await this.detailsBetween(latent, latent + 1))[0];
   }
 
   /** In the order of reading. @throws {MonosemeError} ERR_OPTION for a latent that does not exist */
-  async examplesOf(latent: number): Promise<ExampleRow[]> {
-    const { part } = this.#place(latent);
-    const path = partName('examples', part);
-    const { metadata } = await this.#table(path);
-    const [start, end] = rowsOfLatent(metadata, latent);
-    const rows = await this.#read(path, EXAMPLES, start, end);
-    return rows.filter((row) => row.latent_index === latent);
+  examplesOf(latent: number): Promise<ExampleRow[]> {
+    return this.examplesBetween(latent, latent + 1);
   }
 
   /** Ablations of a latent, by token; none in an index without. @throws {MonosemeError} ERR_OPTION */
-  async effectsOf(latent: number): Promise<EffectRow[]> {
-    const { part } = this.#place(latent);
-    if (!this.details.effects) return [];
-    const path = partName('effects', part);
-    const { metadata } = await this.#table(path);
-    const [start, end] = rowsOfLatent(metadata, latent);
-    const rows = await this.#read(path, EFFECTS, start, end);
-    return rows.filter((row) => row.latent_index === latent);
+  effectsOf(latent: number): Promise<EffectRow[]> {
+    return this.effectsBetween(latent, latent + 1);
+  }
+
+  /** Rows of latents `start` … `end − 1`, which stand in one part. @throws {MonosemeError} ERR_OPTION */
+  detailsBetween(start: number, end: number): Promise<DetailsRow[]> {
+    const part = this.#partOf(start, end);
+    const first = part * this.details.latents_per_part;
+    return this.#read(partName('details', part), DETAILS, start - first, end - first);
+  }
+
+  /** Examples of latents `start` … `end − 1`, which stand in one part. @throws {MonosemeError} ERR_OPTION */
+  examplesBetween(start: number, end: number): Promise<ExampleRow[]> {
+    return this.#rowsOf('examples', EXAMPLES, start, end);
+  }
+
+  /** Ablations of latents `start` … `end − 1`, which stand in one part. @throws {MonosemeError} ERR_OPTION */
+  async effectsBetween(start: number, end: number): Promise<EffectRow[]> {
+    if (this.details.effects) return this.#rowsOf('effects', EFFECTS, start, end);
+    this.#partOf(start, end);
+    return [];
   }
 
   /** Latents that fire on a token, largest mean activation first. */
   async latentsOf(token: number): Promise<TokenLatentRow[]> {
     const { metadata } = await this.#table('token_latents.parquet');
-    const [start, end] = rowsOfLatent(metadata, token);
+    const [start, end] = rowsWith(metadata, token, token);
     const rows = await this.#read('token_latents.parquet', TOKEN_LATENTS, start, end);
     return rows.filter((row) => row.token === token);
   }
@@ -136,15 +141,29 @@ export class FeatureIndex {
     }
   }
 
-  #place(latent: number): { part: number; start: number } {
-    if (!Number.isInteger(latent) || latent < 0 || latent >= this.dSae)
+  async #rowsOf<S extends typeof EXAMPLES | typeof EFFECTS>(
+    table: 'examples' | 'effects',
+    schema: S,
+    start: number,
+    end: number,
+  ): Promise<Row<S>[]> {
+    const path = partName(table, this.#partOf(start, end));
+    const { metadata } = await this.#table(path);
+    const rows = await this.#read(path, schema, ...rowsWith(metadata, start, end - 1));
+    return rows.filter((row) => {
+      const latent = row.latent_index as number;
+      return latent >= start && latent < end;
+    });
+  }
+
+  #partOf(start: number, end: number): number {
+    if (!Number.isInteger(start) || start < 0 || start >= end || end > this.dSae)
       throw new MonosemeError(
         'ERR_OPTION',
-        `There is no latent ${latent}.`,
+        `There is no latent ${start < 0 || start >= this.dSae ? start : end - 1}.`,
         `The index has latents 0 to ${this.dSae - 1}.`,
       );
-    const part = Math.floor(latent / this.details.latents_per_part);
-    return { part, start: part * this.details.latents_per_part };
+    return Math.floor(start / this.details.latents_per_part);
   }
 
   #table(path: string): Promise<Table> {
@@ -294,16 +313,16 @@ async function readSlice(path: string, start: number, end: number): Promise<Arra
   }
 }
 
-/** Rows of the row groups whose first column (sorted, with statistics) may hold a value. */
-function rowsOfLatent(metadata: FileMetaData, value: number): [number, number] {
+/** Rows of the row groups whose first column (sorted, with statistics) may hold values from `low` to `high`. */
+function rowsWith(metadata: FileMetaData, low: number, high: number): [number, number] {
   let row = 0;
   let range: [number, number] = [0, 0];
   for (const group of metadata.row_groups) {
     const next = row + Number(group.num_rows);
     const statistics = group.columns[0]?.meta_data?.statistics;
-    const low = Number(statistics?.min_value ?? -Infinity);
-    const high = Number(statistics?.max_value ?? Infinity);
-    if (low <= value && value <= high) range = range[1] === 0 ? [row, next] : [range[0], next];
+    const least = Number(statistics?.min_value ?? -Infinity);
+    const most = Number(statistics?.max_value ?? Infinity);
+    if (least <= high && low <= most) range = range[1] === 0 ? [row, next] : [range[0], next];
     row = next;
   }
   return range;

@@ -12,14 +12,14 @@ type Value = number | boolean | string | ArrayLike<number>;
 /** Rows collected column by column. */
 export type TableColumns<S extends TableSchema> = { [name in keyof S]: Value[] };
 
+/** One row; a typed array may stand for a list. */
+export type TableRow<S extends TableSchema> = { readonly [name in keyof S]: Value };
+
 export function emptyColumns<S extends TableSchema>(schema: S): TableColumns<S> {
   return Object.fromEntries(Object.keys(schema).map((name) => [name, []])) as unknown as TableColumns<S>;
 }
 
-export function pushRow<S extends TableSchema>(
-  columns: TableColumns<S>,
-  row: { readonly [name in keyof S]: Value },
-): void {
+export function pushRow<S extends TableSchema>(columns: TableColumns<S>, row: TableRow<S>): void {
   for (const name in columns) {
     const value = row[name];
     // The writer takes plain arrays for lists.

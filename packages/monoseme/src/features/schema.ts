@@ -166,6 +166,8 @@ export interface IndexFile {
 /** `details` of the index's manifest: everything a reader needs before it opens a table. */
 export interface IndexDetails {
   readonly index_version: number;
+  /** Which export the index was made of; not there in one made from a dictionary. */
+  readonly imported_from?: 'saedashboard' | 'neuronpedia';
   readonly dictionary: {
     readonly architecture: string;
     readonly d_in: number;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import { emptyColumns, pushRow, writeTable } from './parquet-table.ts';
 import { type IndexFile, TOKEN_LATENTS } from './schema.ts';
+import type { TokenMassEntry } from './token-mass.ts';
 
 /** Heaviest tokens of a latent that are listed, and latents of a token: the ends of both lists tell little. */
 const TOKENS_PER_LATENT = 24;
@@ -11,11 +11,12 @@ const ROWS_PER_GROUP = 32_768;
 /**
  * Write `token_latents.parquet`, the inverted index: search by token needs neither the model nor the network.
  *
+ * @param massOf the tokens that carry a latent's activation, largest sum first, and the sum of all of it
  * @param counts [vocab]: occurrences of every token in the corpus
  */
 export async function writeTokenLatents(
   folder: string,
-  builder: FeatureIndexBuilder,
+  massOf: (latent: number) => { readonly entries: readonly TokenMassEntry[]; readonly total: number },
   dSae: number,
   counts: Uint32Array,
 ): Promise<IndexFile> {
@@ -23,12 +24,15 @@ export async function writeTokenLatents(
   const latents: number[] = [];
   const sums: number[] = [];
   const firings: number[] = [];
+  const shares: number[] = [];
   for (let latent = 0; latent < dSae; latent++) {
-    for (const entry of builder.tokenMass.of(latent).slice(0, TOKENS_PER_LATENT)) {
+    const { entries, total } = massOf(latent);
+    for (const entry of entries.slice(0, TOKENS_PER_LATENT)) {
       tokens.push(entry.token);
       latents.push(latent);
       sums.push(entry.sum);
       firings.push(entry.nFired);
+      shares.push(entry.sum / total);
     }
   }
   const order = Uint32Array.from(tokens, (_, i) => i).sort(
@@ -46,7 +50,7 @@ export async function writeTokenLatents(
       latent_index: latents[i],
       n_fired: firings[i],
       mean_activation: sums[i] / counts[tokens[i]],
-      share: sums[i] / builder.moments.sum(latents[i]),
+      share: shares[i],
     });
   }
   const path = 'token_latents.parquet';

@@ -1,20 +1,17 @@
-import { join } from 'node:path';
 import { type Dictionary, type Neighbours, type WeightFigures, weightFigures } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
+import { LatentTables } from './latent-tables.ts';
 import type { LogitEffects } from './logit-effects.ts';
-import { emptyColumns, pushRow, type TableColumns, writeTable } from './parquet-table.ts';
+import type { TableRow } from './parquet-table.ts';
 import {
-  DETAILS,
-  EXAMPLES,
-  FEATURES,
+  type DETAILS,
+  type EXAMPLES,
+  type FEATURES,
   type IndexFile,
-  LATENTS_PER_PART,
-  LATENTS_PER_ROW_GROUP,
   LINEAR_BINS,
-  partName,
   QUANTILES,
 } from './schema.ts';
 import { short, shorts } from './short-float.ts';
@@ -26,8 +23,6 @@ const TOP_TOKENS = 8;
 const NEIGHBOURS = 10;
 const CO_ACTIVE = 10;
 const CORRELATED_NEURONS = 3;
-/** Rows of a row group of `features.parquet`: a million latents make 62 of them. */
-const FEATURES_PER_ROW_GROUP = 16_384;
 
 export interface LatentTablesInput {
   readonly folder: string;
@@ -63,67 +58,36 @@ interface LatentRecord {
 export async function writeLatentTables(input: LatentTablesInput): Promise<IndexFile[]> {
   const { folder, builder, dictionary, onLatent } = input;
   const { dSae, dIn } = dictionary.config;
-  const files: IndexFile[] = [];
-  const features = emptyColumns(FEATURES);
-  for (let partStart = 0; partStart < dSae; partStart += LATENTS_PER_PART) {
-    const partEnd = Math.min(dSae, partStart + LATENTS_PER_PART);
-    const details = emptyColumns(DETAILS);
-    const examples = emptyColumns(EXAMPLES);
-    const exampleCounts: number[] = [];
-    for (let latent = partStart; latent < partEnd; latent++) {
-      const record: LatentRecord = {
-        latent,
-        examples: builder.examples(latent),
-        weights: weightFigures(dictionary.weights, latent, dIn),
-        logits: (await input.logits?.next())?.value,
-        neighbours: input.neighbours[latent],
-      };
-      pushFeature(features, builder, record, input.map, input.meanEffects.get(latent));
-      pushDetails(details, builder, record, input.logRange);
-      for (const example of record.examples) pushExample(examples, latent, example);
-      exampleCounts.push(record.examples.length);
-      onLatent?.(latent + 1);
-    }
-    const part = partStart / LATENTS_PER_PART;
-    const detailsPath = partName('details', part);
-    files.push({
-      path: detailsPath,
-      ...(await writeTable(join(folder, detailsPath), DETAILS, details, LATENTS_PER_ROW_GROUP)),
-    });
-    const examplesPath = partName('examples', part);
-    files.push({
-      path: examplesPath,
-      ...(await writeTable(join(folder, examplesPath), EXAMPLES, examples, groupSizes(exampleCounts))),
-    });
+  const tables = new LatentTables(folder);
+  for (let latent = 0; latent < dSae; latent++) {
+    const record: LatentRecord = {
+      latent,
+      examples: builder.examples(latent),
+      weights: weightFigures(dictionary.weights, latent, dIn),
+      logits: (await input.logits?.next())?.value,
+      neighbours: input.neighbours[latent],
+    };
+    await tables.add(
+      featureRow(builder, record, input.map, input.meanEffects.get(latent)),
+      detailsRow(builder, record, input.logRange),
+      record.examples.map((example) => exampleRow(latent, example)),
+    );
+    onLatent?.(latent + 1);
   }
-  const path = 'features.parquet';
-  const table = await writeTable(join(folder, path), FEATURES, features, FEATURES_PER_ROW_GROUP);
-  return [{ path, ...table }, ...files];
+  return tables.finish();
 }
 
-/** Rows of each row group, so that a group holds the examples of 64 latents. Groups without rows do not exist. */
-function groupSizes(exampleCounts: number[]): number[] {
-  const sizes: number[] = [];
-  for (let start = 0; start < exampleCounts.length; start += LATENTS_PER_ROW_GROUP) {
-    const counts = exampleCounts.slice(start, start + LATENTS_PER_ROW_GROUP);
-    const size = counts.reduce((sum, count) => sum + count, 0);
-    if (size > 0) sizes.push(size);
-  }
-  return sizes.length > 0 ? sizes : [1];
-}
-
-function pushFeature(
-  columns: TableColumns<typeof FEATURES>,
+function featureRow(
   builder: FeatureIndexBuilder,
   { latent, examples, weights, logits, neighbours }: LatentRecord,
   map: FeatureMap,
   effect: MeanEffect | undefined,
-): void {
+): TableRow<typeof FEATURES> {
   const moments = builder.moments.of(latent);
   const [low, high] = wilsonInterval(moments.nFired, builder.nTokens);
   const heaviest = builder.tokenMass.of(latent)[0];
   const first = examples[0];
-  pushRow(columns, {
+  return {
     latent_index: latent,
     n_fired: moments.nFired,
     density: moments.nFired / builder.nTokens,
@@ -153,7 +117,7 @@ function pushFeature(
     cluster: map.clusters[latent],
     mean_loss_change: short(effect?.lossChange ?? 0),
     mean_kl: short(effect?.divergence ?? 0),
-  });
+  };
 }
 
 function previewOf(example: Example | undefined): {
@@ -165,12 +129,11 @@ function previewOf(example: Example | undefined): {
   return { preview_offsets: offsets.filter(inside), preview_activations: activations.filter(inside) };
 }
 
-function pushDetails(
-  columns: TableColumns<typeof DETAILS>,
+function detailsRow(
   builder: FeatureIndexBuilder,
   { latent, weights, logits, neighbours }: LatentRecord,
   [lowest, highest]: readonly [number, number],
-): void {
+): TableRow<typeof DETAILS> {
   const { max, nFired } = builder.moments.of(latent);
   const mass = builder.tokenMass.of(latent).slice(0, TOP_TOKENS);
   const { histogram } = builder;
@@ -178,7 +141,7 @@ function pushDetails(
   const total = builder.moments.sum(latent);
   const coActive = builder.coActive(latent, CO_ACTIVE);
   const correlated = builder.correlatedNeurons(latent, CORRELATED_NEURONS);
-  pushRow(columns, {
+  return {
     latent_index: latent,
     histogram: nFired ? histogram.linear(latent, LINEAR_BINS, max) : [],
     log_histogram_start: log.start,
@@ -203,11 +166,11 @@ function pushDetails(
     coactive_lags: coActive.lags,
     coactive_shares: coActive.shares.map(short),
     coactive_pmis: coActive.pmis.map(short),
-  });
+  };
 }
 
-function pushExample(columns: TableColumns<typeof EXAMPLES>, latent: number, example: Example): void {
-  pushRow(columns, {
+function exampleRow(latent: number, example: Example): TableRow<typeof EXAMPLES> {
+  return {
     latent_index: latent,
     group: example.group,
     rank: example.rank,
@@ -217,11 +180,11 @@ function pushExample(columns: TableColumns<typeof EXAMPLES>, latent: number, exa
     activation: short(example.activation),
     near_offsets: example.near.offsets,
     near_activations: example.near.activations,
-  });
+  };
 }
 
 /** Wilson's 95 % interval of a share, `hits` of n. */
-function wilsonInterval(hits: number, n: number): [number, number] {
+export function wilsonInterval(hits: number, n: number): [number, number] {
   const z2 = 1.96 ** 2;
   const share = hits / n;
   const middle = share + z2 / (2 * n);

@@ -1,4 +1,5 @@
 export { atomicWrite, writeAll } from './atomic-write.ts';
+export { makeEmptyFolder } from './empty-folder.ts';
 export { isLock, lockFolder } from './folder-lock.ts';
 export { sha256, sha256File, sha256Pieces } from './hash.ts';
 export { parseJson, readJson, readLimited, writeJson } from './json.ts';
@@ -14,3 +15,4 @@ export { NpzFile, readNpz, writeNpz } from './npz.ts';
 export { readTorch, TorchFile } from './torch-file.ts';
 export { type ArrayFile, openArrays } from './array-file.ts';
 export { snakeCase, snakeCaseKeys } from './snake-case.ts';
+export { writeZip } from './zip-writer.ts';

@@ -1,10 +1,9 @@
-import { crc32 } from 'node:zlib';
 import { MonosemeError } from '../errors.ts';
-import { atomicWrite, writeAll } from './atomic-write.ts';
 import { expectSameShape, type RawTensor, toFloats } from './elements.ts';
 import { countElements, MAX_ARRAY_HEADER, parseNpyHeader } from './npy.ts';
 import { ELEMENT_BYTES, type SafetensorsDtype } from './safetensors-header.ts';
-import { END_BYTES, END_SIGNATURE, ENTRY_SIGNATURE, LOCAL_SIGNATURE, readZip, type ZipFile } from './zip.ts';
+import { readZip, type ZipFile } from './zip.ts';
+import { writeZip } from './zip-writer.ts';
 
 /**
  * Open an `.npz`: a zip of NumPy arrays.
@@ -85,37 +84,11 @@ export async function writeNpz(
   path: string,
   arrays: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>,
 ): Promise<void> {
-  await atomicWrite(path, async (file) => {
-    const directory: Uint8Array[] = [];
-    let offset = 0;
-    for (const [name, { shape, data }] of Object.entries(arrays)) {
-      const content = [npyHeader(shape), new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
-      const bytes = content[0].length + content[1].length;
-      const fields = {
-        name: new TextEncoder().encode(`${name}.npy`),
-        crc: crc32(content[1], crc32(content[0])),
-        bytes,
-      };
-      const local = zipRecord(LOCAL_SIGNATURE, fields);
-      directory.push(zipRecord(ENTRY_SIGNATURE, fields, offset));
-      for (const part of [local, ...content]) await writeAll(file, part);
-      offset += local.length + bytes;
-      if (offset > 0xfffffffe)
-        throw new MonosemeError('ERR_LIMIT', `${path} would be past 4 GiB.`, 'Write safetensors instead.');
-    }
-    for (const entry of directory) await writeAll(file, entry);
-    const end = new DataView(new ArrayBuffer(END_BYTES));
-    end.setUint32(0, END_SIGNATURE, true);
-    end.setUint16(8, directory.length, true);
-    end.setUint16(10, directory.length, true);
-    end.setUint32(
-      12,
-      directory.reduce((sum, entry) => sum + entry.length, 0),
-      true,
-    );
-    end.setUint32(16, offset, true);
-    await writeAll(file, new Uint8Array(end.buffer));
-  });
+  const entries = Object.entries(arrays).map(([name, { shape, data }]) => ({
+    name: `${name}.npy`,
+    content: () => [npyHeader(shape), new Uint8Array(data.buffer, data.byteOffset, data.byteLength)],
+  }));
+  await writeZip(path, entries);
 }
 
 /** Version 1.0, padded with spaces so that the data start at a multiple of 64. */
@@ -128,29 +101,4 @@ function npyHeader(shape: readonly number[]): Uint8Array {
   bytes.set(new TextEncoder().encode(text), 10);
   bytes[bytes.length - 1] = 0x0a;
   return bytes;
-}
-
-/** The local record of an entry, or with an offset its record in the directory. */
-function zipRecord(
-  signature: number,
-  { name, crc, bytes }: { name: Uint8Array; crc: number; bytes: number },
-  offset?: number,
-): Uint8Array {
-  const isLocal = offset === undefined;
-  const fixed = isLocal ? 30 : 46;
-  const out = new Uint8Array(fixed + name.length);
-  const view = new DataView(out.buffer);
-  view.setUint32(0, signature, true);
-  // In the directory the version that made it comes first; 1 January 1980 is the least date there is.
-  const at = isLocal ? 4 : 6;
-  if (!isLocal) view.setUint16(4, 20, true);
-  view.setUint16(at, 20, true);
-  view.setUint16(at + 8, 0x21, true);
-  view.setUint32(at + 10, crc, true);
-  view.setUint32(at + 14, bytes, true);
-  view.setUint32(at + 18, bytes, true);
-  view.setUint16(at + 22, name.length, true);
-  if (!isLocal) view.setUint32(42, offset, true);
-  out.set(name, fixed);
-  return out;
 }
