@@ -1,12 +1,14 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadDictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { openFeatureIndex } from '../features/index.ts';
+import { importDashboards, openDashboards, openFeatureIndex } from '../features/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { type LiveParts, serveExplorer, type ServeOptions } from '../server/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, withStage } from './context.ts';
 import {
   addDictionaryFlags,
   type DictionaryFlags,
@@ -31,7 +33,7 @@ export const exploreCommand: DeclareCommand = (program, run) => {
   const command = program
     .command('explore')
     .description('Open the page on which the features of an index are read.')
-    .argument('<index>', 'folder of the index')
+    .argument('<index>', 'folder of the index, or of an export of SAEDashboard or Neuronpedia')
     .option('--port <n>', 'port on 127.0.0.1; 0 takes any that is free', portOption, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on; beyond this machine a token is asked for', '127.0.0.1')
     .option(
@@ -42,21 +44,48 @@ export const exploreCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme explore out/demo/index')
     .action(
       run(async (context, flags: Flags, folder) => {
-        const live = flags.live ? await openLive(context, folder, flags) : undefined;
+        const index = await readableIndex(context, folder);
+        let live: LiveParts | undefined;
         try {
+          live = flags.live ? await openLive(context, index.folder, flags) : undefined;
           await serveUntilInterrupted(
             context,
-            { index: folder, port: flags.port, host: flags.host, live },
+            { index: index.folder, port: flags.port, host: flags.host, live },
             (url) => context.result({ index: folder, url, live: live !== undefined }),
           );
         } finally {
           await live?.runner.close();
+          await index.remove();
         }
       }),
     );
   addDictionaryFlags(command);
   addBackendFlags(command);
 };
+
+/** An index as it is; an export of others is read into one that lasts as long as the server. */
+async function readableIndex(
+  context: CommandContext,
+  path: string,
+): Promise<{ folder: string; remove(): Promise<void> }> {
+  if (!(await openDashboards(path))) return { folder: path, remove: async () => {} };
+  const temporary = await mkdtemp(join(tmpdir(), 'monoseme-explore-'));
+  const remove = () => rm(temporary, { recursive: true, force: true });
+  const folder = join(temporary, 'index');
+  try {
+    await withStage<void>(context, 'read', 'features', async (stage) => {
+      const { features, format } = await importDashboards(path, folder, {
+        signal: context.signal,
+        onProgress: (done) => stage.update(done, done),
+      });
+      return [undefined, `${features} features of ${format}`];
+    });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return { folder, remove };
+}
 
 /** Model and dictionary of an index: those named, else the dictionary beside it if it is the one indexed. */
 async function openLive(
