@@ -29,7 +29,8 @@ if (chosen.length === 0) {
   console.error(`No test file holds ${words.join(' and ')} in its path.`);
   process.exit(1);
 }
-run(process.execPath, ['--test', '--test-concurrency=2', ...chosen]);
+// A test that hangs is a failure, not a run without end; the longest one learns for some minutes.
+run(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=1200000', ...chosen]);
 
 // Where the binding could not be built, cargo or its registry is missing, and the build has said so.
 const hasNative = existsSync(join(root, 'packages/kernels-native/monoseme-kernels.node'));

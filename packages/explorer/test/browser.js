@@ -24,6 +24,9 @@ const QUIET = [
   '--disable-sync',
 ];
 
+/** Flags of the package for cloud functions: in one process the whole browser ends with its first page. */
+const ONE_PROCESS = ['--single-process', '--no-zygote'];
+
 async function candidates() {
   const found = SYSTEM.filter((path) => existsSync(path)).map((executablePath) => ({
     executablePath,
@@ -32,7 +35,7 @@ async function candidates() {
   const bundled = await import('@sparticuz/chromium').then(
     async ({ default: packaged }) => ({
       executablePath: await packaged.executablePath(),
-      args: [...packaged.args, ...QUIET],
+      args: [...packaged.args.filter((flag) => !ONE_PROCESS.includes(flag)), ...QUIET],
     }),
     () => undefined,
   );

@@ -1,4 +1,3 @@
-import { MonosemeError } from '../errors.ts';
 import { expectSameShape, type RawTensor, toFloats } from './elements.ts';
 import { countElements, MAX_ARRAY_HEADER, parseNpyHeader } from './npy.ts';
 import { ELEMENT_BYTES, type SafetensorsDtype } from './safetensors-header.ts';
