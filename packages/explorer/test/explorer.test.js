@@ -6,6 +6,12 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import {
+  importDashboards,
+  openFeatureIndex,
+  sourceNames,
+  writeSaedashboard,
+} from '../../monoseme/dist/features/index.js';
 import { serveExplorer } from '../../monoseme/dist/server/index.js';
 import {
   buildSmallIndex,
@@ -492,5 +498,30 @@ describe('the map', { skip }, () => {
     await tab.getByText('This browser shows no WebGL').waitFor();
     assert.ok((await tab.locator('.clusters a').count()) > 0);
     await close();
+  });
+});
+
+describe('an export of others', { skip }, () => {
+  test('reads like an index, and says that it has no map', async () => {
+    const index = await openFeatureIndex(join(folder.path, 'index'));
+    const written = join(folder.path, 'saedashboard');
+    await writeSaedashboard(index, written, sourceNames(index.details));
+    await importDashboards(written, join(folder.path, 'imported'));
+    const other = await serveExplorer({ index: join(folder.path, 'imported'), page, port: 0 });
+    try {
+      const { tab, complaints, close } = await open(
+        `#/feature/${SMALL_LATENTS.cat}`,
+        SIZES.desktop,
+        other.url,
+      );
+      await tab.locator('.peak, mark').first().waitFor();
+      assert.match(await tab.locator('main').innerText(), / cat/);
+      await tab.goto(`${other.url}#/map`);
+      await tab.getByText('This index has no map').waitFor();
+      assert.deepEqual(complaints, []);
+      await close();
+    } finally {
+      await other.close();
+    }
   });
 });

@@ -15,6 +15,8 @@ export interface Manifest {
     readonly hook_name: string;
     readonly model_name: string;
   };
+  /** Which export of others the index was made of; not there in one made from a dictionary. */
+  readonly imported_from?: 'saedashboard' | 'neuronpedia';
   readonly evaluation: Readonly<Record<string, number>>;
   readonly corpus: {
     readonly n_tokens: number;

@@ -1,4 +1,5 @@
 import type { FeatureIndex } from './feature-index.ts';
+import { IndexError } from './index-error.ts';
 
 /** The map's features: those that fire, with what they are coloured by. */
 export interface MapPoints {
@@ -11,7 +12,15 @@ export interface MapPoints {
   readonly topToken: Float64Array;
 }
 
+/** @throws {IndexError} for an index that was made of an export: it has no directions to lay out */
 export async function mapPoints(index: FeatureIndex): Promise<MapPoints> {
+  const { imported_from: from } = index.manifest;
+  if (from !== undefined)
+    throw new IndexError(
+      'This index has no map',
+      `It was made of an export of ${from === 'neuronpedia' ? 'Neuronpedia' : 'SAEDashboard'}, which does not hold the directions of all features.`,
+      'The list, the features and the search work. An index made from the dictionary itself has a map: `monoseme index`.',
+    );
   const names = ['n_fired', 'map_x', 'map_y', 'density', 'cluster', 'mean_kl', 'top_token'] as const;
   const [nFired, x, y, density, cluster, effect, topToken] = await Promise.all(
     names.map((name) => index.column(name)),
