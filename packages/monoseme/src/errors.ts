@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   ERR_MISMATCH: 'two artifacts do not belong together',
   ERR_EXISTS: 'the output exists and holds something else',
   ERR_DIVERGED: 'training diverged',
+  ERR_SWEEP: 'some runs of a sweep failed; the others are whole',
   ERR_INTERRUPTED: 'the work was interrupted',
   ERR_INTERNAL: 'a mistake in monoseme itself',
 } as const;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ActivationStore } from '../activations/index.ts';
 import type { TokenSet } from '../corpus/index.ts';
-import { interrupted, isInterruption } from '../errors.ts';
+import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
 import { evaluateDictionary } from '../evaluation/index.ts';
 import { atomicWrite, sha256, snakeCaseKeys } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
@@ -65,6 +65,12 @@ export const sweepCommand: DeclareCommand = (program, run) => {
           table: files,
           pareto,
         });
+        if (failed.length > 0)
+          throw new MonosemeError(
+            'ERR_SWEEP',
+            `${failed.length} of ${rows.length} runs failed, the first with: ${failed[0].error}`,
+            'The table holds the others; run the same command to try the failed ones again.',
+          );
       }),
     );
   addBackendFlags(command);

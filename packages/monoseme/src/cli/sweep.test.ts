@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'monoseme-sweep-'));
+after(() => rmSync(folder, { recursive: true }));
+
+test('a sweep in which a run fails writes the table of all and ends with an error', () => {
+  const config = join(folder, 'sweep.json');
+  writeFileSync(
+    config,
+    JSON.stringify({
+      models: ['one-layer-a'],
+      hooks: ['blocks.0.mlp.hook_post'],
+      architectures: [{ architecture: 'topk', k: [8], learning_rate: [1e-3, 1e30] }],
+      d_sae: [64],
+      seeds: [0],
+      tokens: 8192,
+      evaluation_tokens: 2048,
+    }),
+  );
+  const out = join(folder, 'out');
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [MAIN, 'sweep', config, '--out', out, '--json'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  assert.equal(status, 1, stderr);
+  assert.match(stderr, /ERR_SWEEP: 1 of 2 runs failed/);
+  const { runs, failed, table } = JSON.parse(stdout);
+  assert.equal(failed, 1);
+  assert.deepEqual(
+    runs.map(({ error }: { error: string }) => error === ''),
+    [true, false],
+  );
+  const csv = table.find((file: string) => file.endsWith('.csv'));
+  assert.equal(readFileSync(csv, 'utf8').trim().split('\n').length, 3);
+});
