@@ -42,6 +42,9 @@ const planted = {
   },
 };
 
+/** A published coefficient of a penalty is for inputs that nothing scales. */
+const AS_THEY_ARE = { normalize: 'none' };
+
 const crowded = {
   title: '64 inputs, 256 features, 8 active',
   model: toySet('crowded'),
@@ -51,8 +54,8 @@ const crowded = {
   training: { learningRate: 1e-3, beta2: 0.999, learningRateWarmUp: 0, learningRateDecay: 0.2 },
   k: 8,
   cases: {
-    standard: { l1Coefficient: 0.4, resampleAt: [] },
-    'april-2024': { l1Coefficient: 0.4 },
+    standard: { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
+    'april-2024': { l1Coefficient: 0.4, ...AS_THEY_ARE },
     topk: {},
     'multi-topk': {},
     batchtopk: {},
@@ -60,8 +63,8 @@ const crowded = {
     'matryoshka-random': {},
     jumprelu: {},
     'january-2025': {},
-    gated: { l1Coefficient: 0.6 },
-    'p-annealing': { l1Coefficient: 0.4, resampleAt: [] },
+    gated: { l1Coefficient: 0.6, ...AS_THEY_ARE },
+    'p-annealing': { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
     ...STEERED,
   },
 };

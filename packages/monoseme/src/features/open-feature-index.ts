@@ -20,6 +20,9 @@ const MAX_VOCABULARY_BYTES = 2 ** 26;
 /** A table is read whole only when it is asked for; a footer of this size describes millions of row groups. */
 const MAX_FOOTER_BYTES = 2 ** 28;
 
+/** A corpus of this size is held once it was asked for; a larger one is read piece by piece. */
+const MAX_CORPUS_HELD = 2 ** 26;
+
 type Row<S extends TableSchema> = {
   readonly [name in keyof S]: S[name] extends 'string'
     ? string
@@ -51,6 +54,7 @@ export class FeatureIndex {
   readonly details: IndexDetails;
   readonly #tables = new Map<string, Promise<Table>>();
   #vocabulary: Promise<string[]> | undefined;
+  #corpus: Promise<ArrayBuffer> | undefined;
 
   constructor(folder: string, manifest: Manifest, details: IndexDetails) {
     this.folder = folder;
@@ -119,10 +123,17 @@ export class FeatureIndex {
   async tokens(start: number, end: number): Promise<Uint32Array> {
     const { token_bytes, n_tokens } = this.details.corpus;
     const first = Math.max(0, start);
-    const last = Math.min(n_tokens, end);
-    const path = join(this.folder, 'corpus/tokens.bin');
-    const bytes = await readSlice(path, first * token_bytes, Math.max(first, last) * token_bytes);
+    const last = Math.max(first, Math.min(n_tokens, end));
+    const bytes = await this.#corpusBytes(first * token_bytes, last * token_bytes);
     return Uint32Array.from(token_bytes === 2 ? new Uint16Array(bytes) : new Uint32Array(bytes));
+  }
+
+  async #corpusBytes(start: number, end: number): Promise<ArrayBuffer> {
+    const path = join(this.folder, 'corpus/tokens.bin');
+    const size = this.details.corpus.n_tokens * this.details.corpus.token_bytes;
+    if (size > MAX_CORPUS_HELD) return readSlice(path, start, end);
+    this.#corpus ??= readSlice(path, 0, size);
+    return (await this.#corpus).slice(start, end);
   }
 
   /**
