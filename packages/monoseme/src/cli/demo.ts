@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ActivationSource, modelSource } from '../activations/index.ts';
 import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
-import { readReport, reportFigures, writeReport } from '../evaluation/index.ts';
+import { readReport, reportFigures, writeReport, writeReportPage } from '../evaluation/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
@@ -164,15 +164,16 @@ async function evaluate(
     return existing.figures;
   }
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
-  const { description } = backend;
-  await writeReport(folder, report, {
+  const provenance = {
     madeFrom,
     subject: subjectText(dictionary, runner),
-    backend: description,
+    backend: backend.description,
     seed: work.options.seed,
     split: 'heldOut',
     command: context.command,
-  });
+  } as const;
+  await writeReport(folder, report, provenance);
+  await writeReportPage(folder, report, provenance);
   return reportFigures(report);
 }
 
