@@ -123,10 +123,11 @@ async function measure(folder, wanted, rounds, flags, log) {
   return found;
 }
 
-/** Reading and tokenising text with a tokenizer that has seen nothing yet. */
+/** Tokenising text with a tokenizer that has seen nothing yet. */
 async function tokenised(model, maxTokens) {
   const tokenizer = Tokenizer.open(model.tokenizerPath);
-  const documents = await readSources(['default'], { seed: 0 });
+  const documents = [];
+  for await (const document of readSources(['default'], { seed: 0 })) documents.push(document);
   const started = performance.now();
   const set = await packContexts(documents, tokenizer, {
     contextSize: CONTEXT,

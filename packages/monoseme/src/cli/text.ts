@@ -1,5 +1,14 @@
 import { type Command, Option } from 'commander';
-import { packContexts, readSources, type TokenSet, type Tokenizer } from '../corpus/index.ts';
+import {
+  packContexts,
+  type PackOptions,
+  readSources,
+  TEXT_FORMATS,
+  type TextCounts,
+  type TextFormat,
+  type TokenSet,
+  type Tokenizer,
+} from '../corpus/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { wholeOption, repeatable } from './options.ts';
@@ -8,8 +17,17 @@ import { compact } from './progress.ts';
 
 export interface TextFlags {
   readonly text?: string[];
+  readonly textColumn?: string;
+  readonly textFormat?: TextFormat;
+  readonly deduplicate?: boolean;
+  readonly skip?: number;
+  readonly take?: number;
   readonly tokenizer?: string;
   readonly contextSize?: number;
+  readonly packing?: PackOptions['packing'];
+  readonly beginDocument?: string;
+  readonly endDocument?: string;
+  readonly beginContext?: string;
   readonly split?: 'train' | 'heldOut' | 'all';
 }
 
@@ -19,15 +37,39 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
   return command
     .option(
       '--text <source>',
-      'a file, folder or glob, or package:NAME; may be repeated (default: the built-in mixture)',
+      'a file, folder or glob, - for the standard input, package:NAME or hf:datasets/OWNER/NAME; may be repeated (default: the built-in mixture)',
       repeatable,
     )
+    .option(
+      '--text-column <name>',
+      'field or column with the text in JSONL, CSV, TSV, Parquet (default: text)',
+    )
+    .addOption(
+      new Option(
+        '--text-format <format>',
+        'how documents lie in the files (default: as their names say)',
+      ).choices(TEXT_FORMATS),
+    )
+    .option('--deduplicate', 'leave out documents whose text has been before')
+    .option('--skip <n>', 'documents to pass over at the start', wholeOption)
+    .option('--take <n>', 'documents to read after those, at most', wholeOption)
     .option('--tokenizer <file>', 'a tokenizer.json (default: the one beside the model)')
     .option(
       '--context-size <n>',
       'tokens the model sees at once (default: as in its config.json, else 256)',
       wholeOption,
     )
+    .addOption(
+      new Option(
+        '--packing <way>',
+        'stream: documents one after another; documents: one document a context, what is left of it dropped',
+      )
+        .choices(['stream', 'documents'])
+        .default('stream'),
+    )
+    .option('--begin-document <token>', 'token before each document, or none (default: the BOS or separator)')
+    .option('--end-document <token>', 'token after each document (default: none)')
+    .option('--begin-context <token>', 'first token of each context (default: none)')
     .addOption(
       new Option('--split <name>', 'documents to use; one in twenty is held out, by its id')
         .choices(['train', 'heldOut', 'all'])
@@ -44,17 +86,52 @@ export async function readTokens(
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
   const tokenizer = await openTokenizer(model, flags.tokenizer);
   model.expectVocabulary(tokenizer.vocabSize);
+  const counts: TextCounts = { brokenSequences: 0, duplicates: 0 };
   const tokens = await withStage(context, 'tokens', 'tokens', async (stage) => {
-    const set = await packContexts(readSources(flags.text ?? ['default'], { seed: in_.seed }), tokenizer, {
+    let download = '';
+    const documents = readSources(flags.text ?? ['default'], {
+      ...{ seed: in_.seed, counts, deduplicate: flags.deduplicate, skip: flags.skip, take: flags.take },
+      ...{ textField: flags.textColumn, format: flags.textFormat },
+      hub: {
+        signal: context.signal,
+        onProgress(done, total, path) {
+          download = done < total ? `${path} ${Math.floor((100 * done) / total)}% downloaded` : '';
+          stage.update(0, in_.maxTokens, download);
+        },
+      },
+    });
+    const set = await packContexts(documents, tokenizer, {
       contextSize: flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE,
       maxTokens: in_.maxTokens,
       split: in_.split ?? flags.split ?? 'all',
       seed: in_.seed,
+      packing: flags.packing,
+      ...framing(tokenizer, flags),
       signal: context.signal,
-      onProgress: (done, total) => stage.update(done, total),
+      onProgress: (done, total) => stage.update(done, total, download),
     });
     const size = set.nContexts * set.contextSize;
     return [set, `${compact(size)} tokens in ${set.nContexts} contexts of ${set.contextSize}`];
   });
+  context.progress.write(countsLine(counts));
   return { tokens, tokenizer };
+}
+
+/** The tokens around documents and contexts, by their names. */
+function framing(
+  tokenizer: Tokenizer,
+  { beginDocument, endDocument, beginContext }: TextFlags,
+): Pick<PackOptions, 'beginDocument' | 'endDocument' | 'beginContext'> {
+  const id = (name: string | undefined) =>
+    name === undefined ? undefined : name === 'none' ? null : tokenizer.tokenId(name);
+  return { beginDocument: id(beginDocument), endDocument: id(endDocument), beginContext: id(beginContext) };
+}
+
+/** What reading came across, as a line; empty when it was nothing. */
+function countsLine({ brokenSequences, duplicates }: TextCounts): string {
+  const parts = [
+    brokenSequences > 0 && `${brokenSequences} broken UTF-8 sequences became U+FFFD`,
+    duplicates > 0 && `${duplicates} documents left out whose text had been before`,
+  ].filter(Boolean);
+  return parts.length > 0 ? `${' '.repeat(11)}${parts.join(', ')}\n` : '';
 }

@@ -36,7 +36,8 @@ export function splitText(text: string, maxLength: number = MAX_PIECE_LENGTH): s
   return pieces;
 }
 
-function cutPoint(text: string, start: number, limit: number): number {
+/** Where {@link splitText} ends a piece that starts at `start` and may go to `limit`. */
+export function cutPoint(text: string, start: number, limit: number): number {
   const earliest = start + Math.ceil((limit - start) / 2);
   for (const boundary of ['\n\n', '\n', '. ', ' ']) {
     const at = text.lastIndexOf(boundary, limit - boundary.length);

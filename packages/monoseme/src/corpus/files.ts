@@ -2,37 +2,42 @@ import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { MonosemeError, fileError } from '../errors.ts';
 import type { Document } from './document.ts';
-import { toDocuments } from './document.ts';
 import { compileGlob, isGlob, staticPrefix } from './glob.ts';
-import { readJsonl } from './jsonl.ts';
-import { readText } from './read-text.ts';
-
-/** What is taken as text inside a folder; a file named outright may have any ending. */
-const TEXT_FILE =
-  /\.(txt|text|md|markdown|rst|tex|html?|xml|svg|css|jsonl?|ya?ml|toml|csv|tsv|[cm]?[jt]sx?|py|rs|go|java|[ch](pp)?|rb|sh|sql)$/i;
+import { readDocuments, type ReadOptions } from './read-documents.ts';
+import { formatOf, isTextFile, type TextFormat } from './text-format.ts';
 
 /** More is a mistake (a whole disk) rather than a corpus of this form. */
 const MAX_FILES = 100_000;
 
+export interface FileOptions extends ReadOptions {
+  /** Folder that relative paths start from. Default: the working directory. */
+  readonly cwd?: string;
+  /** How documents lie in the files. Default: as their names say. */
+  readonly format?: TextFormat;
+}
+
 /**
- * Documents of a file, a folder (its text files, at any depth) or a glob (`*`, `**`, `?`, `{a,b}`). A `.jsonl`
- * file gives a document a line. Order is by path; ids are paths relative to the folder, to the fixed part of the glob
- * or to the file's own folder, with forward slashes, so that they do not change with the working directory. Hidden
- * entries, `node_modules` and symbolic links inside folders are passed over.
+ * Documents of a file, a folder (its text files, at any depth) or a glob (`*`, `**`, `?`, `{a,b}`), as they are read.
+ * A file of JSONL, CSV, TSV or Parquet gives a document a record, any other one document; gzip and zstd files are
+ * decompressed. Order is by path; ids are paths relative to the folder, to the fixed part of the glob or to the file's
+ * own folder, with forward slashes, so that they do not change with the working directory. Hidden entries,
+ * `node_modules` and symbolic links inside folders are passed over, and so are CSV and TSV files in a folder unless
+ * `textField` is given.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND when nothing matches, ERR_LIMIT (over 100,000 files), and what reading throws
  */
-export function readFiles(pattern: string, options: { cwd?: string; textField?: string } = {}): Document[] {
-  const { cwd = process.cwd(), textField } = options;
-  const { base, files } = findFiles(pattern, cwd);
-  return files.flatMap((file) => {
-    if (/\.jsonl$/i.test(file)) return readJsonl(file, textField);
+export async function* readFiles(pattern: string, options: FileOptions = {}): AsyncGenerator<Document> {
+  const { base, files } = findFiles(pattern, options);
+  for (const file of files) {
     const id = relative(base, file).split(sep).join('/');
-    return toDocuments(sourceOf(file), id, readText(file));
-  });
+    yield* readDocuments(file, id, options.format ?? formatOf(file), options);
+  }
 }
 
-function findFiles(pattern: string, cwd: string): { base: string; files: string[] } {
+function findFiles(
+  pattern: string,
+  { cwd = process.cwd(), textField }: FileOptions,
+): { base: string; files: string[] } {
   if (!isGlob(pattern)) {
     const path = resolve(cwd, pattern);
     if (isFolder(path))
@@ -40,7 +45,7 @@ function findFiles(pattern: string, cwd: string): { base: string; files: string[
         base: path,
         files: notNone(
           pattern,
-          [...walk(path)].filter((file) => TEXT_FILE.test(file)),
+          [...walk(path)].filter((file) => isTextFile(file, textField !== undefined)),
         ),
       };
     return { base: dirname(path), files: [path] };
@@ -92,8 +97,4 @@ function isFolder(path: string): boolean {
 function notNone(pattern: string, files: string[]): string[] {
   if (files.length > 0) return files;
   throw new MonosemeError('ERR_NOT_FOUND', `No text file matches ${pattern}.`, 'Check the path.');
-}
-
-function sourceOf(file: string): string {
-  return /\.([^./\\]+)$/.exec(file)?.[1].toLowerCase() ?? 'text';
 }

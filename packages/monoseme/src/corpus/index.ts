@@ -1,7 +1,11 @@
 export type { Document } from './document.ts';
 export { MAX_PIECE_LENGTH, fnv1a32, isHeldOut, splitText, toDocuments } from './document.ts';
 export { readFiles } from './files.ts';
-export { readJsonl, writeJsonl } from './jsonl.ts';
+export { writeJsonl } from './write-jsonl.ts';
+export { readDocuments } from './read-documents.ts';
+export { TEXT_FORMATS, type TextFormat } from './text-format.ts';
+export type { TextCounts } from './text-stream.ts';
+export { shuffleDocuments } from './shuffle-documents.ts';
 export { readText } from './read-text.ts';
 export { defaultMixture } from './default-mixture.ts';
 export type { SourceOptions } from './read-sources.ts';

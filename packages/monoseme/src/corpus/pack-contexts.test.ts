@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { collect } from '../testing/collect.ts';
 import type { Document } from './document.ts';
 import { isHeldOut } from './document.ts';
 import { packContexts } from './pack-contexts.ts';
+import { shuffleDocuments } from './shuffle-documents.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 const tokenizer = Tokenizer.open(
@@ -60,6 +62,72 @@ test('maxTokens stops early, at whole contexts', async () => {
   assert.equal(
     set.documents.reduce((sum, { length }) => sum + length, 0),
     96,
+  );
+});
+
+test('documents from a stream are read no further than needed', async () => {
+  let read = 0;
+  async function* stream() {
+    for (const document of texts) {
+      read++;
+      yield document;
+    }
+  }
+  const options = { contextSize: 16, split: 'all', maxTokens: 100 } as const;
+  assert.deepEqual(
+    await packContexts(stream(), tokenizer, options),
+    await packContexts(texts, tokenizer, options),
+  );
+  assert.ok(read > 5 && read < 30, `${read} documents read`);
+});
+
+test('one document a context: no context holds two, and what is left of a document is dropped', async () => {
+  const set = await packContexts(texts, tokenizer, { contextSize: 16, split: 'all', packing: 'documents' });
+  let place = 0;
+  for (const { text, id } of texts) {
+    const ids = [0, ...tokenizer.encode(text)];
+    const kept = ids.slice(0, ids.length - (ids.length % 16));
+    assert.deepEqual([...set.tokens.subarray(place, place + kept.length)], kept);
+    const span = set.documents.find((document) => document.id === id);
+    assert.deepEqual(span && [span.start, span.length], kept.length ? [place, kept.length] : undefined);
+    place += kept.length;
+  }
+  assert.equal(place, set.tokens.length);
+  assert.ok(place > 0);
+});
+
+test('tokens that begin documents and contexts and end documents', async () => {
+  const documents = texts.slice(0, 3);
+  const texts_ = documents.map(({ text }) => [...tokenizer.encode(text)]);
+  const pack = (options: object) =>
+    packContexts(documents, tokenizer, { contextSize: 4, split: 'all', ...options });
+  const none = await pack({ beginDocument: null });
+  assert.deepEqual([...none.tokens], texts_.flat().slice(0, none.tokens.length));
+  const ends = await pack({ beginDocument: null, endDocument: 7 });
+  assert.deepEqual([...ends.tokens], texts_.flatMap((ids) => [...ids, 7]).slice(0, ends.tokens.length));
+  const begins = await pack({ beginContext: 5 });
+  const stream = texts_.flatMap((ids) => [0, ...ids]);
+  for (let context = 0; context < begins.nContexts; context++) {
+    const row = [...begins.tokens.subarray(4 * context, 4 * context + 4)];
+    assert.deepEqual(row, [5, ...stream.slice(3 * context, 3 * context + 3)]);
+  }
+  // The separator serves as the first token of a context when it stands there anyway.
+  const both = await pack({ beginContext: 0 });
+  assert.deepEqual([...both.tokens.subarray(0, 4)], stream.slice(0, 4));
+  assert.equal(both.tokens[4], 0);
+  await assert.rejects(pack({ contextSize: 1, beginContext: 0 }), { code: 'ERR_OPTION' });
+});
+
+test('a corpus larger than the buffer is shuffled within it: all documents once, moved about', async () => {
+  const shuffled = await collect(shuffleDocuments(texts, 1, 3000));
+  assert.deepEqual(shuffled.map(({ id }) => id).sort(), texts.map(({ id }) => id).sort());
+  assert.deepEqual(shuffled, await collect(shuffleDocuments(texts, 1, 3000)));
+  assert.notDeepEqual(shuffled, await collect(shuffleDocuments(texts, 2, 3000)));
+  const early = shuffled.slice(0, 20).map(({ id }) => Number(id.slice(2)));
+  assert.ok(Math.max(...early) < 150, 'a late document before the buffer reached it');
+  assert.notDeepEqual(
+    early,
+    [...early].sort((a, b) => a - b),
   );
 });
 

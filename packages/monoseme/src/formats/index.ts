@@ -12,6 +12,7 @@ export { type TensorToWrite, writeSafetensors } from './safetensors-writer.ts';
 export { countElements, NpyFile, readNpy } from './npy.ts';
 export { toFloats } from './elements.ts';
 export { NpzFile, readNpz, writeNpz } from './npz.ts';
+export { openParquet } from './parquet-file.ts';
 export { readTorch, TorchFile } from './torch-file.ts';
 export { type ArrayFile, openArrays } from './array-file.ts';
 export { snakeCase, snakeCaseKeys } from './snake-case.ts';

@@ -1,2 +1,2 @@
-export { isHubPath } from './hub-spec.ts';
-export { type HubOptions, isInHubCache, resolveHubPath } from './resolve.ts';
+export { isHubPath, parseHubPath } from './hub-spec.ts';
+export { type HubOptions, isInHubCache, listHubFiles, resolveHubPath } from './resolve.ts';

@@ -81,6 +81,24 @@ export async function resolveHubPath(path: string, options: HubOptions = {}): Pr
   return cached(commit);
 }
 
+/**
+ * The files at a path of the hub, not downloaded, and the commit that pins them. The path is that of a file or of a
+ * folder, of which all files at any depth are listed.
+ *
+ * @throws {MonosemeError} as {@link resolveHubPath}
+ */
+export async function listHubFiles(
+  path: string,
+  options: HubOptions = {},
+): Promise<{ commit: string; isFolder: boolean; files: HubFile[] }> {
+  const spec = parseHubPath(path);
+  const hub = connection(options);
+  const commit = await commitOf(hub, spec);
+  const repoFolder = join(options.cacheFolder ?? defaultCacheFolder(), repoFolderName(spec));
+  if (commit !== spec.revision) await atomicWrite(refPath(repoFolder, spec), commit);
+  return { commit, ...(await listFiles(hub, spec, commit, true)) };
+}
+
 async function downloadAll(
   hub: HubConnection,
   spec: HubSpec,

@@ -1,6 +1,4 @@
-import { open } from 'node:fs/promises';
-import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import { fileError, MonosemeError } from '../../errors.ts';
+import { openParquet } from '../../formats/index.ts';
 import type { SourceRows } from '../source.ts';
 import {
   findName,
@@ -19,57 +17,20 @@ type Cell = number[] | number[][];
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (no Parquet, no such column, lists of several lengths)
  */
 export async function openForeignParquet(path: string, given: ForeignNames): Promise<ForeignFile> {
-  const handle = await open(path, 'r').catch((error: unknown) => {
-    throw fileError(error, `read ${path}`);
-  });
-  const { size } = await handle.stat();
-  const file: AsyncBuffer = {
-    byteLength: size,
-    async slice(start, end = size) {
-      const bytes = new Uint8Array(end - start);
-      await handle.read(bytes, 0, bytes.length, start);
-      return bytes.buffer;
-    },
-  };
-  const reading = async <T>(read: () => Promise<T>): Promise<T> => {
-    try {
-      return await read();
-    } catch (error) {
-      if (error instanceof MonosemeError) throw error;
-      const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-      throw new MonosemeError(
-        'ERR_FORMAT',
-        `${path} cannot be read as Parquet: ${reason}.`,
-        'Write it again.',
-      );
-    }
-  };
+  const file = await openParquet(path);
   try {
-    const metadata = await reading(() => parquetMetadataAsync(file));
-    const { schema } = metadata;
-    const top: { name: string; isList: boolean }[] = [];
-    for (let i = 1, skip = 0; i < schema.length; i++) {
-      const children = schema[i].num_children ?? 0;
-      if (skip > 0) skip += children - 1;
-      else {
-        top.push({ name: schema[i].name, isList: children > 0 || schema[i].repetition_type === 'REPEATED' });
-        skip = children;
-      }
-    }
-    const names = top.map(({ name }) => name);
-    const lists = top.filter(({ isList }) => isList).map((column) => column.name);
+    const names = file.columns.map(({ name }) => name);
+    const lists = file.columns.filter(({ isList }) => isList).map((column) => column.name);
     const columns = {
       activations: findName(path, 'activations', names, given, lists)!,
       tokenIds: findName(path, 'tokenIds', names, given),
       positions: findName(path, 'positions', names, given),
     };
-    const rows = async (rowStart: number, rowEnd: number) =>
-      reading(async () => {
-        const wanted = Object.values(columns).filter((column) => column !== undefined);
-        const found = await parquetReadObjects({ file, metadata, rowStart, rowEnd, columns: wanted });
-        return cellsToRows(path, found, columns);
-      });
-    const nCells = Number(metadata.num_rows);
+    const rows = async (rowStart: number, rowEnd: number) => {
+      const wanted = Object.values(columns).filter((column) => column !== undefined);
+      return cellsToRows(path, await file.rows(wanted, rowStart, rowEnd), columns);
+    };
+    const nCells = file.nRows;
     if (nCells === 0) throw malformedRows(path, 'it has no rows');
     const first = await rows(0, 1);
     const contextSize = first.nested ? first.nRows : undefined;
@@ -86,10 +47,10 @@ export async function openForeignParquet(path: string, given: ForeignNames): Pro
           yield piece;
         }
       },
-      close: () => handle.close(),
+      close: () => file.close(),
     };
   } catch (error) {
-    await handle.close();
+    await file.close();
     throw error;
   }
 }

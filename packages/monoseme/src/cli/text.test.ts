@@ -1,0 +1,64 @@
+/** `--text` and what goes with it, as a user meets them. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { fixture } from '../testing/fixtures.ts';
+
+const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+let folder: string;
+before(async () => (folder = await mkdtemp(join(tmpdir(), 'monoseme-text-'))));
+after(() => rm(folder, { recursive: true }));
+
+async function harvest(input: Uint8Array, ...args: string[]) {
+  const all = [
+    'harvest',
+    'one-layer-a',
+    '--split',
+    'all',
+    '--out',
+    'store',
+    '--context-size',
+    '16',
+    '--json',
+  ];
+  const child = spawn(process.execPath, [BIN, ...all, ...args], { cwd: folder });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
+  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+  child.stdin.on('error', () => {}).end(input);
+  const [code] = (await once(child, 'close')) as [number];
+  await rm(join(folder, 'store'), { recursive: true, force: true });
+  return { code, stdout, stderr };
+}
+
+test('the standard input, compressed, with records twice and broken bytes', async () => {
+  const line = Buffer.from('{"body": "one two three four five six seven eight nine ten and on and on"}\n');
+  const broken = Buffer.from(line.toString('latin1').replace('one', '\xff\xffone'), 'latin1');
+  const input = gzipSync(Buffer.concat([line, broken, line]));
+  const flags = ['--text', '-', '--text-format', 'jsonl', '--text-column', 'body', '--deduplicate'];
+  const { code, stdout, stderr } = await harvest(input, ...flags, '--packing', 'documents');
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /2 broken UTF-8 sequences became U\+FFFD, 1 documents left out/);
+  assert.equal((JSON.parse(stdout) as { tokens: number }).tokens % 16, 0);
+});
+
+test('what cannot be: a token of another tokenizer, a column that is not there, stdin twice', async () => {
+  const nothing = new Uint8Array(0);
+  const file = fixture('texts/zstd.parquet');
+  for (const [flags, message] of [
+    [['--text', file, '--text-column', 'body', '--begin-context', '<bos>'], /^ERR_TOKENIZER: .*"<bos>"/m],
+    [['--text', file], /^ERR_FORMAT: .*no column "text"/m],
+    [['--text', '-', '--text', '-'], /^ERR_OPTION: .*named twice/m],
+    [['--text', '-'], /^ERR_EMPTY_TEXT: /m],
+  ] as const) {
+    const { code, stderr } = await harvest(nothing, ...flags);
+    assert.notEqual(code, 0);
+    assert.match(stderr, message);
+  }
+});
