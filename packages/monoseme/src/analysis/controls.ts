@@ -1,3 +1,4 @@
+import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { ActivationSource } from '../activations/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { Random } from '../random/index.ts';
@@ -31,7 +32,7 @@ export function randomDirections(dIn: number, n: number, seed: number): Dictiona
  * Principal components of the activations about their mean, both directions of each: 2·dIn latents, the strongest
  * first.
  *
- * Eigenvectors of the covariance of at most `maxRows` rows, by cyclic Jacobi rotations; cost about 10·dIn³.
+ * Eigenvectors of the covariance of at most `maxRows` rows.
  */
 export async function principalComponents(
   source: ActivationSource,
@@ -77,43 +78,11 @@ function addProducts(x: Float32Array, start: number, sums: Float64Array, product
   }
 }
 
-/** Eigenvectors of a symmetric matrix, by falling eigenvalue. */
+/** Eigenvectors [d, d] of a symmetric matrix, as rows, by falling eigenvalue. */
 export function eigenvectors(matrix: Float64Array, d: number): Float64Array[] {
-  const A = matrix.slice();
-  const V = new Float64Array(d * d);
-  for (let i = 0; i < d; i++) V[i * d + i] = 1;
-  const scale = A.reduce((sum, value) => sum + value * value, 0);
-  for (let sweep = 0; sweep < 30; sweep++) {
-    let off = 0;
-    for (let p = 0; p < d; p++) for (let q = p + 1; q < d; q++) off += A[p * d + q] ** 2;
-    if (off <= 1e-18 * scale) break;
-    for (let p = 0; p < d; p++) for (let q = p + 1; q < d; q++) rotate(A, V, d, p, q);
-  }
-  const order = Array.from({ length: d }, (_, i) => i).sort((a, b) => A[b * d + b] - A[a * d + a]);
-  return order.map((row) => V.slice(row * d, (row + 1) * d));
-}
-
-/** One Jacobi rotation that makes element (p, q) zero; rows of V turn with it. */
-function rotate(A: Float64Array, V: Float64Array, d: number, p: number, q: number): void {
-  const apq = A[p * d + q];
-  if (apq === 0) return;
-  const theta = (A[q * d + q] - A[p * d + p]) / (2 * apq);
-  const t = (theta >= 0 ? 1 : -1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
-  const c = 1 / Math.sqrt(t * t + 1);
-  const s = t * c;
-  for (let k = 0; k < d; k++) {
-    const [x, y] = [A[k * d + p], A[k * d + q]];
-    A[k * d + p] = c * x - s * y;
-    A[k * d + q] = s * x + c * y;
-  }
-  for (let k = 0; k < d; k++) {
-    const [x, y] = [A[p * d + k], A[q * d + k]];
-    A[p * d + k] = c * x - s * y;
-    A[q * d + k] = s * x + c * y;
-    const [v, w] = [V[p * d + k], V[q * d + k]];
-    V[p * d + k] = c * v - s * w;
-    V[q * d + k] = s * v + c * w;
-  }
+  const rows = Array.from({ length: d }, (_, i) => matrix.subarray(i * d, (i + 1) * d));
+  const { eigenvectorMatrix } = new EigenvalueDecomposition(new Matrix(rows), { assumeSymmetric: true });
+  return Array.from({ length: d }, (_, i) => Float64Array.from(eigenvectorMatrix.getColumn(d - 1 - i)));
 }
 
 function scaleRows(W: Float32Array, width: number): void {

@@ -1,3 +1,4 @@
+import { type Interval, MIN_BLOCKS } from '../evaluation/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, percentText } from '../report/index.ts';
@@ -12,7 +13,7 @@ import type { Analysis } from './write-analysis.ts';
 export const CLEAR_LEAD = 0.2;
 
 /** What a proxy search says, as JSON and as a report. */
-export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): Analysis {
+export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: ProxySearch): Analysis {
   const compared = results.filter(({ latent }) => latent !== undefined);
   const won = compared.filter((result) => leadOf(result) >= CLEAR_LEAD);
   const absent = results.filter(({ latent }) => latent === undefined).map(({ proxy }) => proxy);
@@ -28,9 +29,12 @@ export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): 
       n_tokens: nTokens,
       n_compared: compared.length,
       n_clear_leads: won.length,
-      proxies: results.map(({ latent, neuron, controls, proxy, nTokens: found, share }) => ({
+      proxies: results.map(({ latent, neuron, controls, proxy, nTokens: found, share, intervals }) => ({
         ...{ proxy, n_tokens: found, share },
         ...{ latent: fitJson(latent), neuron: fitJson(neuron) },
+        intervals: Object.fromEntries(
+          (['latent', 'neuron', 'lead'] as const).map((name) => [name, intervals[name] ?? null]),
+        ),
         controls: Object.fromEntries(controlNames.map((name, i) => [name, fitJson(controls[i])])),
       })),
     },
@@ -39,6 +43,9 @@ export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): 
         title: 'Best latent and best neuron',
         text: [
           `Over ${nTokens.toLocaleString('en')} tokens. Correlation: Pearson, of the activation with the proxy's score.`,
+          nDocuments < MIN_BLOCKS
+            ? `No intervals: the text has ${nDocuments} documents, and ${MIN_BLOCKS} are needed.`
+            : 'Intervals: 95 %, block bootstrap over documents, of the pair that was found.',
           ...(absent.length === 0
             ? []
             : [`On too few tokens, or with nothing active on them: ${absent.join(', ')}.`]),
@@ -68,9 +75,10 @@ export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): 
               'neuron',
               'correlation',
               'lead',
+              '95 %',
               ...controlNames,
             ],
-            rows: compared.map(({ proxy, nTokens: found, latent, neuron, controls }) => [
+            rows: compared.map(({ proxy, nTokens: found, latent, neuron, controls, intervals }) => [
               proxy,
               found.toLocaleString('en'),
               String(latent!.index),
@@ -81,6 +89,7 @@ export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): 
               neuron ? String(neuron.index) : '–',
               figureText(neuron?.correlation),
               figureText(latent!.correlation - (neuron?.correlation ?? 0)),
+              intervalText(intervals.lead),
               ...controls.map((fit) => figureText(fit?.correlation)),
             ]),
           },
@@ -99,6 +108,10 @@ export function proxyAnalysis({ results, nTokens, controlNames }: ProxySearch): 
   };
 }
 
+function intervalText(interval: Interval | undefined): string {
+  return interval ? interval.map(figureText).join(' to ') : '–';
+}
+
 function leadOf({ latent, neuron }: ProxyResult): number {
   return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
 }
@@ -115,8 +128,9 @@ export function universalityAnalysis(features: Universality, ofNeurons?: Univers
   const centres = bins.slice(0, -1).map((edge) => edge + 1 / 40);
   const line = (name: string, result: Universality) =>
     ({ kind: 'line', name, x: centres, y: share(result) }) as const;
-  const json = ({ matches, median, nWithout }: Universality) => ({
+  const json = ({ matches, median, interval, nWithout }: Universality) => ({
     median: median ?? null,
+    interval: interval ?? null,
     n_without: nWithout,
     matches: matches.map(({ match, correlation }) => (match === undefined ? null : [match, correlation])),
   });
@@ -154,12 +168,13 @@ export function universalityAnalysis(features: Universality, ofNeurons?: Univers
         ],
         tables: [
           {
-            header: ['', 'compared', 'without a match', 'median correlation'],
-            rows: rows.map(([name, { matches, nWithout, median }]) => [
+            header: ['', 'compared', 'without a match', 'median correlation', '95 %, over latents'],
+            rows: rows.map(([name, { matches, nWithout, median, interval }]) => [
               name,
               String(matches.length - nWithout),
               String(nWithout),
               figureText(median),
+              intervalText(interval),
             ]),
           },
         ],

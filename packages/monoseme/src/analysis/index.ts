@@ -10,10 +10,23 @@ export { automatonGraph } from './automaton-graph.ts';
 export { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 export type { TokenBytes } from './context-text.ts';
 export { neurons, principalComponents, randomDirections } from './controls.ts';
-export { automataAnalysis, proxyAnalysis, splittingAnalysis, universalityAnalysis } from './findings.ts';
+export {
+  automataAnalysis,
+  CLEAR_LEAD,
+  proxyAnalysis,
+  splittingAnalysis,
+  universalityAnalysis,
+} from './findings.ts';
 export { type Pair, PairSums } from './pair-sums.ts';
 export { DEFAULT_PROXIES, type Proxy, ProxyScorer } from './proxies.ts';
-export { type ProxyFit, type ProxyResult, type ProxySearch, searchProxies } from './proxy-search.ts';
+export type { ProxyIntervals } from './proxy-intervals.ts';
+export {
+  type MeasuredProxy,
+  type ProxyFit,
+  type ProxyResult,
+  type ProxySearch,
+  searchProxies,
+} from './proxy-search.ts';
 export { type Splitting, splitting } from './splitting.ts';
 export { type Match, type Universality, universality } from './universality.ts';
 export { type Analysis, type AnalysisProvenance, writeAnalysis } from './write-analysis.ts';

@@ -5,6 +5,7 @@ import type { Dictionary } from '../dictionary/index.ts';
 import { neurons } from './controls.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 import { type Proxy, ProxyScorer } from './proxies.ts';
+import { type ProxyIntervals, proxyIntervals } from './proxy-intervals.ts';
 
 /** Tokens that a proxy needs before a correlation with it means anything. */
 const MIN_TOKENS = 50;
@@ -40,15 +41,22 @@ export interface ProxyResult {
   readonly controls: readonly (ProxyFit | undefined)[];
 }
 
+/** A result with how sure it is. */
+export interface MeasuredProxy extends ProxyResult {
+  readonly intervals: ProxyIntervals;
+}
+
 export interface ProxySearch {
   readonly nTokens: number;
   /** Names of the further controls. */
   readonly controlNames: readonly string[];
-  readonly results: readonly ProxyResult[];
+  readonly results: readonly MeasuredProxy[];
+  readonly nDocuments: number;
 }
 
 /**
  * For each proxy the latent that fits it best, by correlation, beside the best neuron and the best of further controls.
+ * Two passes: the search, and the intervals of what it found.
  *
  * @param controls dictionaries over the same activations, as `principalComponents` and `randomDirections` make them
  * @throws {MonosemeError} ERR_MISMATCH, ERR_OPTION, ERR_INTERRUPTED
@@ -73,20 +81,23 @@ export async function searchProxies(
   }
   const [latents, cells, ...others] = columns.map((sums) => sums.best());
   const { nTokens, b } = columns[0].sums;
+  const results = proxies.map(({ name }, p): ProxyResult => {
+    const known = b.fired[p] >= MIN_TOKENS;
+    return {
+      proxy: name,
+      nTokens: b.fired[p],
+      share: b.fired[p] / nTokens,
+      latent: known ? latents[p] : undefined,
+      neuron: known ? cells[p] : undefined,
+      controls: others.map((best) => (known ? best[p] : undefined)),
+    };
+  });
+  const intervals = await proxyIntervals(text, tokens, vocabulary, proxies, results, pass);
   return {
     nTokens,
+    nDocuments: tokens.documents.length,
     controlNames: controls.map(({ config }) => config.modelName),
-    results: proxies.map(({ name }, p) => {
-      const known = b.fired[p] >= MIN_TOKENS;
-      return {
-        proxy: name,
-        nTokens: b.fired[p],
-        share: b.fired[p] / nTokens,
-        latent: known ? latents[p] : undefined,
-        neuron: known ? cells[p] : undefined,
-        controls: others.map((best) => (known ? best[p] : undefined)),
-      };
-    }),
+    results: results.map((result, p) => ({ ...result, intervals: intervals[p] })),
   };
 }
 

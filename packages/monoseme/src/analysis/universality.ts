@@ -1,3 +1,5 @@
+import { type Interval, MIN_BLOCKS, quantiles, RESAMPLES } from '../evaluation/index.ts';
+import { hashSeed, Random } from '../random/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 
@@ -19,6 +21,8 @@ export interface Universality {
   readonly matches: readonly Match[];
   /** Of the correlations there are; undefined without any. */
   readonly median: number | undefined;
+  /** 95 %, over resampled latents; undefined with fewer than {@link MIN_BLOCKS} matches. */
+  readonly interval: Interval | undefined;
   /** Latents without a match: too rarely active, or alone. */
   readonly nWithout: number;
 }
@@ -49,6 +53,7 @@ export function universalityOf(sums: PairSums): Universality {
     nTokens: sums.nTokens,
     matches,
     median: medianOf(known),
+    interval: medianInterval(known),
     nWithout: matches.length - known.length,
   };
 }
@@ -58,4 +63,17 @@ export function medianOf(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined;
   const sorted = values.toSorted((x, y) => x - y);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+}
+
+/** Percentile interval of 95 % of the median, by resampling the values; undefined of fewer than {@link MIN_BLOCKS}. */
+export function medianInterval(values: readonly number[], seed = 0): Interval | undefined {
+  if (values.length < MIN_BLOCKS) return undefined;
+  const random = new Random(hashSeed(seed, 'median'));
+  const drawn = new Float64Array(values.length);
+  const medians = Float64Array.from({ length: RESAMPLES }, () => {
+    for (let i = 0; i < drawn.length; i++) drawn[i] = values[random.integer(values.length)];
+    drawn.sort();
+    return (drawn[(drawn.length - 1) >> 1] + drawn[drawn.length >> 1]) / 2;
+  });
+  return quantiles(medians);
 }

@@ -18,6 +18,7 @@ import { importCommand } from './import.ts';
 import { indexCommand } from './index-features.ts';
 import { inspectCommand } from './inspect.ts';
 import { planCommand } from './plan.ts';
+import { reproduceCommand } from './reproduce.ts';
 import { steerCommand } from './steer.ts';
 import { sweepCommand } from './sweep.ts';
 import { toyCommand } from './toy.ts';
@@ -45,6 +46,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   evaluateCommand,
   benchmarkCommand,
   analyzeCommand,
+  reproduceCommand,
   indexCommand,
   convertCommand,
   exploreCommand,

@@ -53,7 +53,8 @@ function figuresSection(report: EvaluationReport): ReportSection {
   };
 }
 
-function densitySection({ densities, clusters, directions }: EvaluationReport): ReportSection {
+/** Density histogram, clusters, and the paper's plots of density against encoder bias and encoder · decoder. */
+export function densitySection({ densities, clusters, directions }: EvaluationReport): ReportSection {
   const { edges, counts, neverFired } = densityHistogram(densities);
   const isUltralow = new Uint8Array(densities.length);
   for (const latent of clusters.ultralow) isUltralow[latent] = 1;

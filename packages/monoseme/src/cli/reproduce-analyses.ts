@@ -1,0 +1,95 @@
+import {
+  automata,
+  automataAnalysis,
+  DEFAULT_PROXIES,
+  principalComponents,
+  proxyAnalysis,
+  randomDirections,
+  searchProxies,
+  topTokens,
+} from '../analysis/index.ts';
+import { loadDictionary } from '../dictionary/index.ts';
+import { densitySection, evaluateDictionary } from '../evaluation/index.ts';
+import {
+  type AutomataFindings,
+  densityFindings,
+  evaluationFindings,
+  type Findings,
+  proxyFindings,
+  type Rung,
+} from '../reproduce/index.ts';
+import type { ReproduceWork } from './reproduce-work.ts';
+
+/** The figures of a dictionary on held-out text. */
+export function evaluationStep(work: ReproduceWork, rung: Rung): Promise<Findings['evaluations'][number]> {
+  const { evaluationTokens } = work.ladder;
+  return work.step(`evaluate-${rung.name}`, [rung], { evaluationTokens }, async ({ backend, ...pass }) => {
+    const text = await work.text(evaluationTokens, 'heldOut');
+    const report = await evaluateDictionary({
+      ...{ dictionary: await loadDictionary(work.folder(rung)), backend, tokens: text.tokens },
+      ...{ runner: await work.runner(rung.model), ...pass },
+    });
+    return {
+      ...{ figures: evaluationFindings(report), sections: [], text },
+      command: `monoseme evaluate ${work.folder(rung)} --tokens ${evaluationTokens}`,
+    };
+  });
+}
+
+/** Densities over as much text as there is: a latent that fires once in a million tokens has to be seen. */
+export function densityStep(work: ReproduceWork, rung: Rung): Promise<Findings['density']> {
+  const { densityTokens } = work.ladder;
+  const downstreamTokens = 4096;
+  return work.step(`density-${rung.name}`, [rung], { densityTokens }, async ({ backend, ...pass }) => {
+    const text = await work.text(densityTokens, 'all');
+    const report = await evaluateDictionary({
+      ...{
+        dictionary: await loadDictionary(work.folder(rung)),
+        backend,
+        tokens: text.tokens,
+        downstreamTokens,
+      },
+      ...{ runner: await work.runner(rung.model), ...pass },
+    });
+    return {
+      ...{ figures: densityFindings(report), sections: [densitySection(report)], text },
+      command: `monoseme evaluate ${work.folder(rung)} --split all --tokens ${densityTokens} --downstream-tokens ${downstreamTokens}`,
+    };
+  });
+}
+
+/** @param beside whether principal components and random directions are searched too */
+export function proxyStep(work: ReproduceWork, rung: Rung, beside: boolean): Promise<Findings['proxies']> {
+  return work.step(`proxies-${rung.name}`, [rung], work.analysisSettings, async (pass) => {
+    const { texts, text } = await work.coded([rung]);
+    const { dIn, dSae } = texts[0].dictionary.config;
+    const principal = () => principalComponents(texts[0].source, { signal: pass.signal });
+    const controls = beside ? [await principal(), randomDirections(dIn, dSae, 0)] : [];
+    const { tokens, tokenizer } = text;
+    const search = await searchProxies(texts[0], tokens, tokenizer, DEFAULT_PROXIES, pass, controls);
+    return {
+      ...{ figures: proxyFindings(search), sections: work.titled(rung.name, proxyAnalysis(search)), text },
+      command: `monoseme analyze proxies ${work.folder(rung)}${beside ? ' --controls' : ''} ${work.analysisArguments}`,
+    };
+  });
+}
+
+export function automataStep(work: ReproduceWork, rung: Rung): Promise<Findings['automata']> {
+  return work.step(`automata-${rung.name}`, [rung], work.analysisSettings, async (pass) => {
+    const { texts, text } = await work.coded([rung]);
+    const found = await automata(texts[0], pass);
+    const latents = new Set(found.systems.flatMap((system) => system.latents));
+    const tops = await topTokens(texts[0], text.tokens, latents, pass);
+    const label = (latent: number) => shortToken(text.tokenizer.tokenText(tops.get(latent) ?? 0));
+    const figures: AutomataFindings = {
+      nSystems: found.systems.filter((system) => system.latents.length > 1).length,
+      nLoops: found.systems.filter((system) => system.latents.length === 1).length,
+    };
+    return {
+      ...{ figures, sections: work.titled(rung.name, automataAnalysis(found, label)), text },
+      command: `monoseme analyze automata ${work.folder(rung)} ${work.analysisArguments}`,
+    };
+  });
+}
+
+const shortToken = (text: string): string => text.replace(/\s/g, '·');
