@@ -10,6 +10,10 @@ const BENCHES = {
   },
   kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
   density: { about: 'the sparse primitives as more latents fire', load: () => import('./density.js') },
+  screening: {
+    about: 'encode with and without products of bytes',
+    load: () => import('./screening.js'),
+  },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
   sizes: { about: 'memory and time of training, for many sizes', load: () => import('./sizes.js') },
   peers: { about: 'training beside PyTorch and other libraries', load: () => import('./peers.js') },
@@ -18,7 +22,7 @@ const BENCHES = {
 const USAGE = `Usage: npm run bench -- <what> [options]
 
 ${Object.entries(BENCHES)
-  .map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`)
   .join('\n')}
 
 Each takes --help, --json (lines of JSON on stdout) and --quick (a tiny run that checks the benchmark itself).`;

@@ -1,6 +1,7 @@
 //! One Adam step on a weight row.
 
 use crate::lanes::{DITHER_STEP, Kernel, Lanes, MAX_WIDTH};
+use crate::sums::inner_product;
 
 /// Adam's options, with the factors that depend on the step already worked out.
 #[derive(Debug, Clone, Copy)]
@@ -106,20 +107,6 @@ impl Kernel for MeasureAlong<'_> {
         let share = if square > 0.0 { product / square } else { 0.0 };
         Along { share, gradient, across: (gradient - share * product).max(0.0) }
     }
-}
-
-/// ⟨a, b⟩, in four sums at once so that they do not wait for each other. (No closure: it would be compiled without the
-/// instructions of the set.)
-#[inline(always)]
-fn inner_product<L: Lanes>(lanes: L, a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [lanes.splat(0.0); 4];
-    for (a, b) in a.chunks(4 * L::WIDTH).zip(b.chunks(4 * L::WIDTH)) {
-        for ((a, b), sum) in a.chunks(L::WIDTH).zip(b.chunks(L::WIDTH)).zip(&mut sums) {
-            *sum = lanes.multiply_add(lanes.load_some(a), lanes.load_some(b), *sum);
-        }
-    }
-    let [a, b, c, d] = sums;
-    lanes.sum(lanes.add(lanes.add(a, b), lanes.add(c, d)))
 }
 
 /// The weight row of one latent, with its moments and its gradient.

@@ -7,10 +7,12 @@
 
 mod best;
 mod byte_panels;
+mod candidates;
 mod exact;
 pub(crate) mod micro_kernel;
 pub(crate) mod panels;
 mod screened;
+mod screened_top_k;
 mod selection;
 mod tile;
 
@@ -103,7 +105,7 @@ struct Task {
 }
 
 /// Bytes of packed X that one task works on: with a block of W they fill most of a 1 MiB L2 cache.
-const PACKED_BYTES: usize = 400 << 10;
+const PACKED_BYTES: usize = 480 << 10;
 
 /// Cut 0..n into `parts` ranges that are multiples of `unit`, as even as can be.
 fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
@@ -170,9 +172,9 @@ impl DotKernel for RunScreened<'_> {
     fn run<D: Dots>(self, dots: D) {
         let Self { screened, task: RunTask { input, task, shared, scratch } } = self;
         match D::Lanes::TILE_LATENTS {
-            8 => tile::run_screened::<D, 8>(dots, input, screened, task, scratch, shared),
-            6 => tile::run_screened::<D, 6>(dots, input, screened, task, scratch, shared),
-            _ => tile::run_screened::<D, 4>(dots, input, screened, task, scratch, shared),
+            8 => screened::run_screened::<D, 8>(dots, input, screened, task, scratch, shared),
+            6 => screened::run_screened::<D, 6>(dots, input, screened, task, scratch, shared),
+            _ => screened::run_screened::<D, 4>(dots, input, screened, task, scratch, shared),
         }
     }
 }
@@ -194,8 +196,20 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
     input.check()?;
     let screened = input.screened.filter(|_| can_screen(input.d_in));
     let input = &EncodeInput { screened, ..*input };
+    if let Selection::BatchTopK(k) = input.selection {
+        let bar = batch_bar(engine, input, k)?;
+        let codes = encode_above(engine, input, bar)?;
+        if bar == 0.0 || codes.values.len() == k * input.n_rows {
+            return Ok(codes);
+        }
+    }
+    encode_above(engine, input, 0.0)
+}
+
+/// What only pre-activations that reach a bar are looked at for; it holds for the k largest of the batch alone.
+fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Codes, KernelError> {
     let set = engine.instruction_set;
-    let shared = Shared::new(set, input);
+    let shared = Shared::new(set, input, bar);
     let tasks = plan(input, engine.threads(), set.run(PanelRows));
     engine.install(|| {
         let rows_of = |tasks: &Vec<Task>| {
@@ -206,6 +220,30 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
         engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
         selection::join_rows(&shared, input, parts)
     })
+}
+
+/// One in so many rows and latents is looked at to guess the bar of a batch, where it has as many rows.
+const SAMPLED: usize = 16;
+const LEAST_ROWS: usize = 512;
+
+/// A bar that about 1.6 · k · n_rows of the batch's pre-activations reach, by a sample of rows and latents; 0 where
+/// nothing is known. Without it the first rows would be sorted by bars far too low.
+fn batch_bar(engine: &Engine, input: &EncodeInput<'_>, k: usize) -> Result<f32, KernelError> {
+    let &EncodeInput { d_in, n_rows, .. } = input;
+    let latents: Vec<u32> =
+        (0..input.n_latents()).step_by(SAMPLED).map(|place| input.latent(place) as u32).collect();
+    let mean = (k * latents.len()) as f32 / input.n_latents() as f32;
+    let sampled_k = (1.6 * mean).ceil() as usize + 1;
+    if n_rows < LEAST_ROWS || sampled_k > latents.len() / 2 {
+        return Ok(0.0);
+    }
+    let x: Vec<f32> = input.x.chunks_exact(d_in).step_by(SAMPLED).flatten().copied().collect();
+    let n_rows = x.len() / d_in;
+    let selection = Selection::BatchTopK(sampled_k);
+    let sample = EncodeInput { x: &x, n_rows, latents: Some(&latents), selection, screened: None, ..*input };
+    let values = encode_above(engine, &sample, 0.0)?.values;
+    let is_full = values.len() == sampled_k * n_rows;
+    Ok(if is_full { values.into_iter().fold(f32::INFINITY, f32::min) } else { 0.0 })
 }
 
 struct PanelRows;

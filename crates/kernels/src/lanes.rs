@@ -44,6 +44,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// Bring the cache line at an address near. The address need not be readable.
     fn prefetch(self, address: *const f32);
 
+    /// The same, not nearer than L2: for more than L1 holds.
+    fn prefetch_to_l2(self, address: *const f32);
+
     /// a·b + c, rounded once where the instruction set can.
     fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;

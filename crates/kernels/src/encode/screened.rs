@@ -1,35 +1,53 @@
-//! The collector's part in screening: what the bound cannot rule out is logged, then worked out in fp32.
+//! Screening: products of bytes rule out latents, block by block, and what they leave is worked out in fp32.
 
-use super::byte_panels::BytePanels;
-use super::exact::{Pairs, exact_values};
-use super::selection::{Collector, MAX_TILE_VECTORS, Shared, load_all, ones};
+use super::byte_panels::{BytePanels, multiply_bytes};
+use super::candidates::{Candidates, ScreenedTile, Waiting, WorkOut};
+use super::screened_top_k::run_top_k;
+use super::selection::{Collector, Shared};
+use super::tile::{Scratch, run_panels, run_task};
 use super::{EncodeInput, Selection, Task};
-use crate::lanes::{Lanes, MAX_WIDTH};
-use crate::screen::{Facts, slack};
+use crate::lanes::Lanes;
+use crate::lanes::dots::Dots;
+use crate::screen::{Facts, ScreenedView, padded_inputs};
 use std::array::from_fn;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Latents of a block: their rows of W_enc stay in L2, beside a task's rows of X, until their candidates are worked out.
+pub const SCREENED_LATENTS: usize = 64;
 
 /// Whether screening pays for some latents: what the last block of them showed. Tasks share it.
 #[derive(Default)]
 pub struct Density(AtomicUsize);
 
-/// The share of pre-activations from which on the fp32 tiles are faster: a candidate costs as much as fourteen of theirs, and
-/// screening a block two fifths of it (`bench -- kernels`, AVX-512 with VNNI).
-pub const MOST_CANDIDATES: f32 = 0.04;
+/// The share of pre-activations from which on the fp32 tiles are faster (`bench -- screening`, AVX-512 with VNNI).
+const MOST_CANDIDATES: f32 = 0.045;
 
-/// Where screening did not pay, it is tried again after so many blocks: a try in vain costs half a block.
-const PATIENCE: usize = 64;
+/// Where screening did not pay, it is tried again after so many blocks: a try in vain costs a quarter of a block.
+const PATIENCE: usize = 128;
+
+/// Tasks of which at most so many blocks of this many would be screened go through the fp32 tiles as a whole, which saves
+/// making bytes of their rows.
+const FEW_BLOCKS: usize = 8;
 
 impl Density {
-    pub fn may_screen(&self) -> bool {
-        let blocks_to_skip = self.0.load(Relaxed);
-        self.0.store(blocks_to_skip.saturating_sub(1), Relaxed);
-        blocks_to_skip == 0
+    fn pays(&self) -> bool {
+        self.0.load(Relaxed) == 0
     }
 
-    /// Gives whether so many candidates are few enough.
+    pub fn may_screen(&self) -> bool {
+        let pays = self.pays();
+        self.skip(1);
+        pays
+    }
+
+    fn skip(&self, blocks: usize) {
+        self.0.store(self.0.load(Relaxed).saturating_sub(blocks), Relaxed);
+    }
+
+    /// Gives whether so many candidates of n pre-activations are few enough.
     pub fn accepts(&self, candidates: usize, n: usize) -> bool {
-        let accepted = candidates as f32 <= MOST_CANDIDATES * n as f32;
+        let accepted = candidates <= most_candidates(n);
         if !accepted {
             self.0.store(PATIENCE, Relaxed);
         }
@@ -37,101 +55,227 @@ impl Density {
     }
 }
 
-/// Approximate products of a group of latents × one panel.
-pub struct ScreenedTile<'a> {
-    /// Of the first latent, in the task.
-    pub place: usize,
-    pub latents: &'a [usize],
-    pub facts: &'a [Facts],
-    pub first_row: usize,
-    /// `[latents][lanes]`; overwritten by upper bounds of pre-activations.
-    pub sums: &'a mut [f32],
+fn most_candidates(n: usize) -> usize {
+    (MOST_CANDIDATES * n as f32) as usize
 }
 
-impl Collector {
-    /// Log the latents whose upper bound reaches the bar. One that is NaN, since a row or its bound is, is logged too.
-    #[inline(always)]
-    pub fn look_screened<L: Lanes, const VECTORS: usize>(
-        &mut self,
-        lanes: L,
-        input: &EncodeInput<'_>,
-        x: &BytePanels,
-        tile: ScreenedTile<'_>,
-    ) {
-        let ScreenedTile { place, latents, facts, first_row, sums } = tile;
-        let width = VECTORS * L::WIDTH;
-        let rows = first_row..first_row + width;
-        let valid: [u32; VECTORS] =
-            from_fn(|v| ones(self.n_rows.saturating_sub(first_row + v * L::WIDTH)) & ones(L::WIDTH));
-        let row_bars: [L::Vector; VECTORS] = load_all(lanes, &self.bars[rows.clone()]);
-        let scales: [L::Vector; VECTORS] = load_all(lanes, &x.scales[rows.clone()]);
-        let lengths: [L::Vector; VECTORS] = load_all(lanes, &x.lengths[rows.clone()]);
-        let residuals: [L::Vector; VECTORS] = load_all(lanes, &x.residuals[rows]);
-        let epsilon = slack(input.d_in);
-        let mut masks = [0; MAX_TILE_VECTORS];
-        let mut passed = 0;
-        for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact_mut(width)).enumerate() {
-            let bias = input.b_enc[latent];
-            let highest_bias = lanes.splat(bias + bias.abs() * epsilon);
-            let [scale, length, residual] =
-                [facts[m].scale, facts[m].length, facts[m].residual].map(|fact| lanes.splat(fact));
-            let bars = match input.selection {
-                Selection::Threshold(all) => [lanes.splat(all.map_or(0.0, |all| all[latent])); VECTORS],
-                _ => row_bars,
-            };
-            for (v, sums) in sums.chunks_exact_mut(L::WIDTH).enumerate() {
-                let product = lanes.multiply(lanes.load_slice(sums), scale);
-                let bound = lanes.multiply_add(lengths[v], residual, highest_bias);
-                let bound = lanes.multiply_add(residuals[v], length, bound);
-                let upper = lanes.multiply_add(product, scales[v], bound);
-                lanes.store_slice(sums, upper);
-                let mask = !lanes.greater(bars[v], upper) & valid[v];
-                masks[m * VECTORS + v] = mask;
-                passed |= u32::from(mask != 0) << (m * VECTORS + v);
-            }
+/// Buffers of one thread.
+#[derive(Default)]
+pub struct Screening {
+    pub bytes: BytePanels,
+    /// Sums of a tile.
+    sums: Vec<f32>,
+    pub candidates: Candidates,
+    /// Those chosen of all.
+    pub chosen: Candidates,
+    pub waiting: Waiting,
+    /// Approximate pre-activations of a sample of latents.
+    pub sample: Vec<f32>,
+}
+
+/// What the parts of one task's screening share.
+#[derive(Clone, Copy)]
+pub struct Screen<'a> {
+    pub input: &'a EncodeInput<'a>,
+    pub screened: ScreenedView<'a>,
+    pub task: &'a Task,
+    pub shared: &'a Shared,
+}
+
+/// Pre-activations of a task by screening.
+#[inline(always)]
+pub fn run_screened<D: Dots, const LATENTS: usize>(
+    dots: D,
+    input: &EncodeInput<'_>,
+    screened: ScreenedView<'_>,
+    task: &Task,
+    scratch: &mut Scratch,
+    shared: &Shared,
+) {
+    let screen = Screen { input, screened, task, shared };
+    scratch.panels.lay_out(task.rows.len(), input.d_in, D::Lanes::WIDTH, D::Lanes::TILE_VECTORS);
+    scratch.screening.candidates.truncate(0);
+    let is_done = match input.selection {
+        Selection::TopK(k) => {
+            shared.top_k_density.may_screen() && run_top_k::<D, LATENTS>(dots, screen, k, scratch)
         }
-        self.log::<L, VECTORS>(lanes, place, first_row, &masks, passed, sums);
+        _ if screen.is_in_vain(scratch.panels.vectors.len()) => false,
+        _ => {
+            screen.pack(dots, scratch);
+            screen.run::<D, LATENTS>(dots, scratch);
+            true
+        }
+    };
+    if !is_done {
+        scratch.collector.start(input, task, shared);
+        run_task::<D::Lanes, LATENTS>(dots.lanes(), input, task, scratch, shared);
+    }
+}
+
+impl<'a> Screen<'a> {
+    /// Make bytes of the task's rows.
+    #[inline(always)]
+    pub fn pack<D: Dots>(self, dots: D, scratch: &mut Scratch) {
+        let Self { input, task, .. } = self;
+        let x = &input.x[task.rows.start * input.d_in..task.rows.end * input.d_in];
+        scratch.screening.bytes.pack(dots, x, input.d_in, &scratch.panels);
     }
 
-    /// Work out in fp32 what was logged by screening since there were so many pairs, and keep what passes its bar.
+    /// Whether screening pays for too few of the task's latents.
+    fn is_in_vain(self, n_panels: usize) -> bool {
+        let Range { start, end } = self.task.places;
+        let densities = &self.shared.densities[start / SCREENED_LATENTS..end.div_ceil(SCREENED_LATENTS)];
+        let paying = densities.iter().filter(|density| density.pays()).count();
+        let is_in_vain = paying * FEW_BLOCKS <= densities.len();
+        if is_in_vain {
+            densities.iter().for_each(|density| density.skip(n_panels));
+        }
+        is_in_vain
+    }
+
+    /// Block by block of latents. A panel of rows with too many candidates goes through the fp32 tiles.
     #[inline(always)]
-    pub fn work_out<L: Lanes>(
-        &mut self,
-        lanes: L,
-        input: &EncodeInput<'_>,
-        task: &Task,
-        shared: &Shared,
-        from: usize,
-    ) {
-        let n = self.n_logged();
-        shared.candidates.fetch_add(n - from, Relaxed);
-        let mut kept = from;
-        for start in (from..n).step_by(L::WIDTH) {
-            let end = n.min(start + L::WIDTH);
-            let mut logged = [(0, 0); MAX_WIDTH];
-            let mut pairs =
-                Pairs { x: [&[]; MAX_WIDTH], weights: [&[]; MAX_WIDTH], biases: [0.0; MAX_WIDTH] };
-            // Past the last pair the last is repeated.
-            for (lane, logged) in logged.iter_mut().enumerate() {
-                let (row, pair) = self.logged((start + lane).min(end - 1));
-                let latent = input.latent(task.places.start + pair.latent as usize);
-                *logged = (row, latent);
-                pairs.x[lane] = &input.x[(task.rows.start + row) * input.d_in..][..input.d_in];
-                pairs.weights[lane] = &input.w_enc[latent * input.d_in..][..input.d_in];
-                pairs.biases[lane] = input.b_enc[latent];
+    fn run<D: Dots, const LATENTS: usize>(self, dots: D, scratch: &mut Scratch) {
+        let Self { input, task, shared, .. } = self;
+        let lanes = dots.lanes();
+        for start in task.places.clone().step_by(SCREENED_LATENTS) {
+            let places = start..task.places.end.min(start + SCREENED_LATENTS);
+            let density = &shared.densities[start / SCREENED_LATENTS];
+            let mut dense = Vec::new();
+            for panel in 0..scratch.panels.vectors.len() {
+                if !density.may_screen() {
+                    dense.push(panel);
+                    continue;
+                }
+                let before = scratch.screening.candidates.len();
+                let rows = scratch.panels.rows(panel);
+                let n = (rows.end.min(task.rows.len()) - rows.start) * places.len();
+                self.block::<D, LATENTS>(dots, scratch, places.clone(), panel, before + most_candidates(n));
+                let candidates = scratch.screening.candidates.len() - before;
+                if !density.accepts(candidates, n) {
+                    scratch.screening.candidates.truncate(before);
+                    dense.push(panel);
+                }
             }
-            let mut values = [0.0; MAX_WIDTH];
-            lanes.store_slice(&mut values, exact_values(lanes, &pairs));
-            for (lane, i) in (start..end).enumerate() {
-                let (row, latent) = logged[lane];
-                let bar = match input.selection {
-                    Selection::Threshold(all) => all.map_or(0.0, |all| all[latent]),
-                    Selection::TopK(_) | Selection::BatchTopK(_) => self.bars[row],
-                };
-                self.replace_logged(i, kept, values[lane]);
-                kept += usize::from(values[lane] > bar);
+            let Screening { bytes, candidates, waiting, .. } = &mut scratch.screening;
+            let mut work = self.work_out(bytes, &mut scratch.collector, waiting);
+            work.sieve(lanes, candidates);
+            candidates.truncate(0);
+            if !dense.is_empty() {
+                // A row's latents must come in their order.
+                work.flush(lanes);
+                run_panels::<D::Lanes, LATENTS>(lanes, input, task, scratch, shared, places, &dense);
             }
         }
-        self.forget(kept);
+        let Screening { bytes, waiting, .. } = &mut scratch.screening;
+        self.work_out(bytes, &mut scratch.collector, waiting).flush(lanes);
+    }
+
+    pub fn work_out<'s>(
+        self,
+        x: &'s BytePanels,
+        collector: &'s mut Collector,
+        waiting: &'s mut Waiting,
+    ) -> WorkOut<'s>
+    where
+        'a: 's,
+    {
+        let Self { input, screened, task, shared } = self;
+        WorkOut { input, screened, task, shared, x, collector, waiting }
+    }
+
+    /// Candidates of some latents × one panel; it ends early where there are more than `most` candidates.
+    #[inline(always)]
+    pub fn block<D: Dots, const LATENTS: usize>(
+        self,
+        dots: D,
+        scratch: &mut Scratch,
+        places: Range<usize>,
+        panel: usize,
+        most: usize,
+    ) {
+        for first in places.clone().step_by(LATENTS) {
+            if scratch.screening.candidates.len() > most {
+                return;
+            }
+            match scratch.panels.vectors[panel] {
+                3 => self.tile::<D, LATENTS, 3>(dots, scratch, first, places.end, panel),
+                2 => self.tile::<D, LATENTS, 2>(dots, scratch, first, places.end, panel),
+                _ => self.tile::<D, LATENTS, 1>(dots, scratch, first, places.end, panel),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<D: Dots, const LATENTS: usize, const VECTORS: usize>(
+        self,
+        dots: D,
+        scratch: &mut Scratch,
+        first: usize,
+        end: usize,
+        panel: usize,
+    ) {
+        let Self { input, task, .. } = self;
+        let latents: [usize; LATENTS] = from_fn(|m| input.latent((first + m).min(end - 1)));
+        let facts = latents.map(|latent| self.screened.facts_of(latent));
+        let first_row = scratch.panels.rows(panel).start;
+        let Screening { bytes, sums, candidates, .. } = &mut scratch.screening;
+        sums.resize(sums.len().max(LATENTS * VECTORS * D::Lanes::WIDTH), 0.0);
+        let sums = &mut sums[..LATENTS * VECTORS * D::Lanes::WIDTH];
+        if panel == 0 {
+            self.fetch_bytes::<D, LATENTS>(dots, first + SCREENED_LATENTS);
+        }
+        let panel = bytes.panel(&scratch.panels, panel);
+        self.products::<D, LATENTS, VECTORS>(dots, &latents, &facts, panel, sums);
+        let n = LATENTS.min(end - first);
+        let tile = ScreenedTile {
+            place: first - task.places.start,
+            latents: &latents[..n],
+            facts: &facts,
+            first_row,
+            sums,
+        };
+        candidates.look::<D::Lanes, VECTORS>(dots.lanes(), input, &scratch.collector, bytes, tile);
+    }
+
+    /// The bytes of the next block come near while the first panel of this one is multiplied.
+    #[inline(always)]
+    fn fetch_bytes<D: Dots, const LATENTS: usize>(self, dots: D, first: usize) {
+        let padded = padded_inputs(self.input.d_in);
+        for place in first..self.task.places.end.min(first + LATENTS) {
+            let row = &self.screened.bytes[self.input.latent(place) * padded..][..padded];
+            for line in row.chunks(64) {
+                dots.lanes().prefetch_to_l2(line.as_ptr().cast());
+            }
+        }
+    }
+
+    /// Products of the bytes of some latents and one panel.
+    #[inline(always)]
+    pub fn products<D: Dots, const LATENTS: usize, const VECTORS: usize>(
+        self,
+        dots: D,
+        latents: &[usize; LATENTS],
+        facts: &[Facts; LATENTS],
+        panel: &[u8],
+        sums: &mut [f32],
+    ) {
+        let padded = padded_inputs(self.input.d_in);
+        let weights = latents.map(|latent| &self.screened.bytes[latent * padded..][..padded]);
+        let start = facts.map(|facts| -i32::from(D::OFFSET) * facts.sum as i32);
+        let width = VECTORS * D::Lanes::WIDTH;
+        assert!(panel.len() == padded * width && sums.len() == LATENTS * width);
+        // SAFETY: the weights are slices of `padded` bytes, a multiple of 4; the rest is asserted above.
+        unsafe {
+            let weights = weights.map(<[i8]>::as_ptr);
+            multiply_bytes::<D, LATENTS, VECTORS>(
+                dots,
+                padded,
+                weights,
+                start,
+                panel.as_ptr(),
+                sums.as_mut_ptr(),
+            );
+        }
     }
 }

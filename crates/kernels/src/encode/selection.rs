@@ -1,6 +1,5 @@
 use super::best::{Cut, Histogram};
-use super::screened::Density;
-use super::tile::SCREENED_LATENTS;
+use super::screened::{Density, SCREENED_LATENTS};
 use super::{EncodeInput, Selection, Task};
 use crate::codes::Codes;
 use crate::error::KernelError;
@@ -13,8 +12,8 @@ use std::sync::atomic::AtomicUsize;
 
 /// A kept pre-activation of a row.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair {
-    pub latent: u32,
+struct Pair {
+    latent: u32,
     value: f32,
 }
 
@@ -46,16 +45,19 @@ impl RowPairs {
 /// What the tasks of one `encode` share.
 pub struct Shared {
     pub set: InstructionSet,
-    /// Of `BatchTopK`.
+    /// Of `BatchTopK`, with the bar that is known before.
     batch: Mutex<Histogram>,
+    first_bar: f32,
     /// Of the latents that take part, block by block, when they are screened.
     pub densities: Vec<Density>,
+    /// Of whole tasks, when their rows' k largest are looked for.
+    pub top_k_density: Density,
     /// Pre-activations that screening left.
     pub candidates: AtomicUsize,
 }
 
 impl Shared {
-    pub fn new(set: InstructionSet, input: &EncodeInput<'_>) -> Self {
+    pub fn new(set: InstructionSet, input: &EncodeInput<'_>, first_bar: f32) -> Self {
         let n = match input.selection {
             Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
             _ => 0,
@@ -64,16 +66,19 @@ impl Shared {
         Self {
             set,
             batch: Mutex::new(Histogram::new(n)),
+            first_bar,
             densities: std::iter::repeat_with(Density::default).take(n_blocks).collect(),
+            top_k_density: Density::default(),
             candidates: AtomicUsize::new(0),
         }
     }
 
-    /// Count pre-activations of the batch, each once; gives a bar that at least n of those counted reach.
+    /// Count pre-activations of the batch, each once; gives a bar that at least n of those counted reach,
+    /// or the first one.
     fn raise_bar(&self, values: &[f32]) -> f32 {
         let mut batch = self.batch.lock().expect("no thread panics while it holds the lock");
         batch.add(values);
-        batch.bar()
+        batch.bar().max(self.first_bar)
     }
 }
 
@@ -91,6 +96,8 @@ pub struct Collector {
     n_logged: usize,
     rows: Vec<Vec<Pair>>,
     pub n_rows: usize,
+    /// The pairs of a row come in any order of latents, and the bars of top-k are set by whoever knows them.
+    cuts_at_end: bool,
     values: Vec<f32>,
 }
 
@@ -99,6 +106,18 @@ const ROW_BITS: u32 = 8;
 /// Rows and latents of a task at most, so that a key has 32 bits.
 pub const MAX_ROWS: usize = 1 << ROW_BITS;
 pub const MAX_PLACES: usize = 1 << (32 - ROW_BITS);
+
+/// The row of a key, and the place of its latent, both in the task.
+#[inline(always)]
+pub fn row_and_place(key: u32) -> (usize, usize) {
+    (key as usize & (MAX_ROWS - 1), (key >> ROW_BITS) as usize)
+}
+
+/// The key of the first lane of a vector; those of the others follow.
+#[inline(always)]
+pub fn key(place: usize, first_row: usize) -> u32 {
+    (place << ROW_BITS | first_row) as u32
+}
 
 /// Rows of a panel at most, with padding.
 pub const MAX_PANEL: usize = 3 * MAX_WIDTH;
@@ -113,6 +132,7 @@ impl Collector {
     pub fn start(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) {
         self.n_rows = task.rows.len();
         self.n_logged = 0;
+        self.cuts_at_end = false;
         // A vector is stored whole even where it adds fewer pairs.
         self.log_keys.resize(LOG + MAX_WIDTH, 0.0);
         self.log_values.resize(LOG + MAX_WIDTH, 0.0);
@@ -126,6 +146,28 @@ impl Collector {
         };
         self.bars.clear();
         self.bars.resize(MAX_ROWS + MAX_PANEL, bar);
+    }
+
+    /// From now on pairs come in any order of latents; only those that exceed the bars, which are as many for each lane.
+    pub fn cut_at_end(&mut self, bars: &[f32]) {
+        self.cuts_at_end = true;
+        self.bars[..bars.len()].copy_from_slice(bars);
+    }
+
+    /// Raise the bar of each row that has k pairs, so that those that could still be among its k best pass, ties
+    /// included. Gives whether every row that has a bar has as many.
+    pub fn raise_bars(&mut self, input: &EncodeInput<'_>, shared: &Shared, k: usize) -> bool {
+        self.settle(input, shared);
+        let mut is_complete = true;
+        for (pairs, bar) in self.rows[..self.n_rows].iter().zip(&mut self.bars) {
+            if pairs.len() >= k {
+                let least = pairs.iter().fold(f32::INFINITY, |least, pair| least.min(pair.value));
+                *bar = bar.max(just_below(least));
+            } else if *bar > 0.0 {
+                is_complete = false;
+            }
+        }
+        is_complete
     }
 
     /// Keep what passes of a complete tile `[latents][VECTORS vectors of rows]`, whose rows are the task's from
@@ -160,29 +202,15 @@ impl Collector {
                 passed |= u32::from(mask != 0) << (m * VECTORS + v);
             }
         }
-        self.log::<L, VECTORS>(lanes, place, first_row, &masks, passed, sums);
-    }
-
-    /// Log what passed of a tile.
-    #[inline(always)]
-    pub fn log<L: Lanes, const VECTORS: usize>(
-        &mut self,
-        lanes: L,
-        place: usize,
-        first_row: usize,
-        masks: &[u32; MAX_TILE_VECTORS],
-        mut passed: u32,
-        sums: &[f32],
-    ) {
         let (keys_of_log, values_of_log) = (&mut self.log_keys[..], &mut self.log_values[..]);
         let mut n = self.n_logged;
         // Only the vectors of which something passed: one loop over them is one branch to predict.
         while passed != 0 {
             let i = passed.trailing_zeros() as usize;
             passed &= passed - 1;
-            let key = (place + i / VECTORS) << ROW_BITS | (first_row + i % VECTORS * L::WIDTH);
+            let key = key(place + i / VECTORS, first_row + i % VECTORS * L::WIDTH);
             let values = lanes.load_slice(&sums[i * L::WIDTH..]);
-            lanes.store_slice(&mut keys_of_log[n..], lanes.compress(masks[i], lanes.count_from(key as u32)));
+            lanes.store_slice(&mut keys_of_log[n..], lanes.compress(masks[i], lanes.count_from(key)));
             lanes.store_slice(&mut values_of_log[n..], lanes.compress(masks[i], values));
             n += masks[i].count_ones() as usize;
         }
@@ -197,38 +225,26 @@ impl Collector {
         }
     }
 
-    pub fn n_logged(&self) -> usize {
-        self.n_logged
-    }
-
-    /// Forget what was logged since there were so many.
-    pub fn forget(&mut self, n_logged: usize) {
-        self.n_logged = n_logged;
-    }
-
-    /// Move what is logged at a place to another, with a new value.
-    pub fn replace_logged(&mut self, from: usize, to: usize, value: f32) {
-        self.log_keys[to] = self.log_keys[from];
-        self.log_values[to] = value;
-    }
-
-    /// The row and pair at a place of the log.
-    pub fn logged(&self, i: usize) -> (usize, Pair) {
-        let key = self.log_keys[i].to_bits();
-        let pair = Pair { latent: key >> ROW_BITS, value: self.log_values[i] };
-        (key as usize & (MAX_ROWS - 1), pair)
+    /// Log one pre-activation, by its key, if it passes a bar.
+    #[inline(always)]
+    pub fn push(&mut self, input: &EncodeInput<'_>, shared: &Shared, key: u32, value: f32, bar: f32) {
+        self.make_room(input, shared, 1);
+        self.log_keys[self.n_logged] = f32::from_bits(key);
+        self.log_values[self.n_logged] = value;
+        self.n_logged += usize::from(value > bar);
     }
 
     /// Sort the log into rows. Each row's latents ascend, since those of the tiles do.
     #[inline(never)]
     fn settle(&mut self, input: &EncodeInput<'_>, shared: &Shared) {
-        for i in 0..self.n_logged {
-            let (row, pair) = self.logged(i);
-            self.rows[row].push(pair);
+        for (key, &value) in self.log_keys[..self.n_logged].iter().zip(&self.log_values) {
+            let (row, latent) = row_and_place(key.to_bits());
+            self.rows[row].push(Pair { latent: latent as u32, value });
         }
         let n = std::mem::take(&mut self.n_logged);
         match input.selection {
             Selection::Threshold(_) => {}
+            Selection::TopK(_) if self.cuts_at_end => {}
             // Half of k more than is kept: often enough to keep the bars high, seldom enough to cost little.
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k + k / 2, shared)),
             Selection::BatchTopK(_) => self.bars.fill(just_below(shared.raise_bar(&self.log_values[..n]))),
@@ -252,6 +268,11 @@ impl Collector {
     /// The pairs of the task.
     pub fn finish(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
         self.settle(input, shared);
+        if self.cuts_at_end {
+            self.rows[..self.n_rows]
+                .iter_mut()
+                .for_each(|pairs| pairs.sort_unstable_by_key(|pair| pair.latent));
+        }
         match input.selection {
             Selection::Threshold(_) => {}
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k, shared)),

@@ -64,6 +64,8 @@ impl Lanes for Portable {
     #[inline(always)]
     fn prefetch(self, _address: *const f32) {}
     #[inline(always)]
+    fn prefetch_to_l2(self, _address: *const f32) {}
+    #[inline(always)]
     fn multiply_add(self, a: Vector, b: Vector, c: Vector) -> Vector {
         // Two roundings: without the instruction, a fused one is a slow call.
         self.add(self.multiply(a, b), c)

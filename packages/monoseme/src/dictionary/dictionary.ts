@@ -138,7 +138,7 @@ export async function encode(
     W_enc: weights.W_enc,
     b_enc: weights.b_enc,
     selection,
-    screened: await screenedOnce(backend, weights.W_enc, config.dIn, selection.kind),
+    screened: await screenedOnce(backend, weights.W_enc, config.dIn),
   });
   return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
 }
@@ -146,10 +146,10 @@ export async function encode(
 /** By backend, then by W_enc. */
 const screenedBy = new WeakMap<KernelBackend, WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>>();
 
-function screenedOnce(backend: KernelBackend, W_enc: Float32Array, dIn: number, kind: Selection['kind']) {
+function screenedOnce(backend: KernelBackend, W_enc: Float32Array, dIn: number) {
   const known = screenedBy.get(backend) ?? new WeakMap<Float32Array, Promise<ScreenedWeights | undefined>>();
   screenedBy.set(backend, known);
-  const screened = known.get(W_enc) ?? screenedIfItPays(backend, W_enc, dIn, kind);
+  const screened = known.get(W_enc) ?? screenedIfItPays(backend, W_enc, dIn);
   known.set(W_enc, screened);
   return screened;
 }

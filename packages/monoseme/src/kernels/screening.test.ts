@@ -35,6 +35,12 @@ const INPUTS: Record<string, (random: Random, nRows: number, dIn: number, dSae: 
     for (let j = 0; j < dSae; j += 3) inputs.W_enc[j * dIn + random.integer(dIn)] = -1e4;
     return inputs;
   },
+  // The latents that top-k looks at first tell nothing of the others.
+  'every 16th latent far above the others': (random, nRows, dIn, dSae) => {
+    const inputs = drawn(normals)(random, nRows, dIn, dSae);
+    for (let j = 0; j < dSae; j += 16) for (let i = j * dIn; i < (j + 1) * dIn; i++) inputs.W_enc[i] *= 1000;
+    return inputs;
+  },
   'rows of zeros, of infinity, of NaN and beyond f32': (random, nRows, dIn, dSae) => {
     const inputs = drawn(normals)(random, nRows, dIn, dSae);
     const odd = [0, 1e-45, 1e-30, 1e30, 3e38, Infinity, NaN];
@@ -53,6 +59,7 @@ const SHAPES = [
   { nRows: 70, dIn: 1031, dSae: 20 },
   { nRows: 60, dIn: 1, dSae: 1 },
   { nRows: 1, dIn: 17, dSae: 700 },
+  { nRows: 520, dIn: 20, dSae: 256 },
 ];
 
 function drawn(draw: Draw) {
@@ -103,7 +110,9 @@ async function assertScreening(kernels: NativeKernels, threads: number): Promise
         { kind: 'threshold' },
         { kind: 'topK', k: 1 },
         { kind: 'topK', k: Math.min(5, dSae) },
+        { kind: 'topK', k: Math.ceil(dSae / 16) },
         { kind: 'batchTopK', k: 1 },
+        { kind: 'batchTopK', k: Math.ceil(dSae / 16) },
       ];
       for (const selection of selections) {
         const what = `${name}, ${JSON.stringify({ nRows, dIn, dSae, kind: selection.kind })}`;

@@ -55,8 +55,7 @@ export async function trainStep_(
 ): Promise<StepSums> {
   const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
-  const kind = options.settings?.k === undefined ? 'threshold' : 'topK';
-  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn, kind);
+  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn);
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 

@@ -1,0 +1,187 @@
+//! The k largest of each row by screening.
+//!
+//! A row's bar is what must be known first. A sample of the latents, by bytes alone, shows about where its 4k-th
+//! largest pre-activation is; all that the bytes do not put below that bar are listed. The k of them with the highest
+//! bounds are worked out in fp32, and the least of their values is a bar that the k largest reach. What can reach it of the
+//! rest is worked out too. The guess is checked: a row of which fewer than k exceed it sends its task to the fp32 tiles.
+
+use super::best::Cut;
+use super::candidates::Candidates;
+use super::screened::{SCREENED_LATENTS, Screen, Screening};
+use super::selection::MAX_PANEL;
+use super::tile::Scratch;
+use crate::lanes::Lanes;
+use crate::lanes::dots::Dots;
+use std::array::from_fn;
+
+/// One in so many latents is in the sample.
+const SAMPLED: usize = 16;
+
+/// Candidates of a task at most, of all its pre-activations: 4 MB for 240 rows of 16,384 latents.
+const MOST_LISTED: f32 = 0.125;
+/// A task may list as many in any case.
+const LEAST_LISTED: usize = 1 << 16;
+
+/// Whether the task was done by screening; false leaves the collector in an undefined state.
+#[inline(always)]
+pub fn run_top_k<D: Dots, const LATENTS: usize>(
+    dots: D,
+    screen: Screen<'_>,
+    k: usize,
+    scratch: &mut Scratch,
+) -> bool {
+    let Screen { input, task, shared, .. } = screen;
+    let lanes = dots.lanes();
+    screen.pack(dots, scratch);
+    let mut bars = vec![0.0; scratch.panels.n_lanes()];
+    let mut candidates = 0;
+    for panel in 0..scratch.panels.vectors.len() {
+        let rows = scratch.panels.rows(panel);
+        candidates += match scratch.panels.vectors[panel] {
+            3 => sample::<D, LATENTS, 3>(dots, screen, k, scratch, panel, &mut bars[rows]),
+            2 => sample::<D, LATENTS, 2>(dots, screen, k, scratch, panel, &mut bars[rows]),
+            _ => sample::<D, LATENTS, 1>(dots, screen, k, scratch, panel, &mut bars[rows]),
+        };
+    }
+    let n_sampled = task.places.len().div_ceil(SAMPLED * LATENTS) * LATENTS;
+    if !shared.top_k_density.accepts(candidates, n_sampled * task.rows.len()) {
+        return false;
+    }
+    scratch.collector.cut_at_end(&bars);
+    let most = (MOST_LISTED * (task.rows.len() * task.places.len()) as f32) as usize;
+    let most = most.max(LEAST_LISTED);
+    scratch.screening.candidates.truncate(0);
+    for start in task.places.clone().step_by(SCREENED_LATENTS) {
+        let places = start..task.places.end.min(start + SCREENED_LATENTS);
+        for panel in 0..scratch.panels.vectors.len() {
+            screen.block::<D, LATENTS>(dots, scratch, places.clone(), panel, most);
+        }
+    }
+    if scratch.screening.candidates.len() > most {
+        return false;
+    }
+    let Screening { bytes, candidates, chosen, waiting, .. } = &mut scratch.screening;
+    let cuts = cuts(screen, candidates, k);
+    let is_best = |i: usize| candidates.upper(i) >= cuts[candidates.row_and_place(i).0];
+    chosen.take_from(candidates, is_best);
+    let mut work = screen.work_out(bytes, &mut scratch.collector, waiting);
+    work.all(lanes, chosen);
+    work.flush(lanes);
+    work.collector.raise_bars(input, shared, k);
+    let bars = &work.collector.bars;
+    let may_reach = |i: usize| {
+        let row = candidates.row_and_place(i).0;
+        candidates.upper(i) < cuts[row] && candidates.upper(i) >= bars[row]
+    };
+    chosen.take_from(candidates, may_reach);
+    work.sieve(lanes, chosen);
+    work.flush(lanes);
+    work.collector.raise_bars(input, shared, k)
+}
+
+/// Of each row the k-th largest upper bound.
+fn cuts(screen: Screen<'_>, candidates: &Candidates, k: usize) -> Vec<f32> {
+    let n_rows = screen.task.rows.len();
+    let mut starts = vec![0usize; n_rows + 1];
+    for i in 0..candidates.len() {
+        starts[candidates.row_and_place(i).0 + 1] += 1;
+    }
+    for row in 0..n_rows {
+        starts[row + 1] += starts[row];
+    }
+    let mut uppers = vec![0.0; candidates.len()];
+    let mut next = starts.clone();
+    for i in 0..candidates.len() {
+        let place = &mut next[candidates.row_and_place(i).0];
+        uppers[*place] = candidates.upper(i);
+        *place += 1;
+    }
+    let cut = |row: usize| {
+        let uppers = &uppers[starts[row]..starts[row + 1]];
+        if uppers.len() <= k { 0.0 } else { Cut::of(screen.shared.set, uppers, k).bar }
+    };
+    (0..n_rows).map(cut).collect()
+}
+
+/// Bars of a panel's rows, 0 where the sample knows none; gives about how many candidates of the sample there will be.
+#[inline(always)]
+fn sample<D: Dots, const LATENTS: usize, const VECTORS: usize>(
+    dots: D,
+    screen: Screen<'_>,
+    k: usize,
+    scratch: &mut Scratch,
+    panel: usize,
+    bars: &mut [f32],
+) -> usize {
+    let Screen { input, screened, task, .. } = screen;
+    let width = VECTORS * D::Lanes::WIDTH;
+    let rows = scratch.panels.rows(panel);
+    let n_rows = rows.end.min(task.rows.len()) - rows.start;
+    let n_places = task.places.len();
+    let n_groups = n_places.div_ceil(SAMPLED * LATENTS);
+    let n_sampled = n_groups * LATENTS;
+    let Screening { bytes, sample, .. } = &mut scratch.screening;
+    sample.resize(sample.len().max(n_sampled * width), 0.0);
+    let sample = &mut sample[..n_sampled * width];
+    let (mut length, mut residual) = (0.0, 0.0);
+    for (group, sums) in sample.chunks_exact_mut(LATENTS * width).enumerate() {
+        let place = |m: usize| task.places.start + (group * LATENTS + m) * n_places / n_sampled;
+        let latents: [usize; LATENTS] = from_fn(|m| input.latent(place(m)));
+        let facts = latents.map(|latent| screened.facts_of(latent));
+        let bytes_of_panel = bytes.panel(&scratch.panels, panel);
+        screen.products::<D, LATENTS, VECTORS>(dots, &latents, &facts, bytes_of_panel, sums);
+        for ((sums, facts), latent) in sums.chunks_exact_mut(width).zip(&facts).zip(latents) {
+            for (sum, scale) in sums.iter_mut().zip(&bytes.scales[rows.clone()]) {
+                *sum = *sum * facts.scale * scale + input.b_enc[latent];
+            }
+            length += facts.length;
+            residual += facts.residual;
+        }
+    }
+    // Of a Poisson distribution with the mean of those in the sample that are among the k largest, what is all but never
+    // exceeded.
+    let mean = (k * n_sampled) as f32 / n_places as f32;
+    let rank = (mean + 5.0 * mean.sqrt() + 2.0) as u32;
+    quantiles::<D::Lanes, VECTORS>(sample, rank, bars);
+    let mut least = [0.0; MAX_PANEL];
+    quantiles::<D::Lanes, VECTORS>(sample, mean.ceil() as u32, &mut least[..width]);
+    for (lane, least) in least[..width].iter_mut().enumerate() {
+        let row = rows.start + lane;
+        *least -= (bytes.lengths[row] * residual + bytes.residuals[row] * length) / n_sampled as f32;
+    }
+    let reached = counts_above::<D::Lanes, VECTORS>(sample, &least);
+    reached[..n_rows].iter().sum::<u32>() as usize
+}
+
+/// Of each lane of `[n][lanes]` a value that at least `rank` exceed, and few more; 0 where as many are not positive.
+#[inline(always)]
+fn quantiles<L: Lanes, const VECTORS: usize>(values: &[f32], rank: u32, quantiles: &mut [f32]) {
+    let width = VECTORS * L::WIDTH;
+    let (mut low, mut high) = ([0.0f32; MAX_PANEL], [0.0f32; MAX_PANEL]);
+    for values in values.chunks_exact(width) {
+        for (high, &value) in high.iter_mut().zip(values) {
+            *high = if value > *high { value } else { *high };
+        }
+    }
+    for _ in 0..12 {
+        let middle: [f32; MAX_PANEL] = from_fn(|lane| low[lane] / 2.0 + high[lane] / 2.0);
+        let counts = counts_above::<L, VECTORS>(values, &middle);
+        for (lane, middle) in middle.into_iter().enumerate().take(width) {
+            *(if counts[lane] >= rank { &mut low[lane] } else { &mut high[lane] }) = middle;
+        }
+    }
+    quantiles.copy_from_slice(&low[..width]);
+}
+
+/// How many values of each lane exceed its bar.
+#[inline(always)]
+fn counts_above<L: Lanes, const VECTORS: usize>(values: &[f32], bars: &[f32; MAX_PANEL]) -> [u32; MAX_PANEL] {
+    let width = VECTORS * L::WIDTH;
+    let mut counts = [0; MAX_PANEL];
+    for values in values.chunks_exact(width) {
+        for ((count, &value), &bar) in counts[..width].iter_mut().zip(values).zip(bars) {
+            *count += u32::from(value > bar);
+        }
+    }
+    counts
+}
