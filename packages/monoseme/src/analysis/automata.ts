@@ -1,4 +1,5 @@
 import type { TokenSet } from '../corpus/index.ts';
+import type { Codes } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import { PairSums } from './pair-sums.ts';
 import { MIN_FIRED } from './universality.ts';
@@ -56,15 +57,23 @@ export async function automata(
   options: AutomataOptions = {},
 ): Promise<Automata> {
   const { dSae } = text.dictionary.config;
-  const sums = new PairSums(dSae, dSae);
+  const sums = new PairSums(dSae, dSae, { masked: false });
   const { contextSize } = text.source;
   for await (const { codes } of codedChunks([text], pass)) {
     const [chunk] = codes;
-    for (let row = 0; row + 1 < chunk.nRows; row++) {
-      if ((row + 1) % contextSize !== 0) sums.addRow(chunk, row, chunk, row + 1);
-    }
+    for (let start = 0; start < chunk.nRows; start += contextSize) addSteps(sums, chunk, start, contextSize);
   }
   return automataOf(sums, options);
+}
+
+/** The steps of a context: every row with the next one. */
+export function addSteps(sums: PairSums, codes: Codes, start: number, contextSize: number): void {
+  const rows = (from: number) => ({
+    ...codes,
+    nRows: contextSize - 1,
+    rowPointers: codes.rowPointers.subarray(from, from + contextSize),
+  });
+  sums.add(rows(start), rows(start + 1));
 }
 
 /** @param sums a: active at a token, b: active at the next */

@@ -31,20 +31,35 @@ export interface CodedChunk {
 export async function* codedChunks(texts: readonly CodedText[], pass: Pass): AsyncGenerator<CodedChunk> {
   const [first] = texts;
   for (const text of texts) expectFit(text, first);
+  const { nChunks } = first.source;
   let firstToken = 0;
-  for (let chunk = 0; chunk < first.source.nChunks; chunk++) {
-    throwIfAborted(pass.signal);
-    const rows = new Map<ActivationSource, Float32Array>();
-    const nRows = first.source.chunkRows(chunk);
-    const codes: Codes[] = [];
-    for (const { dictionary, source } of texts) {
-      if (!rows.has(source)) rows.set(source, await source.readChunk(chunk, pass.signal));
-      codes.push(await encode(dictionary, pass.backend, rows.get(source)!, nRows));
+  // The next chunk is worked out while the caller looks at this one.
+  let next = nChunks > 0 ? codesOfChunk(texts, 0, pass) : undefined;
+  try {
+    for (let chunk = 0; chunk < nChunks; chunk++) {
+      throwIfAborted(pass.signal);
+      const codes = await next!;
+      next = chunk + 1 < nChunks ? codesOfChunk(texts, chunk + 1, pass) : undefined;
+      next?.catch(() => {}); // thrown when it is awaited
+      yield { codes, firstToken };
+      firstToken += codes[0].nRows;
+      pass.onProgress?.(firstToken);
     }
-    yield { codes, firstToken };
-    firstToken += nRows;
-    pass.onProgress?.(firstToken);
+  } finally {
+    await next?.catch(() => {});
   }
+}
+
+async function codesOfChunk(texts: readonly CodedText[], chunk: number, pass: Pass): Promise<Codes[]> {
+  const sources = new Set(texts.map(({ source }) => source));
+  const rows = new Map<ActivationSource, Float32Array>();
+  await Promise.all(
+    Array.from(sources, async (source) => rows.set(source, await source.readChunk(chunk, pass.signal))),
+  );
+  const codes: Codes[] = [];
+  for (const { dictionary, source } of texts)
+    codes.push(await encode(dictionary, pass.backend, rows.get(source)!, source.chunkRows(chunk)));
+  return codes;
 }
 
 function expectFit({ dictionary, source }: CodedText, first: CodedText): void {

@@ -17,6 +17,16 @@ export {
   splittingAnalysis,
   universalityAnalysis,
 } from './findings.ts';
+export { type LatentMotif, type Motif, MOTIFS, type Motifs, motifs } from './motifs.ts';
+export { motifsAnalysis } from './motifs-analysis.ts';
+export {
+  type NeuronLikeness,
+  neuronScatter,
+  type NotNeurons,
+  notNeurons,
+  type Scatter,
+} from './neuron-likeness.ts';
+export { notNeuronsAnalysis } from './not-neurons-analysis.ts';
 export { type Pair, PairSums } from './pair-sums.ts';
 export { DEFAULT_PROXIES, type Proxy, ProxyScorer } from './proxies.ts';
 export type { ProxyIntervals } from './proxy-intervals.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random/index.ts';
 import { codesOfRows } from '../testing/sparse-rows.ts';
-import { automataOf } from './automata.ts';
+import { addSteps, automataOf } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 import { splittingOf } from './splitting.ts';
@@ -38,6 +38,7 @@ function expected(a: number[][], b: number[][], i: number, j: number): Omit<Pair
   };
   return {
     together: x.filter((value, t) => value > 0 && y[t] > 0).length,
+    product: dot(x, y),
     correlation: dot(cx, cy) / Math.sqrt(dot(cx, cx) * dot(cy, cy)),
     maskedCosine: Math.max(masked(x), masked(y)),
   };
@@ -49,8 +50,8 @@ test('every pair has the values of the definitions, in the dense and in the spar
     const pairs = [...sumsOf(a, b, options).pairs()];
     assert.equal(pairs.length, 63);
     for (const pair of pairs) {
-      const { together, correlation, maskedCosine } = expected(a, b, pair.a, pair.b);
-      assert.equal(pair.together, together);
+      const { together, product, correlation, maskedCosine } = expected(a, b, pair.a, pair.b);
+      assert.deepEqual([pair.together, pair.product], [together, product]);
       assert.ok(Math.abs(pair.correlation - correlation) < 1e-9);
       assert.ok(Math.abs(pair.maskedCosine - maskedCosine) < 1e-9);
     }
@@ -63,8 +64,8 @@ test('a sparse table that is full keeps the pairs that matter', () => {
   const a = randomRows(3000, 60, 0.02, 4);
   const b = a.map((row) => row.map((value) => (random.uniform() < 0.005 ? 5 : value)));
   const small = sumsOf(a, b, { densePairs: 0, maxSlots: 1024 });
-  assert.ok(small.nPruned > 0, 'the table was full');
   small.best((pair) => pair.correlation).forEach((pair, latent) => assert.equal(pair?.b, latent));
+  assert.ok(small.nPruned > 0, 'the table was full');
 });
 
 test('columns that never fire, or always alike, are without a correlation, not NaN', () => {
@@ -141,7 +142,7 @@ test('a planted automaton is found with its probabilities, and chance is not', (
   const rows = states.map((s) => Array.from({ length: 64 }, (_, j) => (j === s ? 1 : 0)));
   const sums = new PairSums(64, 64);
   const codes = codesOfRows(rows, 64);
-  for (let t = 0; t + 1 < rows.length; t++) sums.addRow(codes, t, codes, t + 1);
+  addSteps(sums, codes, 0, rows.length);
   const { systems, edges } = automataOf(sums, { minLift: 5 });
   assert.deepEqual(
     systems.map(({ latents }) => latents),

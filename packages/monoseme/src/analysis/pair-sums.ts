@@ -1,11 +1,19 @@
 import type { Codes } from '../kernels/contract.ts';
 import { MonosemeError } from '../errors.ts';
 
-/** Pairs whose sums stand in one table each (four numbers a pair, 768 MiB at most); more take a sparse table. */
+/** Pairs whose sums stand in one table (four numbers a pair, 768 MiB at most); more take a sparse table. */
 const DENSE_PAIRS = 2 ** 24 + 2 ** 23;
 /** Slots of the sparse table: 40 bytes each, 1.25 GiB at most. */
 const MAX_SLOTS = 2 ** 25;
 const FIRST_SLOTS = 2 ** 16;
+/** Tokens that are summed together: so many that the sums of one column of a stay in the cache meanwhile. */
+const BLOCK_ROWS = 32_768;
+
+/** Places of a pair's sums: Σ f_a f_b, tokens on which both are active; Σ f_b² where a is active, Σ f_a² where b is. */
+const PRODUCT = 0;
+const TOGETHER = 1;
+const SQUARES_B = 2;
+const SQUARES_A = 3;
 
 /** Sums of one side. */
 export interface Margin {
@@ -21,11 +29,13 @@ export interface Pair {
   readonly b: number;
   /** Tokens on which both are active. */
   readonly together: number;
+  /** Σ f_a f_b. */
+  readonly product: number;
   /** Pearson correlation over all tokens. */
   readonly correlation: number;
   /**
    * The larger of the cosines over the tokens on which a is active and over those on which b is (Bricken et al. 2023,
-   * footnote 32).
+   * footnote 32). 0 where `masked` is off.
    */
   readonly maskedCosine: number;
 }
@@ -46,32 +56,41 @@ export class PairSums {
   nTokens = 0;
   /** Rounds in which rare pairs were dropped. */
   nPruned = 0;
+  /** Numbers a pair: four, or two without masked cosines. */
+  readonly #width: 2 | 4;
   #keys: Float64Array | undefined;
   #used = 0;
-  #products: Float64Array;
-  /** Σ f_b² where a is active, Σ f_a² where b is. */
-  #squaresB: Float64Array;
-  #squaresA: Float64Array;
-  #together: Float64Array;
+  /** [slots, width] */
+  #sums: Float64Array;
+  #waiting: [Codes, Codes][] = [];
+  #waitingRows = 0;
   readonly #maxSlots: number;
 
-  constructor(dA: number, dB: number, options: { densePairs?: number; maxSlots?: number } = {}) {
-    const { densePairs = DENSE_PAIRS, maxSlots = MAX_SLOTS } = options;
+  /** @param options `masked: false` halves the memory where no masked cosine is needed */
+  constructor(
+    dA: number,
+    dB: number,
+    options: { masked?: boolean; densePairs?: number; maxSlots?: number } = {},
+  ) {
+    const { masked = true, densePairs = DENSE_PAIRS, maxSlots = MAX_SLOTS } = options;
     this.dA = dA;
     this.dB = dB;
     this.a = margin(dA);
     this.b = margin(dB);
+    this.#width = masked ? 4 : 2;
     this.#maxSlots = maxSlots;
     const isDense = dA * dB <= densePairs;
     const size = isDense ? dA * dB : Math.min(FIRST_SLOTS, maxSlots);
     this.#keys = isDense ? undefined : new Float64Array(size).fill(-1);
-    this.#products = new Float64Array(size);
-    this.#squaresB = new Float64Array(size);
-    this.#squaresA = new Float64Array(size);
-    this.#together = new Float64Array(size);
+    this.#sums = new Float64Array(size * this.#width);
   }
 
-  /** Add rows of two sets of codes over the same tokens. @throws {MonosemeError} ERR_MISMATCH */
+  /**
+   * Add rows of two sets of codes over the same tokens. The codes must not change afterwards: they are summed later,
+   * many at once.
+   *
+   * @throws {MonosemeError} ERR_MISMATCH
+   */
   add(codesA: Codes, codesB: Codes): void {
     if (codesA.nRows !== codesB.nRows || codesA.dSae !== this.dA || codesB.dSae !== this.dB)
       throw new MonosemeError(
@@ -79,35 +98,50 @@ export class PairSums {
         `${codesA.nRows} tokens of ${codesA.dSae} columns cannot be paired with ${codesB.nRows} of ${codesB.dSae}.`,
         'Compare activations over the same text.',
       );
-    for (let row = 0; row < codesA.nRows; row++) this.addRow(codesA, row, codesB, row);
+    this.nTokens += codesA.nRows;
+    addMargin(this.a, codesA);
+    addMargin(this.b, codesB);
+    this.#waiting.push([codesA, codesB]);
+    this.#waitingRows += codesA.nRows;
+    if (this.#waitingRows >= BLOCK_ROWS) this.#sumWaiting();
   }
 
-  /** Add one token: row `rowA` of the one, row `rowB` of the other. */
-  addRow(codesA: Codes, rowA: number, codesB: Codes, rowB: number): void {
-    const [startA, endA] = [codesA.rowPointers[rowA], codesA.rowPointers[rowA + 1]];
-    const [startB, endB] = [codesB.rowPointers[rowB], codesB.rowPointers[rowB + 1]];
-    this.nTokens++;
-    addMargin(this.a, codesA, startA, endA);
-    addMargin(this.b, codesB, startB, endB);
-    for (let i = startA; i < endA; i++) {
-      const fa = codesA.values[i];
-      const base = codesA.latentIndices[i] * this.dB;
-      for (let k = startB; k < endB; k++) {
-        const fb = codesB.values[k];
-        const key = base + codesB.latentIndices[k];
-        const slot = this.#keys === undefined ? key : this.#slot(key);
-        this.#products[slot] += fa * fb;
-        this.#squaresB[slot] += fb * fb;
-        this.#squaresA[slot] += fa * fa;
-        this.#together[slot]++;
+  /** Column of a by column of a, each token of it with its row of b: the sums of one column lie near each other. */
+  #sumWaiting(): void {
+    const a = pairsByColumn(
+      this.#waiting.map(([codes]) => codes),
+      this.dA,
+    );
+    const b = joined(this.#waiting.map(([, codes]) => codes));
+    const isDense = this.#keys === undefined;
+    const [width, masked] = [this.#width, this.#width === 4];
+    for (let column = 0; column < this.dA; column++) {
+      const base = column * this.dB;
+      for (let k = a.starts[column]; k < a.starts[column + 1]; k++) {
+        const fa = a.values[k];
+        const end = b.rowPointers[a.rows[k] + 1];
+        for (let i = b.rowPointers[a.rows[k]]; i < end; i++) {
+          const fb = b.values[i];
+          const key = base + b.latentIndices[i];
+          const at = width * (isDense ? key : this.#slot(key));
+          const sums = this.#sums;
+          sums[at + PRODUCT] += fa * fb;
+          sums[at + TOGETHER]++;
+          if (!masked) continue;
+          sums[at + SQUARES_B] += fb * fb;
+          sums[at + SQUARES_A] += fa * fa;
+        }
       }
     }
+    this.#waiting = [];
+    this.#waitingRows = 0;
   }
 
   /** All pairs that were active together, by a, then by b (in the sparse table in no order that means anything). */
   *pairs(): Generator<Pair> {
-    for (let slot = 0; slot < this.#products.length; slot++) {
-      if (this.#together[slot] > 0) yield this.#pair(slot);
+    this.#sumWaiting();
+    for (let slot = 0; slot * this.#width < this.#sums.length; slot++) {
+      if (this.#sums[slot * this.#width + TOGETHER] > 0) yield this.#pair(slot);
     }
   }
 
@@ -131,7 +165,8 @@ export class PairSums {
     const key = this.#keys?.[slot] ?? slot;
     const [a, b] = [Math.floor(key / this.dB), key % this.dB];
     const n = this.nTokens;
-    const product = this.#products[slot];
+    const sums = this.#sums.subarray(slot * this.#width, (slot + 1) * this.#width);
+    const product = sums[PRODUCT];
     const covariance = product - (this.a.sums[a] * this.b.sums[b]) / n;
     const varianceA = this.a.squares[a] - this.a.sums[a] ** 2 / n;
     const varianceB = this.b.squares[b] - this.b.sums[b] ** 2 / n;
@@ -139,13 +174,14 @@ export class PairSums {
     return {
       a,
       b,
-      together: this.#together[slot],
+      together: sums[TOGETHER],
+      product,
       // A column that is active everywhere alike has no variance and correlates with nothing.
       correlation: varianceA > 0 && varianceB > 0 ? covariance / Math.sqrt(varianceA * varianceB) : 0,
-      maskedCosine: Math.max(
-        cosine(this.a.squares[a], this.#squaresB[slot]),
-        cosine(this.#squaresA[slot], this.b.squares[b]),
-      ),
+      maskedCosine:
+        this.#width === 2
+          ? 0
+          : Math.max(cosine(this.a.squares[a], sums[SQUARES_B]), cosine(sums[SQUARES_A], this.b.squares[b])),
     };
   }
 
@@ -167,25 +203,72 @@ export class PairSums {
 
   /** Twice the size, or, at the limit, without the pairs seen least. */
   #rebuild(): void {
-    const old = [this.#products, this.#squaresB, this.#squaresA, this.#together] as const;
-    const oldKeys = this.#keys!;
+    const [width, old, oldKeys] = [this.#width, this.#sums, this.#keys!];
     const size = Math.min(2 * oldKeys.length, this.#maxSlots);
     let least = 0;
     if (size === oldKeys.length) {
       this.nPruned++;
       // What is seen more often than the median stays.
-      least = median(old[3], oldKeys);
+      least = this.#medianTogether();
     }
-    const next = old.map(() => new Float64Array(size)) as unknown as Float64Array[];
-    [this.#products, this.#squaresB, this.#squaresA, this.#together] = next;
+    this.#sums = new Float64Array(size * width);
     this.#keys = new Float64Array(size).fill(-1);
     this.#used = 0;
     for (let slot = 0; slot < oldKeys.length; slot++) {
-      if (oldKeys[slot] === -1 || old[3][slot] <= least) continue;
-      const place = this.#slot(oldKeys[slot]);
-      old.forEach((array, i) => (next[i][place] = array[slot]));
+      if (oldKeys[slot] === -1 || old[slot * width + TOGETHER] <= least) continue;
+      this.#sums.set(old.subarray(slot * width, (slot + 1) * width), this.#slot(oldKeys[slot]) * width);
     }
   }
+
+  /** The median of how often the pairs of the table were together. */
+  #medianTogether(): number {
+    const counts = new Float64Array(this.#used);
+    let n = 0;
+    this.#keys!.forEach((key, slot) => {
+      if (key !== -1) counts[n++] = this.#sums[slot * this.#width + TOGETHER];
+    });
+    return counts.sort()[n >> 1];
+  }
+}
+
+/** The pairs (row, value) of codes by column, rows ascending; rows are counted through all codes. */
+function pairsByColumn(parts: readonly Codes[], d: number) {
+  const starts = new Uint32Array(d + 1);
+  for (const { latentIndices, rowPointers, nRows } of parts)
+    for (let i = rowPointers[0]; i < rowPointers[nRows]; i++) starts[latentIndices[i] + 1]++;
+  for (let column = 0; column < d; column++) starts[column + 1] += starts[column];
+  const rows = new Uint32Array(starts[d]);
+  const values = new Float32Array(starts[d]);
+  const next = starts.slice(0, d);
+  let first = 0;
+  for (const part of parts) {
+    for (let row = 0; row < part.nRows; row++) {
+      for (let i = part.rowPointers[row]; i < part.rowPointers[row + 1]; i++) {
+        const place = next[part.latentIndices[i]]++;
+        rows[place] = first + row;
+        values[place] = part.values[i];
+      }
+    }
+    first += part.nRows;
+  }
+  return { starts, rows, values };
+}
+
+/** Codes one after the other. */
+function joined(parts: readonly Codes[]): Pick<Codes, 'rowPointers' | 'latentIndices' | 'values'> {
+  const size = (part: Codes) => part.rowPointers[part.nRows] - part.rowPointers[0];
+  const rowPointers = new Uint32Array(parts.reduce((sum, { nRows }) => sum + nRows, 1));
+  const nPairs = parts.reduce((sum, part) => sum + size(part), 0);
+  const [latentIndices, values] = [new Uint32Array(nPairs), new Float32Array(nPairs)];
+  let [row, pair] = [0, 0];
+  for (const part of parts) {
+    const from = part.rowPointers[0];
+    latentIndices.set(part.latentIndices.subarray(from, from + size(part)), pair);
+    values.set(part.values.subarray(from, from + size(part)), pair);
+    for (let r = 0; r < part.nRows; r++) rowPointers[++row] = pair + part.rowPointers[r + 1] - from;
+    pair += size(part);
+  }
+  return { rowPointers, latentIndices, values };
 }
 
 function margin(d: number): Margin {
@@ -194,11 +277,9 @@ function margin(d: number): Margin {
 
 function addMargin(
   { sums, squares, fired }: Margin,
-  { latentIndices, values }: Codes,
-  from: number,
-  to: number,
+  { latentIndices, values, rowPointers, nRows }: Codes,
 ): void {
-  for (let i = from; i < to; i++) {
+  for (let i = rowPointers[0]; i < rowPointers[nRows]; i++) {
     const column = latentIndices[i];
     sums[column] += values[i];
     squares[column] += values[i] * values[i];
@@ -212,10 +293,4 @@ function hashOf(key: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
-}
-
-/** The median of how often the pairs of a table were together. */
-function median(together: Float64Array, keys: Float64Array): number {
-  const sorted = together.filter((_, slot) => keys[slot] !== -1).sort();
-  return sorted[sorted.length >> 1];
 }

@@ -73,7 +73,8 @@ export async function searchProxies(
   const compared = [neurons(text.source.dIn), ...controls];
   const texts = [text, ...compared.map((dictionary) => ({ dictionary, source: text.source }))];
   const columns = texts.map(
-    ({ dictionary }) => new ColumnSums(new PairSums(dictionary.config.dSae, proxies.length)),
+    ({ dictionary }) =>
+      new ColumnSums(new PairSums(dictionary.config.dSae, proxies.length, { masked: false })),
   );
   for await (const { codes, firstToken } of codedChunks(texts, pass)) {
     const scores = scorer.score(firstToken, codes[0].nRows);

@@ -35,7 +35,7 @@ export interface Universality {
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function universality(a: CodedText, b: CodedText, pass: Pass): Promise<Universality> {
-  const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae);
+  const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, { masked: false });
   for await (const { codes } of codedChunks([a, b], pass)) sums.add(codes[0], codes[1]);
   return universalityOf(sums);
 }

@@ -10,6 +10,11 @@ import {
   searchProxies,
   splitting,
   splittingAnalysis,
+  motifs,
+  motifsAnalysis,
+  neuronScatter,
+  notNeurons,
+  notNeuronsAnalysis,
   topTokens,
   universality,
   universalityAnalysis,
@@ -17,7 +22,12 @@ import {
 import { MonosemeError } from '../errors.ts';
 import { addAnalyzeFlags, analyze, type AnalyzeFlags, type AnalyzeInput } from './analyze-input.ts';
 import type { DeclareCommand } from './main.ts';
-import { repeatable } from './options.ts';
+import { latentNumber, repeatable } from './options.ts';
+import { shownToken } from './text.ts';
+
+interface NeuronFlags extends AnalyzeFlags {
+  readonly latent?: string[];
+}
 
 interface ProxyFlags extends AnalyzeFlags {
   readonly pattern?: string[];
@@ -77,7 +87,24 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
     .argument('<dictionary>', 'folder of the dictionary')
     .action(run((context, flags: AnalyzeFlags, folder) => analyze(context, flags, [folder], findAutomata)));
 
-  for (const command of [proxies, universal, split, machines]) addAnalyzeFlags(command);
+  const kinds = group
+    .command('motifs')
+    .description('Latents by what they fire on: contexts, tokens in contexts, single tokens, trigrams.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .action(run((context, flags: AnalyzeFlags, folder) => analyze(context, flags, [folder], findMotifs)));
+
+  const alike = group
+    .command('neurons')
+    .description(
+      'Whether latents are neurons: the most correlated ones, decoder coefficients, scatter plots.',
+    )
+    .argument('<dictionary>', 'folder of the dictionary')
+    .option('--latent <n>', 'a latent to plot against its neuron; may be repeated', repeatable)
+    .action(
+      run((context, flags: NeuronFlags, folder) => analyze(context, flags, [folder], compareNeurons(flags))),
+    );
+
+  for (const command of [proxies, universal, split, machines, kinds, alike]) addAnalyzeFlags(command);
 };
 
 function findProxies(flags: ProxyFlags) {
@@ -125,6 +152,29 @@ async function findAutomata({ texts: [text], tokens, tokenizer, pass }: AnalyzeI
   const tops = await topTokens(text, tokens, latents, pass);
   return automataAnalysis(found, (latent) => {
     const token = tops.get(latent);
-    return token === undefined ? '' : tokenizer.tokenText(token).replace(/\s/g, '·');
+    return token === undefined ? '' : shownToken(tokenizer, token);
   });
+}
+
+async function findMotifs({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {
+  const found = await motifs(text, tokens, tokenizer.vocabSize, pass);
+  return motifsAnalysis(found, (token) => shownToken(tokenizer, token));
+}
+
+/** Latents that are plotted without `--latent`: those at the quartiles of the correlation. */
+const PLOTTED = [0.25, 0.5, 0.75];
+
+function compareNeurons({ latent: asked }: NeuronFlags) {
+  return async ({ texts: [text], pass }: AnalyzeInput) => {
+    const wanted = asked?.map((number) => latentNumber(number, text.dictionary.config.dSae));
+    const found = await notNeurons(text, pass);
+    const known = found.latents
+      .flatMap(({ latent, neuron, correlation }) =>
+        neuron === undefined ? [] : [{ latent, neuron, correlation: correlation! }],
+      )
+      .sort((a, b) => a.correlation - b.correlation || a.latent - b.latent);
+    const typical = PLOTTED.flatMap((quantile) => known[Math.floor(quantile * known.length)] ?? []);
+    const plotted = wanted ? known.filter(({ latent }) => wanted.includes(latent)) : typical;
+    return notNeuronsAnalysis(found, await neuronScatter(text, plotted, pass));
+  };
 }

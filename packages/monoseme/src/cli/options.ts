@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { MonosemeError } from '../errors.ts';
 
 /** A number on the command line; `1e6`, `1.5M` and `64k` are fine. */
 export function numberOption(text: string): number {
@@ -30,4 +31,15 @@ export function numberListOption(text: string): number[] {
 /** An option that may be repeated; each use adds one value. */
 export function repeatable(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
+}
+
+/** The number of a latent of a dictionary. @throws {MonosemeError} ERR_OPTION */
+export function latentNumber(text: string, dSae: number): number {
+  const latent = Number(text);
+  if (/^\d+$/.test(text) && latent < dSae) return latent;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `There is no latent ${text}.`,
+    `The dictionary has ${dSae}, counted from 0.`,
+  );
 }

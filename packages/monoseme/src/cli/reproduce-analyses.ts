@@ -19,6 +19,7 @@ import {
   type Rung,
 } from '../reproduce/index.ts';
 import type { ReproduceWork } from './reproduce-work.ts';
+import { shownToken } from './text.ts';
 
 /** The figures of a dictionary on held-out text. */
 export function evaluationStep(work: ReproduceWork, rung: Rung): Promise<Findings['evaluations'][number]> {
@@ -80,7 +81,7 @@ export function automataStep(work: ReproduceWork, rung: Rung): Promise<Findings[
     const found = await automata(texts[0], pass);
     const latents = new Set(found.systems.flatMap((system) => system.latents));
     const tops = await topTokens(texts[0], text.tokens, latents, pass);
-    const label = (latent: number) => shortToken(text.tokenizer.tokenText(tops.get(latent) ?? 0));
+    const label = (latent: number) => shownToken(text.tokenizer, tops.get(latent) ?? 0);
     const figures: AutomataFindings = {
       nSystems: found.systems.filter((system) => system.latents.length > 1).length,
       nLoops: found.systems.filter((system) => system.latents.length === 1).length,
@@ -91,5 +92,3 @@ export function automataStep(work: ReproduceWork, rung: Rung): Promise<Findings[
     };
   });
 }
-
-const shortToken = (text: string): string => text.replace(/\s/g, '·');

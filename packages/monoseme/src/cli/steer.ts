@@ -8,7 +8,7 @@ import { withStage } from './context.ts';
 import { addDictionaryFlags, type DictionaryFlags, modelOfDictionary } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { openTokenizer } from './model-option.ts';
-import { numberListOption, numberOption, repeatable, wholeOption } from './options.ts';
+import { latentNumber, numberListOption, numberOption, repeatable, wholeOption } from './options.ts';
 import { table } from './table.ts';
 
 interface Flags extends BackendFlags, DictionaryFlags {
@@ -91,15 +91,7 @@ interface Version {
 
 /** One version for each strength of each kind of edit. */
 function versionsOf(flags: Flags, dictionary: Dictionary): Version[] {
-  const latents = flags.latent.map((text) => {
-    const latent = Number(text);
-    if (/^\d+$/.test(text) && latent < dictionary.config.dSae) return latent;
-    throw new MonosemeError(
-      'ERR_OPTION',
-      `There is no latent ${text}.`,
-      `The dictionary has ${dictionary.config.dSae}, counted from 0.`,
-    );
-  });
+  const latents = flags.latent.map((text) => latentNumber(text, dictionary.config.dSae));
   const version = (op: LatentEdit['op'], value?: number): Version => ({
     name: value === undefined ? op : `${op} ${value}`,
     edits: latents.map((latent) => ({ latent, op, value })),

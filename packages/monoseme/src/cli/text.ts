@@ -135,3 +135,8 @@ function countsLine({ brokenSequences, duplicates }: TextCounts): string {
   ].filter(Boolean);
   return parts.length > 0 ? `${' '.repeat(11)}${parts.join(', ')}\n` : '';
 }
+
+/** A token as it is shown in a line: spaces as dots. */
+export function shownToken(tokenizer: Tokenizer, token: number): string {
+  return tokenizer.tokenText(token).replace(/\s/g, '·');
+}
