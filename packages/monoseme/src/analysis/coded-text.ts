@@ -19,6 +19,8 @@ export interface Pass {
 export interface CodedChunk {
   /** One for each dictionary that was asked for, over the same tokens. */
   readonly codes: readonly Codes[];
+  /** The activations that they are of: [nRows, dIn] each, the same array where texts share a source. */
+  readonly activations: readonly Float32Array[];
   readonly firstToken: number;
 }
 
@@ -38,10 +40,10 @@ export async function* codedChunks(texts: readonly CodedText[], pass: Pass): Asy
   try {
     for (let chunk = 0; chunk < nChunks; chunk++) {
       throwIfAborted(pass.signal);
-      const codes = await next!;
+      const { codes, activations } = await next!;
       next = chunk + 1 < nChunks ? codesOfChunk(texts, chunk + 1, pass) : undefined;
       next?.catch(() => {}); // thrown when it is awaited
-      yield { codes, firstToken };
+      yield { codes, activations, firstToken };
       firstToken += codes[0].nRows;
       pass.onProgress?.(firstToken);
     }
@@ -50,7 +52,11 @@ export async function* codedChunks(texts: readonly CodedText[], pass: Pass): Asy
   }
 }
 
-async function codesOfChunk(texts: readonly CodedText[], chunk: number, pass: Pass): Promise<Codes[]> {
+async function codesOfChunk(
+  texts: readonly CodedText[],
+  chunk: number,
+  pass: Pass,
+): Promise<Omit<CodedChunk, 'firstToken'>> {
   const sources = new Set(texts.map(({ source }) => source));
   const rows = new Map<ActivationSource, Float32Array>();
   await Promise.all(
@@ -59,7 +65,7 @@ async function codesOfChunk(texts: readonly CodedText[], chunk: number, pass: Pa
   const codes: Codes[] = [];
   for (const { dictionary, source } of texts)
     codes.push(await encode(dictionary, pass.backend, rows.get(source)!, source.chunkRows(chunk)));
-  return codes;
+  return { codes, activations: texts.map(({ source }) => rows.get(source)!) };
 }
 
 function expectFit({ dictionary, source }: CodedText, first: CodedText): void {
@@ -81,4 +87,23 @@ function expectFit({ dictionary, source }: CodedText, first: CodedText): void {
     `The activations are over different texts: ${first.source.description}; ${source.description}.`,
     'Compare dictionaries over the same text and contexts.',
   );
+}
+
+/** The positive elements of dense rows [nRows, d] as codes: neurons as if they were latents. */
+export function codesOfDense(dense: Float32Array, nRows: number, d: number): Codes {
+  const rowPointers = new Uint32Array(nRows + 1);
+  let n = 0;
+  for (const value of dense) if (value > 0) n++;
+  const latentIndices = new Uint32Array(n);
+  const values = new Float32Array(n);
+  n = 0;
+  for (let row = 0, at = 0; row < nRows; row++) {
+    for (let column = 0; column < d; column++, at++) {
+      if (!(dense[at] > 0)) continue;
+      latentIndices[n] = column;
+      values[n++] = dense[at];
+    }
+    rowPointers[row + 1] = n;
+  }
+  return { nRows, dSae: d, rowPointers, latentIndices, values };
 }

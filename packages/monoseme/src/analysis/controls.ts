@@ -1,7 +1,7 @@
-import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 import type { ActivationSource } from '../activations/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { Random } from '../random/index.ts';
+import { activationMoments, eigenvectors } from './moments.ts';
 
 function control(name: string, W: Float32Array, b_enc: Float32Array, dIn: number): Dictionary {
   const dSae = W.length / dIn;
@@ -38,20 +38,8 @@ export async function principalComponents(
   source: ActivationSource,
   options: { maxRows?: number; signal?: AbortSignal } = {},
 ): Promise<Dictionary> {
-  const { maxRows = 16_384, signal } = options;
-  const { dIn } = source;
-  const sums = new Float64Array(dIn);
-  const products = new Float64Array(dIn * dIn);
-  let n = 0;
-  for (let chunk = 0; chunk < source.nChunks && n < maxRows; chunk++) {
-    const x = await source.readChunk(chunk, signal);
-    for (let start = 0; start < x.length; start += dIn, n++) addProducts(x, start, sums, products);
-  }
-  for (let i = 0; i < dIn; i++) {
-    for (let j = 0; j < dIn; j++)
-      products[i * dIn + j] = products[i * dIn + j] / n - (sums[i] * sums[j]) / n ** 2;
-  }
-  const vectors = eigenvectors(products, dIn);
+  const { dIn, mean, covariance } = await activationMoments(source, options);
+  const { vectors } = eigenvectors(covariance, dIn);
   const W = new Float32Array(2 * dIn * dIn);
   vectors.forEach((vector, i) => {
     W.set(vector, 2 * i * dIn);
@@ -62,27 +50,10 @@ export async function principalComponents(
   });
   const b_enc = Float32Array.from({ length: 2 * dIn }, (_, j) => {
     let product = 0;
-    for (let i = 0; i < dIn; i++) product -= (W[j * dIn + i] * sums[i]) / n;
+    for (let i = 0; i < dIn; i++) product -= W[j * dIn + i] * mean[i];
     return product;
   });
   return control('principal components', W, b_enc, dIn);
-}
-
-function addProducts(x: Float32Array, start: number, sums: Float64Array, products: Float64Array): void {
-  const d = sums.length;
-  for (let i = 0; i < d; i++) {
-    const value = x[start + i];
-    sums[i] += value;
-    if (value === 0) continue;
-    for (let j = 0; j < d; j++) products[i * d + j] += value * x[start + j];
-  }
-}
-
-/** Eigenvectors [d, d] of a symmetric matrix, as rows, by falling eigenvalue. */
-export function eigenvectors(matrix: Float64Array, d: number): Float64Array[] {
-  const rows = Array.from({ length: d }, (_, i) => matrix.subarray(i * d, (i + 1) * d));
-  const { eigenvectorMatrix } = new EigenvalueDecomposition(new Matrix(rows), { assumeSymmetric: true });
-  return Array.from({ length: d }, (_, i) => Float64Array.from(eigenvectorMatrix.getColumn(d - 1 - i)));
 }
 
 function scaleRows(W: Float32Array, width: number): void {

@@ -17,6 +17,9 @@ export {
   splittingAnalysis,
   universalityAnalysis,
 } from './findings.ts';
+export type { GroupShape } from './group-shape.ts';
+export { type CoActivationEdge, type Groups, latentGroups } from './groups.ts';
+export { groupsAnalysis } from './groups-analysis.ts';
 export { type LatentMotif, type Motif, MOTIFS, type Motifs, motifs } from './motifs.ts';
 export { motifsAnalysis } from './motifs-analysis.ts';
 export {
@@ -28,6 +31,8 @@ export {
 } from './neuron-likeness.ts';
 export { notNeuronsAnalysis } from './not-neurons-analysis.ts';
 export { type Pair, PairSums } from './pair-sums.ts';
+export { type Persistence, persistence } from './persistence.ts';
+export { persistenceAnalysis } from './persistence-analysis.ts';
 export { DEFAULT_PROXIES, type Proxy, ProxyScorer } from './proxies.ts';
 export type { ProxyIntervals } from './proxy-intervals.ts';
 export {
@@ -37,6 +42,7 @@ export {
   type ProxySearch,
   searchProxies,
 } from './proxy-search.ts';
+export { type SubspaceOverlap, subspaceOverlap } from './subspace.ts';
 export { type Splitting, splitting } from './splitting.ts';
 export { type Match, type Universality, universality } from './universality.ts';
 export { type Analysis, type AnalysisProvenance, writeAnalysis } from './write-analysis.ts';

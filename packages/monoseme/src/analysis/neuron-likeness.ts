@@ -1,8 +1,8 @@
-import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
-import { neurons } from './controls.ts';
+import type { Interval } from '../evaluation/index.ts';
+import type { Codes } from '../kernels/contract.ts';
+import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
 import { PairSums } from './pair-sums.ts';
 import { medianInterval, medianOf, MIN_FIRED } from './universality.ts';
-import type { Interval } from '../evaluation/index.ts';
 
 /** Decoder coefficients at least this large count (Bricken et al. 2023: 27 of the Arabic feature's). */
 const LARGE = 0.1;
@@ -47,8 +47,8 @@ export interface NotNeurons {
 export async function notNeurons(text: CodedText, pass: Pass): Promise<NotNeurons> {
   const { dSae, dIn } = text.dictionary.config;
   const sums = new PairSums(dSae, dIn, { masked: false });
-  const cells = { dictionary: neurons(dIn), source: text.source };
-  for await (const { codes } of codedChunks([text, cells], pass)) sums.add(codes[0], codes[1]);
+  for await (const { codes, activations } of codedChunks([text], pass))
+    sums.add(codes[0], codesOfDense(activations[0], codes[0].nRows, dIn));
   const best = sums.best(({ correlation }) => correlation);
   const latents = best.map((pair, latent): NeuronLikeness => {
     const nFired = sums.a.fired[latent];
@@ -113,11 +113,14 @@ export async function neuronScatter(
   const found = pairs.map(
     ({ latent, neuron }) => ({ latent, neuron, x: [], y: [], step: 1, seen: 0 }) as Thinned,
   );
-  const cells = { dictionary: neurons(text.source.dIn), source: text.source };
-  for await (const { codes } of codedChunks([text, cells], pass)) {
+  const { dIn } = text.source;
+  for await (const { codes, activations } of codedChunks([text], pass)) {
     for (const scatter of found) {
-      const [x, y] = [column(codes[0], scatter.latent), column(codes[1], scatter.neuron)];
-      for (let row = 0; row < x.length; row++) if (x[row] > 0 || y[row] > 0) thin(scatter, x[row], y[row]);
+      const x = column(codes[0], scatter.latent);
+      x.forEach((value, row) => {
+        const cell = Math.max(0, activations[0][row * dIn + scatter.neuron]);
+        if (value > 0 || cell > 0) thin(scatter, value, cell);
+      });
     }
   }
   return found.map(({ latent, neuron, x, y }) => ({ latent, neuron, x, y }));
@@ -139,7 +142,7 @@ function thin(scatter: Thinned, x: number, y: number): void {
   scatter.step *= 2;
 }
 
-function column({ nRows, rowPointers, latentIndices, values }: Parameters<PairSums['add']>[0], j: number) {
+function column({ nRows, rowPointers, latentIndices, values }: Codes, j: number): Float32Array {
   const dense = new Float32Array(nRows);
   for (let row = 0; row < nRows; row++)
     for (let i = rowPointers[row]; i < rowPointers[row + 1]; i++)

@@ -14,7 +14,8 @@ import {
   smallToken,
 } from '../testing/small-index.ts';
 import { contextText, type TokenBytes } from './context-text.ts';
-import { eigenvectors, neurons, principalComponents, randomDirections } from './controls.ts';
+import { neurons, principalComponents, randomDirections } from './controls.ts';
+import { eigenvectors } from './moments.ts';
 import {
   DEFAULT_PROXIES,
   type Proxy,
@@ -154,7 +155,9 @@ test('the search finds the planted latent, with its confusion grid; what is abse
 });
 
 test('eigenvectors are those of a known matrix, the strongest first', () => {
-  const [first, second] = eigenvectors(Float64Array.of(2, 1, 1, 2), 2);
+  const { values, vectors } = eigenvectors(Float64Array.of(2, 1, 1, 2), 2);
+  const [first, second] = vectors;
+  assert.ok(Math.abs(values[0] - 3) < 1e-9 && Math.abs(values[1] - 1) < 1e-9);
   assert.ok(Math.abs(Math.abs(first[0] + first[1]) - Math.SQRT2) < 1e-9);
   assert.ok(Math.abs(second[0] + second[1]) < 1e-9);
 });

@@ -1,6 +1,7 @@
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
+import { codesOfDense } from './coded-text.ts';
 import { contextText, type TokenBytes } from './context-text.ts';
 import { isOfScript, SCRIPTS } from './scripts.ts';
 
@@ -91,7 +92,7 @@ export class ProxyScorer {
         for (let i = 0; i < ids.length; i++) dense[(row + i) * d + p] = Math.max(0, scores[i]);
       });
     }
-    return sparse(dense, nRows, d);
+    return codesOfDense(dense, nRows, d);
   }
 
   #scoresOf(
@@ -219,26 +220,4 @@ function sourceAt({ documents }: TokenSet, token: number): string | undefined {
     else high = middle;
   }
   return documents[low]?.source;
-}
-
-function sparse(dense: Float32Array, nRows: number, d: number): Codes {
-  const rowPointers = new Uint32Array(nRows + 1);
-  const columns: number[] = [];
-  const values: number[] = [];
-  for (let row = 0; row < nRows; row++) {
-    for (let column = 0; column < d; column++) {
-      const value = dense[row * d + column];
-      if (value === 0) continue;
-      columns.push(column);
-      values.push(value);
-    }
-    rowPointers[row + 1] = values.length;
-  }
-  return {
-    nRows,
-    dSae: d,
-    rowPointers,
-    latentIndices: Uint32Array.from(columns),
-    values: Float32Array.from(values),
-  };
 }

@@ -1,6 +1,7 @@
 import { type Interval, MIN_BLOCKS, quantiles, RESAMPLES } from '../evaluation/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
-import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+import { totalRows } from '../activations/index.ts';
+import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 
 /** A latent that is active on fewer tokens has no correlation worth a comparison. */
@@ -27,17 +28,37 @@ export interface Universality {
   readonly nWithout: number;
 }
 
+/** Tokens, about, on which neurons are compared: they are few, and all of them fire often. */
+const NEURON_TOKENS = 2 ** 19;
+
+/** The latents of a with those of b, and a's neurons with b's. */
+export interface UniversalityWithNeurons {
+  readonly latents: Universality;
+  readonly neurons: Universality;
+}
+
 /**
  * How well the latents of one dictionary are found again in another: for each, the largest Pearson correlation of
- * activations over the same tokens.
+ * activations over the same tokens; the same for the neurons that they read, on up to some 500,000 tokens spread over the
+ * text. One pass.
  *
  * Source  Bricken et al. 2023, universality: the median over A/1 of the best match in B/1 is 0.72, of neurons 0.46
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
-export async function universality(a: CodedText, b: CodedText, pass: Pass): Promise<Universality> {
+export async function universality(a: CodedText, b: CodedText, pass: Pass): Promise<UniversalityWithNeurons> {
   const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, { masked: false });
-  for await (const { codes } of codedChunks([a, b], pass)) sums.add(codes[0], codes[1]);
-  return universalityOf(sums);
+  const cells = new PairSums(a.source.dIn, b.source.dIn, { masked: false });
+  const step = Math.max(1, Math.floor(totalRows(a.source) / NEURON_TOKENS));
+  let chunk = 0;
+  for await (const { codes, activations } of codedChunks([a, b], pass)) {
+    sums.add(codes[0], codes[1]);
+    if (chunk++ % step !== 0) continue;
+    const [ofA, ofB] = [a, b].map(({ source }, i) =>
+      codesOfDense(activations[i], codes[0].nRows, source.dIn),
+    );
+    cells.add(ofA, ofB);
+  }
+  return { latents: universalityOf(sums), neurons: universalityOf(cells) };
 }
 
 export function universalityOf(sums: PairSums): Universality {

@@ -2,7 +2,11 @@ import {
   automata,
   automataAnalysis,
   DEFAULT_PROXIES,
-  neurons,
+  groupsAnalysis,
+  latentGroups,
+  persistence,
+  persistenceAnalysis,
+  subspaceOverlap,
   principalComponents,
   type Proxy,
   proxyAnalysis,
@@ -21,9 +25,14 @@ import {
 } from '../analysis/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { addAnalyzeFlags, analyze, type AnalyzeFlags, type AnalyzeInput } from './analyze-input.ts';
+import { readMatrix } from './matrix-file.ts';
 import type { DeclareCommand } from './main.ts';
 import { latentNumber, repeatable } from './options.ts';
 import { shownToken } from './text.ts';
+
+interface SubspaceFlags extends AnalyzeFlags {
+  readonly subspace?: string;
+}
 
 interface NeuronFlags extends AnalyzeFlags {
   readonly latent?: string[];
@@ -104,7 +113,34 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
       run((context, flags: NeuronFlags, folder) => analyze(context, flags, [folder], compareNeurons(flags))),
     );
 
-  for (const command of [proxies, universal, split, machines, kinds, alike]) addAnalyzeFlags(command);
+  const together = group
+    .command('groups')
+    .description('Groups of latents with near directions, their shape and dilution; the co-activation graph.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .action(
+      run((context, flags: AnalyzeFlags, folder) =>
+        analyze(context, flags, [folder], async ({ texts: [text], pass }) =>
+          groupsAnalysis(await latentGroups(text, pass)),
+        ),
+      ),
+    );
+
+  const lasting = group
+    .command('persistence')
+    .description('How long latents hold on along a text, against random directions of the same variance.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .option(
+      '--subspace <file>',
+      'a file (.safetensors, .npz, .pt) whose first array is [n, d_in]: overlap with its span',
+    )
+    .action(
+      run((context, flags: SubspaceFlags, folder) =>
+        analyze(context, flags, [folder], findPersistence(flags)),
+      ),
+    );
+
+  for (const command of [proxies, universal, split, machines, kinds, alike, together, lasting])
+    addAnalyzeFlags(command);
 };
 
 function findProxies(flags: ProxyFlags) {
@@ -140,10 +176,8 @@ function ownPattern(text: string): Proxy {
 }
 
 async function compare({ texts: [a, b], pass, sameActivations }: AnalyzeInput) {
-  const features = await universality(a, b, pass);
-  if (sameActivations) return universalityAnalysis(features);
-  const [ofA, ofB] = [a, b].map(({ source }) => ({ dictionary: neurons(source.dIn), source }));
-  return universalityAnalysis(features, await universality(ofA, ofB, pass));
+  const { latents, neurons } = await universality(a, b, pass);
+  return universalityAnalysis(latents, sameActivations ? undefined : neurons);
 }
 
 async function findAutomata({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {
@@ -176,5 +210,13 @@ function compareNeurons({ latent: asked }: NeuronFlags) {
     const typical = PLOTTED.flatMap((quantile) => known[Math.floor(quantile * known.length)] ?? []);
     const plotted = wanted ? known.filter(({ latent }) => wanted.includes(latent)) : typical;
     return notNeuronsAnalysis(found, await neuronScatter(text, plotted, pass));
+  };
+}
+
+function findPersistence({ subspace, seed }: SubspaceFlags) {
+  return async ({ texts: [text], pass }: AnalyzeInput) => {
+    const overlap =
+      subspace === undefined ? undefined : subspaceOverlap(text.dictionary, await readMatrix(subspace));
+    return persistenceAnalysis(await persistence(text, pass, seed), overlap);
   };
 }

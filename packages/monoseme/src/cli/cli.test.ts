@@ -78,6 +78,10 @@ describe('the way by single commands', () => {
       ['universality', 'dictionary'],
       ['splitting', 'dictionary'],
       ['automata'],
+      ['motifs'],
+      ['neurons'],
+      ['groups'],
+      ['persistence'],
     ]) {
       const found = await monoseme(
         'analyze',

@@ -1,10 +1,4 @@
-import {
-  neurons,
-  splitting,
-  splittingAnalysis,
-  universality,
-  universalityAnalysis,
-} from '../analysis/index.ts';
+import { splitting, splittingAnalysis, universality, universalityAnalysis } from '../analysis/index.ts';
 import { type Findings, type Rung, splittingFindings, universalityFindings } from '../reproduce/index.ts';
 import type { ReproduceWork } from './reproduce-work.ts';
 
@@ -12,12 +6,10 @@ import type { ReproduceWork } from './reproduce-work.ts';
 export function universalityStep(work: ReproduceWork, a: Rung, b: Rung): Promise<Findings['universality']> {
   return work.step('universality', [a, b], work.analysisSettings, async (pass) => {
     const { texts, text } = await work.coded([a, b]);
-    const latents = await universality(texts[0], texts[1], pass);
-    const [ofA, ofB] = texts.map(({ source }) => ({ dictionary: neurons(source.dIn), source }));
-    const ofNeurons = await universality(ofA, ofB, pass);
-    const found = universalityAnalysis(latents, ofNeurons);
+    const { latents, neurons } = await universality(texts[0], texts[1], pass);
+    const found = universalityAnalysis(latents, neurons);
     return {
-      ...{ figures: universalityFindings(latents, ofNeurons), text },
+      ...{ figures: universalityFindings(latents, neurons), text },
       sections: work.titled(`${a.name} and ${b.name}`, found),
       command: `monoseme analyze universality ${work.folder(a)} ${work.folder(b)} ${work.analysisArguments}`,
     };

@@ -152,8 +152,8 @@ export class ReproduceWork {
   /** Train the dictionary of a rung unless it is there. */
   async train(rung: Rung): Promise<void> {
     const { trainTokens, batchRows } = this.ladder;
-    const { dSae, seed, model } = rung;
-    const given = { dSae, seed, tokens: trainTokens, batchRows };
+    const { dSae, seed, model, learningRate, resampleAt } = rung;
+    const given = { dSae, seed, learningRate, resampleAt, tokens: trainTokens, batchRows };
     const options = resolveOptions(given, undefined);
     const { sha256 } = await this.model(model);
     await this.#steps.run(`train-${rung.name}`, { ...given, sha256 }, async () => {
@@ -165,7 +165,7 @@ export class ReproduceWork {
       });
       const command =
         `monoseme train --model ${this.models[model]} --d-sae ${dSae} --seed ${seed} --tokens ${trainTokens} ` +
-        `--batch-rows ${batchRows} --out ${this.folder(rung)}`;
+        `--batch-rows ${batchRows} --learning-rate ${learningRate} --resample-at ${resampleAt.join(',')} --out ${this.folder(rung)}`;
       return {
         figures: { weights: await dictionaryHash(this.folder(rung)) },
         ...{ sections: [], command, madeFrom: { model: sha256, tokens: text.hash } },

@@ -6,7 +6,17 @@ export interface Rung {
   readonly dSae: number;
   /** Of its start, and of the order of the documents it learns from: A and B see other tokens first. */
   readonly seed: number;
+  readonly learningRate: number;
+  /** Fractions of the run at which dead latents are resampled. */
+  readonly resampleAt: readonly number[];
 }
+
+/**
+ * Latents up to which training's defaults are stable. Beyond it the rate falls as 1 / √dSae (Gao et al. 2024), and dead
+ * latents are resampled twice instead of four times: thousands of new starts late in the run make it diverge.
+ */
+const STABLE_D_SAE = 4096;
+const LEARNING_RATE = 0.002;
 
 /** What is trained and on how much it is measured. */
 export interface Ladder {
@@ -29,6 +39,8 @@ function ladder(sizes: readonly [number, number, number]): Pick<Ladder, 'a' | 'b
     model,
     dSae,
     seed,
+    resampleAt: dSae > STABLE_D_SAE ? [0.25, 0.4] : [0.25, 0.4, 0.55, 0.7],
+    learningRate: LEARNING_RATE * Math.min(1, Math.sqrt(STABLE_D_SAE / dSae)),
   });
   const [small, middle, large] = sizes;
   return {
