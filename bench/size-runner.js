@@ -23,6 +23,9 @@ const { x, W_enc, b_enc } = encodeData(shape);
 const state = trainState(
   { W_enc, b_enc, W_dec: unitRows_(W_enc.slice(), shape.dIn), b_dec: new Float32Array(shape.dIn) },
   rowLayout({ dIn: shape.dIn }, standard),
+  undefined,
+  'f32',
+  backend,
 );
 say({ ready: true, version: backend.description, idleMemory: idle });
 for await (const line of createInterface({ input: process.stdin })) {

@@ -77,7 +77,7 @@ export async function step(args) {
   }
 }
 
-function start(shape) {
+function start(shape, backend) {
   const data = encodeData(shape);
   const { dIn, dSae, W_enc, b_enc } = data;
   const weights = { W_enc, b_enc, W_dec: W_enc.slice(), b_dec: new Float32Array(dIn) };
@@ -86,7 +86,7 @@ function start(shape) {
     const norm = Math.hypot(...row);
     row.forEach((value, i) => (row[i] = value / norm));
   }
-  return { state: trainState(weights, rowLayout({ dIn }, standard)), batch: data.x };
+  return { state: trainState(weights, rowLayout({ dIn }, standard), undefined, 'f32', backend), batch: data.x };
 }
 
 /** The largest difference between the weights of the backends after one step. Throws when it is not rounding. */
@@ -94,7 +94,7 @@ async function verify(backends, shape) {
   const options = { ...STEP, adam: { ...STEP.adam, learningRate: 1e-3, epsilon: 1e-3 } };
   const states = [];
   for (const backend of backends) {
-    const { state, batch } = start({ ...shape, nRows: Math.min(VERIFIED_ROWS, shape.nRows) });
+    const { state, batch } = start({ ...shape, nRows: Math.min(VERIFIED_ROWS, shape.nRows) }, backend);
     await trainStep_(state, backend, batch, options);
     states.push(state);
   }
@@ -110,7 +110,7 @@ async function verify(backends, shape) {
 /** Steps of each backend in turn, seconds. The first of each is not counted, but for the slow reference's. */
 async function measure(contestants, shape, rounds) {
   const times = new Map(contestants.map(({ name }) => [name, []]));
-  const started = contestants.map((backend) => ({ backend, ...start(shape) }));
+  const started = contestants.map((backend) => ({ backend, ...start(shape, backend) }));
   for (let round = -1; round < rounds; round++) {
     for (const { backend, state, batch } of started) {
       if (backend.name === 'reference' && round % 4 !== 0) continue;

@@ -109,6 +109,9 @@ async function serve(jobPath) {
   const state = trainState(
     await readWeights(job.weights, job.dIn, job.dSae),
     rowLayout({ dIn: job.dIn }, standard),
+    undefined,
+    'f32',
+    native,
   );
   const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
   say({ ready: true, version: native.description, base_memory: base });

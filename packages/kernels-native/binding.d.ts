@@ -5,6 +5,8 @@
 export interface Binding {
   /** Names of the instruction sets of this CPU, fastest first. */
   instructionSets(): string[];
+  /** The first byte of an array that starts a cache line; from there on it gets large pages where the system has them. */
+  place(bytes: Uint8Array): number;
   Kernels: new (threads: number, instructionSet?: string) => NativeKernels;
 }
 

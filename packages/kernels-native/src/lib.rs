@@ -7,6 +7,7 @@
 
 mod call;
 mod machine;
+mod memory;
 mod primitives;
 
 use call::{Call, to_js};

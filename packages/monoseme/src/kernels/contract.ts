@@ -208,6 +208,9 @@ export interface KernelBackend {
   /** Whether this machine multiplies bytes faster than f32. */
   readonly hasFastBytes: boolean;
 
+  /** An array of zeros that lies in memory as this backend reads it fastest. Any other array gives the same results. */
+  floats(length: number): Float32Array<ArrayBuffer>;
+
   /**
    * Codes of a batch: preActs[b, j] = ⟨x[b], W_enc[j]⟩ + b_enc[j], kept by `selection`.
    *

@@ -1,4 +1,4 @@
-import type { NativeKernels } from '@monoseme/kernels-native';
+import type { Binding, NativeKernels } from '@monoseme/kernels-native';
 import { ERROR_CODES, MonosemeError, type ErrorCode } from '../errors.ts';
 import {
   checkCenter,
@@ -36,6 +36,9 @@ export function nativeError(error: unknown): MonosemeError {
   );
 }
 
+/** Bytes of a cache line. */
+const LINE_BYTES = 64;
+
 async function typed<T>(result: Promise<unknown>): Promise<T> {
   try {
     return (await result) as T;
@@ -49,12 +52,20 @@ async function typed<T>(result: Promise<unknown>): Promise<T> {
  *
  * The checks run before anything is awaited, so that a caller's mistake is found in its own stack.
  */
-export function nativeBackend(kernels: NativeKernels, threads: number): KernelBackend {
+export function nativeBackend(
+  kernels: NativeKernels,
+  threads: number,
+  place: Binding['place'] = () => 0,
+): KernelBackend {
   return {
     name: 'native',
     description: `native ${kernels.instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
     hasFastBytes: kernels.hasFastDots,
+    floats(length) {
+      const bytes = new Uint8Array(4 * length + LINE_BYTES);
+      return new Float32Array(bytes.buffer, place(bytes), length);
+    },
     async encode(input) {
       checkEncode(input);
       return typed<Codes>(kernels.encode(input));

@@ -4,13 +4,18 @@
  */
 export class Buffers {
   readonly #floats = new Map<string, Float32Array>();
+  readonly #allocate: (length: number) => Float32Array;
   #ascending = new Uint32Array();
+
+  constructor(allocate: (length: number) => Float32Array = (length) => new Float32Array(length)) {
+    this.#allocate = allocate;
+  }
 
   /** An array of that length; what it holds is left over from its last use, and ends with its next one. */
   floats(name: string, length: number): Float32Array {
     let buffer = this.#floats.get(name);
     if (buffer === undefined || buffer.length < length) {
-      buffer = new Float32Array(length);
+      buffer = this.#allocate(length);
       this.#floats.set(name, buffer);
     }
     return buffer.subarray(0, length);

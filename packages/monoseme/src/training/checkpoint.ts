@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ActivationSource } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
 import { encodeFloats } from '../tensor/index.ts';
 import { readSafetensors, writeSafetensors } from '../formats/index.ts';
 import type { AdamVector } from './adam.ts';
@@ -55,6 +56,7 @@ export async function readCheckpoint(
   source: ActivationSource,
   options: TrainOptions,
   run: DecisiveSettings,
+  backend: KernelBackend,
 ): Promise<TrainState> {
   const path = checkpointPath(folder);
   const file = await readSafetensors(path);
@@ -89,6 +91,7 @@ export async function readCheckpoint(
         memory: JSON.parse(metadata['memory']) as number[],
       },
       options.moments,
+      backend,
     );
     Object.assign(empty.sparsity, JSON.parse(metadata['sparsity']));
     if (options.emaDecay > 0) empty.average = startAverage(empty);

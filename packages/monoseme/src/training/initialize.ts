@@ -47,7 +47,7 @@ export async function initialState(
     directions.b_enc.set(await biasesForDensity({ backend, x: encoded, dIn, W_enc, density, threshold }));
   }
   const skip = architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) };
-  const state = trainState({ ...directions, b_dec, ...skip }, layout, start, options.moments);
+  const state = trainState({ ...directions, b_dec, ...skip }, layout, start, options.moments, backend);
   return options.emaDecay > 0 ? { ...state, average: startAverage(state) } : state;
 }
 

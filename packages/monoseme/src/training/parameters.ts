@@ -1,7 +1,7 @@
 import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.ts';
 import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
-import type { ScreenedWeights } from '../kernels/contract.ts';
+import type { KernelBackend, ScreenedWeights } from '../kernels/contract.ts';
 import { type AdamVector, adamVector } from './adam.ts';
 import type { Moments } from '../kernels/index.ts';
 import type { TrainOptions } from './options.ts';
@@ -47,18 +47,35 @@ export interface TrainState {
   step: number;
 }
 
+/**
+ * The state before the first step.
+ *
+ * @param backend where matrices are moved to memory that it reads fastest; they stay where they are when absent
+ */
 export function trainState(
   weights: Weights,
   layout: RowLayout,
   start: Start = { further: {}, memory: [] },
   moments: TrainOptions['moments'] = 'f32',
+  backend?: KernelBackend,
 ): TrainState {
   const dSae = weights.b_enc.length;
-  const MomentArray = moments === 'bf16' ? Uint16Array : Float32Array;
+  const floats = (length: number) => backend?.floats(length) ?? new Float32Array(length);
+  const momentsOf = ({ length }: Float32Array): Moments => {
+    if (moments === 'f32') return floats(length);
+    const { buffer, byteOffset } = floats(Math.ceil(length / 2));
+    return new Uint16Array(buffer, byteOffset, length);
+  };
+  const moved = (matrix: Float32Array): Float32Array => {
+    if (!backend) return matrix;
+    const copy = backend.floats(matrix.length);
+    copy.set(matrix);
+    return copy;
+  };
   const withMoments = (matrix: Float32Array): AdamMatrix => ({
-    weights: matrix,
-    firstMoments: new MomentArray(matrix.length),
-    secondMoments: new MomentArray(matrix.length),
+    weights: moved(matrix),
+    firstMoments: momentsOf(matrix),
+    secondMoments: momentsOf(matrix),
   });
   return {
     layout,
@@ -76,7 +93,7 @@ export function trainState(
     memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
     sparsity: { integral: 0, error: 0 },
-    buffers: new Buffers(),
+    buffers: new Buffers(floats),
     step: 0,
   };
 }

@@ -179,7 +179,7 @@ function storedMetrics(json: unknown): StepMetrics {
 
 async function checkpointToResume(
   trainingFolder: string,
-  { source, options, resume, replace }: TrainInput,
+  { source, backend, options, resume, replace }: TrainInput,
   settings: DecisiveSettings,
 ): Promise<TrainState | undefined> {
   if (!existsSync(checkpointPath(trainingFolder))) return undefined;
@@ -190,7 +190,7 @@ async function checkpointToResume(
       'Add --resume to go on with it, or choose another folder with --out.',
     );
   try {
-    return await readCheckpoint(trainingFolder, source, options, settings);
+    return await readCheckpoint(trainingFolder, source, options, settings, backend);
   } catch (error) {
     if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;

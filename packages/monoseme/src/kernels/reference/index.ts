@@ -18,6 +18,7 @@ export const referenceBackend: KernelBackend = {
   description: 'reference (TypeScript), 1 thread',
   threads: 1,
   hasFastBytes: false,
+  floats: (length) => new Float32Array(length),
   encode: async (input) => encode(input),
   screen: async (input) => screen(input),
   decode: async (input) => decode(input),
