@@ -86,7 +86,10 @@ function start(shape, backend) {
     const norm = Math.hypot(...row);
     row.forEach((value, i) => (row[i] = value / norm));
   }
-  return { state: trainState(weights, rowLayout({ dIn }, standard), undefined, 'f32', backend), batch: data.x };
+  return {
+    state: trainState(weights, rowLayout({ dIn }, standard), undefined, 'f32', backend),
+    batch: data.x,
+  };
 }
 
 /** The largest difference between the weights of the backends after one step. Throws when it is not rounding. */
