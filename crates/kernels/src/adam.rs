@@ -123,9 +123,10 @@ pub struct UpdateRow<'a, M> {
 }
 
 impl<M: Moment> Kernel for UpdateRow<'_, M> {
-    type Output = ();
+    /// ‖w‖² after the step, before it is scaled.
+    type Output = f32;
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes>(self, lanes: L) -> f32 {
         let Self { latent, gradient, weights, first_moments, second_moments, unit_norm, .. } = self;
         let width = weights.len();
         assert!(gradient.len() == width && first_moments.len() == width && second_moments.len() == width);
@@ -164,6 +165,7 @@ impl<M: Moment> Kernel for UpdateRow<'_, M> {
         if unit_norm && square > 0.0 {
             scale(lanes, weights, 1.0 / square.sqrt());
         }
+        square
     }
 }
 

@@ -20,6 +20,10 @@ impl KernelError {
         Self { code: "ERR_LIMIT", message: message.into() }
     }
 
+    pub fn not_finite(message: impl Into<String>) -> Self {
+        Self { code: "ERR_NOT_FINITE", message: message.into() }
+    }
+
     pub fn backend(message: impl Into<String>) -> Self {
         Self { code: "ERR_BACKEND", message: message.into() }
     }

@@ -10,6 +10,7 @@ use crate::transpose::CodesByLatentView;
 use crate::traversal::{Tile, Traversal, Visitor};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The gradient of a weight matrix: row j is Σ over the pairs of latent j of coefficient · rows[b].
 #[derive(Clone, Copy)]
@@ -198,6 +199,7 @@ impl Update<'_> {
         let GradientInput { width, unit_norm, .. } = blocks.input;
         expect_length("firstMoments", first.len(), &blocks.input.shape())?;
         expect_length("secondMoments", second.len(), &blocks.input.shape())?;
+        let not_finite = AtomicUsize::new(usize::MAX);
         let step = |gradients: &mut Vec<f32>, start: usize, weights: &mut [f32], m: &mut [M], v: &mut [M]| {
             let latents = start..start + weights.len() / width;
             let fetch = (latents.len() == 1).then(|| Fetch::of(weights, m, v));
@@ -205,7 +207,7 @@ impl Update<'_> {
             let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
             for (latent, ((gradient, weights), (first_moments, second_moments))) in latents.zip(rows) {
-                blocks.set.run(UpdateRow {
+                let square = blocks.set.run(UpdateRow {
                     latent,
                     gradient,
                     weights,
@@ -215,6 +217,9 @@ impl Update<'_> {
                     gradient_scale,
                     adam,
                 });
+                if !square.is_finite() {
+                    not_finite.fetch_min(latent, Relaxed);
+                }
             }
         };
         let size = blocks.size();
@@ -232,7 +237,12 @@ impl Update<'_> {
                 screen_rows(blocks.set, weights, width, buffer, bytes, facts);
             });
         });
-        Ok(())
+        match not_finite.into_inner() {
+            usize::MAX => Ok(()),
+            latent => Err(KernelError::not_finite(format!(
+                "The weights of latent {latent} are not finite after the update, or too large to have a length."
+            ))),
+        }
     }
 }
 

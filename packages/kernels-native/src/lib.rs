@@ -7,7 +7,7 @@
 
 mod call;
 mod machine;
-mod memory;
+pub mod memory;
 mod primitives;
 
 use call::{Call, to_js};

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { loadBinding } from '@monoseme/kernels-native';
-import { MonosemeError, type ErrorCode } from '../errors.ts';
+import { MonosemeError } from '../errors.ts';
 import { Random } from '../random/index.ts';
 import {
   assertClose,
@@ -10,22 +9,16 @@ import {
   codesCase,
   encodeCase,
   normals,
-  randomShape,
   resultsOfAll,
   selections,
-  SHAPES,
   someLatents,
   sumBound,
   unaligned,
-  type UpdateCase,
-  updateCase,
   wholeNumbers,
-  withBf16Moments,
 } from '../testing/kernel-cases.ts';
-import { type KernelBackend, type Moments, selectBackend } from './index.ts';
-import { decodeFloats } from '../tensor/index.ts';
+import { type KernelBackend, selectBackend } from './index.ts';
+import { EVERY_BACKEND, shapes } from '../testing/every-backend.ts';
 import { wrongCalls } from '../testing/wrong-kernel-calls.ts';
-import { nativeError } from './native-backend.ts';
 import { referenceBackend } from './reference/index.ts';
 
 /*
@@ -34,39 +27,11 @@ import { referenceBackend } from './reference/index.ts';
  * within the rounding of their sums.
  */
 
-const INSTRUCTION_SETS = ['avx512', 'avx2', 'neon', 'portable'];
-const RANDOM_SHAPES = Number(process.env.KERNEL_SHAPES ?? 100);
-
-function availableSets(): string[] | string {
-  try {
-    return loadBinding().instructionSets();
-  } catch (error) {
-    if (process.env.REQUIRE_NATIVE === '1') throw error;
-    return 'the native kernels are not built';
-  }
-}
-
-const available = availableSets();
-
-function skipReason(instructionSet: string): string | false {
-  if (typeof available === 'string') return available;
-  return available.includes(instructionSet) ? false : `this CPU has no ${instructionSet}`;
-}
-
-describe('kernels: reference', () => contract(async () => referenceBackend));
-for (const instructionSet of INSTRUCTION_SETS) {
-  const options = { skip: skipReason(instructionSet) };
-  describe(`kernels: native ${instructionSet}`, options, () => {
-    contract(() => selectBackend({ name: 'native', threads: 2, instructionSet }));
-    sameBytesOnAnyThreads(instructionSet);
+for (const { name, options, instructionSet, open } of EVERY_BACKEND) {
+  describe(`kernels: ${name}`, options, () => {
+    contract(open);
+    if (instructionSet !== undefined) sameBytesOnAnyThreads(instructionSet);
   });
-}
-describe('kernels: native failures', { skip: skipReason('portable') }, nativeFailures);
-
-/** The shape corpus, then random shapes. */
-function* shapes(random: Random) {
-  yield* SHAPES;
-  for (let i = 0; i < RANDOM_SHAPES; i++) yield randomShape(random);
 }
 
 function contract(open: () => Promise<KernelBackend>): void {
@@ -213,102 +178,6 @@ function contract(open: () => Promise<KernelBackend>): void {
     }
   });
 
-  test('updateRows takes the step of the reference and writes nowhere else', async () => {
-    const backend = await open();
-    const random = new Random(6);
-    for (const { nRows, dIn: width, dSae } of shapes(random)) {
-      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
-      for (const constraint of ['none', 'unitNorm'] as const) {
-        const input = updateCase(random, byLatent, width, constraint);
-        const expected = copyOfUpdate(input);
-        await referenceBackend.updateRows(expected);
-        await backend.updateRows(input);
-        // Gradients are sums of nRows products of about 1; projecting and normalising add sums over the width.
-        const bound = sumBound(nRows + width, 64 * Math.sqrt(nRows + width));
-        for (const key of ['weights', 'firstMoments', 'secondMoments'] as const) {
-          assertClose(key, input[key], expected[key], (i) => bound * (1 + Math.abs(expected[key][i])));
-          assertGuards(input[key]);
-        }
-      }
-    }
-  });
-
-  test('updateRows leaves a row of length 0, and a silent row without moments, as they are', async () => {
-    const backend = await open();
-    const random = new Random(7);
-    const codes = codesCase(random, 3, 5, normals);
-    const silent = {
-      ...codes,
-      rowPointers: new Uint32Array(4),
-      latentIndices: new Uint32Array(0),
-      values: new Float32Array(0),
-    };
-    for (const constraint of ['none', 'unitNorm'] as const) {
-      const input = updateCase(random, await backend.transpose(silent), 19, constraint);
-      input.firstMoments.fill(0);
-      input.secondMoments.fill(0);
-      input.weights.fill(0);
-      for (let j = 1; j < 5; j++) input.weights[j * 19 + j] = -1;
-      const before = input.weights.slice();
-      await backend.updateRows(input);
-      assertClose('weights', input.weights, before, () => 0);
-    }
-  });
-
-  test('updateRows with bf16 moments differs from f32 by the rounding of the moments alone', async () => {
-    const backend = await open();
-    const random = new Random(14);
-    for (const { nRows, dIn: width, dSae } of SHAPES) {
-      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
-      const input = withBf16Moments(updateCase(random, byLatent, width, 'unitNorm'));
-      const [first, second] = [input.firstMoments, input.secondMoments].map((bits) => decodeBf16(bits));
-      const expected = {
-        ...input,
-        weights: input.weights.slice(),
-        firstMoments: first,
-        secondMoments: second,
-      };
-      await backend.updateRows(expected);
-      await backend.updateRows(input);
-      assertClose('weights', input.weights, expected.weights, () => 0);
-      for (const key of ['firstMoments', 'secondMoments'] as const) {
-        const rounded = decodeBf16(input[key]);
-        assertClose(key, rounded, expected[key], (i) => 2 ** -7 * Math.abs(expected[key][i]));
-      }
-    }
-  });
-
-  test('a bf16 moment decays on average as an f32 one, though a step is less than half a unit', async () => {
-    const backend = await open();
-    const codes = { nRows: 1, dSae: 8, rowPointers: new Uint32Array(2), latentIndices: new Uint32Array(0) };
-    const byLatent = await backend.transpose({ ...codes, values: new Float32Array(0) });
-    const input = withBf16Moments(updateCase(new Random(15), byLatent, 64, 'none'));
-    const before = decodeBf16(input.secondMoments);
-    const nSteps = 300;
-    for (let step = 1; step <= nSteps; step++) {
-      await backend.updateRows({ ...input, adam: { ...input.adam, beta2: 0.999, step } });
-    }
-    const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
-    const share = mean(decodeBf16(input.secondMoments)) / mean(before);
-    assert.ok(Math.abs(share - 0.999 ** nSteps) < 0.01, `${share} instead of ${0.999 ** nSteps}`);
-  });
-
-  test('squaredGradientNorm is the square of the gradient that updateRows uses', async () => {
-    const backend = await open();
-    const random = new Random(16);
-    for (const { nRows, dIn: width, dSae } of shapes(random)) {
-      const byLatent = await referenceBackend.transpose(codesCase(random, nRows, dSae, normals));
-      for (const constraint of ['none', 'unitNorm'] as const) {
-        const input = updateCase(random, byLatent, width, constraint);
-        const expected = await referenceBackend.squaredGradientNorm(input);
-        const actual = await backend.squaredGradientNorm(input);
-        // What the projection removes leaves its rounding behind.
-        const whole = await referenceBackend.squaredGradientNorm({ ...input, constraint: 'none' });
-        assertClose('norm', [actual], [expected], () => 2e-5 * whole);
-      }
-    }
-  });
-
   test('center and columnSums do what they say', async () => {
     const backend = await open();
     const random = new Random(17);
@@ -389,20 +258,6 @@ function contract(open: () => Promise<KernelBackend>): void {
   });
 }
 
-function decodeBf16(bits: Moments): Float32Array {
-  return decodeFloats(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength), 'BF16');
-}
-
-function copyOfUpdate(input: UpdateCase): UpdateCase {
-  const { weights, firstMoments, secondMoments } = input;
-  return {
-    ...input,
-    weights: unaligned(weights),
-    firstMoments: unaligned(firstMoments),
-    secondMoments: unaligned(secondMoments),
-  };
-}
-
 /** More than the contract promises: no element of a result is summed by more than one thread. */
 function sameBytesOnAnyThreads(instructionSet: string): void {
   test('1, 2 and 3 threads give the same bytes, and so does a second run', async () => {
@@ -416,79 +271,6 @@ function sameBytesOnAnyThreads(instructionSet: string): void {
         results.push((await resultsOfAll(backend, 13, shape)).toString('hex'));
       }
       for (const result of results) assert.ok(result === results[0]);
-    }
-  });
-}
-
-function nativeFailures(): void {
-  test('a panic becomes ERR_KERNEL, and the backend works on', async () => {
-    const kernels = new (loadBinding().Kernels)(2);
-    const failure = await kernels.panic('out of cheese').catch(nativeError);
-    assert.equal(failure.code, 'ERR_KERNEL');
-    assert.match(failure.message, /out of cheese/);
-    assert.ok((await kernels.fmaFlopsPerSecond(1)) > 0);
-  });
-
-  test('the native side checks lengths itself', async () => {
-    const kernels = new (loadBinding().Kernels)(1);
-    const x = new Float32Array(2);
-    const sizes = { nRows: 1000, dIn: 1000, dSae: 1000, dOut: 1000, width: 1000 };
-    const codes = { ...sizes, rowPointers: new Uint32Array(1), latentIndices: new Uint32Array(9), values: x };
-    const byLatent = {
-      ...codes,
-      latentPointers: codes.rowPointers,
-      rowIndices: codes.rowPointers,
-      pairIndices: codes.rowPointers,
-    };
-    const arrays = { codes, byLatent, x, W_enc: x, b_enc: x, W_dec: x, target: x, rows: x, points: x };
-    const moments = { weights: x, firstMoments: x, secondMoments: x, coefficients: x };
-    const adam = { learningRate: 0, beta1: 0, beta2: 0, epsilon: 0, step: 1 };
-    const options = {
-      selection: { kind: 'threshold' },
-      constraint: 'none',
-      adam,
-      maxIterations: 1,
-      tolerance: 0,
-    };
-    const input = {
-      ...sizes,
-      ...arrays,
-      ...moments,
-      ...options,
-      scale: 1,
-      offset: x,
-      centered: new Float32Array(3),
-    };
-    for (const name of [
-      'encode',
-      'decode',
-      'sampledProducts',
-      'residuals',
-      'updateRows',
-      'squaredGradientNorm',
-      'center',
-      'geometricMedian',
-    ] as const) {
-      const error = nativeError(
-        await kernels[name](input).then(
-          () => assert.fail(name),
-          (failure: unknown) => failure,
-        ),
-      );
-      assert.equal(error.code, 'ERR_SHAPE', `${name}: ${error.message}`);
-    }
-    assert.equal(
-      nativeError(await kernels.transpose(codes).catch((failure: unknown) => failure)).code,
-      'ERR_SHAPE',
-    );
-  });
-
-  test('what cannot be had is refused, not replaced', async () => {
-    const refused = (code: ErrorCode) => (error: unknown) =>
-      error instanceof MonosemeError && error.code === code;
-    await assert.rejects(selectBackend({ name: 'native', instructionSet: 'mmx' }), refused('ERR_BACKEND'));
-    for (const threads of [0, 1.5, 5000]) {
-      await assert.rejects(selectBackend({ name: 'native', threads }), refused('ERR_OPTION'));
     }
   });
 }

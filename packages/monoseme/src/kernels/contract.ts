@@ -215,7 +215,8 @@ export interface KernelBackend {
    * Codes of a batch: preActs[b, j] = ⟨x[b], W_enc[j]⟩ + b_enc[j], kept by `selection`.
    *
    * Cost 2·B·dIn·dSae, a quarter of it with `screened` where few latents are active. The dense pre-activations are
-   * never stored. NaN is never kept.
+   * never stored. NaN is never kept, and infinity is kept: weights are looked at where a dictionary is opened and where
+   * they are updated, not in every call.
    */
   encode(input: EncodeInput): Promise<Codes>;
 
@@ -248,6 +249,8 @@ export interface KernelBackend {
    * Formula  g_j = scale · (Σ coefficient·rows[b], constraint), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
    *          w ← w − lr · (m/(1−β₁^t)) / (√(v/(1−β₂^t)) + ε), constraint.
    * Mutates  weights, firstMoments, secondMoments; each is read and written once.
+   *
+   * @throws {MonosemeError} ERR_NOT_FINITE when a weight is not finite after it
    */
   updateRows(input: UpdateRowsInput): Promise<void>;
 

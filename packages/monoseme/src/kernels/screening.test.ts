@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadBinding, type NativeKernels } from '@monoseme/kernels-native';
 import { Random } from '../random/index.ts';
+import { skipReason } from '../testing/every-backend.ts';
 import { normals, unaligned, updateCase, wholeNumbers } from '../testing/kernel-cases.ts';
 import type { Codes, EncodeInput, KernelBackend, Selection } from './index.ts';
 import { nativeBackend } from './native-backend.ts';
@@ -122,16 +123,6 @@ async function assertScreening(kernels: NativeKernels, threads: number): Promise
     }
   }
   assert.ok(kernels.candidates > candidates, 'nothing was screened');
-}
-
-function skipReason(instructionSet: string): string | false {
-  try {
-    const sets = loadBinding().instructionSets();
-    return sets.includes(instructionSet) ? false : `this CPU has no ${instructionSet}`;
-  } catch (error) {
-    if (process.env.REQUIRE_NATIVE === '1') throw error;
-    return 'the native kernels are not built';
-  }
 }
 
 for (const instructionSet of ['avx512', 'avx2', 'neon', 'portable']) {

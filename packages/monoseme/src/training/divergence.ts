@@ -25,6 +25,13 @@ export class DivergenceWatch {
     return !this.#hasLearnt || (this.#unexplained as number) < 1;
   }
 
+  /** What a step that failed says of the run, when its weights are no longer finite. */
+  explain(batch: Float32Array, failure: unknown, state: TrainState): unknown {
+    if (!(failure instanceof MonosemeError && failure.code === 'ERR_NOT_FINITE')) return failure;
+    expectFinite('The activations', batch);
+    return diverged(`${failure.message.replace(/\.$/, '')}, at step ${state.step + 1}`);
+  }
+
   /** @throws {MonosemeError} ERR_DIVERGED; ERR_NOT_FINITE where the activations are to blame */
   see(batch: Float32Array, { squaredError, loss, l1 }: StepSums, state: TrainState): void {
     if (!Number.isFinite(loss + l1)) {

@@ -77,7 +77,11 @@ export async function trainLoop_(
         step: state.step + 1,
       },
     };
-    const sums = await clock.step(() => trainStep_(state, timedBackend, batch, stepOptions));
+    const sums = await clock
+      .step(() => trainStep_(state, timedBackend, batch, stepOptions))
+      .catch((failure) => {
+        throw watch.explain(batch, failure, state);
+      });
     watch.see(batch, sums, state);
     const { targetL0 } = options;
     if (targetL0 !== undefined && l1Share === 1)

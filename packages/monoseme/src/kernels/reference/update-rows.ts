@@ -1,3 +1,4 @@
+import { MonosemeError } from '../../errors.ts';
 import { checkGradient, checkUpdateRows, corruptCodes } from '../check.ts';
 import type { GradientInput, Moments, UpdateRowsInput } from '../contract.ts';
 
@@ -60,10 +61,15 @@ function ditherOf(step: number, row: number, column: number): number {
   return Math.imul(0xb5297a4d, step) + Math.imul(0x85ebca6b, row) + Math.imul(0x9e3779b9, column);
 }
 
+function squareOf(weights: Float64Array): number {
+  let square = 0;
+  for (const weight of weights) square += weight * weight;
+  return square;
+}
+
 /** w ← w / ‖w‖. */
 function normalise(weights: Float64Array): void {
-  let squaredNorm = 0;
-  for (const weight of weights) squaredNorm += weight * weight;
+  const squaredNorm = squareOf(weights);
   if (squaredNorm === 0) return;
   for (let c = 0; c < weights.length; c++) weights[c] /= Math.sqrt(squaredNorm);
 }
@@ -79,6 +85,7 @@ export function updateRows(input: UpdateRowsInput): void {
   const correction2 = 1 - beta2 ** step;
   const gradient = new Float64Array(width);
   const next = new Float64Array(width);
+  let notFinite: number | undefined;
   for (let latent = 0; latent < input.byLatent.dSae; latent++) {
     const weights = input.weights.subarray(latent * width, (latent + 1) * width);
     const firstMoments = input.firstMoments.subarray(latent * width, (latent + 1) * width);
@@ -93,9 +100,16 @@ export function updateRows(input: UpdateRowsInput): void {
       secondMoments[c] = bitsOf(v, dither ^ 0x80000000);
       next[c] = weights[c] - (learningRate * (m / correction1)) / (Math.sqrt(v / correction2) + epsilon);
     }
+    if (!Number.isFinite(Math.fround(squareOf(next)))) notFinite ??= latent;
     if (constraint === 'unitNorm') normalise(next);
     weights.set(next);
   }
+  if (notFinite !== undefined)
+    throw new MonosemeError(
+      'ERR_NOT_FINITE',
+      `The weights of latent ${notFinite} are not finite after the update, or too large to have a length.`,
+      'Look at what was passed to the kernels.',
+    );
 }
 
 /** See `KernelBackend.squaredGradientNorm`. */
