@@ -15,6 +15,10 @@ const BENCHES = {
     load: () => import('./screening.js'),
   },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
+  universality: {
+    about: 'two dictionaries compared over one text',
+    load: () => import('./universality.js'),
+  },
   sizes: { about: 'memory and time of training, for many sizes', load: () => import('./sizes.js') },
   peers: { about: 'training beside PyTorch and other libraries', load: () => import('./peers.js') },
 };

@@ -10,3 +10,4 @@ export type { WriteStoreOptions } from './write-store.ts';
 export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';
 export { type ImportOptions, importStore } from './import/import-store.ts';
 export { storedBytes } from './expect-space.ts';
+export { readAhead } from './read-ahead.ts';

@@ -1,4 +1,4 @@
-import type { ActivationSource } from '../activations/index.ts';
+import { type ActivationSource, readAhead } from '../activations/index.ts';
 import { type Dictionary, encode } from '../dictionary/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
@@ -33,39 +33,56 @@ export interface CodedChunk {
 export async function* codedChunks(texts: readonly CodedText[], pass: Pass): AsyncGenerator<CodedChunk> {
   const [first] = texts;
   for (const text of texts) expectFit(text, first);
-  const { nChunks } = first.source;
+  const chunks = Array.from({ length: first.source.nChunks }, (_, chunk) => chunk);
+  // Three chunks at a time: one is read, one is encoded, one is looked at by the caller.
+  let encoded: Promise<Omit<CodedChunk, 'firstToken'>> | undefined;
   let firstToken = 0;
-  // The next chunk is worked out while the caller looks at this one.
-  let next = nChunks > 0 ? codesOfChunk(texts, 0, pass) : undefined;
+  const take = async () => ({ ...(await encoded!), firstToken });
+  const count = ({ nRows }: Codes) => {
+    firstToken += nRows;
+    pass.onProgress?.(firstToken);
+  };
   try {
-    for (let chunk = 0; chunk < nChunks; chunk++) {
+    for await (const rows of readAhead(chunks, (chunk) => rowsOfChunk(texts, chunk, pass))) {
       throwIfAborted(pass.signal);
-      const { codes, activations } = await next!;
-      next = chunk + 1 < nChunks ? codesOfChunk(texts, chunk + 1, pass) : undefined;
-      next?.catch(() => {}); // thrown when it is awaited
-      yield { codes, activations, firstToken };
-      firstToken += codes[0].nRows;
-      pass.onProgress?.(firstToken);
+      const next = encodeRows(texts, rows, pass);
+      next.catch(() => {}); // thrown when it is due
+      if (encoded) {
+        const chunk = await take();
+        encoded = next;
+        yield chunk;
+        count(chunk.codes[0]);
+      } else encoded = next;
     }
+    if (!encoded) return;
+    const chunk = await take();
+    yield chunk;
+    count(chunk.codes[0]);
   } finally {
-    await next?.catch(() => {});
+    await encoded?.catch(() => {});
   }
 }
 
-async function codesOfChunk(
+type Rows = ReadonlyMap<ActivationSource, Float32Array>;
+
+async function rowsOfChunk(texts: readonly CodedText[], chunk: number, { signal }: Pass): Promise<Rows> {
+  const sources = [...new Set(texts.map(({ source }) => source))];
+  const rows = await Promise.all(sources.map((source) => source.readChunk(chunk, signal)));
+  return new Map(sources.map((source, i) => [source, rows[i]]));
+}
+
+async function encodeRows(
   texts: readonly CodedText[],
-  chunk: number,
-  pass: Pass,
+  rows: Rows,
+  { backend }: Pass,
 ): Promise<Omit<CodedChunk, 'firstToken'>> {
-  const sources = new Set(texts.map(({ source }) => source));
-  const rows = new Map<ActivationSource, Float32Array>();
-  await Promise.all(
-    Array.from(sources, async (source) => rows.set(source, await source.readChunk(chunk, pass.signal))),
-  );
+  const activations = texts.map(({ source }) => rows.get(source)!);
   const codes: Codes[] = [];
-  for (const { dictionary, source } of texts)
-    codes.push(await encode(dictionary, pass.backend, rows.get(source)!, source.chunkRows(chunk)));
-  return { codes, activations: texts.map(({ source }) => rows.get(source)!) };
+  for (const [i, { dictionary }] of texts.entries())
+    codes.push(
+      await encode(dictionary, backend, activations[i], activations[i].length / dictionary.config.dIn),
+    );
+  return { codes, activations };
 }
 
 function expectFit({ dictionary, source }: CodedText, first: CodedText): void {

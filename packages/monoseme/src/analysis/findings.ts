@@ -143,6 +143,11 @@ export function universalityAnalysis(features: Universality, ofNeurons?: Univers
       (ofNeurons
         ? `; of a neuron with the best neuron of the other model, ${figureText(ofNeurons.median)}.`
         : '.'),
+    figures: {
+      median: features.median ?? null,
+      matches: features.matches.length - features.nWithout,
+      medianOfNeurons: ofNeurons?.median ?? null,
+    },
     json: {
       n_tokens: features.nTokens,
       latents: json(features),

@@ -6,8 +6,9 @@ const DENSE_PAIRS = 2 ** 24 + 2 ** 23;
 /** Slots of the sparse table: 40 bytes each, 1.25 GiB at most. */
 const MAX_SLOTS = 2 ** 25;
 const FIRST_SLOTS = 2 ** 16;
-/** Tokens that are summed together: so many that the sums of one column of a stay in the cache meanwhile. */
-const BLOCK_ROWS = 32_768;
+/** Tokens and active pairs that are summed together: the more, the fewer times the table goes through the cache. */
+const BLOCK_ROWS = 2 ** 17;
+const BLOCK_PAIRS = 2 ** 23;
 
 /** Places of a pair's sums: Σ f_a f_b, tokens on which both are active; Σ f_b² where a is active, Σ f_a² where b is. */
 const PRODUCT = 0;
@@ -64,6 +65,7 @@ export class PairSums {
   #sums: Float64Array;
   #waiting: [Codes, Codes][] = [];
   #waitingRows = 0;
+  #waitingPairs = 0;
   readonly #maxSlots: number;
 
   /** @param options `masked: false` halves the memory where no masked cosine is needed */
@@ -103,7 +105,8 @@ export class PairSums {
     addMargin(this.b, codesB);
     this.#waiting.push([codesA, codesB]);
     this.#waitingRows += codesA.nRows;
-    if (this.#waitingRows >= BLOCK_ROWS) this.#sumWaiting();
+    this.#waitingPairs += codesA.values.length + codesB.values.length;
+    if (this.#waitingRows >= BLOCK_ROWS || this.#waitingPairs >= BLOCK_PAIRS) this.#sumWaiting();
   }
 
   /** Column of a by column of a, each token of it with its row of b: the sums of one column lie near each other. */
@@ -113,18 +116,25 @@ export class PairSums {
       this.dA,
     );
     const b = joined(this.#waiting.map(([, codes]) => codes));
-    const isDense = this.#keys === undefined;
-    const [width, masked] = [this.#width, this.#width === 4];
+    if (this.#keys === undefined) this.#addDense(a, b);
+    else this.#addSparse(a, b);
+    this.#waiting = [];
+    this.#waitingRows = 0;
+    this.#waitingPairs = 0;
+  }
+
+  #addDense(a: Columns, b: Rows): void {
+    const { starts, rows, values } = a;
+    const { rowPointers, latentIndices, values: valuesB } = b;
+    const [sums, width, masked] = [this.#sums, this.#width, this.#width === 4];
     for (let column = 0; column < this.dA; column++) {
       const base = column * this.dB;
-      for (let k = a.starts[column]; k < a.starts[column + 1]; k++) {
-        const fa = a.values[k];
-        const end = b.rowPointers[a.rows[k] + 1];
-        for (let i = b.rowPointers[a.rows[k]]; i < end; i++) {
-          const fb = b.values[i];
-          const key = base + b.latentIndices[i];
-          const at = width * (isDense ? key : this.#slot(key));
-          const sums = this.#sums;
+      for (let k = starts[column]; k < starts[column + 1]; k++) {
+        const fa = values[k];
+        const end = rowPointers[rows[k] + 1];
+        for (let i = rowPointers[rows[k]]; i < end; i++) {
+          const fb = valuesB[i];
+          const at = width * (base + latentIndices[i]);
           sums[at + PRODUCT] += fa * fb;
           sums[at + TOGETHER]++;
           if (!masked) continue;
@@ -133,8 +143,27 @@ export class PairSums {
         }
       }
     }
-    this.#waiting = [];
-    this.#waitingRows = 0;
+  }
+
+  #addSparse(a: Columns, b: Rows): void {
+    const width = this.#width;
+    for (let column = 0; column < this.dA; column++) {
+      for (let k = a.starts[column]; k < a.starts[column + 1]; k++) {
+        const fa = a.values[k];
+        const end = b.rowPointers[a.rows[k] + 1];
+        for (let i = b.rowPointers[a.rows[k]]; i < end; i++) {
+          const fb = b.values[i];
+          // Finding the slot may make the table anew.
+          const at = width * this.#slot(column * this.dB + b.latentIndices[i]);
+          const sums = this.#sums;
+          sums[at + PRODUCT] += fa * fb;
+          sums[at + TOGETHER]++;
+          if (width === 2) continue;
+          sums[at + SQUARES_B] += fb * fb;
+          sums[at + SQUARES_A] += fa * fa;
+        }
+      }
+    }
   }
 
   /** All pairs that were active together, by a, then by b (in the sparse table in no order that means anything). */
@@ -231,8 +260,17 @@ export class PairSums {
   }
 }
 
-/** The pairs (row, value) of codes by column, rows ascending; rows are counted through all codes. */
-function pairsByColumn(parts: readonly Codes[], d: number) {
+/** Pairs (row, value) by column, rows ascending. */
+interface Columns {
+  readonly starts: Uint32Array;
+  readonly rows: Uint32Array;
+  readonly values: Float32Array;
+}
+
+type Rows = Pick<Codes, 'rowPointers' | 'latentIndices' | 'values'>;
+
+/** The pairs of codes by column; rows are counted through all codes. */
+function pairsByColumn(parts: readonly Codes[], d: number): Columns {
   const starts = new Uint32Array(d + 1);
   for (const { latentIndices, rowPointers, nRows } of parts)
     for (let i = rowPointers[0]; i < rowPointers[nRows]; i++) starts[latentIndices[i] + 1]++;
@@ -255,7 +293,7 @@ function pairsByColumn(parts: readonly Codes[], d: number) {
 }
 
 /** Codes one after the other. */
-function joined(parts: readonly Codes[]): Pick<Codes, 'rowPointers' | 'latentIndices' | 'values'> {
+function joined(parts: readonly Codes[]): Rows {
   const size = (part: Codes) => part.rowPointers[part.nRows] - part.rowPointers[0];
   const rowPointers = new Uint32Array(parts.reduce((sum, { nRows }) => sum + nRows, 1));
   const nPairs = parts.reduce((sum, part) => sum + size(part), 0);

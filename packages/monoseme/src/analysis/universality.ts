@@ -29,7 +29,7 @@ export interface Universality {
 }
 
 /** Tokens, about, on which neurons are compared: they are few, and all of them fire often. */
-const NEURON_TOKENS = 2 ** 19;
+const NEURON_TOKENS = 2 ** 17;
 
 /** The latents of a with those of b, and a's neurons with b's. */
 export interface UniversalityWithNeurons {
@@ -39,7 +39,7 @@ export interface UniversalityWithNeurons {
 
 /**
  * How well the latents of one dictionary are found again in another: for each, the largest Pearson correlation of
- * activations over the same tokens; the same for the neurons that they read, on up to some 500,000 tokens spread over the
+ * activations over the same tokens; the same for the neurons that they read, on some 131,000 tokens spread over the
  * text. One pass.
  *
  * Source  Bricken et al. 2023, universality: the median over A/1 of the best match in B/1 is 0.72, of neurons 0.46

@@ -12,6 +12,8 @@ export interface Analysis {
   readonly summary: string;
   /** Keys in snake_case. */
   readonly json: Readonly<Record<string, unknown>>;
+  /** The figures of the summary, by name, for a program that needs no more. */
+  readonly figures?: Readonly<Record<string, number | null>>;
   readonly sections: readonly ReportSection[];
 }
 

@@ -70,6 +70,7 @@ export async function analyze(
     maxTokens: flags.tokens,
     seed: flags.seed,
   });
+  tokenizer.forgetWords();
   const names = opened.map(({ model, hook }) => `${model.sha256} ${hook}`);
   const runners = new Map<string, ModelRunner>();
   try {
@@ -112,7 +113,7 @@ function printFindings(
     if (first && first.rows.length > 0) context.print(`\n${table(first.header, first.rows)}`);
   }
   context.print(`\n${paths.json}\n${paths.page}`);
-  context.result({ report: paths.json, page: paths.page, summary: found.summary });
+  context.result({ report: paths.json, page: paths.page, summary: found.summary, ...found.figures });
 }
 
 /** Token by token comparison needs one tokenizer. */
