@@ -13,7 +13,7 @@ const LAGS = [1, 2, 4, 8, 16, 32, 64];
 const DIRECTIONS = 256;
 const PROJECTED_TOKENS = 2 ** 17;
 /** Random directions among which each finds the one of nearest variance. */
-const CANDIDATES = 4096;
+const CANDIDATES = 1536;
 
 export interface Persistence {
   readonly nTokens: number;

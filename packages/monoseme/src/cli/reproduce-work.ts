@@ -105,7 +105,7 @@ export class ReproduceWork {
     name: string,
     rungs: readonly Rung[],
     settings: Readonly<Record<string, unknown>>,
-    work: (pass: StepPass) => Promise<Omit<StepResult<F>, 'madeFrom'> & { text: Text }>,
+    work: (pass: StepPass) => Promise<Omit<StepResult<F>, 'madeFrom'> & { text: Text | undefined }>,
   ): Promise<StepResult<F>> {
     const madeFrom: Record<string, string> = {};
     for (const rung of rungs) {
@@ -120,9 +120,12 @@ export class ReproduceWork {
           signal: this.context.signal,
           onProgress: (done, total = size) => stage.update(done, total),
         });
-        return { ...found, madeFrom: { ...madeFrom, tokens: text.hash } };
+        return { ...found, madeFrom: { ...madeFrom, ...(text && { tokens: text.hash }) } };
       });
-      return [result, result.wasDone ? 'unchanged' : rungs.map((rung) => rung.name).join(', ')];
+      return [
+        result,
+        result.wasDone ? 'unchanged' : rungs.map((rung) => rung.name).join(', ') || 'synthetic data',
+      ];
     });
   }
 

@@ -19,6 +19,7 @@ import type { DeclareCommand } from './main.ts';
 import { DEFAULT_MODEL, modelPath } from './model-option.ts';
 import { compact, duration } from './progress.ts';
 import { automataStep, densityStep, evaluationStep, proxyStep } from './reproduce-analyses.ts';
+import { circleStep, motifStep, neuronStep, persistenceStep } from './reproduce-latents.ts';
 import { splittingStep, universalityStep } from './reproduce-pairs.ts';
 import { ReproduceWork } from './reproduce-work.ts';
 import { table } from './table.ts';
@@ -119,6 +120,11 @@ async function measure(work: ReproduceWork): Promise<Findings> {
     universality: await universalityStep(work, middle, b),
     splitting: [await splittingStep(work, small, middle), await splittingStep(work, small, large)],
     automata: await automataStep(work, small),
+    neurons: await neuronStep(work, middle),
+    motifs: await motifStep(work, middle),
+    controlMotifs: await motifStep(work, control),
+    persistence: await persistenceStep(work, middle),
+    circle: await circleStep(work),
   };
 }
 

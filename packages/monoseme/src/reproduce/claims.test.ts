@@ -26,6 +26,8 @@ function proxy(name: string, latent: number | undefined, neuron = 0.2, lead: [nu
 
 const NAMES = ['Arabic', 'Hebrew', 'base64', 'DNA', 'Thai', 'Greek'];
 
+const MOTIFS = { nKnown: 90, context: 0.1, tokenInContext: 0.2, singleToken: 0.3, trigram: 0.05 };
+
 function findings(changes: Partial<Findings> = {}): Findings {
   return {
     evaluations: [evaluation(512, 0.8), evaluation(4096, 0.9), evaluation(16_384, 0.95)],
@@ -38,6 +40,11 @@ function findings(changes: Partial<Findings> = {}): Findings {
       step({ nCompared: 100, nSplit: 30, meanChildren: 5 }),
     ],
     automata: step({ nSystems: 2, nLoops: 3 }),
+    neurons: step({ correlation: measured(0.2), fracAlike: 0.1 }),
+    motifs: step(MOTIFS),
+    controlMotifs: step({ ...MOTIFS, singleToken: 0.6 }),
+    persistence: step({ directions: 0.5, random: 0.3 }),
+    circle: step({ nLatents: 10, dimension: 2.1, anglesCovered: 1 }),
     ...changes,
   };
 }
@@ -63,6 +70,11 @@ test('each claim fails on findings of the other kind', () => {
     ['universality', { universality: step({ latents: measured(0.5), neurons: measured(0.4), nMatched: 9 }) }],
     ['splitting', { splitting: [findings().splitting[1], findings().splitting[0]] }],
     ['automata', { automata: step({ nSystems: 0, nLoops: 3 }) }],
+    ['not-a-neuron', { neurons: step({ correlation: measured(0.7), fracAlike: 0.9 }) }],
+    ['motifs', { motifs: step({ ...MOTIFS, trigram: 0 }) }],
+    ['control-single-token', { controlMotifs: step(MOTIFS) }],
+    ['persistence', { persistence: step({ directions: 0.2, random: 0.3 }) }],
+    ['manifolds', { circle: step({ nLatents: null, dimension: null, anglesCovered: null }) }],
     ['control-proxies', { controlProxies: findings().proxies }],
   ];
   for (const [id, changes] of cases) assert.equal(holds(changes).get(id), false, id);

@@ -1,27 +1,14 @@
 import { CLEAR_LEAD } from '../analysis/index.ts';
 import { figureText, percentText } from '../report/index.ts';
-import type { Findings, Measured, ProxyFinding } from './findings.ts';
-import type { StepResult } from './steps.ts';
-
-/** A sentence of the paper beside what was found here. */
-export interface Claim {
-  readonly id: string;
-  readonly claim: string;
-  /** The paper's figure, in words. */
-  readonly paper: string;
-  /** Ours, in words, with its interval; and the number alone where it is one. */
-  readonly ours: string;
-  readonly value: number | null;
-  readonly interval: readonly [number, number] | null;
-  /** When the claim counts as holding. */
-  readonly rule: string;
-  /** null: it cannot be said here. */
-  readonly holds: boolean | null;
-  readonly command: string;
-  readonly madeFrom: Readonly<Record<string, string>>;
-}
-
-type Judged = Omit<Claim, 'command' | 'madeFrom'>;
+import { type Claim, judged, shown } from './claim.ts';
+import type { Findings, ProxyFinding } from './findings.ts';
+import {
+  circleClaim,
+  controlMotifClaim,
+  motifClaim,
+  neuronClaim,
+  persistenceClaim,
+} from './further-claims.ts';
 
 /** Every claim with what came out, in the order of the paper. */
 export function claimsOf(findings: Findings): Claim[] {
@@ -29,21 +16,16 @@ export function claimsOf(findings: Findings): Claim[] {
     ...reconstructionClaims(findings),
     densityClaim(findings),
     ...proxyClaims(findings),
+    neuronClaim(findings),
     universalityClaim(findings),
-    ...splittingClaims(findings),
+    splittingClaim(findings),
+    motifClaim(findings),
     automataClaim(findings),
     controlClaim(findings),
+    controlMotifClaim(findings),
+    persistenceClaim(findings),
+    circleClaim(findings),
   ];
-}
-
-function judged({ command, madeFrom }: StepResult<unknown>, claim: Judged): Claim {
-  return { ...claim, command, madeFrom };
-}
-
-/** `94.1 % (93.8 % to 94.4 %)` */
-function shown({ value, interval }: Measured, text: (value: number | undefined) => string): string {
-  const own = text(value ?? undefined);
-  return interval ? `${own} (${interval.map(text).join(' to ')})` : own;
 }
 
 const percent = (value: number | undefined) => percentText(value);
@@ -197,24 +179,22 @@ function universalityClaim({ universality }: Findings): Claim {
   });
 }
 
-function splittingClaims({ splitting, evaluations }: Findings): Claim[] {
+function splittingClaim({ splitting, evaluations }: Findings): Claim {
   const [near, far] = splitting;
   const sizes = evaluations.map(({ figures }) => figures.dSae);
   const text = (step: Findings['splitting'][number], size: number) =>
     `into ${size}: ${step.figures.nSplit} of ${step.figures.nCompared} split, ${figureText(step.figures.meanChildren ?? undefined)} each`;
   const children = splitting.map(({ figures }) => figures.meanChildren);
-  return [
-    judged(far, {
-      id: 'splitting',
-      claim: `Latents split into several as the dictionary grows.`,
-      paper: 'examples: base64 into three from A/0 to A/1, "the" in mathematics into three from A/0 to A/2',
-      ours: `of ${sizes[0]} latents ${text(near, sizes[1])}; ${text(far, sizes[2])}`,
-      value: far.figures.nSplit,
-      interval: null,
-      rule: 'some split, and into more of the larger dictionary',
-      holds: children.every((n) => n !== null) ? far.figures.nSplit > 0 && children[1]! > children[0]! : null,
-    }),
-  ];
+  return judged(far, {
+    id: 'splitting',
+    claim: `Latents split into several as the dictionary grows.`,
+    paper: 'examples: base64 into three from A/0 to A/1, "the" in mathematics into three from A/0 to A/2',
+    ours: `of ${sizes[0]} latents ${text(near, sizes[1])}; ${text(far, sizes[2])}`,
+    value: far.figures.nSplit,
+    interval: null,
+    rule: 'some split, and into more of the larger dictionary',
+    holds: children.every((n) => n !== null) ? far.figures.nSplit > 0 && children[1]! > children[0]! : null,
+  });
 }
 
 function automataClaim({ automata }: Findings): Claim {

@@ -1,4 +1,13 @@
-import type { MeasuredProxy, ProxySearch, Splitting, Universality } from '../analysis/index.ts';
+import type {
+  Groups,
+  MeasuredProxy,
+  Motifs,
+  NotNeurons,
+  Persistence,
+  ProxySearch,
+  Splitting,
+  Universality,
+} from '../analysis/index.ts';
 import type { EvaluationReport, Interval } from '../evaluation/index.ts';
 import type { StepResult } from './steps.ts';
 
@@ -109,6 +118,62 @@ export interface AutomataFindings {
   readonly nLoops: number;
 }
 
+export interface MotifFindings {
+  /** Latents that are not too rare to say, and their shares. */
+  readonly nKnown: number;
+  readonly context: number | null;
+  readonly tokenInContext: number | null;
+  readonly singleToken: number | null;
+  readonly trigram: number | null;
+}
+
+export function motifFindings({ counts, latents }: Motifs): MotifFindings {
+  const nKnown = latents.length - counts.rare;
+  const share = (n: number) => (nKnown > 0 ? n / nKnown : null);
+  return {
+    nKnown,
+    context: share(counts.context),
+    tokenInContext: share(counts['token-in-context']),
+    singleToken: share(counts['single-token']),
+    trigram: share(counts.trigram),
+  };
+}
+
+export interface NeuronFindings {
+  readonly correlation: Measured;
+  readonly fracAlike: number | null;
+}
+
+export function neuronFindings({ median, interval, fracAlike }: NotNeurons): NeuronFindings {
+  return { correlation: measured(median, interval), fracAlike: fracAlike ?? null };
+}
+
+export interface PersistenceFindings {
+  /** Medians between neighbouring tokens. */
+  readonly directions: number | null;
+  readonly random: number | null;
+}
+
+export function persistenceFindings({ medians }: Persistence): PersistenceFindings {
+  return { directions: medians.directions[0] ?? null, random: medians.random[0] ?? null };
+}
+
+export interface CircleFindings {
+  /** Of the most diluted group; null without one. */
+  readonly nLatents: number | null;
+  readonly dimension: number | null;
+  readonly anglesCovered: number | null;
+}
+
+export function circleFindings({ groups }: Groups): CircleFindings {
+  const [first] = groups.toSorted((a, b) => b.dilution - a.dilution);
+  return {
+    nLatents: first?.latents.length ?? null,
+    dimension: first?.dimension ?? null,
+    anglesCovered: first?.anglesCovered ?? null,
+  };
+}
+
 /** All that the claims are judged by. */
 export interface Findings {
   /** A's, smallest first. */
@@ -124,4 +189,9 @@ export interface Findings {
   /** From the smallest into the middle one, and into the largest. */
   readonly splitting: readonly [StepResult<SplittingFindings>, StepResult<SplittingFindings>];
   readonly automata: StepResult<AutomataFindings>;
+  readonly neurons: StepResult<NeuronFindings>;
+  readonly motifs: StepResult<MotifFindings>;
+  readonly controlMotifs: StepResult<MotifFindings>;
+  readonly persistence: StepResult<PersistenceFindings>;
+  readonly circle: StepResult<CircleFindings>;
 }

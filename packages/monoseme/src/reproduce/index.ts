@@ -1,9 +1,14 @@
-export { type Claim, claimsOf } from './claims.ts';
+export type { Claim } from './claim.ts';
+export { claimsOf } from './claims.ts';
 export {
   type AutomataFindings,
+  circleFindings,
   densityFindings,
   evaluationFindings,
   type Findings,
+  motifFindings,
+  neuronFindings,
+  persistenceFindings,
   proxyFindings,
   splittingFindings,
   universalityFindings,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { atomicWrite, snakeCaseKeys, TOOLKIT_VERSION, writeJson } from '../formats/index.ts';
 import { htmlReport, type ReportSection } from '../report/index.ts';
-import type { Claim } from './claims.ts';
+import type { Claim } from './claim.ts';
 
 const SCHEMA_VERSION = 1;
 
