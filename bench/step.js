@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- step`: whole steps of ReLU + L1 training, as `train` runs them, native against reference.
+ * `npm run bench -- step`: whole steps of training, as `train` runs them, native against reference: ReLU, or the k
+ * largest latents of each row.
  * Before anything is timed both take one step from the same state on a smaller batch, and must agree.
  */
 import { availableParallelism } from 'node:os';
@@ -10,16 +11,18 @@ import { rowLayout } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
 import { encodeData } from './kernel-data.js';
+import { topKBackend } from './peer-runners/monoseme.js';
 import { environmentText, grouped, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- step [options]
 
-Whole training steps (ReLU, L1, Adam, unit-norm decoder), native against the TypeScript reference.
+Whole training steps (ReLU or top-k, Adam, unit-norm decoder), native against the TypeScript reference.
 
   --d-in <n>      inputs (default: 512)
   --d-sae <n>     latents; may be repeated (default: 4096)
   --batch <n>     rows (default: 4096)
   --l0 <n>        active latents a row; may be repeated (default: 64)
+  --kind <kind>   relu or topk; may be repeated (default: relu)
   --threads <n>   threads of the native backend (default: all cores)
   --rounds <n>    steps of the native backend (default: 9); the reference takes one for every four
   --no-reference  time the native backend only
@@ -31,6 +34,7 @@ const OPTIONS = {
   'd-sae': { type: 'string', multiple: true },
   batch: { type: 'string' },
   l0: { type: 'string', multiple: true },
+  kind: { type: 'string', multiple: true },
   threads: { type: 'string' },
   rounds: { type: 'string' },
   'no-reference': { type: 'boolean' },
@@ -60,19 +64,26 @@ export async function step(args) {
   const nRows = Number(flags.batch ?? (quick ? 200 : 4096));
   const rounds = Number(flags.rounds ?? (quick ? 2 : 9));
   const threads = Number(flags.threads ?? availableParallelism());
+  const kinds = flags.kind ?? ['relu'];
+  for (const kind of kinds) {
+    if (!['relu', 'topk'].includes(kind)) throw new Error(`--kind is ${kind}; it takes relu or topk.`);
+  }
   log(environmentText());
   const native = await selectBackend({ name: 'native', threads });
   const reference = await selectBackend({ name: 'reference' });
   for (const dSae of (flags['d-sae'] ?? [quick ? 256 : 4096]).map(Number)) {
     for (const l0 of (flags.l0 ?? [quick ? 16 : 64]).map(Number)) {
       const shape = { nRows, dIn, dSae, l0 };
-      const caseName = `B ${nRows}, d_in ${dIn}, d_sae ${dSae}, L0 ${l0}`;
-      log(`\n${caseName}`);
-      const difference = await verify([native, reference], shape);
-      log(`verified: after one step on ${VERIFIED_ROWS} rows the weights differ by ${difference} at most`);
-      const contestants = flags['no-reference'] ? [native] : [native, reference];
-      const times = await measure(contestants, shape, rounds);
-      report({ log, json: flags.json, caseName, contestants, times, nRows });
+      for (const kind of kinds) {
+        const of = (backend) => (kind === 'topk' ? topKBackend(backend, l0) : backend);
+        const caseName = `B ${nRows}, d_in ${dIn}, d_sae ${dSae}, L0 ${l0}, ${kind}`;
+        log(`\n${caseName}`);
+        const difference = await verify([native, reference].map(of), shape);
+        log(`verified: after one step on ${VERIFIED_ROWS} rows the weights differ by ${difference} at most`);
+        const contestants = (flags['no-reference'] ? [native] : [native, reference]).map(of);
+        const times = await measure(contestants, shape, rounds);
+        report({ log, json: flags.json, caseName, contestants, times, nRows });
+      }
     }
   }
 }
