@@ -13,6 +13,9 @@ use std::cell::RefCell;
 const MAX_VECTORS: usize = 3;
 /// Rows of a micro-tile at most.
 const MAX_ROWS: usize = 8;
+/// Rows ahead whose columns are fetched, a cache line of so many floats at a time.
+const AHEAD: usize = 16;
+const LINE: usize = 16;
 
 /// Buffers of one thread.
 #[derive(Default)]
@@ -98,6 +101,10 @@ fn add_tile<L: Lanes, const LINES: usize, F: Fn(usize) -> f32>(
         let packed = &mut scratch.columns;
         packed.resize(depth * vectors * L::WIDTH, 0.0);
         for (packed, row) in packed.chunks_exact_mut(vectors * L::WIDTH).zip(task.tile.rows.clone()) {
+            // So short a piece of so many rows is nothing that the hardware foresees.
+            for line in columns.clone().step_by(LINE) {
+                lanes.prefetch(task.matrix.as_ptr().wrapping_add((row + AHEAD) * width + line));
+            }
             let row = &task.matrix[row * width..][columns.clone()];
             for (packed, row) in packed.chunks_exact_mut(L::WIDTH).zip(row.chunks(L::WIDTH)) {
                 lanes.store_slice(packed, lanes.load_some(row));
