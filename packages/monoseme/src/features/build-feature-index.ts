@@ -3,17 +3,17 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ActivationSource } from '../activations/index.ts';
 import type { TokenSet } from '../corpus/index.ts';
-import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
+import type { Dictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
 import { writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { type Ablations, Ablator, type CausalEffects, plannedAblations } from './causal-effects.ts';
 import { logEdges } from './activation-histogram.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
+import { type GatheredLatents, gatherLatents } from './gather-latents.ts';
 import { LOGIT_BINS, logitEffects } from './logit-effects.ts';
-import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
+import { type MeasuredEffects, measureEffects } from './measure-effects.ts';
 import {
   INDEX_VERSION,
   type IndexDetails,
@@ -25,7 +25,7 @@ import {
 import { writeTokenLatents } from './token-latents.ts';
 import { type TokenTexts, tokenCounts, writeVocabulary } from './vocabulary.ts';
 import { writeEffects } from './write-effects.ts';
-import { type MeanEffect, writeLatentTables } from './write-latents.ts';
+import { writeLatentTables } from './write-latents.ts';
 
 /** Logits in each of a latent's two lists. */
 const TOP_LOGITS = 10;
@@ -79,15 +79,19 @@ export interface BuiltIndex {
 export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<BuiltIndex> {
   const { out, dictionary, tokenSet, tokenizer, seed = 0, signal } = input;
   checkInput(input);
-  const { builder, neighbours, map } = await gatherAll(input);
-  const measured = await measureEffects(input, builder);
+  const total = totalWork(input);
+  const report = (tokens: number) => input.onProgress?.(tokens, total);
+  const options = builderOptions(input);
+  const gathered = await gatherLatents({ ...input, options, onProgress: report });
+  const { builder } = gathered;
+  const measured = await effectsOf(input, builder, report);
   throwIfAborted(signal);
   await clear(out);
 
   const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
   const corpus = await writeCorpus(out, tokenSet, counts.length);
   const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
-  const tables = await writeTables(input, builder, { neighbours, map, measured, counts });
+  const tables = await writeTables(input, gathered, measured, counts);
   const files = [...corpus.files, vocabulary, ...tables];
   await writeManifest(out, {
     kind: 'feature-index',
@@ -115,61 +119,6 @@ function sizeOf(files: readonly IndexFile[]): number {
   return files.reduce((sum, file) => sum + file.bytes, 0);
 }
 
-interface Gathered {
-  readonly builder: FeatureIndexBuilder;
-  readonly neighbours: readonly Neighbours[];
-  readonly map: FeatureMap;
-}
-
-/** The pass over the text, and meanwhile the map, which needs the dictionary alone. */
-async function gatherAll(input: BuildFeatureIndexInput): Promise<Gathered> {
-  const { dictionary, backend, seed = 0 } = input;
-  const failed = new AbortController();
-  const signal = input.signal ? AbortSignal.any([input.signal, failed.signal]) : failed.signal;
-  const neighbours: Neighbours[] = [];
-  const { W_dec } = dictionary.weights;
-  for await (const near of nearestLatents(backend, W_dec, dictionary.config.dIn, MAP_NEIGHBOURS, signal))
-    neighbours.push(near);
-  const map = featureMap(neighbours, seed, signal);
-  // Its failure is met below.
-  map.catch(() => {});
-  try {
-    const builder = await gather(input);
-    return { builder, neighbours, map: await map };
-  } catch (error) {
-    failed.abort();
-    throw error;
-  }
-}
-
-/** One pass: while the builder works on a chunk, the next is encoded and the one after it is read. */
-async function gather(input: BuildFeatureIndexInput): Promise<FeatureIndexBuilder> {
-  const { dictionary, backend, source, tokenSet, signal, onProgress } = input;
-  const builder = new FeatureIndexBuilder(tokenSet.tokens, builderOptions(input));
-  const total = totalWork(input);
-  const read = (chunk: number) =>
-    chunk < source.nChunks ? awaited(source.readChunk(chunk, signal)) : undefined;
-  const encoded = (chunk: number, x: Promise<Float32Array> | undefined) =>
-    x && awaited(x.then((rows) => encode(dictionary, backend, rows, source.chunkRows(chunk))));
-  let rows = read(0);
-  let codes = encoded(0, rows);
-  let nextRows = read(1);
-  for (let chunk = 0; chunk < source.nChunks; chunk++) {
-    throwIfAborted(signal);
-    const [x, found] = [await rows!, await codes!];
-    [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
-    builder.addBatch(found, x, builder.nTokens);
-    onProgress?.(builder.nTokens, total);
-  }
-  return builder;
-}
-
-/** A promise whose failure is met when its turn comes, not as an unhandled one before. */
-function awaited<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
 function builderOptions({
   dictionary,
   tokenSet,
@@ -186,89 +135,33 @@ function builderOptions({
   };
 }
 
+/** Ablations, where there is a budget for them. */
+async function effectsOf(
+  { ablations, tokenSet, dictionary, signal }: BuildFeatureIndexInput,
+  builder: FeatureIndexBuilder,
+  report: (tokens: number) => void,
+): Promise<MeasuredEffects | undefined> {
+  if (!ablations || ablations.tokens === 0) return undefined;
+  const work = Math.min(ablations.tokens, tokenSet.tokens.length);
+  return measureEffects({
+    ...{ builder, tokenSet, signal, runner: ablations.runner, budget: ablations.tokens },
+    W_dec: dictionary.weights.W_dec,
+    dSae: dictionary.config.dSae,
+    onProgress: (share) => report(builder.nTokens + share * work),
+  });
+}
+
 /** Tokens of all the work together: an ablation counts as one. */
 function totalWork({ tokenSet, ablations }: BuildFeatureIndexInput): number {
   const ablated = Math.min(ablations?.tokens ?? 0, tokenSet.tokens.length);
   return Math.ceil((tokenSet.tokens.length + ablated) / 0.95);
 }
 
-interface MeasuredEffects {
-  readonly ablations: Ablations;
-  readonly effects: CausalEffects;
-  readonly byToken: boolean;
-}
-
-async function measureEffects(
-  input: BuildFeatureIndexInput,
-  builder: FeatureIndexBuilder,
-): Promise<MeasuredEffects | undefined> {
-  const { ablations: budget, tokenSet, dictionary, signal, onProgress } = input;
-  if (!budget || budget.tokens === 0) return undefined;
-  const work = Math.min(budget.tokens, tokenSet.tokens.length);
-  const ablator = await Ablator.start({
-    runner: budget.runner,
-    tokenSet,
-    W_dec: dictionary.weights.W_dec,
-    signal,
-    onProgress: (done, all) => onProgress?.(builder.nTokens + (done / all) * work, totalWork(input)),
-  });
-  const { dSae } = dictionary.config;
-  const share = Math.floor(budget.tokens / ablator.tokensPerAblation / dSae);
-  const [latents, positions, activations]: number[][] = [[], [], []];
-  for (let latent = 0; latent < dSae; latent++) {
-    for (const planned of plannedAblations(builder.examples(latent), tokenSet.contextSize, share)) {
-      latents.push(latent);
-      positions.push(planned.position);
-      activations.push(planned.activation);
-    }
-  }
-  const ablations = {
-    latents: Uint32Array.from(latents),
-    positions: Uint32Array.from(positions),
-    activations: Float32Array.from(activations),
-  };
-  const effects = await ablator.effects(ablations);
-  return { ablations, effects, byToken: ablator.tokensPerAblation === 1 };
-}
-
-/** Of each latent the means over its random examples: those of the group `random` and of the fifths. */
-function meanEffects(
-  builder: FeatureIndexBuilder,
-  measured: MeasuredEffects | undefined,
-): Map<number, MeanEffect> {
-  const means = new Map<number, MeanEffect>();
-  const { latents, positions } = measured?.ablations ?? { latents: [], positions: [] };
-  for (let start = 0; start < latents.length;) {
-    const latent = latents[start];
-    const drawn = new Set(
-      builder
-        .examples(latent)
-        .filter(({ group }) => group === 'random' || group === 'quantile')
-        .map(({ position }) => position),
-    );
-    let [n, loss, divergence] = [0, 0, 0];
-    for (; start < latents.length && latents[start] === latent; start++) {
-      if (!drawn.has(positions[start])) continue;
-      n++;
-      loss += measured!.effects.lossChanges[start];
-      divergence += measured!.effects.divergences[start];
-    }
-    if (n > 0) means.set(latent, { lossChange: loss / n, divergence: divergence / n });
-  }
-  return means;
-}
-
-interface TableParts {
-  readonly neighbours: readonly Neighbours[];
-  readonly map: FeatureMap;
-  readonly measured: MeasuredEffects | undefined;
-  readonly counts: Uint32Array;
-}
-
 async function writeTables(
   input: BuildFeatureIndexInput,
-  builder: FeatureIndexBuilder,
-  { neighbours, map, measured, counts }: TableParts,
+  { builder, neighbours, map }: GatheredLatents,
+  measured: MeasuredEffects | undefined,
+  counts: Uint32Array,
 ): Promise<IndexFile[]> {
   const { out, dictionary, backend, jacobian, signal, onProgress } = input;
   const { dSae, dIn } = dictionary.config;
@@ -283,7 +176,7 @@ async function writeTables(
       jacobian && logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
     neighbours,
     map,
-    meanEffects: meanEffects(builder, measured),
+    meanEffects: measured?.means ?? new Map(),
     logRange: logRange(builder, dSae),
     onLatent: (done) => {
       if (done % 256 === 0) onProgress?.(total * (0.95 + (0.05 * done) / dSae), total);

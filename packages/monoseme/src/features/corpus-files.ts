@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { atomicWrite, sha256 } from '../formats/index.ts';
-import { emptyColumns, pushRow, writeTable } from './parquet-table.ts';
+import { writeTable } from './parquet-table.ts';
 import { DOCUMENTS, type IndexFile } from './schema.ts';
 
 /** Write `corpus/tokens.bin` and `corpus/documents.parquet`. */
@@ -15,13 +15,12 @@ export async function writeCorpus(
   const bytes = littleEndian(tokens, tokenBytes);
   await atomicWrite(join(folder, 'corpus/tokens.bin'), bytes);
 
-  const columns = emptyColumns(DOCUMENTS);
   const sources: Record<string, number> = {};
-  documents.forEach(({ id, source, start, length }, document_index) => {
-    pushRow(columns, { document_index, id, source, start, length });
+  const rows = documents.map(({ id, source, start, length }, document_index) => {
     sources[source] = (sources[source] ?? 0) + length;
+    return { document_index, id, source, start, length };
   });
-  const table = await writeTable(join(folder, 'corpus/documents.parquet'), DOCUMENTS, columns, 2 ** 17);
+  const table = await writeTable(join(folder, 'corpus/documents.parquet'), DOCUMENTS, rows, 2 ** 17);
   const files = [
     { path: 'corpus/tokens.bin', bytes: bytes.byteLength, sha256: sha256(bytes) },
     { path: 'corpus/documents.parquet', ...table },

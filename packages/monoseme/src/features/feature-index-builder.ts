@@ -118,13 +118,19 @@ export class FeatureIndexBuilder {
     this.#nTokens += codes.nRows;
   }
 
-  /** The examples of a latent (see {@link chooseExamples}), near misses last; none if it never fired. */
-  examples(latent: number): Example[] {
-    const { contextSize, windowRadius, nNearMisses } = this.#options;
+  /** Examples of a latent's firing, see {@link chooseExamples}; none if it never fired. */
+  firingExamples(latent: number): Example[] {
     const max = this.moments.max[latent];
     if (!(max > 0)) return [];
     const fifths = [0.2, 0.4, 0.6, 0.8].map((q) => this.histogram.quantile(latent, q, max));
-    const examples = chooseExamples(this.#samples, latent, max, contextSize, this.#options, fifths);
+    return chooseExamples(this.#samples, latent, max, this.#options.contextSize, this.#options, fifths);
+  }
+
+  /** The same, and behind them its near misses. */
+  examples(latent: number): Example[] {
+    const { contextSize, windowRadius, nNearMisses } = this.#options;
+    const examples = this.firingExamples(latent);
+    if (examples.length === 0) return [];
     this.#nearMisses ??= new NearMisses(this.#tokens, this.#kept, contextSize, windowRadius);
     return [...examples, ...this.#nearMisses.of(latent, this.tokenMass.of(latent), examples, nNearMisses)];
   }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { emptyColumns, pushRow, type TableColumns, type TableRow, writeTable } from './parquet-table.ts';
+import { type TableRow, TableWriter } from './parquet-table.ts';
 import {
   DETAILS,
   EXAMPLES,
@@ -16,70 +16,51 @@ const FEATURES_PER_ROW_GROUP = 16_384;
 /** `features.parquet` and the parts of `details/` and `examples/`, written as their latents come, in order. */
 export class LatentTables {
   readonly #folder: string;
-  readonly #features = emptyColumns(FEATURES);
+  readonly #features = new TableWriter(FEATURES);
   readonly #files: IndexFile[] = [];
-  #details = emptyColumns(DETAILS);
-  #examples = emptyColumns(EXAMPLES);
-  #exampleCounts: number[] = [];
-  #part = 0;
+  #details = new TableWriter(DETAILS);
+  #examples = new TableWriter(EXAMPLES);
+  #nLatents = 0;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** The rows of the next latent. A part that is full is written. */
+  /** The rows of the next latent. A row group of `examples` holds those of as many latents as one of `details`. */
   async add(
     feature: TableRow<typeof FEATURES>,
     details: TableRow<typeof DETAILS>,
     examples: readonly TableRow<typeof EXAMPLES>[],
   ): Promise<void> {
-    pushRow(this.#features, feature);
-    pushRow(this.#details, details);
-    for (const example of examples) pushRow(this.#examples, example);
-    this.#exampleCounts.push(examples.length);
-    if (this.#exampleCounts.length === LATENTS_PER_PART) await this.#flush();
+    this.#features.add(feature);
+    this.#details.add(details);
+    for (const example of examples) this.#examples.add(example);
+    this.#nLatents++;
+    if (this.#nLatents % FEATURES_PER_ROW_GROUP === 0) this.#features.endGroup();
+    if (this.#nLatents % LATENTS_PER_ROW_GROUP === 0) {
+      this.#details.endGroup();
+      this.#examples.endGroup();
+    }
+    if (this.#nLatents % LATENTS_PER_PART === 0) await this.#endPart();
   }
 
   /** Write what is left. */
   async finish(): Promise<IndexFile[]> {
-    if (this.#exampleCounts.length > 0) await this.#flush();
-    const features = await this.#write('features.parquet', FEATURES, this.#features, FEATURES_PER_ROW_GROUP);
-    return [features, ...this.#files];
+    if (this.#nLatents % LATENTS_PER_PART !== 0) await this.#endPart();
+    const path = 'features.parquet';
+    return [{ path, ...(await this.#features.finish(join(this.#folder, path))) }, ...this.#files];
   }
 
-  async #flush(): Promise<void> {
-    const part = this.#part++;
-    this.#files.push(
-      await this.#write(partName('details', part), DETAILS, this.#details, LATENTS_PER_ROW_GROUP),
-      await this.#write(
-        partName('examples', part),
-        EXAMPLES,
-        this.#examples,
-        groupSizes(this.#exampleCounts),
-      ),
-    );
-    this.#details = emptyColumns(DETAILS);
-    this.#examples = emptyColumns(EXAMPLES);
-    this.#exampleCounts = [];
+  async #endPart(): Promise<void> {
+    const part = Math.ceil(this.#nLatents / LATENTS_PER_PART) - 1;
+    for (const [name, table] of [
+      ['details', this.#details],
+      ['examples', this.#examples],
+    ] as const) {
+      const path = partName(name, part);
+      this.#files.push({ path, ...(await table.finish(join(this.#folder, path))) });
+    }
+    this.#details = new TableWriter(DETAILS);
+    this.#examples = new TableWriter(EXAMPLES);
   }
-
-  async #write<S extends typeof FEATURES | typeof DETAILS | typeof EXAMPLES>(
-    path: string,
-    schema: S,
-    columns: TableColumns<S>,
-    rowGroups: number | number[],
-  ): Promise<IndexFile> {
-    return { path, ...(await writeTable(join(this.#folder, path), schema, columns, rowGroups)) };
-  }
-}
-
-/** Rows of each row group, so that a group holds the examples of 64 latents. Groups without rows do not exist. */
-function groupSizes(exampleCounts: number[]): number[] {
-  const sizes: number[] = [];
-  for (let start = 0; start < exampleCounts.length; start += LATENTS_PER_ROW_GROUP) {
-    const counts = exampleCounts.slice(start, start + LATENTS_PER_ROW_GROUP);
-    const size = counts.reduce((sum, count) => sum + count, 0);
-    if (size > 0) sizes.push(size);
-  }
-  return sizes.length > 0 ? sizes : [1];
 }

@@ -16,6 +16,7 @@ const AROUND: readonly (readonly [offset: number, weight: number])[] = [
   [-4, 1],
   [2, 1],
 ];
+const MOST_AGREEMENT = AROUND.reduce((sum, [, weight]) => sum + weight, 0);
 
 /**
  * Text that looks like a latent's examples and on which it stays silent: occurrences of its heaviest tokens, those
@@ -29,6 +30,8 @@ export class NearMisses {
   /** [vocab + 1], and the kept positions by token. */
   readonly #starts: Uint32Array;
   readonly #positions: Uint32Array;
+  /** Occurrences of one latent's tokens, by agreement with its examples. */
+  readonly #byAgreement: number[][] = Array.from({ length: MOST_AGREEMENT + 1 }, () => []);
 
   constructor(tokens: Uint32Array, kept: KeptCodes, contextSize: number, radius: number) {
     this.#tokens = tokens;
@@ -49,45 +52,46 @@ export class NearMisses {
   of(latent: number, mass: readonly TokenMassEntry[], examples: readonly Example[], n: number): Example[] {
     if (n === 0) return [];
     const peaks = examples.filter(({ group }) => group === 'top').slice(0, COMPARED);
-    const candidates = mass.slice(0, TOKENS).flatMap(({ token }) => this.#similar(token, peaks));
-    candidates.sort((a, b) => b.score - a.score || a.position - b.position);
+    for (const positions of this.#byAgreement) positions.length = 0;
+    for (const { token } of mass.slice(0, TOKENS)) this.#compare(token, peaks);
     const contexts = new Set<number>();
     const found: Example[] = [];
-    for (const { position } of candidates) {
-      const context = Math.floor(position / this.#contextSize);
-      if (contexts.has(context) || !this.#isSilent(latent, position)) continue;
-      contexts.add(context);
-      found.push({
-        position,
-        activation: 0,
-        near: { offsets: [], activations: [] },
-        group: 'near_miss',
-        rank: found.length,
-        interval: 0,
-        repeats: false,
-      });
-      if (found.length === n) break;
+    for (let agreement = MOST_AGREEMENT; agreement >= 0; agreement--) {
+      for (const position of this.#byAgreement[agreement].sort((a, b) => a - b)) {
+        const context = Math.floor(position / this.#contextSize);
+        if (contexts.has(context) || !this.#isSilent(latent, position)) continue;
+        contexts.add(context);
+        found.push({
+          position,
+          activation: 0,
+          near: { offsets: [], activations: [] },
+          group: 'near_miss',
+          rank: found.length,
+          interval: 0,
+          repeats: false,
+        });
+        if (found.length === n) return found;
+      }
     }
     return found;
   }
 
-  /** Occurrences of a token with how much their text agrees with the example most like them. */
-  #similar(token: number, peaks: readonly Example[]): { position: number; score: number }[] {
+  /** Sort occurrences of a token by how much their text agrees with the example most like them. */
+  #compare(token: number, peaks: readonly Example[]): void {
     const [first, end] = [this.#starts[token] ?? 0, this.#starts[token + 1] ?? 0];
     const step = Math.max(1, Math.floor((end - first) / OCCURRENCES));
-    const found: { position: number; score: number }[] = [];
     for (let i = first; i < end; i += step) {
       const position = this.#positions[i];
-      let score = 0;
-      for (const peak of peaks) score = Math.max(score, this.#agreement(position, peak.position));
-      found.push({ position, score });
+      let most = 0;
+      for (const peak of peaks) most = Math.max(most, this.#agreement(position, peak.position));
+      this.#byAgreement[most].push(position);
     }
-    return found;
   }
 
   #agreement(a: number, b: number): number {
     let agreement = 0;
-    for (const [offset, weight] of AROUND) {
+    for (let i = 0; i < AROUND.length; i++) {
+      const [offset, weight] = AROUND[i];
       if (this.#tokens[a + offset] === this.#tokens[b + offset]) agreement += weight;
     }
     return agreement;

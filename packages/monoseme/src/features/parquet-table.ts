@@ -1,5 +1,5 @@
 import type { SchemaElement } from 'hyparquet';
-import { ByteWriter, parquetWrite } from 'hyparquet-writer';
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { atomicWrite, sha256, TOOLKIT_VERSION } from '../formats/index.ts';
 
 export type ColumnType = 'int32' | 'float' | 'boolean' | 'string' | 'list<int32>' | 'list<float>';
@@ -9,23 +9,8 @@ export type TableSchema = Readonly<Record<string, ColumnType>>;
 
 type Value = number | boolean | string | ArrayLike<number>;
 
-/** Rows collected column by column. */
-export type TableColumns<S extends TableSchema> = { [name in keyof S]: Value[] };
-
 /** One row; a typed array may stand for a list. */
 export type TableRow<S extends TableSchema> = { readonly [name in keyof S]: Value };
-
-export function emptyColumns<S extends TableSchema>(schema: S): TableColumns<S> {
-  return Object.fromEntries(Object.keys(schema).map((name) => [name, []])) as unknown as TableColumns<S>;
-}
-
-export function pushRow<S extends TableSchema>(columns: TableColumns<S>, row: TableRow<S>): void {
-  for (const name in columns) {
-    const value = row[name];
-    // The writer takes plain arrays for lists.
-    columns[name].push(ArrayBuffer.isView(value) ? Array.from(value as unknown as ArrayLike<number>) : value);
-  }
-}
 
 /** A written file, as the manifest lists it. */
 export interface WrittenFile {
@@ -35,35 +20,84 @@ export interface WrittenFile {
 }
 
 /**
- * Write a Parquet table (Snappy). Whole numbers are delta-packed and floats split into byte streams where that is
- * smaller; statistics are kept for the first column only, the one a table is sorted by.
+ * A Parquet table (Snappy) that is written row group by row group: of its rows only those of the group at hand are
+ * held, and of the others their compressed bytes.
  *
- * @param rowGroups sizes of the row groups, the last one repeated: what one range read brings
+ * Whole numbers are delta-packed and floats split into byte streams where that is smaller; statistics are kept for the
+ * first column only, the one a table is sorted by.
  */
+export class TableWriter<S extends TableSchema> {
+  readonly #schema: S;
+  readonly #bytes = new ByteWriter(1 << 16);
+  readonly #writer: ParquetWriter;
+  #columns: { readonly [name in keyof S]: Value[] };
+  #rowsInGroup = 0;
+  #rows = 0;
+
+  constructor(schema: S) {
+    this.#schema = schema;
+    this.#columns = emptyColumns(schema);
+    const createdBy = `monoseme ${TOOLKIT_VERSION}`;
+    this.#writer = new ParquetWriter({ writer: this.#bytes, schema: schemaElements(schema), createdBy });
+  }
+
+  get rowsInGroup(): number {
+    return this.#rowsInGroup;
+  }
+
+  add(row: TableRow<S>): void {
+    for (const name in this.#columns) {
+      const value = row[name];
+      // The writer takes plain arrays for lists.
+      this.#columns[name].push(ArrayBuffer.isView(value) ? Array.from(value as never) : value);
+    }
+    this.#rowsInGroup++;
+  }
+
+  /** The rows since the last call become one row group: what one range read brings. Nothing where there are none. */
+  endGroup(): void {
+    if (this.#rowsInGroup === 0) return;
+    const columnData = Object.keys(this.#schema).map((name, i) => ({
+      name,
+      data: this.#columns[name] as never,
+      encoding: encodingOf(this.#schema[name]),
+      statistics: i === 0,
+    }));
+    void this.#writer.write({ columnData, rowGroupSize: this.#rowsInGroup });
+    this.#rows += this.#rowsInGroup;
+    this.#rowsInGroup = 0;
+    this.#columns = emptyColumns(this.#schema);
+  }
+
+  /** Write the file; rows that are left are its last group. @throws as {@link atomicWrite} */
+  async finish(path: string): Promise<WrittenFile> {
+    this.endGroup();
+    void this.#writer.finish();
+    const bytes = new Uint8Array(this.#bytes.getBuffer());
+    await atomicWrite(path, bytes);
+    return { bytes: bytes.byteLength, sha256: sha256(bytes), rows: this.#rows };
+  }
+}
+
+function emptyColumns<S extends TableSchema>(schema: S): { [name in keyof S]: Value[] } {
+  return Object.fromEntries(Object.keys(schema).map((name) => [name, []])) as unknown as {
+    [name in keyof S]: Value[];
+  };
+}
+
+/** Write a table with row groups of one size. */
 export async function writeTable<S extends TableSchema>(
   path: string,
   schema: S,
-  columns: TableColumns<S>,
-  rowGroups: number | number[],
+  rows: Iterable<TableRow<S>>,
+  rowsPerGroup: number,
 ): Promise<WrittenFile> {
-  const names = Object.keys(schema);
-  const rows = columns[names[0]].length;
-  const writer = new ByteWriter(1 << 16);
-  parquetWrite({
-    writer,
-    schema: schemaElements(schema),
-    columnData: names.map((name, i) => ({
-      name,
-      data: columns[name] as never,
-      encoding: encodingOf(schema[name]),
-      statistics: i === 0,
-    })),
-    rowGroupSize: rowGroups,
-    createdBy: `monoseme ${TOOLKIT_VERSION}`,
-  });
-  const bytes = new Uint8Array(writer.getBuffer());
-  await atomicWrite(path, bytes);
-  return { bytes: bytes.byteLength, sha256: sha256(bytes), rows };
+  const table = new TableWriter(schema);
+  for (const row of rows) {
+    table.add(row);
+    if (table.rowsInGroup === rowsPerGroup) table.endGroup();
+  }
+  return table.finish(path);
 }
 
 function encodingOf(type: ColumnType): 'DELTA_BINARY_PACKED' | 'BYTE_STREAM_SPLIT' | undefined {

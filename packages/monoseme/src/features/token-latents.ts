@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { emptyColumns, pushRow, writeTable } from './parquet-table.ts';
+import { TableWriter } from './parquet-table.ts';
 import { type IndexFile, TOKEN_LATENTS } from './schema.ts';
 import type { TokenMassEntry } from './token-mass.ts';
 
@@ -38,21 +38,22 @@ export async function writeTokenLatents(
   const order = Uint32Array.from(tokens, (_, i) => i).sort(
     (a, b) => tokens[a] - tokens[b] || sums[b] - sums[a] || latents[a] - latents[b],
   );
-  const columns = emptyColumns(TOKEN_LATENTS);
+  const table = new TableWriter(TOKEN_LATENTS);
   let listed = 0;
   let last = -1;
   for (const i of order) {
     listed = tokens[i] === last ? listed + 1 : 1;
     last = tokens[i];
     if (listed > LATENTS_PER_TOKEN) continue;
-    pushRow(columns, {
+    table.add({
       token: tokens[i],
       latent_index: latents[i],
       n_fired: firings[i],
       mean_activation: sums[i] / counts[tokens[i]],
       share: shares[i],
     });
+    if (table.rowsInGroup === ROWS_PER_GROUP) table.endGroup();
   }
   const path = 'token_latents.parquet';
-  return { path, ...(await writeTable(join(folder, path), TOKEN_LATENTS, columns, ROWS_PER_GROUP)) };
+  return { path, ...(await table.finish(join(folder, path))) };
 }

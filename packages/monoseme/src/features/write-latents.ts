@@ -5,6 +5,7 @@ import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
 import { LatentTables } from './latent-tables.ts';
 import type { LogitEffects } from './logit-effects.ts';
+import type { MeanEffect } from './measure-effects.ts';
 import type { TableRow } from './parquet-table.ts';
 import {
   type DETAILS,
@@ -14,12 +15,9 @@ import {
   LINEAR_BINS,
   QUANTILES,
 } from './schema.ts';
+import { PREVIEW_LOGITS, previewOf, TOP_TOKENS, wilsonInterval } from './row-parts.ts';
 import { short, shorts } from './short-float.ts';
 
-/** Tokens on each side of the peak in the preview of a list. */
-const PREVIEW_RADIUS = 8;
-const PREVIEW_LOGITS = 4;
-const TOP_TOKENS = 8;
 const NEIGHBOURS = 10;
 const CO_ACTIVE = 10;
 const CORRELATED_NEURONS = 3;
@@ -38,11 +36,6 @@ export interface LatentTablesInput {
   /** Binary exponents between which the logarithmic histograms lie. */
   readonly logRange: readonly [number, number];
   readonly onLatent?: (latent: number) => void;
-}
-
-export interface MeanEffect {
-  readonly lossChange: number;
-  readonly divergence: number;
 }
 
 /** What is known of one latent. */
@@ -110,23 +103,13 @@ function featureRow(
     min_logit: short(logits?.bottomWeights[0] ?? 0),
     logit_kurtosis: short(logits?.kurtosis ?? 0),
     top_logit_tokens: logits?.topTokens.slice(0, PREVIEW_LOGITS) ?? [],
-    preview_token: first ? first.position : -1,
-    ...previewOf(first),
+    ...previewOf(first?.position, first?.near),
     map_x: short(map.coordinates[2 * latent]),
     map_y: short(map.coordinates[2 * latent + 1]),
     cluster: map.clusters[latent],
     mean_loss_change: short(effect?.lossChange ?? 0),
     mean_kl: short(effect?.divergence ?? 0),
   };
-}
-
-function previewOf(example: Example | undefined): {
-  preview_offsets: number[];
-  preview_activations: number[];
-} {
-  const { offsets, activations } = example?.near ?? { offsets: [], activations: [] };
-  const inside = (_: number, i: number) => Math.abs(offsets[i]) <= PREVIEW_RADIUS;
-  return { preview_offsets: offsets.filter(inside), preview_activations: activations.filter(inside) };
 }
 
 function detailsRow(
@@ -181,15 +164,6 @@ function exampleRow(latent: number, example: Example): TableRow<typeof EXAMPLES>
     near_offsets: example.near.offsets,
     near_activations: example.near.activations,
   };
-}
-
-/** Wilson's 95 % interval of a share, `hits` of n. */
-export function wilsonInterval(hits: number, n: number): [number, number] {
-  const z2 = 1.96 ** 2;
-  const share = hits / n;
-  const middle = share + z2 / (2 * n);
-  const spread = 1.96 * Math.sqrt((share * (1 - share)) / n + z2 / (4 * n * n));
-  return [Math.max(0, (middle - spread) / (1 + z2 / n)), (middle + spread) / (1 + z2 / n)];
 }
 
 function trimmed(counts: Bins['counts'] | Uint32Array): { start: number; counts: ArrayLike<number> } {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { atomicWrite, readJson, snakeCase, snakeCaseKeys, writeJson } from '../formats/index.ts';
-import { emptyColumns, pushRow, writeTable } from '../features/parquet-table.ts';
+import { writeTable } from '../features/parquet-table.ts';
 
 /** One line of the run table. Figures of a run that failed are NaN. */
 export interface ResultRow {
@@ -77,10 +77,8 @@ export async function writeRunTable(folder: string, rows: readonly ResultRow[]):
   const lines = [NAMES.map(snakeCase), ...rows.map((row) => NAMES.map((name) => csvCell(row[name])))];
   await atomicWrite(csv, new TextEncoder().encode(lines.map((cells) => `${cells.join(',')}\n`).join('')));
   const schema = Object.fromEntries(NAMES.map((name) => [snakeCase(name), SCHEMA[name]]));
-  const columns = emptyColumns(schema);
-  for (const row of rows)
-    pushRow(columns, Object.fromEntries(NAMES.map((name) => [snakeCase(name), row[name]])));
-  await writeTable(parquet, schema, columns, 1024);
+  const cells = rows.map((row) => Object.fromEntries(NAMES.map((name) => [snakeCase(name), row[name]])));
+  await writeTable(parquet, schema, cells, 1024);
   return [csv, parquet];
 }
 

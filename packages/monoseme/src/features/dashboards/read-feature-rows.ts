@@ -1,15 +1,11 @@
 import { wholeCounts } from '../activation-histogram.ts';
 import type { TableRow } from '../parquet-table.ts';
+import { PREVIEW_LOGITS, previewOf, TOP_TOKENS, wilsonInterval } from '../row-parts.ts';
 import { type DETAILS, type EXAMPLES, type FEATURES, LINEAR_BINS, QUANTILES } from '../schema.ts';
+import type { NearFirings } from '../sample-slots.ts';
 import { short } from '../short-float.ts';
 import type { TokenMassEntry } from '../token-mass.ts';
-import { wilsonInterval } from '../write-latents.ts';
 import type { ReadFigures, ReadHistogram, TokenValue } from './dashboard-entry.ts';
-
-/** Tokens on each side of the peak in the preview of a list. */
-const PREVIEW_RADIUS = 8;
-const PREVIEW_LOGITS = 4;
-const TOP_TOKENS = 8;
 
 /** An example of an export, its text one context of the corpus. */
 export interface ReadRow {
@@ -57,12 +53,11 @@ export function rowsOfFeature(
   const moments = momentsOf(histogram);
   const [low, high] = corpus.nTokens > 0 ? wilsonInterval(nFired, corpus.nTokens) : [density, density];
   const examples = exampleRows(latent, shown, corpus.contextSize);
-  const [first] = examples.rows;
+  const { first } = examples;
   const { entries, total } = tokenMassOf(shown);
   const ids = (pairs: readonly TokenValue[]) => pairs.map(({ token }) => corpus.tokenId(token));
   const values = (pairs: readonly TokenValue[]) => pairs.map(({ value }) => short(value));
   const [top, bottom] = [figures?.topLogits ?? [], figures?.bottomLogits ?? []];
-  const inPreview = (_: number, i: number) => Math.abs((first.near_offsets as number[])[i]) <= PREVIEW_RADIUS;
   const logits = figures?.logitHistogram ?? { centres: [], counts: [] };
   return {
     feature: {
@@ -88,9 +83,7 @@ export function rowsOfFeature(
       min_logit: short(bottom[0]?.value ?? 0),
       logit_kurtosis: 0,
       top_logit_tokens: ids(top).slice(0, PREVIEW_LOGITS),
-      preview_token: first ? (first.token_index as number) : -1,
-      preview_offsets: first ? (first.near_offsets as number[]).filter(inPreview) : [],
-      preview_activations: first ? (first.near_activations as number[]).filter(inPreview) : [],
+      ...previewOf(first?.position, first?.near),
       map_x: 0,
       map_y: 0,
       cluster: 0,
@@ -153,7 +146,11 @@ function exampleRows(
   latent: number,
   read: readonly ReadRow[],
   contextSize: number,
-): { rows: TableRow<typeof EXAMPLES>[]; nIntervals: number } {
+): {
+  rows: TableRow<typeof EXAMPLES>[];
+  nIntervals: number;
+  first: { position: number; near: NearFirings } | undefined;
+} {
   const intervals = [...new Set(read.filter(({ binMin }) => binMin >= 0).map(({ binMax }) => binMax))].sort(
     (a, b) => b - a,
   );
@@ -180,7 +177,12 @@ function exampleRows(
       near_activations: row.activations.map(short),
     };
   });
-  return { rows, nIntervals: intervals.length };
+  const [strongest] = inOrder;
+  const first = strongest && {
+    position: strongest.context * contextSize + strongest.peak,
+    near: { offsets: [...strongest.offsets], activations: strongest.activations.map(short) },
+  };
+  return { rows, nIntervals: intervals.length, first };
 }
 
 /** Counts in bins of equal width over [low, high]; what an edge cuts is shared out by width, sums are exact. */

@@ -1,0 +1,72 @@
+import type { ActivationSource } from '../activations/index.ts';
+import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
+import { throwIfAborted } from '../errors.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
+import { type BuilderOptions, FeatureIndexBuilder } from './feature-index-builder.ts';
+import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
+
+export interface GatherInput {
+  readonly dictionary: Dictionary;
+  readonly backend: KernelBackend;
+  readonly source: ActivationSource;
+  readonly tokenSet: { readonly tokens: Uint32Array };
+  readonly options: BuilderOptions;
+  readonly signal?: AbortSignal;
+  /** In tokens. */
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface GatheredLatents {
+  readonly builder: FeatureIndexBuilder;
+  /** [dSae]: the nearest decoder directions of each latent. */
+  readonly neighbours: readonly Neighbours[];
+  readonly map: FeatureMap;
+}
+
+/** The pass over the text, and meanwhile the map, which needs the dictionary alone. */
+export async function gatherLatents(input: GatherInput): Promise<GatheredLatents> {
+  const { dictionary, backend, options } = input;
+  const failed = new AbortController();
+  const signal = input.signal ? AbortSignal.any([input.signal, failed.signal]) : failed.signal;
+  const neighbours: Neighbours[] = [];
+  const { W_dec } = dictionary.weights;
+  for await (const near of nearestLatents(backend, W_dec, dictionary.config.dIn, MAP_NEIGHBOURS, signal))
+    neighbours.push(near);
+  const map = featureMap(neighbours, options.seed, signal);
+  // Its failure is met below.
+  map.catch(() => {});
+  try {
+    const builder = await gather(input);
+    return { builder, neighbours, map: await map };
+  } catch (error) {
+    failed.abort();
+    throw error;
+  }
+}
+
+/** One pass: while the builder works on a chunk, the next is encoded and the one after it is read. */
+async function gather(input: GatherInput): Promise<FeatureIndexBuilder> {
+  const { dictionary, backend, source, tokenSet, options, signal, onProgress } = input;
+  const builder = new FeatureIndexBuilder(tokenSet.tokens, options);
+  const read = (chunk: number) =>
+    chunk < source.nChunks ? awaited(source.readChunk(chunk, signal)) : undefined;
+  const encoded = (chunk: number, x: Promise<Float32Array> | undefined) =>
+    x && awaited(x.then((rows) => encode(dictionary, backend, rows, source.chunkRows(chunk))));
+  let rows = read(0);
+  let codes = encoded(0, rows);
+  let nextRows = read(1);
+  for (let chunk = 0; chunk < source.nChunks; chunk++) {
+    throwIfAborted(signal);
+    const [x, found] = [await rows!, await codes!];
+    [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
+    builder.addBatch(found, x, builder.nTokens);
+    onProgress?.(builder.nTokens);
+  }
+  return builder;
+}
+
+/** A promise whose failure is met when its turn comes, not as an unhandled one before. */
+function awaited<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
