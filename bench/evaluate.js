@@ -2,12 +2,11 @@
  * `npm run bench -- evaluate`: a dictionary measured on text with ablations, in a process of its own, against the figures it
  * has to reach.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { monoseme, trained } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- evaluate [options]
@@ -20,10 +19,6 @@ activations on 131,072 of them.
   --rounds <n>           runs (default: 1)
   --quick                a tiny run that checks the benchmark itself
   --json                 lines of JSON on stdout, everything else on stderr`;
-
-const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import.meta.url));
-/** Reports the peak memory of the process it is loaded into. */
-const REPORT_PEAK = `data:text/javascript,process.on('exit',()=>process.stderr.write('\\npeak '+process.resourceUsage().maxRSS*1024+'\\n'))`;
 
 /** Figure, unit, and what it has to be on a 2-core machine. */
 const FIGURES = [
@@ -63,29 +58,10 @@ export async function evaluate(args) {
   }
 }
 
-function trained(out, quick) {
-  const small = quick
-    ? ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256']
-    : ['--tokens', '1.5M', '--d-sae', '4096'];
-  monoseme(['train', '--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post', ...small, '--out', out]);
-  return out;
-}
-
 function run(dictionary, out, { quick, downstream }) {
   const size = ['--tokens', quick ? '20k' : '1M', '--downstream-tokens', downstream, '--split', 'all'];
-  const start = performance.now();
-  const { stdout, stderr } = monoseme(['evaluate', dictionary, ...size, '--out', join(out, 'report')]);
-  const seconds = (performance.now() - start) / 1000;
-  const result = JSON.parse(stdout);
+  const result = monoseme(['evaluate', dictionary, ...size, '--out', join(out, 'report')]);
   const undefinedFigure = ['ce_loss_score', 'explained_variance'].find((name) => !(name in result));
   if (undefinedFigure) throw new Error(`The evaluation has no ${undefinedFigure}.`);
-  return { ...result, seconds, peak_memory_bytes: Number(/^peak (\d+)$/m.exec(stderr)[1]) };
-}
-
-function monoseme(args) {
-  const result = spawnSync(process.execPath, ['--import', REPORT_PEAK, BIN, ...args, '--json'], {
-    encoding: 'utf8',
-  });
-  if (result.status === 0) return result;
-  throw new Error(`monoseme ${args[0]} failed: ${result.stderr.trim().split('\n').at(-2)}`);
+  return result;
 }

@@ -18,11 +18,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { packContexts, readSources, Tokenizer } from 'monoseme/corpus';
-import { writeSafetensors } from 'monoseme/formats';
 import { OnnxModel } from 'monoseme/model';
 import ort from 'onnxruntime-node';
 import { harvestPrefix } from '../packages/monoseme/dist/model/cut.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
+import { embeddedModel } from './peer-data.js';
 import { peerPython, torchPython } from './peer-environments.js';
 import { RunnerProcess } from './runner-process.js';
 
@@ -181,16 +181,9 @@ async function startPeer(folder, model, tokensFile, nTokens, flags, log) {
     log(`TransformerLens is left out: ${error.message}\n`);
     return undefined;
   }
-  const weights = join(folder, 'weights.safetensors');
-  const tensors = {};
-  for (const { name, dims, rawData, floatData } of model.graph.graph.initializer) {
-    const data = rawData.length > 0 ? new Float32Array(rawData.slice().buffer) : Float32Array.from(floatData);
-    if (/^(W_|b_|ln_|blocks)/.test(name)) tensors[name] = { dtype: 'F32', shape: dims.map(Number), data };
-  }
-  await writeSafetensors(weights, tensors);
   const settings = {
-    config: join(MODEL, 'config.json'),
-    ...{ weights, tokens: join(folder, 'peer-tokens'), context_size: CONTEXT, hook: HOOK },
+    ...(await embeddedModel(folder, model)),
+    ...{ tokens: join(folder, 'peer-tokens'), context_size: CONTEXT, hook: HOOK },
     batch: 16,
     threads: availableParallelism(),
   };

@@ -173,3 +173,15 @@ async function warmUp_(state, case_, activations, backend) {
   }
   return steered;
 }
+
+/** The embedded model as TransformerLens takes it: `weights`, written into a folder, and `config`. */
+export async function embeddedModel(folder, model) {
+  const weights = join(folder, 'weights.safetensors');
+  const tensors = {};
+  for (const { name, dims, rawData, floatData } of model.graph.graph.initializer) {
+    const data = rawData.length > 0 ? new Float32Array(rawData.slice().buffer) : Float32Array.from(floatData);
+    if (/^(W_|b_|ln_|blocks)/.test(name)) tensors[name] = { dtype: 'F32', shape: dims.map(Number), data };
+  }
+  await writeSafetensors(weights, tensors);
+  return { config: join(MODEL, 'config.json'), weights };
+}

@@ -82,4 +82,5 @@ def main() -> None:
         print(json.dumps({"seconds": seconds, "first": first.ravel().tolist()}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

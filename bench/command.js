@@ -1,0 +1,29 @@
+/** `monoseme` run as a user runs it, in a process of its own. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import.meta.url));
+/** Reports the peak memory of the process it is loaded into. */
+const REPORT_PEAK = `data:text/javascript,process.on('exit',()=>process.stderr.write('\\npeak '+process.resourceUsage().maxRSS*1024+'\\n'))`;
+
+/** @returns what `--json` printed, with seconds and peak memory of the whole process */
+export function monoseme(args) {
+  const start = performance.now();
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', REPORT_PEAK, BIN, ...args, '--json'],
+    { encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(`monoseme ${args[0]} failed: ${stderr.trim().split('\n').at(-2)}`);
+  const seconds = (performance.now() - start) / 1000;
+  return { ...JSON.parse(stdout), seconds, peak_memory_bytes: Number(/^peak (\d+)$/m.exec(stderr)[1]) };
+}
+
+/** A dictionary of the embedded model, trained into a folder. */
+export function trained(out, quick) {
+  const small = quick
+    ? ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256']
+    : ['--tokens', '1.5M', '--d-sae', '4096'];
+  monoseme(['train', '--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post', ...small, '--out', out]);
+  return out;
+}
