@@ -23,7 +23,7 @@ with it.
   --dictionary <folder>  a trained one (default: 4,096 latents are trained first, in 1 to 3 minutes)
   --tokens <n>           tokens of the text (default: 2000000)
   --rounds <n>           runs (default: 1)
-  --no-large             only the tenth of the text
+  --case <name>          tenth (of the text), plain or ablated; may be repeated (default: all)
   --peers                SAEDashboard too, on the tenth of the text; it is installed where it is not there
   --peer-latents <n>     latents that it makes; its time is scaled to all of them (default: 256, its batch)
   --python <path>        a Python that has torch, numpy and safetensors
@@ -52,7 +52,7 @@ export async function index(args) {
     dictionary: { type: 'string' },
     tokens: { type: 'string', default: '2000000' },
     rounds: { type: 'string', default: '1' },
-    'no-large': { type: 'boolean' },
+    case: { type: 'string', multiple: true, default: ['tenth', 'plain', 'ablated'] },
     peers: { type: 'boolean' },
     'peer-latents': { type: 'string', default: '256' },
     python: { type: 'string' },
@@ -83,11 +83,11 @@ async function measured(dictionary, folder, flags, log) {
     const args = ['--tokens', String(nTokens), '--out', join(folder, name), ...options];
     return monoseme(['index', dictionary, ...args]);
   };
-  const found = { tenth: built('tenth', Math.ceil(tokens / 10), '--ablations', '0') };
-  if (!flags['no-large']) {
-    found.plain = built('plain', tokens, '--ablations', '0');
-    found.ablated = built('ablated', tokens);
-  }
+  const found = {};
+  if (flags.case.includes('tenth') || flags.peers)
+    found.tenth = built('tenth', Math.ceil(tokens / 10), '--ablations', '0');
+  if (flags.case.includes('plain')) found.plain = built('plain', tokens, '--ablations', '0');
+  if (flags.case.includes('ablated')) found.ablated = built('ablated', tokens);
   if (flags.peers) found.saedashboard = await peer(dictionary, folder, found.tenth, flags, log);
   return found;
 }
