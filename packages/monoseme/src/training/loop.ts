@@ -4,6 +4,7 @@ import { interrupted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { DivergenceWatch } from './divergence.ts';
 import { type StepMetrics, stepMetrics } from './metrics.ts';
+import { oneAhead } from './one-ahead.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { resample_, resampleSteps } from './resample.ts';
@@ -54,7 +55,7 @@ export async function trainLoop_(
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   const watch = new DivergenceWatch();
   let last: StepMetrics | undefined;
-  for await (const batch of clock.waited(buffer.batches(state.step))) {
+  for await (const batch of clock.waited(oneAhead(buffer.batches(state.step)))) {
     prepareRows_(batch, state.layout);
     const l1Share = l1ShareAt(state.step, nSteps, options);
     const l1Coefficient = fullL1 * l1Share * sparsityFactor(state.sparsity);
