@@ -8,6 +8,8 @@ export {
 } from './automata.ts';
 export { automatonGraph } from './automaton-graph.ts';
 export { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+export { effectsAnalysis, type PinnedSample } from './effects-analysis.ts';
+export { type ContextEffects, latentEffects, type LatentEffects } from './latent-effects.ts';
 export type { TokenBytes } from './context-text.ts';
 export { neurons, principalComponents, randomDirections } from './controls.ts';
 export {

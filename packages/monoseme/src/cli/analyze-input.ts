@@ -46,6 +46,8 @@ export interface AnalyzeInput {
   readonly tokens: TokenSet;
   readonly tokenizer: Tokenizer;
   readonly pass: Pass;
+  /** By text: what runs its model. */
+  readonly runners: readonly ModelRunner[];
   /** Whether all of them read the same tensor of the same model. */
   readonly sameActivations: boolean;
 }
@@ -85,7 +87,11 @@ export async function analyze(
       const onProgress = (done: number) => stage.update(done, total);
       const pass = { backend, signal: context.signal, onProgress };
       const sameActivations = runners.size === 1;
-      return [await work({ texts, tokens, tokenizer, pass, sameActivations }), `${compact(total)} tokens`];
+      const ofTexts = names.map((name) => runners.get(name)!);
+      return [
+        await work({ texts, tokens, tokenizer, pass, sameActivations, runners: ofTexts }),
+        `${compact(total)} tokens`,
+      ];
     });
     const hashes = await Promise.all(folders.map(dictionaryHash));
     const paths = await writeAnalysis(flags.out ?? (await reportFolder(folders[0])), found, {

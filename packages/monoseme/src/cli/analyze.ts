@@ -24,10 +24,11 @@ import {
   universalityAnalysis,
 } from '../analysis/index.ts';
 import { MonosemeError } from '../errors.ts';
+import { type EffectFlags, findEffects } from './analyze-effects.ts';
 import { addAnalyzeFlags, analyze, type AnalyzeFlags, type AnalyzeInput } from './analyze-input.ts';
 import { readMatrix } from './matrix-file.ts';
 import type { DeclareCommand } from './main.ts';
-import { latentNumber, repeatable } from './options.ts';
+import { latentNumber, repeatable, wholeOption } from './options.ts';
 import { shownToken } from './text.ts';
 
 interface SubspaceFlags extends AnalyzeFlags {
@@ -139,7 +140,18 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
       ),
     );
 
-  for (const command of [proxies, universal, split, machines, kinds, alike, together, lasting])
+  const effects = group
+    .command('effects')
+    .description('What latents do to what the model says: logit weights, ablations, samples with them held.')
+    .argument('<dictionary>', 'folder of the dictionary')
+    .option('--latent <n>', 'a latent; may be repeated', repeatable)
+    .option('--prompt <text>', 'what samples begin with', '1,2,3,4,5,6,7,8,9,10')
+    .option('--samples <n>', 'samples of each latent', wholeOption, 3)
+    .action(
+      run((context, flags: EffectFlags, folder) => analyze(context, flags, [folder], findEffects(flags))),
+    );
+
+  for (const command of [proxies, universal, split, machines, kinds, alike, together, lasting, effects])
     addAnalyzeFlags(command);
 };
 
