@@ -85,6 +85,20 @@ async function encodeRows(
   return { codes, activations };
 }
 
+/**
+ * Analyses of decoder directions need them in the space that the dictionary reads.
+ *
+ * @throws {MonosemeError} ERR_OPTION for a transcoder or crosscoder
+ */
+export function expectAutoencoder({ config }: Dictionary): void {
+  if (config.targetHookName === undefined && !config.sources) return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `The dictionary is a ${config.sources ? 'crosscoder' : 'transcoder'}: its decoder directions are not of the tensor that it reads.`,
+    'Autoencoders of one hook point can be looked at so.',
+  );
+}
+
 function expectFit({ dictionary, source }: CodedText, first: CodedText): void {
   if (source.dIn !== dictionary.config.dIn)
     throw new MonosemeError(

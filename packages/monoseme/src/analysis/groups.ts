@@ -1,6 +1,6 @@
 import { nearestLatents } from '../dictionary/index.ts';
 import type { Codes } from '../kernels/contract.ts';
-import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 import { GroupRows, type GroupShape } from './group-shape.ts';
 import { PairSums } from './pair-sums.ts';
 import { MIN_FIRED } from './universality.ts';
@@ -39,9 +39,10 @@ export interface Groups {
  * time: that is what dilution and mean active say. Parts are joined by single links, because a curve is a chain.
  *
  * Memory  sums of pairs that fire together ({@link PairSums}); up to 4,096 rows of each of up to 64 groups
- * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_OPTION for transcoders and crosscoders; ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function latentGroups(text: CodedText, pass: Pass): Promise<Groups> {
+  expectAutoencoder(text.dictionary);
   const { dSae, dIn } = text.dictionary.config;
   const { W_dec } = text.dictionary.weights;
   const parts = await cosineClusters(W_dec, dIn, pass);

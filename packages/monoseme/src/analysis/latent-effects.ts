@@ -2,7 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import { encode } from '../dictionary/index.ts';
 import { throwIfAborted } from '../errors.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 
 /** Contexts in which a latent is ablated: those of its largest activations. */
 const CONTEXTS = 8;
@@ -44,7 +44,7 @@ export interface ContextEffects {
  *
  * @param jacobian [dIn, vocab]: mean derivative of the logits by the activations
  * Source  Bricken et al. 2023, feature ablations and logit weights (footnote 15: about the median)
- * @throws {MonosemeError} ERR_MISMATCH, ERR_MODEL, ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_OPTION for transcoders and crosscoders; ERR_MISMATCH, ERR_MODEL, ERR_INTERRUPTED
  */
 export async function latentEffects(
   text: CodedText,
@@ -54,6 +54,7 @@ export async function latentEffects(
   latents: readonly number[],
   pass: Pass,
 ): Promise<LatentEffects[]> {
+  expectAutoencoder(text.dictionary);
   const peaks = await peaksOf(text, latents, pass);
   const effects: LatentEffects[] = [];
   for (const [i, latent] of latents.entries()) {

@@ -118,6 +118,15 @@ test('motifs, neurons and persistence of planted latents', async () => {
   assert.ok(lasting.latents[5]![0] > 0.5 && Math.abs(lasting.latents[0]![0]) < 0.2);
   assert.equal(lasting.latents[4], undefined);
   assert.doesNotMatch(JSON.stringify(persistenceAnalysis(lasting)), /NaN|undefined/);
+  const { config, weights } = smallDictionary();
+  const transcoder = { config: { ...config, targetHookName: 'blocks.0.hook_mlp_out' }, weights };
+  const wrong = { dictionary: transcoder, source: text.source };
+  for (const analysis of [notNeurons, persistence, latentGroups])
+    await assert.rejects(analysis(wrong, { backend }), { code: 'ERR_OPTION' });
+  const narrow = { dictionary: { config: { ...config, dIn: 12 }, weights }, source: text.source };
+  await assert.rejects(motifs(narrow, tokens, smallTokenizer.vocabSize, { backend }), {
+    code: 'ERR_MISMATCH',
+  });
   const oneToken = { ...tokens, contextSize: 1, nContexts: tokens.tokens.length };
   const short = { dictionary: smallDictionary(), source: smallSource(oneToken) };
   await assert.rejects(persistence(short, { backend }), { code: 'ERR_EMPTY_TEXT' });

@@ -1,6 +1,6 @@
 import type { Interval } from '../evaluation/index.ts';
 import type { Codes } from '../kernels/contract.ts';
-import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
+import { type CodedText, codedChunks, codesOfDense, expectAutoencoder, type Pass } from './coded-text.ts';
 import { PairSums } from './pair-sums.ts';
 import { medianInterval, medianOf, MIN_FIRED } from './universality.ts';
 
@@ -42,9 +42,10 @@ export interface NotNeurons {
  *
  * Only positive activations take part, as in the paper; correlations are over all tokens.
  *
- * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_OPTION for transcoders and crosscoders; ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function notNeurons(text: CodedText, pass: Pass): Promise<NotNeurons> {
+  expectAutoencoder(text.dictionary);
   const { dSae, dIn } = text.dictionary.config;
   const sums = new PairSums(dSae, dIn, { masked: false });
   for await (const { codes, activations } of codedChunks([text], pass))

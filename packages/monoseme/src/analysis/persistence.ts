@@ -3,7 +3,7 @@ import { MonosemeError } from '../errors.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { Autocorrelation } from './autocorrelation.ts';
-import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
+import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 import { activationMoments, eigenvectors, type Moments } from './moments.ts';
 import { medianOf, MIN_FIRED } from './universality.ts';
 
@@ -34,9 +34,10 @@ export interface Persistence {
  *          each d gets the one nearest in variance. Decoder directions that persist no more than these follow strong
  *          directions only.
  * Memory   64 bytes a latent; projections on some 131,000 tokens, spread over the text
- * @throws {MonosemeError} ERR_EMPTY_TEXT for contexts of one token; ERR_MISMATCH, ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_EMPTY_TEXT for contexts of one token; ERR_OPTION for transcoders and crosscoders; ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function persistence(text: CodedText, pass: Pass, seed = 0): Promise<Persistence> {
+  expectAutoencoder(text.dictionary);
   const { source, dictionary } = text;
   const { dSae, dIn } = dictionary.config;
   const lags = LAGS.filter((lag) => lag < source.contextSize);

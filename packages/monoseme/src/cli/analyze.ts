@@ -1,6 +1,10 @@
 import {
   automata,
   automataAnalysis,
+  type CodedText,
+  controlsAnalysis,
+  neurons,
+  sideBySide,
   DEFAULT_PROXIES,
   groupsAnalysis,
   latentGroups,
@@ -30,6 +34,10 @@ import { readMatrix } from './matrix-file.ts';
 import type { DeclareCommand } from './main.ts';
 import { latentNumber, repeatable, wholeOption } from './options.ts';
 import { shownToken } from './text.ts';
+
+interface ControlFlags extends AnalyzeFlags {
+  readonly shuffled?: string;
+}
 
 interface SubspaceFlags extends AnalyzeFlags {
   readonly subspace?: string;
@@ -151,8 +159,21 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
       run((context, flags: EffectFlags, folder) => analyze(context, flags, [folder], findEffects(flags))),
     );
 
-  for (const command of [proxies, universal, split, machines, kinds, alike, together, lasting, effects])
-    addAnalyzeFlags(command);
+  const beside = group
+    .command('controls')
+    .description(
+      'The same figures of a dictionary, neurons, principal components, random directions, side by side.',
+    )
+    .argument('<dictionary>', 'folder of the dictionary')
+    .option('--shuffled <folder>', 'a dictionary of the shuffled model (monoseme control) too')
+    .action(
+      run((context, flags: ControlFlags, folder) =>
+        analyze(context, flags, [folder, ...(flags.shuffled ? [flags.shuffled] : [])], compareControls),
+      ),
+    );
+
+  const all = [proxies, universal, split, machines, kinds, alike, together, lasting, effects, beside];
+  for (const command of all) addAnalyzeFlags(command);
 };
 
 function findProxies(flags: ProxyFlags) {
@@ -231,4 +252,20 @@ function findPersistence({ subspace, seed }: SubspaceFlags) {
       subspace === undefined ? undefined : subspaceOverlap(text.dictionary, await readMatrix(subspace));
     return persistenceAnalysis(await persistence(text, pass, seed), overlap);
   };
+}
+
+async function compareControls({ texts: [own, shuffled], tokens, tokenizer, pass }: AnalyzeInput) {
+  const { source } = own;
+  const { dIn } = own.dictionary.config;
+  const texts = new Map<string, CodedText>([
+    ['dictionary', own],
+    ...(shuffled ? [['shuffled model', shuffled] as const] : []),
+    ['neurons', { dictionary: neurons(dIn), source }],
+    [
+      'principal components',
+      { dictionary: await principalComponents(source, { signal: pass.signal }), source },
+    ],
+    ['random directions', { dictionary: randomDirections(dIn, 2 * dIn, 0), source }],
+  ]);
+  return controlsAnalysis(await sideBySide(texts, tokens, tokenizer, DEFAULT_PROXIES, pass));
 }

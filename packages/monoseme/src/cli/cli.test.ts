@@ -82,6 +82,7 @@ describe('the way by single commands', () => {
       ['neurons'],
       ['groups'],
       ['persistence'],
+      ['controls', '--shuffled', 'top-k'],
       ['effects', '--latent', '3', '--samples', '1'],
     ]) {
       const found = await monoseme(

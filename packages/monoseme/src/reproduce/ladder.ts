@@ -12,8 +12,9 @@ export interface Rung {
 }
 
 /**
- * Latents up to which training's defaults are stable. Beyond it the rate falls as 1 / √dSae (Gao et al. 2024), and dead
- * latents are resampled twice instead of four times: thousands of new starts late in the run make it diverge.
+ * Latents up to which training's defaults are stable. Beyond it the rate falls as 1 / √dSae (Gao et al. 2024), and there
+ * and on the shuffled model dead latents are resampled twice instead of four times: thousands of new starts late in the
+ * run make it diverge.
  */
 const STABLE_D_SAE = 4096;
 const LEARNING_RATE = 0.002;
@@ -39,7 +40,7 @@ function ladder(sizes: readonly [number, number, number]): Pick<Ladder, 'a' | 'b
     model,
     dSae,
     seed,
-    resampleAt: dSae > STABLE_D_SAE ? [0.25, 0.4] : [0.25, 0.4, 0.55, 0.7],
+    resampleAt: dSae > STABLE_D_SAE || model === 'control' ? [0.25, 0.4] : [0.25, 0.4, 0.55, 0.7],
     learningRate: LEARNING_RATE * Math.min(1, Math.sqrt(STABLE_D_SAE / dSae)),
   });
   const [small, middle, large] = sizes;

@@ -1,0 +1,72 @@
+import { snakeCaseKeys } from '../formats/index.ts';
+import { plot } from '../plots/index.ts';
+import { figureText, percentText } from '../report/index.ts';
+import { MOTIFS } from './motifs.ts';
+import type { Side } from './side-by-side.ts';
+import type { Analysis } from './write-analysis.ts';
+
+const SHOWN_MOTIFS = MOTIFS.filter((motif) => motif !== 'rare');
+
+export function controlsAnalysis(sides: readonly Side[]): Analysis {
+  const names = sides.map(({ name }) => name);
+  return {
+    name: 'controls',
+    title: 'Controls side by side',
+    summary: `Mean correlation of the best column with concepts: ${sides
+      .map(({ name, meanCorrelation }) => `${name} ${figureText(meanCorrelation)}`)
+      .join(', ')}.`,
+    json: {
+      sides: sides.map(({ motifs, medianDensity, meanCorrelation, ...side }) => ({
+        ...snakeCaseKeys<unknown>(side),
+        median_density: medianDensity ?? null,
+        mean_correlation: meanCorrelation ?? null,
+        motifs: motifs ?? null,
+      })),
+    },
+    sections: [
+      {
+        title: 'Figures',
+        text: [
+          'The same figures of the dictionary and of each control, over the same text. Principal components and random ' +
+            'directions are about the mean and the origin and fire on half of the tokens; neurons where they are positive.',
+        ],
+        figures: [
+          plot({
+            title: 'Concepts: mean correlation of the best',
+            x: { label: 'Pearson correlation' },
+            y: { label: '', categories: names },
+            marks: [{ kind: 'bars', values: sides.map(({ meanCorrelation }) => meanCorrelation ?? 0) }],
+          }),
+          plot({
+            title: 'Motifs',
+            x: { label: 'share of those that are not rare' },
+            y: { label: 'motif', categories: SHOWN_MOTIFS },
+            marks: sides.map(({ name, motifs }) => ({
+              kind: 'bars',
+              name,
+              values: SHOWN_MOTIFS.map((motif) => motifs?.[motif] ?? 0),
+            })),
+          }),
+        ],
+        tables: [
+          {
+            header: [
+              ...['', 'columns', 'active a token', 'median density', 'silent'],
+              ...['mean correlation', 'clear leads', ...SHOWN_MOTIFS],
+            ],
+            rows: sides.map((side) => [
+              side.name,
+              side.nColumns.toLocaleString('en'),
+              figureText(side.l0),
+              figureText(side.medianDensity),
+              String(side.nSilent),
+              figureText(side.meanCorrelation),
+              `${side.nClearLeads} of ${side.nConcepts}`,
+              ...SHOWN_MOTIFS.map((motif) => percentText(side.motifs?.[motif])),
+            ]),
+          },
+        ],
+      },
+    ],
+  };
+}
