@@ -17,13 +17,14 @@ const SAMPLE_TOKENS = 32;
 
 /** Ablation effects, logit weights and pinned samples of the latents asked for. */
 export function findEffects(flags: EffectFlags) {
+  const { latent: asked = [] } = flags;
+  if (asked.length === 0)
+    throw new MonosemeError('ERR_USAGE', 'No latent was named.', 'Name some with --latent N.');
   return async (input: AnalyzeInput) => {
     const { texts, tokens, tokenizer, pass, runners } = input;
     const [text] = texts;
     const { dSae } = text.dictionary.config;
-    const latents = (flags.latent ?? []).map((number) => latentNumber(number, dSae));
-    if (latents.length === 0)
-      throw new MonosemeError('ERR_USAGE', 'No latent was named.', 'Name some with --latent N.');
+    const latents = asked.map((number) => latentNumber(number, dSae));
     const { signal } = pass;
     const { contextSize } = tokens;
     const jacobian = await averageLogitJacobian(runners[0], tokens.tokens, contextSize, { signal });

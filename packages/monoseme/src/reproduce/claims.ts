@@ -1,4 +1,5 @@
 import { CLEAR_LEAD } from '../analysis/index.ts';
+import { MIN_BLOCKS } from '../evaluation/index.ts';
 import { figureText, percentText } from '../report/index.ts';
 import { type Claim, judged, shown } from './claim.ts';
 import type { Findings, ProxyFinding } from './findings.ts';
@@ -142,7 +143,8 @@ function isClear({ lead }: ProxyFinding): boolean {
 
 function caseText({ latent, neuron, lead, nTokens, index }: ProxyFinding): string {
   if (latent.value === null) return `on ${nTokens.toLocaleString('en')} tokens of this text: too few to say`;
-  return `latent ${index}: ${shown(latent, figureText)}; best neuron ${shown(neuron, figureText)}; lead ${shown(lead, figureText)}`;
+  const note = lead.interval ? '' : `; no interval, which needs ${MIN_BLOCKS} documents`;
+  return `latent ${index}: ${shown(latent, figureText)}; best neuron ${shown(neuron, figureText)}; lead ${shown(lead, figureText)}${note}`;
 }
 
 function specificityClaim(proxies: Findings['proxies']): Claim {
