@@ -19,14 +19,7 @@ const shape = JSON.parse(process.argv[2]);
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const idle = residentMemory();
 const backend = await selectBackend({ threads: shape.threads });
-const { x, W_enc, b_enc } = encodeData(shape);
-const state = trainState(
-  { W_enc, b_enc, W_dec: unitRows_(W_enc.slice(), shape.dIn), b_dec: new Float32Array(shape.dIn) },
-  rowLayout({ dIn: shape.dIn }, standard),
-  undefined,
-  'f32',
-  backend,
-);
+const { state, x } = start(shape);
 say({ ready: true, version: backend.description, idleMemory: idle });
 for await (const line of createInterface({ input: process.stdin })) {
   const seconds = [];
@@ -38,6 +31,13 @@ for await (const line of createInterface({ input: process.stdin })) {
     l0 = sums.l0 / shape.nRows;
   }
   say({ seconds, l0, peakMemory: peakMemory() });
+}
+
+/** A state that owns its matrices: what it was made from is garbage, as after the start of a run. */
+function start({ dIn, ...rest }) {
+  const { x, W_enc, b_enc } = encodeData({ dIn, ...rest });
+  const weights = { W_enc, b_enc, W_dec: unitRows_(W_enc.slice(), dIn), b_dec: new Float32Array(dIn) };
+  return { x, state: trainState(weights, rowLayout({ dIn }, standard), undefined, 'f32', backend) };
 }
 
 function unitRows_(matrix, width) {
