@@ -1,3 +1,5 @@
+import type { GatheredArrays } from './index-checkpoint.ts';
+
 /** Octaves below the limit that are resolved; what is smaller is counted together. */
 const OCTAVES = 12;
 /** Bins of equal width inside an octave. 32 of them place a value to within 3 %. */
@@ -34,6 +36,11 @@ export class ActivationHistogram {
 
   /** Bytes of memory a latent takes. */
   static readonly bytesPerLatent = 4 * (1 + BINS) + 2;
+
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return { exponents: this.#exponents, counts: this.#counts };
+  }
 
   /** @param max largest value of the run or more */
   addRun(latent: number, values: Float32Array, start: number, end: number, max: number): void {

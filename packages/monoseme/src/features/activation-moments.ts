@@ -1,3 +1,5 @@
+import type { GatheredArrays } from './index-checkpoint.ts';
+
 /** Shape of the distribution of a latent's firing activations (those > 0). */
 export interface Moments {
   readonly nFired: number;
@@ -31,6 +33,11 @@ export class ActivationMoments {
     this.max = new Float32Array(dSae);
     this.#powers = new Float64Array(dSae * 4);
     this.#contextSize = contextSize;
+  }
+
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return { nFired: this.nFired, nContexts: this.nContexts, max: this.max, powers: this.#powers };
   }
 
   /** Add the run of one latent. A run holds whole contexts: no context may be split between two runs. */

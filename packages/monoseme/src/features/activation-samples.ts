@@ -1,4 +1,5 @@
 import { firingHash, latentHash, secondHash, textKey } from './firing-hash.ts';
+import type { GatheredArrays } from './index-checkpoint.ts';
 import { type Sample, SampleSlots } from './sample-slots.ts';
 
 /** Bins over [0, limit) in which samples are kept until the maximum is known. */
@@ -54,6 +55,17 @@ export class ActivationSamples {
     this.#used = new Uint8Array(dSae * (BINS + 2));
     this.#entry = new Uint32Array(dSae * (BINS + 1)).fill(0xffffffff);
     this.#topEntry = new Float32Array(dSae);
+  }
+
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return {
+      ...this.slots.arrays(),
+      limits: this.#limits,
+      used: this.#used,
+      entry: this.#entry,
+      topEntry: this.#topEntry,
+    };
   }
 
   static bytesPerLatent(nTop: number, nRandom: number, radius: number): number {

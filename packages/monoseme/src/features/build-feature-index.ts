@@ -5,13 +5,14 @@ import type { ActivationSource } from '../activations/index.ts';
 import type { TokenSet } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
-import { writeManifest } from '../formats/index.ts';
+import { sha256, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { logEdges } from './activation-histogram.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type GatheredLatents, gatherLatents } from './gather-latents.ts';
+import { type CheckpointPlace, removeCheckpoints } from './index-checkpoint.ts';
 import { LOGIT_BINS, logitEffects } from './logit-effects.ts';
 import { type MeasuredEffects, measureEffects } from './measure-effects.ts';
 import {
@@ -52,6 +53,8 @@ export interface BuildFeatureIndexInput {
   readonly ablations?: { readonly runner: ModelRunner; readonly tokens: number };
   readonly seed?: number;
   readonly examples?: Partial<Omit<BuilderOptions, 'dSae' | 'dIn' | 'contextSize' | 'seed'>>;
+  /** Seconds of work that a killed build may lose, about; 30 by default. */
+  readonly checkpointSeconds?: number;
   readonly signal?: AbortSignal;
   /** In tokens of the whole work: text to encode, then ablations, then the last twentieth while tables are written. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -70,7 +73,8 @@ export interface BuiltIndex {
 /**
  * Build a feature index in one pass over the activations of a text. docs/feature-index.md describes the files.
  *
- * The manifest is written last: a folder without one is no index. The same inputs and seed give the same bytes.
+ * The manifest is written last: a folder without one is no index. A build that was stopped or killed goes on from its last
+ * checkpoint, in `unfinished/` of the folder, when it is called again with the same input, and gives the same bytes. The same inputs and seed give the same bytes.
  *
  * Memory  about 20 KB a latent and as much as its weights, the text, and 256 MiB for what fires where
  * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
@@ -82,9 +86,10 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
   const total = totalWork(input);
   const report = (tokens: number) => input.onProgress?.(tokens, total);
   const options = builderOptions(input);
-  const gathered = await gatherLatents({ ...input, options, onProgress: report });
+  const checkpoints = checkpointsOf(input, options);
+  const gathered = await gatherLatents({ ...input, options, checkpoints, onProgress: report });
   const { builder } = gathered;
-  const measured = await effectsOf(input, builder, report);
+  const measured = await effectsOf(input, builder, checkpoints, report);
   throwIfAborted(signal);
   await clear(out);
 
@@ -104,6 +109,7 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
       corpus: corpusDetails(input, corpus, counts.length),
     },
   });
+  await removeCheckpoints(out);
   const bytes = sizeOf(files);
   const { dSae } = dictionary.config;
   return {
@@ -135,16 +141,30 @@ function builderOptions({
   };
 }
 
+/** Everything that decides what the pass and the ablations find belongs to the fingerprint. */
+function checkpointsOf(input: BuildFeatureIndexInput, options: BuilderOptions): CheckpointPlace {
+  const { dictionary, source, backend, tokenSet, ablations } = input;
+  const { config, weights } = dictionary;
+  const settings = [INDEX_VERSION, TOOLKIT_VERSION, config, options, source.hash, backend.description];
+  const arrays = [tokenSet.tokens, ...Object.values(weights as object as Record<string, Float32Array>)];
+  const fingerprint = sha256(
+    JSON.stringify([...settings, ablations?.tokens ?? 0]),
+    ...arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+  );
+  return { out: input.out, fingerprint, seconds: input.checkpointSeconds };
+}
+
 /** Ablations, where there is a budget for them. */
 async function effectsOf(
   { ablations, tokenSet, dictionary, signal }: BuildFeatureIndexInput,
   builder: FeatureIndexBuilder,
+  checkpoints: CheckpointPlace,
   report: (tokens: number) => void,
 ): Promise<MeasuredEffects | undefined> {
   if (!ablations || ablations.tokens === 0) return undefined;
   const work = Math.min(ablations.tokens, tokenSet.tokens.length);
   return measureEffects({
-    ...{ builder, tokenSet, signal, runner: ablations.runner, budget: ablations.tokens },
+    ...{ builder, tokenSet, signal, checkpoints, runner: ablations.runner, budget: ablations.tokens },
     W_dec: dictionary.weights.W_dec,
     dSae: dictionary.config.dSae,
     onProgress: (share) => report(builder.nTokens + share * work),

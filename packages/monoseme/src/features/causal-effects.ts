@@ -2,6 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import { isInterruption, MonosemeError, throwIfAborted } from '../errors.ts';
 import type { ModelBatch, ModelRunner } from '../model/index.ts';
 import type { Example } from './choose-examples.ts';
+import type { IndexCheckpoint } from './index-checkpoint.ts';
 
 /** Tokens listed in each direction. */
 export const CHANGED_TOKENS = 3;
@@ -70,8 +71,11 @@ export class Ablator {
     return this.#byToken ? 1 : this.#input.tokenSet.contextSize;
   }
 
-  /** @param ablations positions whose next token is in the same context */
-  async effects(ablations: Ablations): Promise<CausalEffects> {
+  /**
+   * @param ablations positions whose next token is in the same context
+   * @param checkpoint where a measurement that was stopped goes on, and is kept meanwhile
+   */
+  async effects(ablations: Ablations, checkpoint?: IndexCheckpoint): Promise<CausalEffects> {
     const { runner, tokenSet, signal, onProgress } = this.#input;
     const { tokens, contextSize } = tokenSet;
     const n = ablations.positions.length;
@@ -87,7 +91,13 @@ export class Ablator {
       (a, b) => ablations.positions[a] - ablations.positions[b] || a - b,
     );
     const step = CONTEXTS_PER_BATCH * contextSize;
-    for (let done = 0; done < n;) {
+    let known = 0;
+    const isResumed = await checkpoint?.read((counts) => {
+      known = counts['done'];
+      return { ...effects };
+    });
+    let done = isResumed ? known : 0;
+    while (done < n) {
       throwIfAborted(signal);
       const first = ablations.positions[order[done]];
       const start = first - (first % contextSize);
@@ -105,6 +115,7 @@ export class Ablator {
         await batch.close();
       }
       done = end;
+      if (checkpoint?.isDue) await checkpoint.write({ ...effects }, { done });
       onProgress?.(done, n);
     }
     return effects;

@@ -5,6 +5,7 @@ import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
 import { type CoActiveLatents, CoActivation } from './co-activation.ts';
+import type { Counts, GatheredArrays } from './index-checkpoint.ts';
 import { KeptCodes } from './kept-codes.ts';
 import { NearMisses } from './near-misses.ts';
 import { type CorrelatedNeurons, NeuronCorrelation } from './neuron-correlation.ts';
@@ -82,6 +83,35 @@ export class FeatureIndexBuilder {
       NeuronCorrelation.bytesPerLatent(dIn) +
       ActivationSamples.bytesPerLatent(nTop, nRandom + SPARE_RANDOM, windowRadius)
     );
+  }
+
+  /** All that was gathered so far, for a checkpoint; beside it {@link FeatureIndexBuilder.counts}. */
+  arrays(nPairs?: number): GatheredArrays {
+    const parts = {
+      moments: this.moments.arrays(),
+      histogram: this.histogram.arrays(),
+      tokenMass: this.tokenMass.arrays(),
+      samples: this.#samples.arrays(),
+      correlation: this.#correlation.arrays(),
+      kept: this.#kept.arrays(nPairs),
+    };
+    return Object.fromEntries(
+      Object.entries(parts).flatMap(([part, arrays]) =>
+        Object.entries(arrays).map(([name, array]) => [`${part}.${name}`, array]),
+      ),
+    );
+  }
+
+  get counts(): Counts {
+    const { nTokens, nPairs } = this.#kept;
+    return { nTokens: this.#nTokens, nTokensKept: nTokens, nPairsKept: nPairs };
+  }
+
+  /** A builder that has seen nothing takes the counts of a checkpoint. @returns the arrays to fill from it */
+  resume({ nTokens, nTokensKept, nPairsKept }: Counts): GatheredArrays {
+    this.#nTokens = nTokens;
+    this.#kept.resume(nTokensKept, nPairsKept, nTokensKept < nTokens);
+    return this.arrays(nPairsKept);
   }
 
   /** Tokens seen so far. */

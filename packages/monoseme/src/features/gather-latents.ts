@@ -1,9 +1,10 @@
 import type { ActivationSource } from '../activations/index.ts';
 import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
-import { throwIfAborted } from '../errors.ts';
+import { isInterruption, throwIfAborted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { type BuilderOptions, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
+import { type CheckpointPlace, IndexCheckpoint } from './index-checkpoint.ts';
 
 export interface GatherInput {
   readonly dictionary: Dictionary;
@@ -11,6 +12,7 @@ export interface GatherInput {
   readonly source: ActivationSource;
   readonly tokenSet: { readonly tokens: Uint32Array };
   readonly options: BuilderOptions;
+  readonly checkpoints: CheckpointPlace;
   readonly signal?: AbortSignal;
   /** In tokens. */
   readonly onProgress?: (done: number) => void;
@@ -44,25 +46,58 @@ export async function gatherLatents(input: GatherInput): Promise<GatheredLatents
   }
 }
 
-/** One pass: while the builder works on a chunk, the next is encoded and the one after it is read. */
+/**
+ * One pass: while the builder works on a chunk, the next is encoded and the one after it is read. A pass that was killed
+ * goes on from its checkpoint.
+ */
 async function gather(input: GatherInput): Promise<FeatureIndexBuilder> {
-  const { dictionary, backend, source, tokenSet, options, signal, onProgress } = input;
-  const builder = new FeatureIndexBuilder(tokenSet.tokens, options);
+  const { dictionary, backend, source, signal, onProgress } = input;
+  const checkpoint = new IndexCheckpoint('pass', input.checkpoints);
+  const builder = await startBuilder(input, checkpoint);
   const read = (chunk: number) =>
     chunk < source.nChunks ? awaited(source.readChunk(chunk, signal)) : undefined;
   const encoded = (chunk: number, x: Promise<Float32Array> | undefined) =>
     x && awaited(x.then((rows) => encode(dictionary, backend, rows, source.chunkRows(chunk))));
-  let rows = read(0);
-  let codes = encoded(0, rows);
-  let nextRows = read(1);
-  for (let chunk = 0; chunk < source.nChunks; chunk++) {
-    throwIfAborted(signal);
-    const [x, found] = [await rows!, await codes!];
-    [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
-    builder.addBatch(found, x, builder.nTokens);
-    onProgress?.(builder.nTokens);
+  const first = chunkAt(source, builder.nTokens)!;
+  let rows = read(first);
+  let codes = encoded(first, rows);
+  let nextRows = read(first + 1);
+  try {
+    for (let chunk = first; chunk < source.nChunks; chunk++) {
+      throwIfAborted(signal);
+      const [x, found] = [await rows!, await codes!];
+      [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
+      builder.addBatch(found, x, builder.nTokens);
+      if (checkpoint.isDue) await checkpoint.write(builder.arrays(), builder.counts);
+      onProgress?.(builder.nTokens);
+    }
+  } catch (error) {
+    if (isInterruption(error)) await checkpoint.write(builder.arrays(), builder.counts);
+    throw error;
   }
   return builder;
+}
+
+/** A builder that holds what the checkpoint has, or nothing. */
+async function startBuilder(
+  { source, tokenSet, options }: GatherInput,
+  checkpoint: IndexCheckpoint,
+): Promise<FeatureIndexBuilder> {
+  const builder = new FeatureIndexBuilder(tokenSet.tokens, options);
+  const isResumed = await checkpoint.read((counts) =>
+    chunkAt(source, counts['nTokens']) === undefined ? undefined : builder.resume(counts),
+  );
+  return isResumed || builder.nTokens === 0 ? builder : new FeatureIndexBuilder(tokenSet.tokens, options);
+}
+
+/** The chunk that begins at a token, `nChunks` for the end; undefined when none does. */
+function chunkAt(source: ActivationSource, token: number): number | undefined {
+  let start = 0;
+  for (let chunk = 0; chunk <= source.nChunks; chunk++) {
+    if (start === token) return chunk;
+    if (chunk < source.nChunks) start += source.chunkRows(chunk);
+  }
+  return undefined;
 }
 
 /** A promise whose failure is met when its turn comes, not as an unhandled one before. */

@@ -1,4 +1,5 @@
 import type { Codes } from '../kernels/contract.ts';
+import type { GatheredArrays } from './index-checkpoint.ts';
 
 /** Memory for the latents of the tokens that are kept: two million tokens of 60 latents, in two bytes each. */
 const LIMIT_BYTES = 2 ** 28;
@@ -26,6 +27,23 @@ export class KeptCodes {
 
   get latents(): Uint16Array | Uint32Array {
     return this.#latents;
+  }
+
+  /** Pairs kept. */
+  get nPairs(): number {
+    return this.ends[this.nTokens];
+  }
+
+  /** All of its state but `nTokens` and whether it is full. */
+  arrays(nPairs = this.nPairs): GatheredArrays {
+    return { ends: this.ends, nFired: this.nFired, latents: this.#latents.subarray(0, nPairs) };
+  }
+
+  /** Make room for the state of a checkpoint. */
+  resume(nTokens: number, nPairs: number, isFull: boolean): void {
+    this.nTokens = nTokens;
+    this.#isFull = isFull;
+    this.#reserve(nPairs);
   }
 
   /** Add the next tokens of the text; nothing once the memory is used up. */

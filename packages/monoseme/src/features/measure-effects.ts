@@ -2,6 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { type Ablations, Ablator, type CausalEffects, plannedAblations } from './causal-effects.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
+import { type CheckpointPlace, IndexCheckpoint } from './index-checkpoint.ts';
 
 export interface MeasureEffectsInput {
   readonly builder: FeatureIndexBuilder;
@@ -12,6 +13,7 @@ export interface MeasureEffectsInput {
   readonly dSae: number;
   /** Tokens that may go through the model's second half: each latent gets an equal share. */
   readonly budget: number;
+  readonly checkpoints: CheckpointPlace;
   readonly signal?: AbortSignal;
   /** A share of the work, 0 to 1. */
   readonly onProgress?: (done: number) => void;
@@ -39,7 +41,7 @@ export async function measureEffects(input: MeasureEffectsInput): Promise<Measur
   });
   const share = Math.floor(input.budget / ablator.tokensPerAblation / input.dSae);
   const { ablations, isDrawn } = plan(input, share);
-  const effects = await ablator.effects(ablations);
+  const effects = await ablator.effects(ablations, new IndexCheckpoint('effects', input.checkpoints));
   const byToken = ablator.tokensPerAblation === 1;
   return { ablations, effects, means: meanEffects(ablations.latents, isDrawn, effects), byToken };
 }

@@ -1,5 +1,6 @@
 import { firingHash, latentHash } from './firing-hash.ts';
 import type { ActivationMoments } from './activation-moments.ts';
+import type { GatheredArrays } from './index-checkpoint.ts';
 
 /** Firings of a latent that are taken whole; later ones ever more rarely, each counting for those passed over. */
 const SAMPLE = 64;
@@ -29,7 +30,8 @@ export class NeuronCorrelation {
   /** [dIn] */
   readonly #sums: Float64Array;
   readonly #squares: Float64Array;
-  #nRows = 0;
+  /** [1]: rows in the sums. */
+  readonly #nRows = new Float64Array(1);
 
   constructor(dSae: number, dIn: number, seed: number) {
     this.#dIn = dIn;
@@ -43,6 +45,11 @@ export class NeuronCorrelation {
     return 4 * dIn;
   }
 
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return { products: this.#products, sums: this.#sums, squares: this.#squares, nRows: this.#nRows };
+  }
+
   /** Add the activations of a batch: [nRows, dIn]; its first row is token `firstPosition` of the text. */
   addRows(x: Float32Array, firstPosition: number): void {
     const dIn = this.#dIn;
@@ -53,7 +60,7 @@ export class NeuronCorrelation {
         this.#sums[i] += value;
         this.#squares[i] += value * value;
       }
-      this.#nRows++;
+      this.#nRows[0]++;
     }
   }
 
@@ -94,8 +101,8 @@ export class NeuronCorrelation {
     const deviationF = Math.sqrt(Math.max(0, density * (std * std + mean * mean) - meanF * meanF));
     const found: { neuron: number; r: number }[] = [];
     for (let i = 0; i < this.#dIn; i++) {
-      const meanX = this.#sums[i] / this.#nRows;
-      const deviationX = Math.sqrt(Math.max(0, this.#squares[i] / this.#nRows - meanX * meanX));
+      const meanX = this.#sums[i] / this.#nRows[0];
+      const deviationX = Math.sqrt(Math.max(0, this.#squares[i] / this.#nRows[0] - meanX * meanX));
       const covariance = this.#products[latent * this.#dIn + i] / nTokens - meanF * meanX;
       const r = covariance / (deviationF * deviationX);
       if (!Number.isFinite(r)) continue;

@@ -1,3 +1,5 @@
+import type { GatheredArrays } from './index-checkpoint.ts';
+
 /** A sampled firing: where it is kept, and what it is. */
 export interface Sample {
   readonly slot: number;
@@ -40,6 +42,16 @@ export class SampleSlots {
     this.#width = 2 * radius + 1;
     this.#windows = new Uint16Array(dSae * perLatent * this.#width);
     this.#contextSize = contextSize;
+  }
+
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return {
+      positions: this.positions,
+      activations: this.activations,
+      keys: this.keys,
+      windows: this.#windows,
+    };
   }
 
   static bytesPerSlot(radius: number): number {

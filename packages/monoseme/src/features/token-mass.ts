@@ -1,3 +1,5 @@
+import type { GatheredArrays } from './index-checkpoint.ts';
+
 /** A latent's table: SETS sets of WAYS slots; a token belongs to one set. */
 const SETS = 32;
 const WAYS = 8;
@@ -33,6 +35,11 @@ export class TokenMass {
   }
 
   static readonly bytesPerLatent = SLOTS * 12;
+
+  /** All of its state. */
+  arrays(): GatheredArrays {
+    return { keys: this.#keys, sums: this.#sums, counts: this.#counts };
+  }
 
   addRun(
     latent: number,
