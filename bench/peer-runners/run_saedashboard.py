@@ -14,15 +14,13 @@ from sae_lens import SAE
 from safetensors.torch import load_file
 
 
-def summary(data, feature: int, context_size: int) -> dict:
-    """What our index says too: the share of tokens on which it fires, and the largest activation on the text."""
+def summary(data, feature: int) -> dict:
+    """What our index says too: the share of tokens on which it fires, and the largest activation in its examples."""
     dashboard = data.feature_data_dict[feature]
-    top = dashboard.sequence_data.seq_group_data[0].seq_data[0]
     return {
         "latent": feature,
         "density": dashboard.acts_histogram_data.title.split("= ")[1].rstrip("%"),
-        "top_token": top.original_index * context_size + top.qualifying_token_index,
-        "max": max(top.feat_acts),
+        "max": dashboard.sequence_data.max_feat_act,
     }
 
 
@@ -46,7 +44,7 @@ def main() -> None:
         started = time.perf_counter()
         data = SaeVisRunner(config).run(encoder=sae, model=model, tokens=tokens)
         seconds = time.perf_counter() - started
-        found = [summary(data, latent, size) for latent in asked["latents"]]
+        found = [summary(data, latent) for latent in asked["latents"]]
         print(json.dumps({"seconds": seconds, "found": found}), flush=True)
 
 
