@@ -1,11 +1,9 @@
 import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, percentText } from '../report/index.ts';
-import { MOTIFS } from './motifs.ts';
+import { SORTED_MOTIFS } from './motifs.ts';
 import type { Side } from './side-by-side.ts';
 import type { Analysis } from './write-analysis.ts';
-
-const SHOWN_MOTIFS = MOTIFS.filter((motif) => motif !== 'rare');
 
 export function controlsAnalysis(sides: readonly Side[]): Analysis {
   const names = sides.map(({ name }) => name);
@@ -40,11 +38,11 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
           plot({
             title: 'Motifs',
             x: { label: 'share of those that are not rare' },
-            y: { label: 'motif', categories: SHOWN_MOTIFS },
+            y: { label: 'motif', categories: SORTED_MOTIFS },
             marks: sides.map(({ name, motifs }) => ({
               kind: 'bars',
               name,
-              values: SHOWN_MOTIFS.map((motif) => motifs?.[motif] ?? 0),
+              values: SORTED_MOTIFS.map((motif) => motifs?.[motif] ?? 0),
             })),
           }),
         ],
@@ -52,7 +50,7 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
           {
             header: [
               ...['', 'columns', 'active a token', 'median density', 'silent'],
-              ...['mean correlation', 'clear leads', ...SHOWN_MOTIFS],
+              ...['mean correlation', 'clear leads', ...SORTED_MOTIFS],
             ],
             rows: sides.map((side) => [
               side.name,
@@ -62,7 +60,7 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
               String(side.nSilent),
               figureText(side.meanCorrelation),
               `${side.nClearLeads} of ${side.nConcepts}`,
-              ...SHOWN_MOTIFS.map((motif) => percentText(side.motifs?.[motif])),
+              ...SORTED_MOTIFS.map((motif) => percentText(side.motifs?.[motif])),
             ]),
           },
         ],

@@ -1,12 +1,11 @@
-import { type Interval, MIN_BLOCKS } from '../evaluation/index.ts';
+import { MIN_BLOCKS } from '../evaluation/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
-import { figureText, percentText } from '../report/index.ts';
+import { figureText, intervalText, percentText } from '../report/index.ts';
 import type { Automata, AutomatonSystem } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
 import type { ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
-import type { Splitting } from './splitting.ts';
-import { medianOf, MIN_FIRED, type Universality } from './universality.ts';
+import { MIN_FIRED, type Universality } from './universality.ts';
 import type { Analysis } from './write-analysis.ts';
 
 /** A search counts as won by the latent when its correlation is this much larger than the best neuron's. */
@@ -108,10 +107,6 @@ export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: Pr
   };
 }
 
-function intervalText(interval: Interval | undefined): string {
-  return interval ? interval.map(figureText).join(' to ') : '–';
-}
-
 function leadOf({ latent, neuron }: ProxyResult): number {
   return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
 }
@@ -180,61 +175,6 @@ export function universalityAnalysis(features: Universality, ofNeurons?: Univers
               String(nWithout),
               figureText(median),
               intervalText(interval),
-            ]),
-          },
-        ],
-      },
-    ],
-  };
-}
-
-const LISTED_FAMILIES = 30;
-
-export function splittingAnalysis({ edges, children, nCompared, nTokens }: Splitting): Analysis {
-  const split = children.filter((n) => n >= 2).length;
-  const order = [...children.keys()].sort((a, b) => children[b] - children[a] || a - b);
-  const listed = order.filter((latent) => children[latent] >= 2).slice(0, LISTED_FAMILIES);
-  const most = Math.max(0, ...children);
-  const counts = new Array<number>(most + 1).fill(0);
-  for (const n of children) counts[n]++;
-  const median = medianOf([...children].filter((n) => n > 0));
-  return {
-    name: 'splitting',
-    title: 'Feature splitting',
-    summary: `${split} of the ${nCompared[0]} compared latents of the smaller dictionary split into two or more of the larger.`,
-    json: {
-      n_tokens: nTokens,
-      n_compared: nCompared,
-      n_split: split,
-      edges: edges.map(({ from, to, maskedCosine }) => [from, to, Number(maskedCosine.toPrecision(6))]),
-    },
-    sections: [
-      {
-        title: 'Refinement graph',
-        text: [
-          `Edges join latents whose masked cosine exceeds 0.4. Latents active on fewer than ${MIN_FIRED} of ` +
-            `${nTokens.toLocaleString('en')} tokens take no part.`,
-          `${edges.length} edges; a latent that has any goes into ${figureText(median)} in the median.`,
-        ],
-        figures: [
-          plot({
-            title: 'Into how many a latent splits',
-            x: { label: 'latents of the larger dictionary' },
-            y: { label: 'latents of the smaller' },
-            marks: [{ kind: 'histogram', edges: [...counts.keys(), most + 1], counts }],
-          }),
-        ],
-        tables: [
-          {
-            caption: 'The largest families',
-            header: ['latent', 'goes into (masked cosine)'],
-            rows: listed.map((latent) => [
-              String(latent),
-              edges
-                .filter(({ from }) => from === latent)
-                .slice(0, 12)
-                .map(({ to, maskedCosine }) => `${to} (${maskedCosine.toFixed(2)})`)
-                .join(', '),
             ]),
           },
         ],

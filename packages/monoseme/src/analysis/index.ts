@@ -14,17 +14,11 @@ export { effectsAnalysis, type PinnedSample } from './effects-analysis.ts';
 export { type ContextEffects, latentEffects, type LatentEffects } from './latent-effects.ts';
 export type { TokenBytes } from './context-text.ts';
 export { neurons, principalComponents, randomDirections } from './controls.ts';
-export {
-  automataAnalysis,
-  CLEAR_LEAD,
-  proxyAnalysis,
-  splittingAnalysis,
-  universalityAnalysis,
-} from './findings.ts';
+export { automataAnalysis, CLEAR_LEAD, proxyAnalysis, universalityAnalysis } from './findings.ts';
 export type { GroupShape } from './group-shape.ts';
 export { type CoActivationEdge, type Groups, latentGroups } from './groups.ts';
 export { groupsAnalysis } from './groups-analysis.ts';
-export { type LatentMotif, type Motif, MOTIFS, type Motifs, motifs } from './motifs.ts';
+export { type LatentMotif, type Motif, MOTIFS, type Motifs, motifs, motifShares } from './motifs.ts';
 export { motifsAnalysis } from './motifs-analysis.ts';
 export {
   type NeuronLikeness,
@@ -47,6 +41,8 @@ export {
   searchProxies,
 } from './proxy-search.ts';
 export { type SubspaceOverlap, subspaceOverlap } from './subspace.ts';
+export { type Family, familyGraph, familyOf } from './family.ts';
 export { type Splitting, splitting } from './splitting.ts';
+export { splittingAnalysis } from './splitting-analysis.ts';
 export { type Match, type Universality, universality } from './universality.ts';
 export { type Analysis, type AnalysisProvenance, writeAnalysis } from './write-analysis.ts';

@@ -14,6 +14,7 @@ import {
   latentGroups,
   motifs,
   motifsAnalysis,
+  motifShares,
   notNeurons,
   notNeuronsAnalysis,
   persistence,
@@ -104,6 +105,10 @@ test('motifs, neurons and persistence of planted latents', async () => {
     Object.values(counts).reduce((sum, n) => sum + n, 0),
     24,
   );
+  const shares = motifShares({ latents, counts, nTokens: 1 })!;
+  const { value, interval } = shares.get('trigram')!;
+  assert.equal(value, counts.trigram / (24 - counts.rare));
+  assert.ok(interval[0] < value && value < interval[1]);
   const found = motifsAnalysis({ latents, counts, nTokens: 1 }, (token) => smallTokenizer.tokenText(token));
   assert.doesNotMatch(JSON.stringify(found), /NaN|undefined/);
 
@@ -117,6 +122,8 @@ test('motifs, neurons and persistence of planted latents', async () => {
   const lasting = await persistence(text, { backend });
   assert.ok(lasting.latents[5]![0] > 0.5 && Math.abs(lasting.latents[0]![0]) < 0.2);
   assert.equal(lasting.latents[4], undefined);
+  const [low, high] = lasting.intervals.directions[0]!;
+  assert.ok(low <= lasting.medians.directions[0]! && lasting.medians.directions[0]! <= high);
   assert.doesNotMatch(JSON.stringify(persistenceAnalysis(lasting)), /NaN|undefined/);
   const { config, weights } = smallDictionary();
   const transcoder = { config: { ...config, targetHookName: 'blocks.0.hook_mlp_out' }, weights };

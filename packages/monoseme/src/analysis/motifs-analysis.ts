@@ -1,6 +1,6 @@
 import { plot } from '../plots/index.ts';
 import { percentText } from '../report/index.ts';
-import { type LatentMotif, type Motif, MOTIFS, type Motifs } from './motifs.ts';
+import { type LatentMotif, type Motif, MOTIFS, type Motifs, motifShares, SORTED_MOTIFS } from './motifs.ts';
 import type { Analysis } from './write-analysis.ts';
 
 /** Latents listed of each motif. */
@@ -9,19 +9,22 @@ const LISTED = 8;
 /** @param tokenText a token as people read it */
 export function motifsAnalysis(found: Motifs, tokenText: (token: number) => string): Analysis {
   const { counts, latents, nTokens } = found;
-  const known = latents.length - counts.rare;
+  const shares = motifShares(found);
   return {
     name: 'motifs',
     title: 'Motifs',
     summary:
-      known === 0
+      shares === undefined
         ? 'No latent is active on 20 tokens of this text: give more text.'
-        : `Of ${known} latents ${MOTIFS.filter((motif) => motif !== 'rare')
-            .map((motif) => `${percentText(counts[motif] / known)} ${motif}`)
+        : `Of ${latents.length - counts.rare} latents ${[...shares]
+            .map(([motif, { value }]) => `${percentText(value)} ${motif}`)
             .join(', ')}; ${counts.rare} too rare to say.`,
     json: {
       n_tokens: nTokens,
       counts,
+      shares: shares
+        ? Object.fromEntries([...shares].map(([motif, { value, interval }]) => [motif, { value, interval }]))
+        : null,
       latents: latents.map(({ motif, nFired, token, tokenShare, recall, before, beforeShare, followed }) => ({
         motif,
         n_fired: nFired,
@@ -49,9 +52,18 @@ export function motifsAnalysis(found: Motifs, tokenText: (token: number) => stri
             marks: [{ kind: 'bars', values: MOTIFS.map((motif) => counts[motif]) }],
           }),
         ],
-        tables: MOTIFS.filter((motif) => motif !== 'rare').map((motif) =>
-          examples(motif, latents, tokenText),
-        ),
+        tables: [
+          {
+            header: ['motif', 'latents', 'share', '95 %, over latents'],
+            rows: [...(shares ?? [])].map(([motif, { value, interval }]) => [
+              motif,
+              counts[motif].toLocaleString('en'),
+              percentText(value),
+              interval.map((end) => percentText(end)).join(' to '),
+            ]),
+          },
+          ...SORTED_MOTIFS.map((motif) => examples(motif, latents, tokenText)),
+        ],
       },
     ],
   };

@@ -1,5 +1,6 @@
 import type { TokenSet } from '../corpus/index.ts';
 import type { Codes } from '../kernels/contract.ts';
+import { type Share, shareOf } from '../evaluation/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import { PairSums } from './pair-sums.ts';
 import { MIN_FIRED } from './universality.ts';
@@ -29,6 +30,8 @@ export type Motif = 'rare' | 'trigram' | 'single-token' | 'token-in-context' | '
 export const MOTIFS: readonly Motif[] = [
   ...(['context', 'token-in-context', 'single-token', 'trigram', 'several-tokens', 'rare'] as const),
 ];
+/** Those of latents that fire often enough to be sorted. */
+export const SORTED_MOTIFS = MOTIFS.filter((motif) => motif !== 'rare');
 
 export interface LatentMotif {
   readonly motif: Motif;
@@ -50,6 +53,13 @@ export interface Motifs {
   /** [dSae] */
   readonly latents: readonly LatentMotif[];
   readonly counts: Readonly<Record<Motif, number>>;
+}
+
+/** Shares of the motifs among the latents that are not rare, with their intervals over latents; undefined when all are. */
+export function motifShares({ latents, counts }: Motifs): ReadonlyMap<Motif, Share> | undefined {
+  const n = latents.length - counts.rare;
+  if (n === 0) return undefined;
+  return new Map(SORTED_MOTIFS.map((motif) => [motif, shareOf(counts[motif], n)]));
 }
 
 /**

@@ -4,9 +4,10 @@ import { Random } from '../random/index.ts';
 import { codesOfRows } from '../testing/sparse-rows.ts';
 import { addSteps, automataOf } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
+import { familyGraph, familyOf } from './family.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 import { splittingOf } from './splitting.ts';
-import { medianOf, universalityOf } from './universality.ts';
+import { medianInterval, medianOf, universalityOf } from './universality.ts';
 
 /** Random sparse rows [nRows][d]. */
 function randomRows(nRows: number, d: number, density: number, seed: number): number[][] {
@@ -118,7 +119,8 @@ test('a latent that is two in the larger dictionary splits, one that stays does 
     token === 3 ? 1 : 0,
   ]);
   const larger = tokens.map((token) => [0, 1, 2, 7].map((one) => (token === one ? 1 : 0)));
-  const { edges, children, nCompared } = splittingOf(sumsOf(smaller, larger));
+  const found = splittingOf(sumsOf(smaller, larger));
+  const { edges, children, nCompared, split } = found;
   assert.deepEqual(edges.map(({ from, to }) => [from, to]).sort(), [
     [0, 0],
     [0, 1],
@@ -126,6 +128,47 @@ test('a latent that is two in the larger dictionary splits, one that stays does 
   ]);
   assert.deepEqual([...children], [2, 1, 0]);
   assert.deepEqual(nCompared, [3, 4]);
+  assert.equal(split!.hits, 1);
+  assert.ok(split!.interval[0] < 1 / 3 && split!.interval[1] > 1 / 3);
+  assert.deepEqual(
+    familyOf(found, 1).children.map(({ latent, parents }) => [latent, parents]),
+    [[2, []]],
+  );
+  assert.deepEqual(familyOf(found, 2).children, [], 'no edge leaves it');
+});
+
+test('a family names the other latents that its members refine, and its drawing holds no markup of others', () => {
+  const random = new Random(8);
+  const tokens = Array.from({ length: 2000 }, () => random.integer(6));
+  const smaller = tokens.map((token) => [token < 2 ? 1 : 0, token === 1 || token === 2 ? 1 : 0]);
+  const larger = tokens.map((token) => [0, 1, 2].map((one) => (token === one ? 1 : 0)));
+  const family = familyOf(splittingOf(sumsOf(smaller, larger)), 0);
+  const members = family.children.map(({ latent, parents }) => [
+    latent,
+    parents.map((parent) => parent.latent),
+  ]);
+  assert.deepEqual(members.sort(), [
+    [0, []],
+    [1, [1]],
+  ]);
+  assert.equal(
+    family.children[0].nFired,
+    tokens.filter((token) => token === family.children[0].latent).length,
+  );
+  const svg = familyGraph(family, [() => '<b>', () => '&']);
+  assert.equal(svg.match(/<path /g)!.length, 3);
+  assert.match(svg, /&lt;b&gt;/);
+});
+
+test('the interval of a median holds the median of the population 95 times in 100', () => {
+  const random = new Random(9);
+  let held = 0;
+  for (let i = 0; i < 400; i++) {
+    const [low, high] = medianInterval(Array.from({ length: 41 }, () => random.normal()))!;
+    if (low <= 0 && high >= 0) held++;
+  }
+  assert.ok(held >= 0.93 * 400 && held < 400, `${held} of 400`);
+  assert.equal(medianInterval([1, 2, 3]), undefined);
 });
 
 test('a planted automaton is found with its probabilities, and chance is not', () => {

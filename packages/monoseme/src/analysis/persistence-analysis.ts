@@ -1,6 +1,6 @@
 import { plot } from '../plots/index.ts';
-import { figureText } from '../report/index.ts';
-import type { Persistence } from './persistence.ts';
+import { figureText, intervalText } from '../report/index.ts';
+import type { Persistence, PersistenceKind } from './persistence.ts';
 import type { SubspaceOverlap } from './subspace.ts';
 import type { Analysis } from './write-analysis.ts';
 
@@ -9,8 +9,8 @@ const NAMES = { latents: 'latents', directions: 'decoder directions', random: 'r
 
 /** @param overlap with a subspace that was given */
 export function persistenceAnalysis(found: Persistence, overlap?: SubspaceOverlap): Analysis {
-  const { lags, latents, medians, nTokens, worstMatch } = found;
-  const kinds = Object.keys(NAMES) as (keyof typeof NAMES)[];
+  const { lags, latents, medians, intervals, nTokens, worstMatch } = found;
+  const kinds = Object.keys(NAMES) as PersistenceKind[];
   const known = latents.flatMap((values, latent) => (values ? [{ latent, values }] : []));
   const last = lags.length - 1;
   const order = known.toSorted((a, b) => b.values[last] - a.values[last] || a.latent - b.latent);
@@ -24,6 +24,9 @@ export function persistenceAnalysis(found: Persistence, overlap?: SubspaceOverla
     json: {
       ...{ n_tokens: nTokens, lags, worst_match: worstMatch },
       medians: Object.fromEntries(kinds.map((kind) => [kind, medians[kind].map((value) => value ?? null)])),
+      intervals: Object.fromEntries(
+        kinds.map((kind) => [kind, intervals[kind].map((interval) => interval ?? null)]),
+      ),
       latents: latents.map((values) => values?.map((value) => Number(value.toPrecision(6))) ?? null),
       subspace: overlap
         ? { rank: overlap.rank, expected: overlap.expected, shares: [...overlap.shares] }
@@ -53,7 +56,10 @@ export function persistenceAnalysis(found: Persistence, overlap?: SubspaceOverla
         tables: [
           {
             header: ['', ...lags.map((lag) => `lag ${lag}`)],
-            rows: kinds.map((kind) => [NAMES[kind], ...medians[kind].map(figureText)]),
+            rows: kinds.flatMap((kind) => [
+              [NAMES[kind], ...medians[kind].map(figureText)],
+              ['    95 %', ...intervals[kind].map(intervalText)],
+            ]),
           },
           {
             caption: `Latents that persist longest (lag ${lags[last]})`,

@@ -1,11 +1,12 @@
 import { totalRows } from '../activations/index.ts';
 import { MonosemeError } from '../errors.ts';
+import type { Interval } from '../evaluation/index.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { Autocorrelation } from './autocorrelation.ts';
 import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 import { activationMoments, eigenvectors, type Moments } from './moments.ts';
-import { medianOf, MIN_FIRED } from './universality.ts';
+import { medianInterval, medianOf, MIN_FIRED } from './universality.ts';
 
 /** Tokens between two activations that are compared; those that fit into a context. */
 const LAGS = [1, 2, 4, 8, 16, 32, 64];
@@ -15,13 +16,18 @@ const PROJECTED_TOKENS = 2 ** 17;
 /** Random directions among which each finds the one of nearest variance. */
 const CANDIDATES = 1536;
 
+/** What is looked at: activations of latents, projections on decoder directions, on random ones. */
+export type PersistenceKind = 'latents' | 'directions' | 'random';
+
 export interface Persistence {
   readonly nTokens: number;
   readonly lags: readonly number[];
   /** [dSae][lags]: autocorrelation of the activation; undefined for a latent that fires on fewer than 20 tokens. */
   readonly latents: readonly (readonly number[] | undefined)[];
   /** [lags]: medians over the latents, over projections on decoder directions, on random ones of the same variance. */
-  readonly medians: Readonly<Record<'latents' | 'directions' | 'random', readonly (number | undefined)[]>>;
+  readonly medians: Readonly<Record<PersistenceKind, readonly (number | undefined)[]>>;
+  /** The same for their intervals of 95 %, over latents and over directions; undefined with fewer than 10. */
+  readonly intervals: Readonly<Record<PersistenceKind, readonly (Interval | undefined)[]>>;
   /** Largest relative difference of a matched variance. */
   readonly worstMatch: number;
 }
@@ -69,15 +75,19 @@ export async function persistence(text: CodedText, pass: Pass, seed = 0): Promis
     ofLatents.fired[latent] < MIN_FIRED ? undefined : ofLatents.of(latent),
   );
   const projected = Array.from({ length: 2 * own.length }, (_, column) => ofDirections.of(column));
-  const medians = (sets: readonly (readonly number[] | undefined)[]) =>
-    lags.map((_, lag) => medianOf(sets.flatMap((values) => (values ? [values[lag]] : []))));
+  const sets = {
+    latents: latents.filter((values) => values !== undefined),
+    directions: projected.slice(0, own.length),
+    random: projected.slice(own.length),
+  };
+  const ofSets = <T>(summary: (values: readonly number[]) => T) => {
+    const byLag = (set: readonly (readonly number[])[]) =>
+      lags.map((_, lag) => summary(set.map((values) => values[lag])));
+    return { latents: byLag(sets.latents), directions: byLag(sets.directions), random: byLag(sets.random) };
+  };
   return {
     ...{ nTokens: ofLatents.nTokens, lags, latents },
-    medians: {
-      latents: medians(latents),
-      directions: medians(projected.slice(0, own.length)),
-      random: medians(projected.slice(own.length)),
-    },
+    ...{ medians: ofSets(medianOf), intervals: ofSets(medianInterval) },
     worstMatch: Math.max(...random.map(({ variance }, i) => Math.abs(variance / (variances[i] || 1) - 1))),
   };
 }

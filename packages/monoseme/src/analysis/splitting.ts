@@ -1,9 +1,10 @@
+import { type Share, shareOf } from '../evaluation/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import { PairSums } from './pair-sums.ts';
 import { MIN_FIRED } from './universality.ts';
 
 /** Masked cosines above this are edges of the refinement graph (Bricken et al. 2023, footnote 32: about 0.4). */
-const MIN_COSINE = 0.4;
+export const MIN_COSINE = 0.4;
 
 export interface SplittingEdge {
   /** Latent of the smaller dictionary, latent of the larger. */
@@ -20,6 +21,10 @@ export interface Splitting {
   readonly children: Uint32Array;
   /** Latents that are active often enough to be compared, of the smaller and of the larger dictionary. */
   readonly nCompared: readonly [number, number];
+  /** Tokens on which each latent of the smaller, and of the larger, is active. */
+  readonly fired: readonly [Float64Array, Float64Array];
+  /** Those of the compared latents of the smaller that go into two or more; undefined when none is compared. */
+  readonly split: (Share & { readonly hits: number }) | undefined;
 }
 
 /**
@@ -47,10 +52,11 @@ export function splittingOf(sums: PairSums): Splitting {
   }
   edges.sort((x, y) => x.from - y.from || y.maskedCosine - x.maskedCosine || x.to - y.to);
   const common = (fired: Float64Array) => fired.reduce((n, count) => n + (count >= MIN_FIRED ? 1 : 0), 0);
+  const nCompared = [common(sums.a.fired), common(sums.b.fired)] as const;
+  const hits = children.reduce((n, count) => n + (count >= 2 ? 1 : 0), 0);
   return {
-    nTokens: sums.nTokens,
-    edges,
-    children,
-    nCompared: [common(sums.a.fired), common(sums.b.fired)],
+    ...{ nTokens: sums.nTokens, edges, children, nCompared },
+    fired: [sums.a.fired, sums.b.fired],
+    split: nCompared[0] > 0 ? { hits, ...shareOf(hits, nCompared[0]) } : undefined,
   };
 }

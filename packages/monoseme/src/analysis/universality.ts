@@ -1,5 +1,4 @@
-import { type Interval, MIN_BLOCKS, quantiles, RESAMPLES } from '../evaluation/index.ts';
-import { hashSeed, Random } from '../random/index.ts';
+import { type Interval, MIN_BLOCKS } from '../evaluation/index.ts';
 import { totalRows } from '../activations/index.ts';
 import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
@@ -22,7 +21,7 @@ export interface Universality {
   readonly matches: readonly Match[];
   /** Of the correlations there are; undefined without any. */
   readonly median: number | undefined;
-  /** 95 %, over resampled latents; undefined with fewer than {@link MIN_BLOCKS} matches. */
+  /** 95 %, over latents; undefined with fewer than {@link MIN_BLOCKS} matches. */
   readonly interval: Interval | undefined;
   /** Latents without a match: too rarely active, or alone. */
   readonly nWithout: number;
@@ -86,15 +85,18 @@ export function medianOf(values: readonly number[]): number | undefined {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
-/** Percentile interval of 95 % of the median, by resampling the values; undefined of fewer than {@link MIN_BLOCKS}. */
-export function medianInterval(values: readonly number[], seed = 0): Interval | undefined {
-  if (values.length < MIN_BLOCKS) return undefined;
-  const random = new Random(hashSeed(seed, 'median'));
-  const drawn = new Float64Array(values.length);
-  const medians = Float64Array.from({ length: RESAMPLES }, () => {
-    for (let i = 0; i < drawn.length; i++) drawn[i] = values[random.integer(values.length)];
-    drawn.sort();
-    return (drawn[(drawn.length - 1) >> 1] + drawn[drawn.length >> 1]) / 2;
-  });
-  return quantiles(medians);
+/**
+ * Interval of 95 % of the median of a population of which the values are a sample, between two of them: those at ranks
+ * n/2 ± 1.96 · √n/2, outwards (the binomial distribution of how many lie below the median). Undefined of fewer than
+ * {@link MIN_BLOCKS}.
+ */
+export function medianInterval(values: readonly number[]): Interval | undefined {
+  const n = values.length;
+  if (n < MIN_BLOCKS) return undefined;
+  const sorted = values.toSorted((x, y) => x - y);
+  const reach = (1.96 * Math.sqrt(n)) / 2;
+  return [
+    sorted[Math.max(0, Math.floor(n / 2 - reach) - 1)],
+    sorted[Math.min(n - 1, Math.ceil(n / 2 + reach))],
+  ];
 }

@@ -1,11 +1,11 @@
 import type { Dictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import type { Share } from '../evaluation/index.ts';
 import type { BinarySet } from './class-sets.ts';
 import { codeMeanDifference, largestPlaces } from './code-columns.ts';
 import type { ProbeExamples } from './examples.ts';
 import { type Probe, probeScore } from './probe.ts';
 import { accuracyOf } from './sparse-probing.ts';
-import type { Share } from './share.ts';
 
 /** Numbers of latents that are ablated together. */
 export const ABLATED_LATENTS: readonly number[] = [2, 5, 10, 20, 50, 100, 500];

@@ -1,8 +1,8 @@
+import type { Share } from '../evaluation/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, percentText, type ReportSection } from '../report/index.ts';
 import { ENOUGH_LETTERS, type LetterAbsorptions } from './absorption.ts';
 import type { MinimumDescription } from './description-length.ts';
-import type { Share } from './share.ts';
 import type { ColumnProbe, SparseProbing } from './sparse-probing.ts';
 import type { SpuriousCorrelation } from './spurious-correlation.ts';
 import type { Stability } from './stability.ts';

@@ -1,3 +1,4 @@
+import { type Share, shareOf } from '../evaluation/index.ts';
 import { type BinarySet, oneAgainstRest, type Split } from './class-sets.ts';
 import {
   codeColumns,
@@ -8,7 +9,6 @@ import {
 } from './code-columns.ts';
 import type { ProbeExamples } from './examples.ts';
 import { fitProbe, type Probe, type ProbeKind, probeScore } from './probe.ts';
-import { type Share, shareOf } from './share.ts';
 import { turn } from './turn.ts';
 
 /** A probe on some columns, and how often it is right on texts that it was not fitted to. */

@@ -1,5 +1,6 @@
 import type { Dictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import type { Share } from '../evaluation/index.ts';
 import { hashSeed } from '../random/index.ts';
 import { againstEachOther, type BinarySet, expectEnough, shuffled, type Split } from './class-sets.ts';
 import {
@@ -11,7 +12,6 @@ import {
 } from './concept-ablation.ts';
 import type { ProbeExamples } from './examples.ts';
 import type { LabelledText } from './labelled-text.ts';
-import type { Share } from './share.ts';
 import { fitAndTest } from './sparse-probing.ts';
 import type { PerturbationOptions } from './targeted-perturbation.ts';
 import { turn } from './turn.ts';

@@ -1,4 +1,5 @@
 import type { Dictionary } from '../dictionary/index.ts';
+import type { Share } from '../evaluation/index.ts';
 import type { BinarySet, Split } from './class-sets.ts';
 import {
   ablatedAccuracy,
@@ -9,7 +10,6 @@ import {
 } from './concept-ablation.ts';
 import type { ProbeExamples } from './examples.ts';
 import type { Probe, ProbeKind } from './probe.ts';
-import type { Share } from './share.ts';
 import { fitAndTest, probeSets, type ProbingOptions } from './sparse-probing.ts';
 import { turn } from './turn.ts';
 

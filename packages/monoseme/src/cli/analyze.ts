@@ -3,6 +3,7 @@ import {
   automataAnalysis,
   type CodedText,
   controlsAnalysis,
+  familyOf,
   neurons,
   sideBySide,
   DEFAULT_PROXIES,
@@ -43,7 +44,7 @@ interface SubspaceFlags extends AnalyzeFlags {
   readonly subspace?: string;
 }
 
-interface NeuronFlags extends AnalyzeFlags {
+interface LatentFlags extends AnalyzeFlags {
   readonly latent?: string[];
 }
 
@@ -91,11 +92,10 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
     .description('Into which latents of a larger dictionary those of a smaller one split.')
     .argument('<smaller>', 'folder of the smaller dictionary')
     .argument('<larger>', 'folder of the larger')
+    .option('--latent <n>', 'a latent of the smaller whose family is drawn; may be repeated', repeatable)
     .action(
-      run((context, flags: AnalyzeFlags, smaller, larger) =>
-        analyze(context, flags, [smaller, larger], async ({ texts: [a, b], pass }) =>
-          splittingAnalysis(await splitting(a, b, pass)),
-        ),
+      run((context, flags: LatentFlags, smaller, larger) =>
+        analyze(context, flags, [smaller, larger], findSplitting(flags)),
       ),
     );
 
@@ -119,7 +119,7 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
     .argument('<dictionary>', 'folder of the dictionary')
     .option('--latent <n>', 'a latent to plot against its neuron; may be repeated', repeatable)
     .action(
-      run((context, flags: NeuronFlags, folder) => analyze(context, flags, [folder], compareNeurons(flags))),
+      run((context, flags: LatentFlags, folder) => analyze(context, flags, [folder], compareNeurons(flags))),
     );
 
   const together = group
@@ -213,6 +213,29 @@ async function compare({ texts: [a, b], pass, sameActivations }: AnalyzeInput) {
   return universalityAnalysis(latents, sameActivations ? undefined : neurons);
 }
 
+function findSplitting({ latent: asked = [] }: LatentFlags) {
+  return async ({ texts, tokens, tokenizer, pass }: AnalyzeInput) => {
+    const [smaller, larger] = texts;
+    const latents = asked.map((number) => latentNumber(number, smaller.dictionary.config.dSae));
+    const found = await splitting(smaller, larger, pass);
+    if (latents.length === 0) return splittingAnalysis(found);
+    const families = latents.map((latent) => familyOf(found, latent));
+    const children = families.flatMap((family) => family.children);
+    const named = [
+      [...latents, ...children.flatMap(({ parents }) => parents.map(({ latent }) => latent))],
+      children.map(({ latent }) => latent),
+    ];
+    const tops: Map<number, number>[] = [];
+    for (const [i, text] of texts.entries())
+      tops.push(await topTokens(text, tokens, new Set(named[i]), pass));
+    const label = (side: number) => (latent: number) => {
+      const token = tops[side].get(latent);
+      return token === undefined ? '' : shownToken(tokenizer, token);
+    };
+    return splittingAnalysis(found, families, [label(0), label(1)]);
+  };
+}
+
 async function findAutomata({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {
   const found = await automata(text, pass);
   const latents = new Set(found.systems.flatMap((system) => system.latents));
@@ -231,7 +254,7 @@ async function findMotifs({ texts: [text], tokens, tokenizer, pass }: AnalyzeInp
 /** Latents that are plotted without `--latent`: those at the quartiles of the correlation. */
 const PLOTTED = [0.25, 0.5, 0.75];
 
-function compareNeurons({ latent: asked }: NeuronFlags) {
+function compareNeurons({ latent: asked }: LatentFlags) {
   return async ({ texts: [text], pass }: AnalyzeInput) => {
     const wanted = asked?.map((number) => latentNumber(number, text.dictionary.config.dSae));
     const found = await notNeurons(text, pass);

@@ -76,7 +76,7 @@ describe('the way by single commands', () => {
     for (const [analysis, ...others] of [
       ['proxies'],
       ['universality', 'dictionary'],
-      ['splitting', 'dictionary'],
+      ['splitting', 'dictionary', '--latent', '3'],
       ['automata'],
       ['motifs'],
       ['neurons'],

@@ -22,13 +22,18 @@ export function splittingStep(
   larger: Rung,
 ): Promise<Findings['splitting'][number]> {
   const name = `splitting-${smaller.dSae}-${larger.dSae}`;
-  return work.step(name, [smaller, larger], work.analysisSettings, async (pass) => {
-    const { texts, text } = await work.coded([smaller, larger]);
-    const found = await splitting(texts[0], texts[1], pass);
-    return {
-      ...{ figures: splittingFindings(found), text },
-      sections: work.titled(`${smaller.name} into ${larger.name}`, splittingAnalysis(found)),
-      command: `monoseme analyze splitting ${work.folder(smaller)} ${work.folder(larger)} ${work.analysisArguments}`,
-    };
-  });
+  return work.step(
+    name,
+    [smaller, larger],
+    { ...work.analysisSettings, intervals: 'wilson' },
+    async (pass) => {
+      const { texts, text } = await work.coded([smaller, larger]);
+      const found = await splitting(texts[0], texts[1], pass);
+      return {
+        ...{ figures: splittingFindings(found), text },
+        sections: work.titled(`${smaller.name} into ${larger.name}`, splittingAnalysis(found)),
+        command: `monoseme analyze splitting ${work.folder(smaller)} ${work.folder(larger)} ${work.analysisArguments}`,
+      };
+    },
+  );
 }

@@ -14,4 +14,5 @@ export type { DownstreamFigures, ReconstructionFigures, TokenFigures } from './f
 export type { ProgressFile } from './progress-file.ts';
 export { type Provenance, readReport, reportFigures, type StoredReport, writeReport } from './report.ts';
 export { densitySection, writeReportPage } from './report-page.ts';
+export { type Share, shareOf } from './share.ts';
 export { type DensityFigures, ReconstructionSums } from './reconstruction.ts';

@@ -1,2 +1,2 @@
 export { escapeHtml, type HtmlReport, htmlReport, type ReportSection, type ReportTable } from './html.ts';
-export { figureText, percentText } from './numbers.ts';
+export { figureText, intervalText, percentText } from './numbers.ts';

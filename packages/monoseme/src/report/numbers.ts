@@ -8,6 +8,11 @@ export function figureText(value: number | undefined): string {
   return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
 }
 
+/** `0.12 to 0.15`; `–` where there is none. */
+export function intervalText(interval: readonly [number, number] | undefined): string {
+  return interval ? interval.map(figureText).join(' to ') : UNDEFINED;
+}
+
 /** `0.0123` → `1.23 %`; `–` for a figure that is not defined. */
 export function percentText(share: number | undefined, digits = 1): string {
   return share === undefined || !Number.isFinite(share) ? UNDEFINED : `${(100 * share).toFixed(digits)} %`;

@@ -26,7 +26,15 @@ function proxy(name: string, latent: number | undefined, neuron = 0.2, lead: [nu
 
 const NAMES = ['Arabic', 'Hebrew', 'base64', 'DNA', 'Thai', 'Greek'];
 
-const MOTIFS = { nKnown: 90, context: 0.1, tokenInContext: 0.2, singleToken: 0.3, trigram: 0.05 };
+const MOTIFS = {
+  nKnown: 90,
+  ...{
+    context: measured(0.1),
+    tokenInContext: measured(0.2),
+    singleToken: measured(0.3),
+    trigram: measured(0.05),
+  },
+};
 
 function findings(changes: Partial<Findings> = {}): Findings {
   return {
@@ -36,14 +44,14 @@ function findings(changes: Partial<Findings> = {}): Findings {
     controlProxies: step(NAMES.map((name) => proxy(name, 0.3))),
     universality: step({ latents: measured(0.7, [0.69, 0.71]), neurons: measured(0.4), nMatched: 90 }),
     splitting: [
-      step({ nCompared: 100, nSplit: 10, meanChildren: 2 }),
-      step({ nCompared: 100, nSplit: 30, meanChildren: 5 }),
+      step({ nCompared: 100, nSplit: 10, share: measured(0.1), meanChildren: 2 }),
+      step({ nCompared: 100, nSplit: 30, share: measured(0.3), meanChildren: 5 }),
     ],
     automata: step({ nSystems: 2, nLoops: 3 }),
     neurons: step({ correlation: measured(0.2), fracAlike: 0.1 }),
     motifs: step(MOTIFS),
-    controlMotifs: step({ ...MOTIFS, singleToken: 0.6 }),
-    persistence: step({ directions: 0.5, random: 0.3 }),
+    controlMotifs: step({ ...MOTIFS, singleToken: measured(0.6) }),
+    persistence: step({ directions: measured(0.5), random: measured(0.3) }),
     circle: step({ nLatents: 10, dimension: 2.1, anglesCovered: 1 }),
     ...changes,
   };
@@ -71,9 +79,9 @@ test('each claim fails on findings of the other kind', () => {
     ['splitting', { splitting: [findings().splitting[1], findings().splitting[0]] }],
     ['automata', { automata: step({ nSystems: 0, nLoops: 3 }) }],
     ['not-a-neuron', { neurons: step({ correlation: measured(0.7), fracAlike: 0.9 }) }],
-    ['motifs', { motifs: step({ ...MOTIFS, trigram: 0 }) }],
+    ['motifs', { motifs: step({ ...MOTIFS, trigram: measured(0) }) }],
     ['control-single-token', { controlMotifs: step(MOTIFS) }],
-    ['persistence', { persistence: step({ directions: 0.2, random: 0.3 }) }],
+    ['persistence', { persistence: step({ directions: measured(0.2), random: measured(0.3) }) }],
     ['manifolds', { circle: step({ nLatents: null, dimension: null, anglesCovered: null }) }],
     ['control-proxies', { controlProxies: findings().proxies }],
   ];

@@ -185,15 +185,14 @@ function splittingClaim({ splitting, evaluations }: Findings): Claim {
   const [near, far] = splitting;
   const sizes = evaluations.map(({ figures }) => figures.dSae);
   const text = (step: Findings['splitting'][number], size: number) =>
-    `into ${size}: ${step.figures.nSplit} of ${step.figures.nCompared} split, ${figureText(step.figures.meanChildren ?? undefined)} each`;
+    `into ${size}: ${step.figures.nSplit} of ${step.figures.nCompared} split (${shown(step.figures.share, percent)}), ${figureText(step.figures.meanChildren ?? undefined)} each`;
   const children = splitting.map(({ figures }) => figures.meanChildren);
   return judged(far, {
     id: 'splitting',
     claim: `Latents split into several as the dictionary grows.`,
     paper: 'examples: base64 into three from A/0 to A/1, "the" in mathematics into three from A/0 to A/2',
     ours: `of ${sizes[0]} latents ${text(near, sizes[1])}; ${text(far, sizes[2])}`,
-    value: far.figures.nSplit,
-    interval: null,
+    ...far.figures.share,
     rule: 'some split, and into more of the larger dictionary',
     holds: children.every((n) => n !== null) ? far.figures.nSplit > 0 && children[1]! > children[0]! : null,
   });

@@ -1,12 +1,14 @@
-import type {
-  Groups,
-  MeasuredProxy,
-  Motifs,
-  NotNeurons,
-  Persistence,
-  ProxySearch,
-  Splitting,
-  Universality,
+import {
+  type Groups,
+  type MeasuredProxy,
+  type Motif,
+  type Motifs,
+  motifShares,
+  type NotNeurons,
+  type Persistence,
+  type ProxySearch,
+  type Splitting,
+  type Universality,
 } from '../analysis/index.ts';
 import type { EvaluationReport, Interval } from '../evaluation/index.ts';
 import type { StepResult } from './steps.ts';
@@ -99,15 +101,18 @@ export function universalityFindings(latents: Universality, neurons: Universalit
 export interface SplittingFindings {
   readonly nCompared: number;
   readonly nSplit: number;
+  /** Of the compared ones, with its interval over latents. */
+  readonly share: Measured;
   /** Edges of a latent that has any, on average. */
   readonly meanChildren: number | null;
 }
 
-export function splittingFindings({ children, nCompared, edges }: Splitting): SplittingFindings {
+export function splittingFindings({ children, nCompared, edges, split }: Splitting): SplittingFindings {
   const parents = children.filter((n) => n > 0).length;
   return {
     nCompared: nCompared[0],
-    nSplit: children.filter((n) => n >= 2).length,
+    nSplit: split?.hits ?? 0,
+    share: measured(split?.value, split?.interval),
     meanChildren: parents > 0 ? edges.length / parents : null,
   };
 }
@@ -121,21 +126,21 @@ export interface AutomataFindings {
 export interface MotifFindings {
   /** Latents that are not too rare to say, and their shares. */
   readonly nKnown: number;
-  readonly context: number | null;
-  readonly tokenInContext: number | null;
-  readonly singleToken: number | null;
-  readonly trigram: number | null;
+  readonly context: Measured;
+  readonly tokenInContext: Measured;
+  readonly singleToken: Measured;
+  readonly trigram: Measured;
 }
 
-export function motifFindings({ counts, latents }: Motifs): MotifFindings {
-  const nKnown = latents.length - counts.rare;
-  const share = (n: number) => (nKnown > 0 ? n / nKnown : null);
+export function motifFindings(found: Motifs): MotifFindings {
+  const shares = motifShares(found);
+  const share = (motif: Motif) => measured(shares?.get(motif)?.value, shares?.get(motif)?.interval);
   return {
-    nKnown,
-    context: share(counts.context),
-    tokenInContext: share(counts['token-in-context']),
-    singleToken: share(counts['single-token']),
-    trigram: share(counts.trigram),
+    nKnown: found.latents.length - found.counts.rare,
+    context: share('context'),
+    tokenInContext: share('token-in-context'),
+    singleToken: share('single-token'),
+    trigram: share('trigram'),
   };
 }
 
@@ -150,12 +155,15 @@ export function neuronFindings({ median, interval, fracAlike }: NotNeurons): Neu
 
 export interface PersistenceFindings {
   /** Medians between neighbouring tokens. */
-  readonly directions: number | null;
-  readonly random: number | null;
+  readonly directions: Measured;
+  readonly random: Measured;
 }
 
-export function persistenceFindings({ medians }: Persistence): PersistenceFindings {
-  return { directions: medians.directions[0] ?? null, random: medians.random[0] ?? null };
+export function persistenceFindings({ medians, intervals }: Persistence): PersistenceFindings {
+  return {
+    directions: measured(medians.directions[0], intervals.directions[0]),
+    random: measured(medians.random[0], intervals.random[0]),
+  };
 }
 
 export interface CircleFindings {

@@ -1,6 +1,6 @@
 import { figureText, percentText } from '../report/index.ts';
 import { type Claim, judged, shown } from './claim.ts';
-import type { Findings, MotifFindings } from './findings.ts';
+import type { Findings, Measured, MotifFindings } from './findings.ts';
 
 const percent = (value: number | null) => percentText(value ?? undefined);
 
@@ -18,7 +18,8 @@ export function neuronClaim({ neurons }: Findings): Claim {
 }
 
 function motifText({ context, tokenInContext, singleToken, trigram }: MotifFindings): string {
-  return `context ${percent(context)}, token in context ${percent(tokenInContext)}, single token ${percent(singleToken)}, trigram ${percent(trigram)}`;
+  const share = (measured: Measured) => shown(measured, percentText);
+  return `context ${share(context)}, token in context ${share(tokenInContext)}, single token ${share(singleToken)}, trigram ${share(trigram)}`;
 }
 
 export function motifClaim({ motifs }: Findings): Claim {
@@ -28,10 +29,9 @@ export function motifClaim({ motifs }: Findings): Claim {
     claim: 'There are context, token-in-context and trigram-like latents.',
     paper: 'examples: over 100 for "the" in contexts, "19" behind COVID-',
     ours: `of ${nKnown} latents ${motifText(motifs.figures)}`,
-    value: tokenInContext,
-    interval: null,
+    ...tokenInContext,
     rule: 'at least one latent of each',
-    holds: nKnown === 0 ? null : [context, tokenInContext, trigram].every((share) => share! > 0),
+    holds: nKnown === 0 ? null : [context, tokenInContext, trigram].every(({ value }) => value! > 0),
   });
 }
 
@@ -41,11 +41,10 @@ export function controlMotifClaim({ motifs, controlMotifs }: Findings): Claim {
     id: 'control-single-token',
     claim: 'In the model with shuffled weights more latents are of a single token.',
     paper: 'its features score high only because so many are of a single token',
-    ours: `single token ${percent(control)}, of A's ${percent(own)}; there ${motifText(controlMotifs.figures)}`,
-    value: control,
-    interval: null,
+    ours: `single token ${shown(control, percentText)}, of A's ${shown(own, percentText)}; there ${motifText(controlMotifs.figures)}`,
+    ...control,
     rule: 'a larger share than in A',
-    holds: own === null || control === null ? null : control > own,
+    holds: own.value === null || control.value === null ? null : control.value > own.value,
   });
 }
 
@@ -55,11 +54,10 @@ export function persistenceClaim({ persistence }: Findings): Claim {
     id: 'persistence',
     claim: 'Decoder directions hold on along a text more than other directions of the same variance.',
     paper: 'not in the paper: a criticism is that dictionaries follow strong directions only',
-    ours: `autocorrelation between neighbouring tokens ${figureText(directions ?? undefined)}, of random directions ${figureText(random ?? undefined)} (medians)`,
-    value: directions,
-    interval: null,
+    ours: `autocorrelation between neighbouring tokens ${shown(directions, figureText)}, of random directions ${shown(random, figureText)} (medians)`,
+    ...directions,
     rule: 'a larger median than random directions',
-    holds: directions === null || random === null ? null : directions > random,
+    holds: directions.value === null || random.value === null ? null : directions.value > random.value,
   });
 }
 
