@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   ERR_MODEL: 'a model cannot be opened or run',
   ERR_HOOK: 'a tensor name is not in the model',
   ERR_TOKENIZER: 'a tokenizer cannot be read or does not fit the model',
+  ERR_CHAT_TEMPLATE: 'a chat template cannot be read, or refuses a conversation',
   ERR_EMPTY_TEXT: 'there is no text, or too little of it',
   ERR_LABELS: 'labels that cannot be learned: one class, or too few examples',
   ERR_MEMORY: 'the work would not fit in memory',

@@ -77,7 +77,7 @@ export class ModelSource implements ActivationSource {
         `The text has fewer tokens than one context of ${contextSize}.`,
         'Give more text or a smaller context size.',
       );
-    checkRowOptions(rows, contextSize);
+    checkRowOptions(rows, tokens);
     const { dIn, hookName, model } = runner;
     this.#runner = runner;
     this.#tokens = tokens;
@@ -188,10 +188,10 @@ export class ModelSource implements ActivationSource {
   }
 
   #countRows(): Float64Array {
-    const { tokensPerContext = this.contextSize, dropTokens = [] } = this.#rows;
+    const { tokensPerContext = this.contextSize, dropTokens = [], roles } = this.#rows;
     return Float64Array.from({ length: this.nChunks }, (_, chunk) => {
       const [from, to] = this.#contexts(chunk);
-      if (dropTokens.length === 0) return (to - from) * tokensPerContext;
+      if (dropTokens.length === 0 && !roles) return (to - from) * tokensPerContext;
       return selectTokens(this.#tokens, from, to, this.#rows).places.length;
     });
   }

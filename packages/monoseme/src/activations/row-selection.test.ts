@@ -51,6 +51,23 @@ function withSinks(): ModelRunner {
 const nOf = (id: number) => tokens.tokens.filter((token) => token === id).length;
 
 describe('which tokens give a row', () => {
+  test('those of the roles asked for', async () => {
+    const of = Uint8Array.from(tokens.tokens, (_, place) => place % 3);
+    const spoken = { ...tokens, roles: { names: ['none', 'template', 'user'], of } };
+    const source = modelSource(runner, spoken, { ...SIZES, rows: { roles: ['user'] } });
+    const rows = await placedRows(source);
+    assert.deepEqual(
+      rows.map(([place]) => place),
+      [...of.keys()].filter((place) => place % 3 === 2),
+    );
+    assert.match(source.description, /, only what is said by user$/);
+    const asked = (set: typeof tokens, role: string) => () =>
+      modelSource(runner, set, { rows: { roles: [role] } });
+    const message = /no token of the role "judge"; its roles are none, template, user/;
+    assert.throws(asked(spoken, 'judge'), { code: 'ERR_EMPTY_TEXT', message });
+    assert.throws(asked(tokens, 'user'), { code: 'ERR_EMPTY_TEXT', message: /it has no conversations/ });
+  });
+
   test('so many of each context, drawn by the seed; rows and origins are those of the tokens', async () => {
     const exact = await runner.activations(tokens.tokens, 12);
     const draw = (seed: number) =>

@@ -9,6 +9,8 @@ export interface RowOptions {
   readonly tokensPerContext?: number;
   /** Draws them. */
   readonly seed?: number;
+  /** Only tokens of these roles of a conversation give rows. Default: all tokens. */
+  readonly roles?: readonly string[];
   /** Ids of tokens that give no row: separators (BOS), padding. */
   readonly dropTokens?: readonly number[];
   /**
@@ -18,8 +20,18 @@ export interface RowOptions {
   readonly maxNormRatio?: number;
 }
 
-/** @throws {MonosemeError} ERR_OPTION */
-export function checkRowOptions({ tokensPerContext, maxNormRatio }: RowOptions, contextSize: number): void {
+/** @throws {MonosemeError} ERR_OPTION, ERR_EMPTY_TEXT for a role that the text does not have */
+export function checkRowOptions(
+  { tokensPerContext, maxNormRatio, roles = [] }: RowOptions,
+  { contextSize, roles: known }: TokenSet,
+): void {
+  const missing = roles.find((role) => !known?.names.includes(role));
+  if (missing !== undefined)
+    throw new MonosemeError(
+      'ERR_EMPTY_TEXT',
+      `The text has no token of the role "${missing}"; ${known ? `its roles are ${known.names.join(', ')}` : 'it has no conversations'}.`,
+      'Give conversations, or take the tokens of another role.',
+    );
   if (tokensPerContext !== undefined) {
     expectPositiveInteger('The number of tokens of a context', tokensPerContext);
     if (tokensPerContext > contextSize)
@@ -37,14 +49,14 @@ export function checkRowOptions({ tokensPerContext, maxNormRatio }: RowOptions, 
     );
 }
 
-/** Tokens that give a row, as places in the token stream, rising; how many were dropped by their ids. */
+/** Tokens that give a row, as places in the token stream, rising; how many were dropped by their ids or roles. */
 export interface SelectedTokens {
   readonly places: Uint32Array;
   readonly nDropped: number;
 }
 
 /**
- * The tokens of contexts `from` … `to − 1` whose id is not dropped, or a seeded draw of them. What is drawn from a
+ * The tokens of contexts `from` … `to − 1` whose id and role are not dropped, or a seeded draw of them. What is drawn from a
  * context depends on the seed, its number and its tokens alone.
  */
 export function selectTokens(
@@ -56,6 +68,7 @@ export function selectTokens(
   const { contextSize } = tokens;
   const { tokensPerContext = contextSize, seed = 0, dropTokens = [] } = options;
   const dropped = new Set(dropTokens);
+  const isWanted = roleFilter(tokens, options);
   const selected = new Uint32Array((to - from) * contextSize);
   const candidates = new Uint32Array(contextSize);
   let n = 0;
@@ -63,7 +76,8 @@ export function selectTokens(
   for (let context = from; context < to; context++) {
     let found = 0;
     for (let place = context * contextSize; place < (context + 1) * contextSize; place++) {
-      if (dropped.size === 0 || !dropped.has(tokens.tokens[place])) candidates[found++] = place;
+      const isDropped = dropped.size > 0 && dropped.has(tokens.tokens[place]);
+      if (!isDropped && (!isWanted || isWanted[tokens.roles!.of[place]])) candidates[found++] = place;
     }
     nDropped += contextSize - found;
     const wanted = Math.min(tokensPerContext, found);
@@ -72,6 +86,11 @@ export function selectTokens(
     n += wanted;
   }
   return { places: selected.subarray(0, n), nDropped };
+}
+
+/** By index of a role, whether its tokens give rows; undefined where roles do not matter. */
+function roleFilter({ roles }: TokenSet, { roles: wanted }: RowOptions): boolean[] | undefined {
+  return wanted && roles?.names.map((name) => wanted.includes(name));
 }
 
 /** Put a draw of `wanted` of the first `n` entries at the front, rising. Mutates candidates */
@@ -108,9 +127,11 @@ export function gatherRows<T extends Float32Array | Uint16Array>(
 }
 
 /** In words, empty where every token gives a row: what sets two selections apart. */
-export function selectionText({ tokensPerContext, seed, dropTokens = [], maxNormRatio }: RowOptions): string {
+export function selectionText(options: RowOptions): string {
+  const { tokensPerContext, seed, roles, dropTokens = [], maxNormRatio } = options;
   return [
     tokensPerContext === undefined ? '' : `, ${tokensPerContext} tokens of each (seed ${seed ?? 0})`,
+    roles === undefined ? '' : `, only what is said by ${roles.join(', ')}`,
     dropTokens.length === 0 ? '' : `, without the tokens ${dropTokens.join(', ')}`,
     maxNormRatio === undefined ? '' : `, without rows of ${maxNormRatio} times the median norm`,
   ].join('');

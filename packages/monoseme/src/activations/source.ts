@@ -44,7 +44,7 @@ export interface SourceRows {
 export interface DroppedRows {
   /** Tokens read so far. */
   readonly read: number;
-  /** Of them dropped by their ids. */
+  /** Of them dropped by their ids or roles. */
   readonly tokens: number;
   /** Not drawn from their contexts. */
   readonly notDrawn: number;

@@ -28,6 +28,11 @@ export function numberListOption(text: string): number[] {
   return text === 'off' ? [] : text.split(',').map(numberOption);
 }
 
+/** Names between commas. */
+export function namesOption(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
 /** An option that may be repeated; each use adds one value. */
 export function repeatable(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];

@@ -2,13 +2,14 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
 import type { ActivationSource, DroppedRows, RowOptions } from '../activations/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
-import { numberOption, repeatable, wholeOption } from './options.ts';
+import { namesOption, numberOption, repeatable, wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { percent } from './table.ts';
 
 /** Which tokens give a row of activations. */
 export interface RowFlags {
   readonly tokensPerContext?: number;
+  readonly roles?: string[];
   readonly dropSpecial?: boolean;
   readonly dropToken?: string[];
   readonly maxNormRatio?: number;
@@ -17,6 +18,11 @@ export interface RowFlags {
 export function addRowFlags(command: Command): Command {
   return command
     .option('--tokens-per-context <n>', 'tokens drawn from each context (default: all)', wholeOption)
+    .option(
+      '--roles <names>',
+      'rows of what these roles of conversations say alone, with commas: assistant,user',
+      namesOption,
+    )
     .option('--drop-special', "no rows of the tokenizer's special tokens (BOS, padding, …)")
     .option('--drop-token <id>', 'no rows of this token; may be repeated', repeatable)
     .option(
@@ -28,10 +34,10 @@ export function addRowFlags(command: Command): Command {
 
 /** @throws commander's error for a token id that is none */
 export function rowOptions(flags: RowFlags, tokenizer: Tokenizer, seed: number): RowOptions {
-  const { tokensPerContext, dropSpecial, dropToken = [], maxNormRatio } = flags;
+  const { tokensPerContext, roles, dropSpecial, dropToken = [], maxNormRatio } = flags;
   const special = dropSpecial ? tokenizer.specialIds : [];
   const dropTokens = [...new Set([...special, ...dropToken.map(wholeOption)])].sort((a, b) => a - b);
-  return { tokensPerContext, seed, dropTokens, maxNormRatio };
+  return { tokensPerContext, seed, roles, dropTokens, maxNormRatio };
 }
 
 /** `left out: 5,860 by their ids, …` of the tokens read; undefined where none was left out. */
@@ -39,7 +45,7 @@ export function droppedText(dropped: DroppedRows | undefined): string | undefine
   if (!dropped) return undefined;
   const { read, tokens, notDrawn, norms } = dropped;
   const parts = [
-    ['by their ids', tokens],
+    ['by their ids or roles', tokens],
     ['not drawn', notDrawn],
     ['for their norms', norms],
   ] as const;

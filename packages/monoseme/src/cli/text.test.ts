@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -46,6 +46,20 @@ test('the standard input, compressed, with records twice and broken bytes', asyn
   assert.equal(code, 0, stderr);
   assert.match(stderr, /2 broken UTF-8 sequences became U\+FFFD, 1 documents left out/);
   assert.equal((JSON.parse(stdout) as { tokens: number }).tokens % 16, 0);
+});
+
+test('conversations through a chat template, with the rows of one role', async () => {
+  const turns = ['user', 'assistant'].map((role) => ({ role, content: `I am the ${role}. `.repeat(20) }));
+  const template = join(folder, 'chat.jinja');
+  await writeFile(template, '{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}');
+  const flags = ['--text', '-', '--text-format', 'jsonl', '--roles', 'assistant'];
+  const input = Buffer.from(JSON.stringify({ messages: turns }));
+  const told = await harvest(input, ...flags, '--chat-template', template);
+  assert.equal(told.code, 0, told.stderr);
+  assert.match(told.stderr, /left out of \d+ tokens: \d+ by their ids or roles/);
+  const { code, stderr } = await harvest(input, ...flags);
+  assert.equal(code, 1);
+  assert.match(stderr, /ERR_CHAT_TEMPLATE.*one-layer-a has neither chat_template\.jinja nor/);
 });
 
 test('what cannot be: a token of another tokenizer, a column that is not there, stdin twice', async () => {

@@ -1,5 +1,7 @@
+import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
+  ChatTemplate,
   packContexts,
   type PackOptions,
   readSources,
@@ -18,6 +20,7 @@ import { compact } from './progress.ts';
 export interface TextFlags {
   readonly text?: string[];
   readonly textColumn?: string;
+  readonly chatTemplate?: string;
   readonly textFormat?: TextFormat;
   readonly deduplicate?: boolean;
   readonly skip?: number;
@@ -42,7 +45,11 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
     )
     .option(
       '--text-column <name>',
-      'field or column with the text in JSONL, CSV, TSV, Parquet (default: text)',
+      'field or column with the text or conversation in JSONL, CSV, TSV, Parquet (default: text, messages or conversations)',
+    )
+    .option(
+      '--chat-template <file>',
+      'Jinja template or tokenizer_config.json for conversations (default: the one beside the tokenizer)',
     )
     .addOption(
       new Option(
@@ -91,7 +98,7 @@ export async function readTokens(
     let download = '';
     const documents = readSources(flags.text ?? ['default'], {
       ...{ seed: in_.seed, counts, deduplicate: flags.deduplicate, skip: flags.skip, take: flags.take },
-      ...{ textField: flags.textColumn, format: flags.textFormat },
+      ...{ textField: flags.textColumn, format: flags.textFormat, chatTemplate: chatTemplate(model, flags) },
       hub: {
         signal: context.signal,
         onProgress(done, total, path) {
@@ -115,6 +122,16 @@ export async function readTokens(
   });
   context.progress.write(countsLine(counts));
   return { tokens, tokenizer };
+}
+
+/** The chat template named, or the one beside the tokenizer; looked for when there is a conversation, once. */
+function chatTemplate(model: OnnxModel, flags: TextFlags): () => ChatTemplate {
+  let template: ChatTemplate | undefined;
+  const open = () =>
+    flags.chatTemplate === undefined
+      ? ChatTemplate.find(dirname(flags.tokenizer ?? model.tokenizerPath ?? model.path))
+      : ChatTemplate.open(flags.chatTemplate);
+  return () => (template ??= open());
 }
 
 /** The tokens around documents and contexts, by their names. */

@@ -1,5 +1,15 @@
-/** One piece of text. `id` is unique within a corpus and stable between runs; `source` names its kind. */
-export type Document = { id: string; source: string; text: string };
+/** What a role says in a text, in UTF-16 code units. */
+export interface RoleSpan {
+  readonly role: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * One piece of text. `id` is unique within a corpus and stable between runs; `source` names its kind. A conversation has
+ * the parts of its roles, rising and apart; what none covers is markup.
+ */
+export type Document = { id: string; source: string; text: string; roles?: readonly RoleSpan[] };
 
 /** The longest piece, in UTF-16 code units (about 16 KB of English). */
 export const MAX_PIECE_LENGTH = 16_384;
@@ -49,11 +59,32 @@ export function cutPoint(text: string, start: number, limit: number): number {
 
 /**
  * The documents of one text: itself under `id`, or its pieces under `id#0`, `id#1` …. Blank texts and blank
- * pieces give none.
+ * pieces give none. A conversation's roles go with its pieces.
  */
-export function toDocuments(source: string, id: string, text: string): Document[] {
+export function toDocuments(
+  source: string,
+  id: string,
+  text: string,
+  roles?: readonly RoleSpan[],
+): Document[] {
   const pieces = splitText(text);
+  let from = 0;
   return pieces
-    .map((piece, i) => ({ id: pieces.length === 1 ? id : `${id}#${i}`, source, text: piece }))
+    .map((piece, i) => {
+      const document = { id: pieces.length === 1 ? id : `${id}#${i}`, source, text: piece };
+      const start = from;
+      from += piece.length;
+      return roles ? { ...document, roles: rolesWithin(roles, start, from) } : document;
+    })
     .filter((document) => document.text.trim() !== '');
+}
+
+function rolesWithin(roles: readonly RoleSpan[], from: number, to: number): RoleSpan[] {
+  return roles
+    .filter(({ start, end }) => start < to && end > from)
+    .map(({ role, start, end }) => ({
+      role,
+      start: Math.max(start, from) - from,
+      end: Math.min(end, to) - from,
+    }));
 }

@@ -1,5 +1,8 @@
-export type { Document } from './document.ts';
+export type { Document, RoleSpan } from './document.ts';
 export { MAX_PIECE_LENGTH, fnv1a32, isHeldOut, splitText, toDocuments } from './document.ts';
+export { ChatTemplate, type RenderedChat } from './chat-template.ts';
+export { type Message, messagesOf } from './messages.ts';
+export { NO_ROLE, type TokenRoles } from './roles-of-tokens.ts';
 export { readFiles } from './files.ts';
 export { writeJsonl } from './write-jsonl.ts';
 export { readDocuments } from './read-documents.ts';

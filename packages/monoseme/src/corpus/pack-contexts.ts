@@ -1,8 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
+import { ContextRows } from './context-rows.ts';
 import type { Document } from './document.ts';
 import { isHeldOut } from './document.ts';
+import { asMarkup, RoleNames, type TokenRoles } from './roles-of-tokens.ts';
 import { shuffleDocuments } from './shuffle-documents.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -20,6 +22,8 @@ export type TokenSet = {
   nContexts: number;
   /** In the order of the rows. Documents that fell off the end are not listed; the last may be cut. */
   documents: DocumentSpan[];
+  /** Where there are conversations. */
+  roles?: TokenRoles;
 };
 
 export type PackOptions = {
@@ -73,7 +77,12 @@ export async function packContexts(
       'Take longer contexts.',
     );
 
-  const rows = new ContextRows(limit, options);
+  const rows = new ContextRows(limit, {
+    contextSize,
+    byDocument: options.packing === 'documents',
+    beginContext: given(options.beginContext),
+  });
+  const roleNames = new RoleNames();
   const begin = options.beginDocument === undefined ? tokenizer.separatorId : options.beginDocument;
   const chosen = choose(documents, options);
   const ordered = seed === undefined ? chosen : shuffleDocuments(chosen, seed);
@@ -81,12 +90,17 @@ export async function packContexts(
   let nDocuments = 0;
   let nTokens = 0;
   let turnEnd = performance.now() + TURN_MS;
-  for await (const { id, source, text } of ordered) {
+  for await (const { id, source, text, roles } of ordered) {
     nDocuments++;
-    const ids = framed(tokenizer.encode(text), begin, options.endDocument);
+    const inner = tokenizer.encode(text);
+    // A document that begins or ends with the token already, as conversations do, does not get it twice.
+    const before = inner[0] === begin ? [] : given(begin);
+    const after = inner.at(-1) === options.endDocument ? [] : given(options.endDocument);
+    const ids = framed(inner, before, after);
     nTokens += ids.length;
     const start = rows.length;
-    rows.add(ids);
+    const innerRoles = roles && roleNames.ofTokens(tokenizer, inner, text, roles);
+    rows.add(ids, innerRoles && framed(innerRoles, before.map(asMarkup), after.map(asMarkup)));
     if (rows.length > start) spans.push({ id, source, start, length: rows.length - start });
     if (rows.length >= limit) break;
     if (performance.now() < turnEnd) continue;
@@ -99,6 +113,7 @@ export async function packContexts(
 
   const total = rows.length - (rows.length % contextSize);
   if (total === 0) throw tooLittle(nDocuments, nTokens, options);
+  const roles = rows.takeRoles(total);
   return {
     tokens: rows.take(total),
     contextSize,
@@ -106,6 +121,7 @@ export async function packContexts(
     documents: spans
       .filter(({ start }) => start < total)
       .map((span) => ({ ...span, length: Math.min(span.length, total - span.start) })),
+    ...(roles && { roles: { names: roleNames.names, of: roles } }),
   };
 }
 
@@ -119,72 +135,24 @@ async function* choose(
   }
 }
 
-/** The ids of a document between the tokens that begin and end it. */
-function framed(ids: Uint32Array, begin?: number | null, end?: number | null): Uint32Array {
-  const before = given(begin);
-  const after = given(end);
-  const all = new Uint32Array(before.length + ids.length + after.length);
+/** Tokens or their roles between what begins and what ends a document. */
+function framed<T extends Uint32Array | Uint8Array>(
+  inner: T,
+  before: readonly number[],
+  after: readonly number[],
+): T {
+  const all = new (inner.constructor as new (length: number) => T)(
+    before.length + inner.length + after.length,
+  );
   all.set(before);
-  all.set(ids, before.length);
-  all.set(after, before.length + ids.length);
+  all.set(inner, before.length);
+  all.set(after, before.length + inner.length);
   return all;
 }
 
 /** The token, as none or one. */
 function given(token: number | null | undefined): readonly number[] {
   return token === null || token === undefined ? [] : [token];
-}
-
-/** Tokens held before it is known how many there will be. */
-const FIRST_CAPACITY = 2 ** 24;
-
-/** Contexts as they fill, up to a limit of tokens. */
-class ContextRows {
-  /** Tokens so far. */
-  length = 0;
-  #tokens: Uint32Array;
-  readonly #limit: number;
-  readonly #contextSize: number;
-  readonly #byDocument: boolean;
-  readonly #beginContext: readonly number[];
-
-  constructor(limit: number, { contextSize, packing, beginContext }: PackOptions) {
-    this.#limit = limit;
-    this.#contextSize = contextSize;
-    this.#byDocument = packing === 'documents';
-    this.#beginContext = given(beginContext);
-    this.#tokens = new Uint32Array(Math.min(limit, FIRST_CAPACITY));
-  }
-
-  /** Add the tokens of a document, as many as the limit allows. */
-  add(ids: Uint32Array): void {
-    for (let at = 0; at < ids.length && this.length < this.#limit;) {
-      const isStart = this.length % this.#contextSize === 0;
-      // A document that begins the context with the same token does not get it twice.
-      const first = isStart && ids[at] !== this.#beginContext[0] ? this.#beginContext : [];
-      const room = this.#contextSize - (this.length % this.#contextSize) - first.length;
-      const taken = ids.subarray(at, at + room);
-      if (this.#byDocument && taken.length < room) return;
-      this.#append(first);
-      this.#append(taken);
-      at += taken.length;
-    }
-  }
-
-  /** The first `total` tokens. */
-  take(total: number): Uint32Array {
-    return total === this.#tokens.length ? this.#tokens : this.#tokens.slice(0, total);
-  }
-
-  #append(ids: ArrayLike<number>): void {
-    if (this.length + ids.length > this.#tokens.length) {
-      const larger = new Uint32Array(Math.min(this.#limit, 2 * (this.length + ids.length)));
-      larger.set(this.#tokens);
-      this.#tokens = larger;
-    }
-    this.#tokens.set(ids, this.length);
-    this.length += ids.length;
-  }
 }
 
 function tooLittle(documents: number, tokens: number, { contextSize, split, maxTokens }: PackOptions): Error {

@@ -1,14 +1,18 @@
 import { basename } from 'node:path';
 import { MonosemeError } from '../errors.ts';
 import { placeName, STDIN, type TextPlace } from './byte-stream.ts';
+import type { ChatTemplate, RenderedChat } from './chat-template.ts';
 import { cutPoint, type Document, MAX_PIECE_LENGTH, toDocuments } from './document.ts';
-import { readRecords, type TextRecord } from './records.ts';
+import { type Message, messagesOf } from './messages.ts';
+import { readRecords, TEXT_FIELDS, type TextRecord } from './records.ts';
 import { endingOf, type TextFormat } from './text-format.ts';
 import { readTextStream, type TextCounts } from './text-stream.ts';
 
 export interface ReadOptions {
-  /** The field or column that holds the text. Default: `text`. */
+  /** The field or column that holds the text or the conversation. Default: `text`, `messages` or `conversations`. */
   readonly textField?: string;
+  /** The template for conversations, asked for when there is one. */
+  readonly chatTemplate?: () => ChatTemplate;
   readonly counts?: TextCounts;
 }
 
@@ -17,9 +21,11 @@ export interface ReadOptions {
  *
  * A text is a document with the id given, or its pieces as {@link toDocuments} cuts them. A record is one with its
  * field `id` as id when it has one, else `<file name>:<line or row>`; its field `source`, else the file name, is its
- * source.
+ * source. A conversation, a list of messages ({@link messagesOf}), becomes the text that the chat template makes of it, with
+ * its roles.
  *
- * @throws {MonosemeError} as {@link readRecords} and {@link readTextStream}; ERR_FORMAT for a record without text
+ * @throws {MonosemeError} as {@link readRecords} and {@link readTextStream}; ERR_FORMAT for a record without text;
+ *   ERR_CHAT_TEMPLATE for a conversation without a template, or that it refuses
  */
 export async function* readDocuments(
   place: TextPlace,
@@ -27,13 +33,13 @@ export async function* readDocuments(
   format: TextFormat,
   options: ReadOptions = {},
 ): AsyncGenerator<Document> {
-  const { textField = 'text', counts } = options;
+  const { textField, counts } = options;
   if (format === 'text') return yield* textDocuments(place, id, counts);
   const name = place === STDIN ? 'stdin' : basename(place);
   const unit = format === 'jsonl' ? 'line' : 'row';
   for await (const record of readRecords(place, format, { textField, counts })) {
     const where = `${placeName(place)} ${unit} ${record.number}`;
-    yield* recordDocuments(record, name, textField, where);
+    yield* recordDocuments(record, name, where, options);
   }
 }
 
@@ -66,21 +72,49 @@ function* notBlank(document: Document): Generator<Document> {
 function recordDocuments(
   { number, row }: TextRecord,
   name: string,
-  textField: string,
   where: string,
+  options: ReadOptions,
 ): Document[] {
-  const text = row[textField];
-  if (typeof text !== 'string')
-    throw new MonosemeError(
-      'ERR_FORMAT',
-      `${where} has no text under "${textField}".`,
-      'Name the field that holds the text with --text-column.',
-    );
+  const { text, roles } = textOf(row, where, options);
   const { id, source } = row;
   const isId = typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint';
   return toDocuments(
     typeof source === 'string' ? source : name,
     isId && id !== '' ? `${id}` : `${name}:${number}`,
     text,
+    roles,
   );
+}
+
+function textOf(
+  row: TextRecord['row'],
+  where: string,
+  { textField, chatTemplate }: ReadOptions,
+): { text: string; roles?: RenderedChat['roles'] } {
+  const field = textField ?? TEXT_FIELDS.find((name) => Object.hasOwn(row, name)) ?? TEXT_FIELDS[0];
+  const value = row[field];
+  if (typeof value === 'string') return { text: value };
+  const messages = messagesOf(value);
+  if (!messages)
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${where} has no text under "${field}".`,
+      'Name the field that holds the text with --text-column.',
+    );
+  if (!chatTemplate)
+    throw new MonosemeError(
+      'ERR_CHAT_TEMPLATE',
+      `${where} is a conversation, and there is no chat template.`,
+      'Name one with --chat-template FILE.',
+    );
+  return renderedAt(where, chatTemplate(), messages);
+}
+
+function renderedAt(where: string, template: ChatTemplate, messages: Message[]): RenderedChat {
+  try {
+    return template.render(messages);
+  } catch (error) {
+    if (!(error instanceof MonosemeError)) throw error;
+    throw new MonosemeError(error.code, `${where}: ${error.what}`, error.advice, { cause: error });
+  }
 }

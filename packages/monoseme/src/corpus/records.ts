@@ -6,6 +6,9 @@ import { placeName, STDIN, type TextPlace } from './byte-stream.ts';
 import type { TextFormat } from './text-format.ts';
 import { readLines, readTextStream, type TextCounts } from './text-stream.ts';
 
+/** Fields of a text or of a conversation by their usual names, the likelier first. */
+export const TEXT_FIELDS: readonly string[] = ['text', 'messages', 'conversations'];
+
 /** One record of a file: the line of JSONL it stands on, or its number among the rows, from 1. */
 export interface TextRecord {
   readonly number: number;
@@ -13,8 +16,8 @@ export interface TextRecord {
 }
 
 interface RecordOptions {
-  /** Where the text is looked for, to fail before anything is read when no record can have it. */
-  readonly textField: string;
+  /** Where the text is looked for, to fail before anything is read when no record can have it. Default: {@link TEXT_FIELDS}. */
+  readonly textField?: string;
   readonly counts?: TextCounts;
 }
 
@@ -108,7 +111,8 @@ async function* parquetRecords(path: TextPlace, { textField }: RecordOptions): A
   try {
     const names = file.columns.map(({ name }) => name);
     expectColumn(path, names, textField);
-    const wanted = [textField, 'id', 'source'].filter((name) => names.includes(name));
+    const fields = textField === undefined ? TEXT_FIELDS : [textField];
+    const wanted = [...fields, 'id', 'source'].filter((name) => names.includes(name));
     for (const group of file.rowGroups()) {
       if (group.bytes(wanted) > MAX_ROW_GROUP_BYTES)
         throw new MonosemeError(
@@ -124,12 +128,12 @@ async function* parquetRecords(path: TextPlace, { textField }: RecordOptions): A
   }
 }
 
-function expectColumn(place: TextPlace, names: readonly string[], wanted: string): void {
-  if (names.includes(wanted)) return;
+function expectColumn(place: TextPlace, names: readonly string[], wanted: string | undefined): void {
+  if (names.some((name) => (wanted === undefined ? TEXT_FIELDS.includes(name) : name === wanted))) return;
   const shown = names.slice(0, 12).map((name) => JSON.stringify(name.slice(0, 40)));
   throw new MonosemeError(
     'ERR_FORMAT',
-    `${placeName(place)} has no column "${wanted}"; it has ${shown.join(', ')}${names.length > 12 ? ', …' : ''}.`,
+    `${placeName(place)} has no column "${wanted ?? TEXT_FIELDS[0]}"; it has ${shown.join(', ')}${names.length > 12 ? ', …' : ''}.`,
     'Name the column of the text with --text-column.',
   );
 }

@@ -138,6 +138,17 @@ test('tokens belong to their document, source and range of positions', () => {
   assert.deepEqual([...groups.positionOf], [0, 1, 2, 2, 3, 3, 3, 3]);
 });
 
+test('each role of the conversations of a source is a source of its own', () => {
+  const documents = [
+    { id: 'a', source: 'x', start: 0, length: 5 },
+    { id: 'b', source: 'y', start: 5, length: 3 },
+  ];
+  const roles = { names: ['none', 'template', 'user'], of: Uint8Array.from([1, 2, 2, 1, 2, 0, 0, 0]) };
+  const groups = tokenGroups({ tokens: new Uint32Array(8), contextSize: 8, nContexts: 1, documents, roles });
+  assert.deepEqual(groups.sources, ['x: template', 'x: user', 'y']);
+  assert.equal(groups.sourceOf.join(''), '01101222');
+});
+
 test('many documents and many sources are joined: memory stays bounded', () => {
   const documents = Array.from({ length: 10_000 }, (_, i) => ({
     id: `${i}`,
