@@ -38,7 +38,8 @@ const directions = {
   ],
   sweep: [...kernelLevel, 'dictionary', 'activations', 'model', 'training', 'features'],
   features: [...kernelLevel, 'dictionary', 'activations', 'corpus', 'model', 'evaluation'],
-  server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features'],
+  collection: [...kernelLevel, 'dictionary', 'features', 'sweep'],
+  server: [...kernelLevel, 'interventions', 'dictionary', 'corpus', 'model', 'features', 'collection'],
   cli: null,
 };
 const folders = Object.keys(directions);

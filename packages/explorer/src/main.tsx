@@ -6,5 +6,6 @@ import './style/list.css';
 import './style/feature.css';
 import './style/text.css';
 import './style/map.css';
+import './style/collection.css';
 
 render(() => <App />, document.getElementById('page')!);

@@ -3,9 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import {
   importDashboards,
   openFeatureIndex,
@@ -20,22 +18,8 @@ import {
   smallText,
 } from '../../monoseme/dist/testing/small-index.js';
 import { liveParts } from '../../monoseme/dist/testing/live-parts.js';
-import { launchBrowser, temporaryFolder } from './browser.js';
-
-const page = fileURLToPath(new URL('../dist/page/', import.meta.url));
-assert.ok(existsSync(join(page, 'index.html')), 'The page is not built: run npm run build.');
-
-const { browser, reason } = await launchBrowser();
-if (!browser && process.env.CI) throw new Error(`No browser starts: ${reason}`);
-const skip = browser ? false : `no browser starts: ${reason}`;
-
-const SIZES = {
-  desktop: { viewport: { width: 1440, height: 900 } },
-  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
-};
-
-/** Where pictures of every view are kept, if anywhere. */
-const screenshots = process.env.SCREENSHOTS;
+import { temporaryFolder } from './browser.js';
+import { browser, checkViews, noOverflow, openTab, page, SIZES, skip } from './page.js';
 
 const folder = temporaryFolder();
 let server;
@@ -55,24 +39,9 @@ after(async () => {
   folder.remove();
 });
 
-/** A page on which every complaint of the browser is an error of the test. */
-async function open(hash, options = SIZES.desktop, base = server.url) {
-  const context = await browser.newContext(options);
-  const tab = await context.newPage();
-  const complaints = [];
-  tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-  tab.on('pageerror', (error) => complaints.push(error.message));
-  tab.on('request', (request) => {
-    if (!request.url().startsWith(new URL(base).origin)) complaints.push(`asked ${request.url()}`);
-  });
-  await tab.goto(base + hash);
-  return { tab, complaints, close: () => context.close() };
-}
+const open = (hash, options = SIZES.desktop, base = server.url) => openTab(base, hash, options);
 
 const rowNumbers = (tab) => tab.locator('.rows .row .number').allInnerTexts();
-const noOverflow = (tab) =>
-  tab.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
-
 describe('the page', { skip }, () => {
   for (const [size, options] of Object.entries(SIZES)) {
     test(`${size}: from the list to a feature and back`, async () => {
@@ -345,15 +314,6 @@ describe('the page', { skip }, () => {
   });
 });
 
-/** Serious complaints of axe about what is shown. */
-async function axeViolations(tab) {
-  await tab.evaluate(axe.source);
-  const { violations } = await tab.evaluate(() => globalThis.axe.run(document));
-  return violations.map(
-    ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`,
-  );
-}
-
 describe('accessibility (axe)', { skip }, () => {
   const views = {
     list: ['#/', '.rows .row'],
@@ -363,21 +323,10 @@ describe('accessibility (axe)', { skip }, () => {
     text: ['#/text?a=It+was+so+cold&token=2', '.feature-list tr'],
     steer: ['#/steer/3?run=1&tokens=4', '.card'],
   };
-  for (const [size, options] of Object.entries(SIZES)) {
+  for (const size of Object.keys(SIZES)) {
     for (const colorScheme of ['light', 'dark']) {
       test(`${size}, ${colorScheme}: no violations on any view`, async () => {
-        const found = [];
-        for (const [name, [hash, shown]] of Object.entries(views)) {
-          const { tab, complaints, close } = await open(hash, { ...options, colorScheme }, liveServer.url);
-          await tab.locator(shown).first().waitFor();
-          if (screenshots)
-            await tab.screenshot({ path: join(screenshots, `${name}-${size}-${colorScheme}.png`) });
-          found.push(...(await axeViolations(tab)).map((violation) => `${name}: ${violation}`));
-          assert.ok(await noOverflow(tab), `${name} is wider than the window`);
-          assert.deepEqual(complaints, [], name);
-          await close();
-        }
-        assert.deepEqual(found, []);
+        await checkViews(liveServer.url, views, size, colorScheme);
       });
     }
   }

@@ -1,6 +1,6 @@
 import { Corpus } from './corpus.ts';
 import { IndexError } from './index-error.ts';
-import { type Manifest, readManifest } from './manifest.ts';
+import { fetchManifest, indexManifest, type Manifest, type ManifestJson } from './manifest.ts';
 import { RemoteFile, request } from './remote-file.ts';
 import { Table } from './table.ts';
 import { Vocabulary } from './vocabulary.ts';
@@ -150,19 +150,12 @@ export class FeatureIndex {
     this.corpus = new Corpus(this.#file('corpus/tokens.bin'), manifest);
   }
 
-  static async open(base: URL): Promise<FeatureIndex> {
-    const [manifest, vocabulary] = await Promise.all([
-      readManifest(base),
-      request(new URL('vocabulary.json', base))
-        .then((response) => response.json() as Promise<Record<string, unknown>>)
-        .then(
-          (json) => new Vocabulary(json),
-          // Without a manifest the vocabulary's absence says nothing more.
-          (error: unknown) => error as Error,
-        ),
-    ]);
-    if (vocabulary instanceof Error) throw vocabulary;
-    return new FeatureIndex(base, manifest, vocabulary);
+  /** @param json the manifest, where it was read already */
+  static async open(base: URL, json?: ManifestJson): Promise<FeatureIndex> {
+    const manifest = indexManifest(base, json ?? (await fetchManifest(base)));
+    const response = await request(new URL('vocabulary.json', base));
+    const texts = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+    return new FeatureIndex(base, manifest, new Vocabulary(texts));
   }
 
   get nFeatures(): number {

@@ -37,7 +37,15 @@ export interface Manifest {
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
 }
 
-export async function readManifest(base: URL): Promise<Manifest> {
+/** A manifest as it stands on the host, not looked into. */
+export interface ManifestJson {
+  readonly kind?: unknown;
+  readonly made_from?: Record<string, unknown>;
+  readonly details?: Record<string, unknown>;
+}
+
+/** The manifest of a folder; undefined where the file is no JSON object. */
+export async function fetchManifest(base: URL): Promise<ManifestJson | undefined> {
   const url = new URL('manifest.json', base);
   const response = await request(url).catch((error: unknown) => {
     if (error instanceof IndexError && error.title === 'A file of the index is missing')
@@ -48,13 +56,13 @@ export async function readManifest(base: URL): Promise<Manifest> {
       );
     throw error;
   });
-  const json = (await response.json().catch(() => undefined)) as
-    | {
-        kind?: unknown;
-        made_from?: Record<string, unknown>;
-        details?: Partial<Manifest> & { index_version?: unknown };
-      }
-    | undefined;
+  const json = (await response.json().catch(() => undefined)) as unknown;
+  return typeof json === 'object' && json !== null ? json : undefined;
+}
+
+/** What the page reads from an index's manifest. */
+export function indexManifest(base: URL, json: ManifestJson | undefined): Manifest {
+  const url = new URL('manifest.json', base);
   const version = json?.details?.index_version;
   if (json?.kind !== 'feature-index' || json.details === undefined)
     throw new IndexError(
@@ -70,12 +78,13 @@ export async function readManifest(base: URL): Promise<Manifest> {
         ? 'Open it with a newer Monoseme.'
         : 'Build the index again with this version of Monoseme.',
     );
-  const { dictionary, corpus, files, latents_per_part } = json.details;
+  const details = json.details as unknown as Manifest;
+  const { dictionary, corpus, files, latents_per_part } = details;
   if (!dictionary?.d_sae || !corpus?.context_size || !Array.isArray(files) || !latents_per_part)
     throw new IndexError(
       'The manifest is incomplete',
       'It lacks the sizes of the dictionary or the list of files.',
       'Build the index again.',
     );
-  return { ...(json.details as Manifest), dictionaryHash: String(json.made_from?.['dictionary'] ?? '') };
+  return { ...details, dictionaryHash: String(json.made_from?.['dictionary'] ?? '') };
 }

@@ -1,3 +1,4 @@
+import { APART } from './colours.ts';
 import type { FeatureIndex } from './feature-index.ts';
 import { IndexError } from './index-error.ts';
 
@@ -34,15 +35,12 @@ export async function mapPoints(index: FeatureIndex): Promise<MapPoints> {
 export const COLOURINGS = ['density', 'cluster', 'effect'] as const;
 export type Colouring = (typeof COLOURINGS)[number];
 
-/** Okabe and Ito's colours, told apart by people with any colour vision. */
-const CLUSTERS = ['#e69f00', '#56b4e9', '#009e73', '#b8a800', '#0072b2', '#d55e00', '#cc79a7', '#808080'];
-
 /** [n, 3] in 0 to 1. Sequential scales run from blue to orange, even in lightness on both themes. */
 export function mapColours(points: MapPoints, by: Colouring): Float32Array {
   const colours = new Float32Array(3 * points.latents.length);
   if (by === 'cluster') {
     points.latents.forEach((latent, i) =>
-      colours.set(rgb(CLUSTERS[points.cluster[latent] % CLUSTERS.length]), 3 * i),
+      colours.set(rgb(APART[points.cluster[latent] % APART.length]), 3 * i),
     );
     return colours;
   }

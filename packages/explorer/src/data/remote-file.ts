@@ -59,6 +59,12 @@ export async function request(url: URL, options: RequestInit = {}): Promise<Resp
     );
   }
   if (response.ok) return response;
+  if (response.status === 409)
+    throw new IndexError(
+      'This cannot be compared',
+      await response.text(),
+      'Everything else works without it.',
+    );
   throw new IndexError(
     response.status === 404 ? 'A file of the index is missing' : 'The host refused a file of the index',
     `${name}: ${response.status} ${response.statusText}`.trim(),

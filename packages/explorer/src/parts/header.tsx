@@ -1,24 +1,37 @@
 import { Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
-import { freshListHref, listHref, route, viewHref } from '../state/route.ts';
+import { collectionHref, freshListHref, listHref, route, viewHref } from '../state/route.ts';
 import { toggleTheme } from '../state/settings.ts';
 import { SearchBox } from './search-box.tsx';
 
-export function Header(props: { index: FeatureIndex | undefined; onRandom: () => void; onHelp: () => void }) {
+export function Header(props: {
+  index: FeatureIndex | undefined;
+  isCollection: boolean;
+  onRandom: () => void;
+  onHelp: () => void;
+}) {
   return (
     <header class="top">
-      <a class="brand" href={freshListHref()} aria-label="Monoseme">
+      <a class="brand" href={props.isCollection ? collectionHref() : freshListHref()} aria-label="Monoseme">
         <span class="mark" aria-hidden="true" />
         <span class="brand-name">Monoseme</span>
       </a>
       <Show when={props.index} fallback={<span class="grow" />}>
         {(index) => (
           <>
+            <Show when={props.isCollection}>
+              <a class="where member" href={freshListHref()} title="This dictionary of the collection">
+                {route().member}
+              </a>
+            </Show>
             <span class="where" title={`${index().manifest.dictionary.architecture} dictionary`}>
               {index().manifest.dictionary.model_name}
               <span class="faint"> · {index().manifest.dictionary.hook_name}</span>
             </span>
             <nav class="views" aria-label="Views">
+              <Show when={props.isCollection}>
+                <View name="Collection" href={collectionHref()} current={false} />
+              </Show>
               <View
                 name="Features"
                 href={listHref()}

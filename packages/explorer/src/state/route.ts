@@ -25,11 +25,22 @@ export interface ListQuery {
   readonly cluster: number | undefined;
 }
 
-export const VIEWS = ['list', 'feature', 'map', 'text', 'steer'] as const;
+export const VIEWS = [
+  'list',
+  'feature',
+  'map',
+  'text',
+  'steer',
+  'collection',
+  'compare',
+  'families',
+] as const;
 export type ViewName = (typeof VIEWS)[number];
 
 export interface Route {
   readonly view: ViewName;
+  /** The dictionary of a collection that is read; empty where none is, or the page has only one. */
+  readonly member: string;
   /** The feature shown, or the one that is steered. */
   readonly latent: number | undefined;
   readonly query: ListQuery;
@@ -52,7 +63,7 @@ const WHOLE_LIST: ListQuery = {
 
 /** Names of the list's query in an address; all others belong to the view. */
 const QUERY_NAMES = new Set([
-  ...['sort', 'dir', 'on', 'promotes', 'text', 'density', 'silent', 'starred', 'only', 'cluster'],
+  ...['sort', 'dir', 'on', 'promotes', 'text', 'density', 'silent', 'starred', 'only', 'cluster', 'of'],
 ]);
 /** Features that an address can name; its length is limited by hosts. */
 const MOST_NAMED = 2000;
@@ -72,6 +83,7 @@ export function parseRoute(hash: string): Route {
   const text = params.get('text') ?? '';
   const matches = tokens.length > 0 || text !== '';
   return {
+    member: /^\w[\w.-]*$/.exec(params.get('of') ?? '')?.[0] ?? '',
     view: view === 'feature' && number === undefined ? 'list' : view,
     latent: number === undefined ? undefined : Number(number),
     own: Object.fromEntries([...params].filter(([key]) => !QUERY_NAMES.has(key))),
@@ -90,8 +102,9 @@ export function parseRoute(hash: string): Route {
   };
 }
 
-export function formatRoute({ view, latent, query, own }: Route): string {
+export function formatRoute({ view, member, latent, query, own }: Route): string {
   const params = new URLSearchParams();
+  if (member !== '') params.set('of', member);
   const matches = query.tokens.length > 0 || query.text !== '';
   const usual = query.sort === (matches ? 'match' : 'latent_index') && query.descending === matches;
   if (!usual) {
@@ -126,13 +139,14 @@ export { route };
 
 /** The address of a feature in the list that is shown. */
 export function featureHref(latent: number, query: ListQuery = route().query): string {
-  const { view, own } = route();
-  return formatRoute({ view: 'feature', latent, query, own: view === 'feature' ? own : {} });
+  const { view, member, own } = route();
+  return formatRoute({ view: 'feature', member, latent, query, own: view === 'feature' ? own : {} });
 }
 
 /** The address of the list with some of its query changed. */
 export function listHref(change: Partial<ListQuery> = {}): string {
-  return formatRoute({ view: 'list', latent: undefined, query: { ...route().query, ...change }, own: {} });
+  const { member, query } = route();
+  return formatRoute({ view: 'list', member, latent: undefined, query: { ...query, ...change }, own: {} });
 }
 
 /** The address of the whole list in its usual order, with this query. */
@@ -141,6 +155,7 @@ export function freshListHref(query: Partial<ListQuery> = {}): string {
   const order: Partial<ListQuery> = matches ? { sort: 'match', descending: true } : {};
   return formatRoute({
     view: 'list',
+    member: route().member,
     latent: undefined,
     query: { ...WHOLE_LIST, ...order, ...query },
     own: {},
@@ -153,7 +168,23 @@ export function viewHref(
   latent?: number,
   own: Readonly<Record<string, string>> = {},
 ): string {
-  return formatRoute({ view, latent, query: route().query, own });
+  const { member, query } = route();
+  return formatRoute({ view, member, latent, query, own });
+}
+
+/** The address of a dictionary of the collection: its list, or one of its features. */
+export function memberHref(member: string, latent?: number): string {
+  const view = latent === undefined ? 'list' : 'feature';
+  return formatRoute({ view, member, latent, query: WHOLE_LIST, own: {} });
+}
+
+/** The address of a view of the collection itself. */
+export function collectionHref(
+  view: 'collection' | 'compare' = 'collection',
+  own: Readonly<Record<string, string>> = {},
+  latent?: number,
+): string {
+  return formatRoute({ view, member: '', latent, query: WHOLE_LIST, own });
 }
 
 /** The address of what is shown with some of the view's own state changed. */

@@ -10,7 +10,7 @@ import {
   Suspense,
   Switch,
 } from 'solid-js';
-import { FeatureIndex } from '../data/feature-index.ts';
+import { openFolder } from '../data/open-folder.ts';
 import { serverModel } from '../data/live.ts';
 import { toIndexError } from '../data/index-error.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
@@ -20,12 +20,12 @@ import { openNotebook } from '../state/notebook.ts';
 import { currentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
-import { featureHref, go, listHref, route, viewHref } from '../state/route.ts';
+import { collectionHref, featureHref, go, listHref, route, viewHref } from '../state/route.ts';
 import { nextContextMode, theme, toggleTheme } from '../state/settings.ts';
 import { DictionaryView } from './dictionary-view.tsx';
 import { FeatureView } from './feature-view.tsx';
 
-/** The index lies beside the page, in the folder that the address may name (`?index=folder`). */
+/** The index, or a collection of several, lies beside the page, in the folder that the address may name (`?index=folder`). */
 function indexBase(): URL {
   const folder = new URLSearchParams(location.search).get('index') ?? 'index';
   return new URL(`${folder.replace(/\/+$/, '')}/`, location.href);
@@ -36,8 +36,17 @@ const MapView = lazy(() => import('./map-view.tsx').then((view) => ({ default: v
 const TextView = lazy(() => import('./text-view.tsx').then((view) => ({ default: view.TextView })));
 const SteerView = lazy(() => import('./steer-view.tsx').then((view) => ({ default: view.SteerView })));
 
+const CollectionView = lazy(() =>
+  import('./collection-view.tsx').then((view) => ({ default: view.CollectionView })),
+);
+
 export function App() {
-  const index = createLoad(indexBase, (base) => FeatureIndex.open(base));
+  const folder = createLoad(indexBase, openFolder);
+  const collection = () => folder.value()?.collection;
+  const index = createLoad(
+    () => [folder.value(), route().member] as const,
+    async ([opened, member]) => opened?.index ?? (member ? opened?.collection?.index(member) : undefined),
+  );
   const needsModel = () => ['text', 'steer'].includes(route().view);
   const live = createLoad(needsModel, (needed) => (needed ? serverModel() : Promise.resolve(undefined)));
   const [help, setHelp] = createSignal(false);
@@ -49,7 +58,7 @@ export function App() {
   createEffect(() => index.value() && openNotebook(index.value()!.manifest.dictionaryHash));
   createEffect(() => {
     const { latent } = route();
-    const name = index.value()?.manifest.dictionary.model_name;
+    const name = route().member || index.value()?.manifest.dictionary.model_name;
     document.title = [latent === undefined ? '' : `Feature ${latent}`, name, 'Monoseme']
       .filter(Boolean)
       .join(' · ');
@@ -73,31 +82,57 @@ export function App() {
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to content
       </a>
-      <Header index={index.value()} onRandom={goRandom} onHelp={() => setHelp(true)} />
+      <Header
+        index={index.value()}
+        isCollection={collection() !== undefined}
+        onRandom={goRandom}
+        onHelp={() => setHelp(true)}
+      />
       <main id="main" tabindex="-1">
         <Switch>
-          <Match when={index.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
-          <Match when={index.loading()}>
+          <Match when={folder.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+          <Match when={collection() && isOfCollection() && collection()}>
+            {(opened) => (
+              <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
+                <Suspense>
+                  <CollectionView collection={opened()} />
+                </Suspense>
+              </ErrorBoundary>
+            )}
+          </Match>
+          <Match when={index.error()}>
+            {(error) => (
+              <>
+                <ErrorNotice error={error()} />
+                <Show when={collection()}>
+                  <p class="back">
+                    <a href={collectionHref()}>Back to the collection</a>
+                  </p>
+                </Show>
+              </>
+            )}
+          </Match>
+          <Match when={folder.loading() || index.loading()}>
             <p class="waiting" role="status">
               Opening the index…
             </p>
           </Match>
-          <Match when={index.value()}>
+          <Match when={index.value()} keyed>
             {(opened) => (
               <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
                 <Suspense>
-                  <Switch fallback={<DictionaryView index={opened()} />}>
+                  <Switch fallback={<DictionaryView index={opened} />}>
                     <Match when={route().view === 'feature'}>
-                      <FeatureView index={opened()} latent={route().latent!} />
+                      <FeatureView index={opened} latent={route().latent!} />
                     </Match>
                     <Match when={route().view === 'map'}>
-                      <MapView index={opened()} />
+                      <MapView index={opened} />
                     </Match>
                     <Match when={route().view === 'text' && !live.loading()}>
-                      <TextView index={opened()} live={live.value()} />
+                      <TextView index={opened} live={live.value()} />
                     </Match>
                     <Match when={route().view === 'steer' && !live.loading()}>
-                      <SteerView index={opened()} live={live.value()} />
+                      <SteerView index={opened} live={live.value()} />
                     </Match>
                   </Switch>
                 </Suspense>
@@ -111,6 +146,11 @@ export function App() {
       </Show>
     </>
   );
+}
+
+/** Whether the address names a view of the collection, not of one of its dictionaries. */
+function isOfCollection(): boolean {
+  return route().member === '';
 }
 
 function focusMain(event: MouseEvent): void {

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Collection, openCollection } from '../collection/index.ts';
 import { loadDictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { importDashboards, openDashboards, openFeatureIndex } from '../features/index.ts';
@@ -33,7 +35,10 @@ export const exploreCommand: DeclareCommand = (program, run) => {
   const command = program
     .command('explore')
     .description('Open the page on which the features of an index are read.')
-    .argument('<index>', 'folder of the index, or of an export of SAEDashboard or Neuronpedia')
+    .argument(
+      '<index...>',
+      'folder of the index, or of an export of SAEDashboard or Neuronpedia; several, or a folder of them: a collection',
+    )
     .option('--port <n>', 'port on 127.0.0.1; 0 takes any that is free', portOption, DEFAULT_PORT)
     .option('--host <address>', 'address to listen on; beyond this machine a token is asked for', '127.0.0.1')
     .option(
@@ -41,9 +46,12 @@ export const exploreCommand: DeclareCommand = (program, run) => {
       'dictionary that the index is of, for text of your own (default: the one beside the index)',
     )
     .option('--no-live', 'files only: no model is opened')
-    .addHelpText('after', '\nExample:\n  monoseme explore out/demo/index')
+    .addHelpText('after', '\nExamples:\n  monoseme explore out/demo/index\n  monoseme explore out/sweep')
     .action(
-      run(async (context, flags: Flags, folder) => {
+      run(async (context, flags: Flags, ...paths) => {
+        const collection = await collectionOf(context, flags, paths);
+        if (collection) return exploreCollection(context, flags, paths, collection);
+        const [folder] = paths;
         const index = await readableIndex(context, folder);
         let live: LiveParts | undefined;
         try {
@@ -62,6 +70,42 @@ export const exploreCommand: DeclareCommand = (program, run) => {
   addDictionaryFlags(command);
   addBackendFlags(command);
 };
+
+/**
+ * The collection that the paths name: several indexes, or a folder with some below it; undefined where the path is an
+ * index or an export itself.
+ */
+export async function collectionOf(
+  context: CommandContext,
+  flags: BackendFlags,
+  paths: readonly string[],
+): Promise<Collection | undefined> {
+  if (paths.length === 1) {
+    const isFolder = await stat(paths[0]).then(
+      (stats) => stats.isDirectory(),
+      () => false,
+    );
+    if (!isFolder || existsSync(join(paths[0], 'manifest.json')) || (await openDashboards(paths[0])))
+      return undefined;
+  }
+  const backend = await openBackend(flags, context);
+  return withStage(context, 'open', 'indexes', async () => {
+    const collection = await openCollection(paths, backend);
+    return [collection, `${collection.members.length} dictionaries`];
+  });
+}
+
+async function exploreCollection(
+  context: CommandContext,
+  { port, host }: Flags,
+  paths: readonly string[],
+  collection: Collection,
+): Promise<void> {
+  const dictionaries = collection.members.length;
+  await serveUntilInterrupted(context, { index: collection, port, host }, (url) =>
+    context.result({ index: paths, url, dictionaries, live: false }),
+  );
+}
 
 /** An index as it is; an export of others is read into one that lasts as long as the server. */
 async function readableIndex(

@@ -11,8 +11,9 @@ import {
   writeSaedashboard,
 } from '../features/index.ts';
 import { exportSite } from '../server/index.ts';
-import { withStage } from './context.ts';
+import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash } from './dictionary-option.ts';
+import { collectionOf } from './explore.ts';
 import type { DeclareCommand } from './main.ts';
 import { wholeOption } from './options.ts';
 
@@ -39,8 +40,8 @@ export const exportCommand: DeclareCommand = (program, run) => {
       'Write an index for others: as a site, JSON lines, or in the formats of Neuronpedia and SAEDashboard; or an export of theirs as an index.',
     )
     .argument(
-      '<index>',
-      'folder of the index; with --format index, of an export of SAEDashboard or Neuronpedia',
+      '<index...>',
+      'folder of the index, or several for one site; with --format index, of an export of SAEDashboard or Neuronpedia',
     )
     .addOption(
       new Option(
@@ -58,13 +59,15 @@ export const exportCommand: DeclareCommand = (program, run) => {
     .option('--dictionary <folder>', 'dictionary of the index: its decoder directions are written too')
     .addHelpText('after', '\nExample:\n  monoseme export out/demo/index --format site --out features')
     .action(
-      run(async (context, flags: Flags, folder) => {
+      run(async (context, flags: Flags, ...paths) => {
         const written = await withStage<Written>(context, 'export', 'features', async (stage) => {
           const report = {
             signal: context.signal,
             onProgress: (done: number, total?: number) => stage.update(done, total ?? done),
           };
-          return write(flags, folder, report);
+          return flags.format === 'site'
+            ? writeSite(context, flags, paths)
+            : write(flags, onePath(paths), report);
         });
         context.print(flags.out);
         context.result({ format: flags.format, out: flags.out, ...written });
@@ -72,11 +75,21 @@ export const exportCommand: DeclareCommand = (program, run) => {
     );
 };
 
+async function writeSite(
+  context: CommandContext,
+  flags: Flags,
+  paths: readonly string[],
+): Promise<[Written, string]> {
+  const site = await exportSite((await collectionOf(context, {}, paths)) ?? paths[0], flags.out);
+  return [site, `${site.files} files`];
+}
+
+function onePath(paths: readonly string[]): string {
+  if (paths.length === 1) return paths[0];
+  throw new MonosemeError('ERR_USAGE', `${paths.length} indexes are named.`, 'Only a site can hold several.');
+}
+
 async function write(flags: Flags, folder: string, report: Report): Promise<[Written, string]> {
-  if (flags.format === 'site') {
-    const site = await exportSite(folder, flags.out);
-    return [site, `${site.files} files`];
-  }
   if (flags.format === 'index') {
     const { features, format } = await importDashboards(folder, flags.out, report);
     return [{ features, from: format }, `${features} features of ${format}`];

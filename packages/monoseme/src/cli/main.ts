@@ -94,7 +94,11 @@ function program(signal: AbortSignal, argv: readonly string[]): Command {
       const command = args.pop() as Command;
       const options = args.pop() as Parameters<typeof action>[1];
       const context = commandContext(command.opts()['json'] === true, signal, argv);
-      await action(context, options, ...(await localArguments(context, command, args as string[])));
+      await action(
+        context,
+        options,
+        ...(await localArguments(context, command, (args as (string | string[])[]).flat())),
+      );
     };
   for (const declare of COMMANDS) declare(root, run);
   const leaves = root.commands.flatMap((command) =>

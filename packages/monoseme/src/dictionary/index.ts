@@ -34,5 +34,5 @@ export { saveDictionaryLearning } from './dictionary-learning.ts';
 export { saveDictionary } from './saelens.ts';
 export { saveGemmaScope } from './gemma-scope.ts';
 export { saveSparsify } from './sparsify.ts';
-export { type Neighbours, nearestLatents, unitRows } from './nearest-latents.ts';
+export { type Neighbours, nearestDirections, nearestLatents, unitRows } from './nearest-latents.ts';
 export { type WeightFigures, weightFigures } from './weight-figures.ts';

@@ -11,9 +11,46 @@ export interface Neighbours {
 }
 
 /**
- * For every latent in order, the others whose directions are nearest by cosine (only positive ones).
+ * For every direction of `from` in order, those of `to` whose cosine with it is largest (only positive ones).
  *
- * Cost 2·dSae²·dIn on the backend. Ties go to the lower latent.
+ * Cost 2·nFrom·nTo·width on the backend. Ties go to the lower latent.
+ *
+ * @param from [nFrom, width] @param to [nTo, width]; a row of length 0 is near to none
+ */
+export async function* nearestDirections(
+  backend: KernelBackend,
+  from: Float32Array,
+  to: Float32Array,
+  width: number,
+  n: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Neighbours> {
+  const [nFrom, nTo] = [from.length / width, to.length / width];
+  expectLength('from', from, Math.floor(nFrom), width);
+  expectLength('to', to, Math.floor(nTo), width);
+  const unit = unitRows(to, width);
+  const b_enc = new Float32Array(nTo);
+  for (let start = 0; start < nFrom; start += ROWS_PER_BLOCK) {
+    throwIfAborted(signal);
+    const nRows = Math.min(ROWS_PER_BLOCK, nFrom - start);
+    const x = unitRows(from.subarray(start * width, (start + nRows) * width), width);
+    const selection = { kind: 'topK', k: Math.min(n, nTo) } as const;
+    const codes = await backend.encode({ x, nRows, dIn: width, dSae: nTo, W_enc: unit, b_enc, selection });
+    for (let row = 0; row < nRows; row++) {
+      const first = codes.rowPointers[row];
+      const pairs = Array.from({ length: codes.rowPointers[row + 1] - first }, (_, i) => first + i);
+      pairs.sort((a, b) => codes.values[b] - codes.values[a] || a - b);
+      yield {
+        latents: Uint32Array.from(pairs, (pair) => codes.latentIndices[pair]),
+        cosines: Float32Array.from(pairs, (pair) => codes.values[pair]),
+      };
+    }
+  }
+}
+
+/**
+ * For every latent in order, the others whose directions are nearest by cosine (only positive ones), as
+ * {@link nearestDirections} finds them.
  *
  * @param W_dec [dSae, dIn]; a row of length 0 has no neighbours
  */
@@ -24,33 +61,15 @@ export async function* nearestLatents(
   n: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Neighbours> {
-  const dSae = W_dec.length / dIn;
-  expectLength('W_dec', W_dec, Math.floor(dSae), dIn);
-  const unit = unitRows(W_dec, dIn);
-  for (let start = 0; start < dSae; start += ROWS_PER_BLOCK) {
-    throwIfAborted(signal);
-    const nRows = Math.min(ROWS_PER_BLOCK, dSae - start);
-    const codes = await backend.encode({
-      x: unit.subarray(start * dIn, (start + nRows) * dIn),
-      nRows,
-      dIn,
-      dSae,
-      W_enc: unit,
-      b_enc: new Float32Array(dSae),
-      // One more: a latent is its own nearest.
-      selection: { kind: 'topK', k: Math.min(n + 1, dSae) },
-    });
-    for (let row = 0; row < nRows; row++) {
-      const pairs: number[] = [];
-      for (let pair = codes.rowPointers[row]; pair < codes.rowPointers[row + 1]; pair++) {
-        if (codes.latentIndices[pair] !== start + row) pairs.push(pair);
-      }
-      pairs.sort((a, b) => codes.values[b] - codes.values[a] || a - b);
-      yield {
-        latents: Uint32Array.from(pairs.slice(0, n), (pair) => codes.latentIndices[pair]),
-        cosines: Float32Array.from(pairs.slice(0, n), (pair) => codes.values[pair]),
-      };
-    }
+  let latent = 0;
+  // One more: a latent is its own nearest.
+  for await (const { latents, cosines } of nearestDirections(backend, W_dec, W_dec, dIn, n + 1, signal)) {
+    const kept = [...latents.keys()].filter((place) => latents[place] !== latent).slice(0, n);
+    yield {
+      latents: Uint32Array.from(kept, (place) => latents[place]),
+      cosines: Float32Array.from(kept, (place) => cosines[place]),
+    };
+    latent++;
   }
 }
 

@@ -33,6 +33,10 @@ type Row<S extends TableSchema> = {
         : number;
 };
 
+/** Columns of `features.parquet` that are single numbers. */
+export type FigureName = {
+  [name in keyof typeof FEATURES]: (typeof FEATURES)[name] extends 'int32' | 'float' ? name : never;
+}[keyof typeof FEATURES];
 export type FeatureRow = Row<typeof FEATURES>;
 export type DetailsRow = Row<typeof DETAILS>;
 export type ExampleRow = Row<typeof EXAMPLES>;
@@ -69,6 +73,13 @@ export class FeatureIndex {
   /** Rows `start` … `end − 1` of `features.parquet`; all when left out. */
   features(start = 0, end = this.dSae): Promise<FeatureRow[]> {
     return this.#read('features.parquet', FEATURES, start, end);
+  }
+
+  /** One figure of all latents, in order; no other column is read. */
+  async figures(name: FigureName): Promise<Float64Array> {
+    const column = { [name]: FEATURES[name] } as TableSchema;
+    const rows = await this.#read('features.parquet', column, 0, this.dSae);
+    return Float64Array.from(rows, (row) => row[name] as number);
   }
 
   /** @throws {MonosemeError} ERR_OPTION for a latent that does not exist */

@@ -1,6 +1,8 @@
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
+import type { Collection } from '../collection/index.ts';
 import { requireToken } from './access-token.ts';
+import { CollectionFiles } from './collection-files.ts';
 import { liveApi } from './live-api.ts';
 import type { LiveModel } from './live-model.ts';
 import { requestPath } from './request-path.ts';
@@ -22,8 +24,8 @@ type Env = { Bindings: HttpBindings };
 export interface ExplorerFolders {
   /** Folder of the built page. */
   readonly page: string;
-  /** Folder of a feature index, served under `/index/`. */
-  readonly index: string;
+  /** Folder of a feature index, or a collection of several, served under `/index/`. */
+  readonly index: string | Collection;
   /** Host names that requests may carry; against other sites whose name is made to point here (DNS rebinding). */
   readonly hostNames: readonly string[];
   /** Model and dictionary for the live endpoints; without them the server only has files. */
@@ -38,7 +40,8 @@ export function explorerApp({ page, index, hostNames, live, token }: ExplorerFol
     // The build puts a hash of the content into these names.
     names[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache',
   );
-  const indexFiles = new StaticFolder(index, () => 'no-cache');
+  const indexFiles =
+    typeof index === 'string' ? new StaticFolder(index, () => 'no-cache') : new CollectionFiles(index);
   const app = new Hono<Env>();
 
   app.use(async (context, next) => {

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { MonosemeError } from '../errors.ts';
+import { openCollection } from '../collection/index.ts';
 import { exportJsonl, openFeatureIndex } from '../features/index.ts';
+import { selectBackend } from '../kernels/index.ts';
+import { buildSmallCollection } from '../testing/small-collection.ts';
 import { buildSmallIndex, SMALL_D_SAE, SMALL_LATENTS } from '../testing/small-index.ts';
 import { exportSite } from './index.ts';
 
@@ -32,6 +35,24 @@ test('a site holds the page and a whole index, and nothing is overwritten', asyn
   assert.equal(await codeOf(exportSite(join(folder, 'index'), out, join(folder, 'page'))), 'ERR_EXISTS');
   assert.equal(await codeOf(exportSite(join(folder, 'index'), join(folder, 'x'), folder)), 'ERR_NOT_FOUND');
   assert.equal(await codeOf(exportSite(folder, join(folder, 'x'), join(folder, 'page'))), 'ERR_NOT_FOUND');
+});
+
+test('a collection is one site: its manifest, its indexes by name, and the matches', async () => {
+  const runs = join(folder, 'runs');
+  await buildSmallCollection(runs);
+  const collection = await openCollection([runs], await selectBackend({ name: 'reference' }));
+  const out = join(folder, 'many');
+  await exportSite(collection, out, join(folder, 'page'));
+  const manifest = JSON.parse(await readFile(join(out, 'index/manifest.json'), 'utf8'));
+  assert.deepEqual(manifest, JSON.parse(JSON.stringify(collection.manifest)));
+  for (const { name } of manifest.details.members)
+    await (await openFeatureIndex(join(out, 'index', name))).verify();
+  assert.equal((await readdir(join(out, 'index/matches'))).length, manifest.details.matches.length);
+  assert.deepEqual(
+    await readFile(join(out, 'index/matches/coarse--fine.bin')),
+    Buffer.from(await collection.matches('coarse--fine.bin')),
+  );
+  await exportSite(collection, join(folder, 'many.zip'), join(folder, 'page'));
 });
 
 test('JSON lines: a feature each, with the texts of its examples', async () => {

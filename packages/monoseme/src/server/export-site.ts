@@ -1,40 +1,74 @@
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Collection } from '../collection/index.ts';
 import { fileError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { makeEmptyFolder, writeZip } from '../formats/index.ts';
 import { BUILT_PAGE, expectPage } from './built-page.ts';
 
-/** A file of the site: its path there, and where it comes from. */
+/** A file of the site: its path there, and where it comes from: another file, or bytes that are made for it. */
 interface SiteFile {
   readonly path: string;
-  readonly from: string;
+  readonly from: string | (() => Promise<Uint8Array>);
 }
 
 /**
- * Write the page and an index as a folder that works on any static host, also without range requests; as one archive of
+ * Write the page and an index, or a collection with its matches, as a folder that works on any static host, also without range requests; as one archive of
  * that folder when the name ends in `.zip`.
  *
  * @param out a folder that does not exist, or is empty; a file is replaced
  * @throws {MonosemeError} what `openFeatureIndex` throws; ERR_NOT_FOUND without the built page; ERR_EXISTS, ERR_FILE,
  * ERR_LIMIT for an archive past 4 GiB
  */
-export async function exportSite(index: string, out: string, page = BUILT_PAGE): Promise<{ files: number }> {
-  const { details } = await openFeatureIndex(index);
+export async function exportSite(
+  index: string | Collection,
+  out: string,
+  page = BUILT_PAGE,
+): Promise<{ files: number }> {
+  const ofIndex =
+    typeof index === 'string' ? await filesOfIndex(index, 'index') : await filesOfCollection(index);
   await expectPage(page);
-  const ofIndex = ['manifest.json', ...details.files.map(({ path }) => path)];
-  const files = [
-    ...(await filesOf(page)),
-    ...ofIndex.map((path) => ({ path: `index/${path}`, from: join(index, path) })),
-  ];
+  const files = [...(await filesOf(page)), ...ofIndex];
   if (out.endsWith('.zip'))
     await writeZip(
       out,
-      files.map(({ path, from }) => ({ name: path, content: () => createReadStream(from) })),
+      files.map(({ path, from }) => ({ name: path, content: () => contentOf(from) })),
     );
   else await writeFolder(resolve(out), files);
   return { files: files.length };
+}
+
+async function filesOfIndex(folder: string, at: string): Promise<SiteFile[]> {
+  const { details } = await openFeatureIndex(folder);
+  const paths = ['manifest.json', ...details.files.map(({ path }) => path)];
+  return paths.map((path) => ({ path: `${at}/${path}`, from: join(folder, path) }));
+}
+
+async function filesOfCollection(collection: Collection): Promise<SiteFile[]> {
+  const { members, manifest } = collection;
+  const files: SiteFile[] = [
+    { path: 'index/manifest.json', from: async () => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
+  ];
+  for (const [place, { name, index }] of members.entries())
+    if (index !== undefined && manifest.details.members[place].indexed)
+      files.push(...(await filesOfIndex(index, `index/${name}`)));
+  for (const pair of manifest.details.matches) {
+    const file = collection.matchesFile(pair);
+    files.push({ path: `index/matches/${file}`, from: () => collection.matches(file) });
+  }
+  return files;
+}
+
+/** A file as it is read, or bytes once they are made. */
+function contentOf(from: SiteFile['from']): Readable {
+  if (typeof from === 'string') return createReadStream(from);
+  return Readable.from(
+    (async function* () {
+      yield await from();
+    })(),
+  );
 }
 
 /** All files under a folder, in order of their paths. */
@@ -52,7 +86,8 @@ async function writeFolder(target: string, files: readonly SiteFile[]): Promise<
     for (const { path, from } of files) {
       const to = join(partial, path);
       await mkdir(dirname(to), { recursive: true });
-      await copyFile(from, to);
+      if (typeof from === 'string') await copyFile(from, to);
+      else await writeFile(to, await from());
     }
     await rm(target, { recursive: true, force: true });
     await rename(partial, target);

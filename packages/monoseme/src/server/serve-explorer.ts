@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { hostname, networkInterfaces } from 'node:os';
 import { createAdaptorServer } from '@hono/node-server';
 import { MonosemeError } from '../errors.ts';
+import type { Collection } from '../collection/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { BUILT_PAGE, expectPage } from './built-page.ts';
 import { newAccessToken } from './access-token.ts';
@@ -13,8 +14,8 @@ const HEADER_BYTES = 8192;
 const HEADERS_TIMEOUT_MS = 10_000;
 
 export interface ServeOptions {
-  /** Folder of a feature index. */
-  readonly index: string;
+  /** Folder of a feature index, or a collection of several. */
+  readonly index: string | Collection;
   /** Folder of the built page; the one that was built with this toolkit when left out. */
   readonly page?: string;
   /** Address to listen on; 127.0.0.1 when left out. Beyond this machine a token is asked for. */
@@ -37,14 +38,14 @@ export interface RunningServer {
 }
 
 /**
- * Serve the page and an index to browsers of this machine, read-only.
+ * Serve the page and an index, or a collection, to browsers of this machine, read-only.
  *
  * @throws {MonosemeError} what `openFeatureIndex` throws; ERR_NOT_FOUND without the built page; ERR_OPTION when the port
  * is taken or not allowed, or the host is not of this machine
  */
 export async function serveExplorer(options: ServeOptions): Promise<RunningServer> {
   const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
-  await openFeatureIndex(index);
+  if (typeof index === 'string') await openFeatureIndex(index);
   await expectPage(page);
   const bracketed = host.includes(':') ? `[${host}]` : host;
   const isOpen = !isLoopback(host);

@@ -1,3 +1,10 @@
 export { readSweep, type Sweep, type SweepRun } from './config.ts';
-export { paretoFront, readResult, type ResultRow, writeResult, writeRunTable } from './results.ts';
+export {
+  paretoFront,
+  readResult,
+  RESULT_FILE,
+  type ResultRow,
+  writeResult,
+  writeRunTable,
+} from './results.ts';
 export { groupsThatFit, memoryForTraining, trainGroup } from './train-group.ts';

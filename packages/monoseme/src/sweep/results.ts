@@ -46,7 +46,8 @@ const SCHEMA = {
 } as const;
 const NAMES = Object.keys(SCHEMA) as (keyof ResultRow)[];
 
-const RESULT_FILE = 'result.json';
+/** In the folder of a finished dictionary. */
+export const RESULT_FILE = 'result.json';
 const MAX_BYTES = 1 << 16;
 
 /**

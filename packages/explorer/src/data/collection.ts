@@ -1,0 +1,118 @@
+import { FeatureIndex } from './feature-index.ts';
+import { IndexError } from './index-error.ts';
+import { Matches } from './matches.ts';
+import { RemoteFile } from './remote-file.ts';
+
+/** The version of collections that this page reads (docs/collections.md). */
+const COLLECTION_VERSION = 1;
+
+/** What the collection's manifest says of one of its dictionaries. */
+export interface Member {
+  readonly name: string;
+  readonly indexed: boolean;
+  readonly problem: string | null;
+  readonly architecture: string;
+  readonly d_in: number | null;
+  readonly d_sae: number;
+  readonly model_name: string;
+  readonly hook_name: string;
+  readonly seed: number | null;
+  readonly sparsity: number | null;
+  readonly corpus: string | null;
+  readonly l0: number | null;
+  readonly loss_recovered: number | null;
+  readonly explained_variance: number | null;
+  readonly dead: number | null;
+  readonly densities: { readonly low: number; readonly counts: readonly number[] } | null;
+}
+
+interface Details {
+  readonly collection_version: number;
+  readonly bins_per_power: number;
+  readonly matches_per_latent: number;
+  readonly members: readonly Member[];
+  readonly matches: readonly (readonly [number, number])[];
+}
+
+/** Many dictionaries side by side. Their indexes are opened when they are looked at. */
+export class Collection {
+  readonly members: readonly Member[];
+  readonly binsPerPower: number;
+  readonly #base: URL;
+  readonly #details: Details;
+  readonly #indexes = new Map<string, Promise<FeatureIndex>>();
+  readonly #matches = new Map<string, Matches>();
+
+  constructor(base: URL, json: { details?: Partial<Details> }) {
+    const { collection_version: version, members, matches } = json.details ?? {};
+    if (version !== COLLECTION_VERSION)
+      throw new IndexError(
+        'The collection is of another version',
+        `It has version ${String(version)}; this page reads version ${COLLECTION_VERSION}.`,
+        Number(version) > COLLECTION_VERSION
+          ? 'Open it with a newer Monoseme.'
+          : 'Write it again with this version of Monoseme.',
+      );
+    if (!Array.isArray(members) || !Array.isArray(matches))
+      throw new IndexError(
+        'The manifest of the collection is incomplete',
+        'It lacks the list of its dictionaries.',
+        'Write the collection again.',
+      );
+    this.#base = base;
+    this.#details = json.details as Details;
+    this.members = members;
+    this.binsPerPower = this.#details.bins_per_power;
+  }
+
+  /** @throws {IndexError} where there is none of this name */
+  member(name: string): Member {
+    const found = this.members.find((member) => member.name === name);
+    if (found) return found;
+    throw new IndexError(
+      `There is no dictionary ${name} here`,
+      `This collection has ${this.members.length} others.`,
+      'Go back to the collection and choose one.',
+    );
+  }
+
+  index(name: string): Promise<FeatureIndex> {
+    let index = this.#indexes.get(name);
+    if (!index) {
+      index = this.#open(name);
+      index.catch(() => this.#indexes.delete(name));
+      this.#indexes.set(name, index);
+    }
+    return index;
+  }
+
+  async #open(name: string): Promise<FeatureIndex> {
+    const { indexed, problem } = this.member(name);
+    if (indexed) return FeatureIndex.open(new URL(`${name}/`, this.#base));
+    throw new IndexError(
+      `${name} has no index that can be opened`,
+      problem ?? 'Only the figures of its run are known.',
+      'Build one with `monoseme index` into the folder of the dictionary, then open the collection again.',
+    );
+  }
+
+  /** Dictionaries whose latents are matched with those of this one. */
+  matchedWith(name: string): Member[] {
+    const place = this.members.findIndex((member) => member.name === name);
+    return this.#details.matches.flatMap(([from, to]) => (from === place ? [this.members[to]] : []));
+  }
+
+  /** The matches of a pair that {@link matchedWith} names. */
+  matches(from: string, to: string): Matches {
+    const file = `${from}--${to}.bin`;
+    let matches = this.#matches.get(file);
+    if (!matches) {
+      const perLatent = this.#details.matches_per_latent;
+      const bytes = Matches.bytes(this.member(from).d_sae, perLatent);
+      const url = new URL(`matches/${file}`, this.#base);
+      matches = new Matches(new RemoteFile(url, bytes), perLatent);
+      this.#matches.set(file, matches);
+    }
+    return matches;
+  }
+}

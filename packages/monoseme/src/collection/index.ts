@@ -1,0 +1,1 @@
+export { Collection, type CollectionManifest, openCollection } from './collection.ts';
