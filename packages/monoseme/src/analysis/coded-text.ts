@@ -27,62 +27,82 @@ export interface CodedChunk {
 /**
  * Go once through a text with several dictionaries, whose activations may be of different models over the same tokens.
  *
+ * @param every only every so manieth chunk, from the first
  * @throws {MonosemeError} ERR_MISMATCH when the texts are not the same length in the same contexts, or a dictionary does
  * not fit its activations; ERR_INTERRUPTED
  */
-export async function* codedChunks(texts: readonly CodedText[], pass: Pass): AsyncGenerator<CodedChunk> {
+export async function* codedChunks(
+  texts: readonly CodedText[],
+  pass: Pass,
+  every = 1,
+): AsyncGenerator<CodedChunk> {
   const [first] = texts;
   for (const text of texts) expectFit(text, first);
-  const chunks = Array.from({ length: first.source.nChunks }, (_, chunk) => chunk);
   // Three chunks at a time: one is read, one is encoded, one is looked at by the caller.
-  let encoded: Promise<Omit<CodedChunk, 'firstToken'>> | undefined;
-  let firstToken = 0;
-  const take = async () => ({ ...(await encoded!), firstToken });
-  const count = ({ nRows }: Codes) => {
-    firstToken += nRows;
-    pass.onProgress?.(firstToken);
-  };
+  let encoded: Promise<CodedChunk> | undefined;
+  const done = ({ firstToken, codes }: CodedChunk) => pass.onProgress?.(firstToken + codes[0].nRows);
   try {
-    for await (const rows of readAhead(chunks, (chunk) => rowsOfChunk(texts, chunk, pass))) {
+    for await (const rows of readAhead(placesOf(first.source, every), (place) =>
+      rowsAt(texts, place, pass),
+    )) {
       throwIfAborted(pass.signal);
       const next = encodeRows(texts, rows, pass);
       next.catch(() => {}); // thrown when it is due
       if (encoded) {
-        const chunk = await take();
+        const chunk = await encoded;
         encoded = next;
         yield chunk;
-        count(chunk.codes[0]);
+        done(chunk);
       } else encoded = next;
     }
     if (!encoded) return;
-    const chunk = await take();
+    const chunk = await encoded;
     yield chunk;
-    count(chunk.codes[0]);
+    done(chunk);
   } finally {
     await encoded?.catch(() => {});
   }
 }
 
-type Rows = ReadonlyMap<ActivationSource, Float32Array>;
+interface Place {
+  readonly chunk: number;
+  readonly firstToken: number;
+}
 
-async function rowsOfChunk(texts: readonly CodedText[], chunk: number, { signal }: Pass): Promise<Rows> {
+function* placesOf(source: ActivationSource, every: number): Generator<Place> {
+  for (let [chunk, firstToken] = [0, 0]; chunk < source.nChunks; chunk++) {
+    if (chunk % every === 0) yield { chunk, firstToken };
+    firstToken += source.chunkRows(chunk);
+  }
+}
+
+interface Rows {
+  readonly firstToken: number;
+  readonly of: ReadonlyMap<ActivationSource, Float32Array>;
+}
+
+async function rowsAt(
+  texts: readonly CodedText[],
+  { chunk, firstToken }: Place,
+  { signal }: Pass,
+): Promise<Rows> {
   const sources = [...new Set(texts.map(({ source }) => source))];
   const rows = await Promise.all(sources.map((source) => source.readChunk(chunk, signal)));
-  return new Map(sources.map((source, i) => [source, rows[i]]));
+  return { firstToken, of: new Map(sources.map((source, i) => [source, rows[i]])) };
 }
 
 async function encodeRows(
   texts: readonly CodedText[],
-  rows: Rows,
+  { firstToken, of }: Rows,
   { backend }: Pass,
-): Promise<Omit<CodedChunk, 'firstToken'>> {
-  const activations = texts.map(({ source }) => rows.get(source)!);
+): Promise<CodedChunk> {
+  const activations = texts.map(({ source }) => of.get(source)!);
   const codes: Codes[] = [];
   for (const [i, { dictionary }] of texts.entries())
     codes.push(
       await encode(dictionary, backend, activations[i], activations[i].length / dictionary.config.dIn),
     );
-  return { codes, activations };
+  return { codes, activations, firstToken };
 }
 
 /**

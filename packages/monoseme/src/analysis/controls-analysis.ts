@@ -2,6 +2,7 @@ import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, percentText } from '../report/index.ts';
 import { SORTED_MOTIFS } from './motifs.ts';
+import { sharesJson } from './motifs-analysis.ts';
 import type { Side } from './side-by-side.ts';
 import type { Analysis } from './write-analysis.ts';
 
@@ -18,7 +19,7 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
         ...snakeCaseKeys<unknown>(side),
         median_density: medianDensity ?? null,
         mean_correlation: meanCorrelation ?? null,
-        motifs: motifs ?? null,
+        motifs: sharesJson(motifs),
       })),
     },
     sections: [
@@ -42,7 +43,7 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
             marks: sides.map(({ name, motifs }) => ({
               kind: 'bars',
               name,
-              values: SORTED_MOTIFS.map((motif) => motifs?.[motif] ?? 0),
+              values: SORTED_MOTIFS.map((motif) => motifs?.get(motif)?.value ?? 0),
             })),
           }),
         ],
@@ -60,7 +61,7 @@ export function controlsAnalysis(sides: readonly Side[]): Analysis {
               String(side.nSilent),
               figureText(side.meanCorrelation),
               `${side.nClearLeads} of ${side.nConcepts}`,
-              ...SORTED_MOTIFS.map((motif) => percentText(side.motifs?.[motif])),
+              ...SORTED_MOTIFS.map((motif) => percentText(side.motifs?.get(motif)?.value)),
             ]),
           },
         ],

@@ -5,7 +5,6 @@ import { figureText, intervalText, percentText } from '../report/index.ts';
 import type { Automata, AutomatonSystem } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
 import type { ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
-import { MIN_FIRED, type Universality } from './universality.ts';
 import type { Analysis } from './write-analysis.ts';
 
 /** A search counts as won by the latent when its correlation is this much larger than the best neuron's. */
@@ -109,78 +108,6 @@ export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: Pr
 
 function leadOf({ latent, neuron }: ProxyResult): number {
   return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
-}
-
-/** @param ofNeurons the same between the neurons of the two models; absent when they are the same neurons */
-export function universalityAnalysis(features: Universality, ofNeurons?: Universality): Analysis {
-  const bins = Array.from({ length: 21 }, (_, i) => i / 20);
-  const share = ({ matches }: Universality) => {
-    const known = matches.flatMap(({ correlation }) => (correlation === undefined ? [] : [correlation]));
-    const counts = new Array<number>(bins.length - 1).fill(0);
-    for (const value of known) counts[Math.min(counts.length - 1, Math.max(0, Math.floor(20 * value)))]++;
-    return counts.map((count) => count / Math.max(1, known.length));
-  };
-  const centres = bins.slice(0, -1).map((edge) => edge + 1 / 40);
-  const line = (name: string, result: Universality) =>
-    ({ kind: 'line', name, x: centres, y: share(result) }) as const;
-  const json = ({ matches, median, interval, nWithout }: Universality) => ({
-    median: median ?? null,
-    interval: interval ?? null,
-    n_without: nWithout,
-    matches: matches.map(({ match, correlation }) => (match === undefined ? null : [match, correlation])),
-  });
-  const rows = [['latents', features] as const, ...(ofNeurons ? [['neurons', ofNeurons] as const] : [])];
-  return {
-    name: 'universality',
-    title: 'Universality',
-    summary:
-      `The median correlation of a latent with its best match in the other dictionary is ${figureText(features.median)}` +
-      (ofNeurons
-        ? `; of a neuron with the best neuron of the other model, ${figureText(ofNeurons.median)}.`
-        : '.'),
-    figures: {
-      median: features.median ?? null,
-      matches: features.matches.length - features.nWithout,
-      medianOfNeurons: ofNeurons?.median ?? null,
-    },
-    json: {
-      n_tokens: features.nTokens,
-      latents: json(features),
-      neurons: ofNeurons ? json(ofNeurons) : null,
-    },
-    sections: [
-      {
-        title: 'Best matches',
-        text: [
-          `Pearson correlation of activations over ${features.nTokens.toLocaleString('en')} tokens. ` +
-            `Latents active on fewer than ${MIN_FIRED} tokens have no match.`,
-          ...(ofNeurons
-            ? []
-            : ['Both dictionaries read the same neurons, so there is no comparison with neurons.']),
-        ],
-        figures: [
-          plot({
-            title: 'Correlation with the best match',
-            x: { label: 'Pearson correlation', domain: [0, 1] },
-            y: { label: 'share' },
-            marks: rows.map(([name, result]) => line(name, result)),
-          }),
-        ],
-        tables: [
-          {
-            header: ['', 'compared', 'without a match', 'median correlation', '95 %, over latents'],
-            rows: rows.map(([name, { matches, nWithout, median, interval }]) => [
-              name,
-              String(matches.length - nWithout),
-              String(nWithout),
-              figureText(median),
-              intervalText(interval),
-            ]),
-          },
-        ],
-      },
-    ],
-  };
 }
 
 const LISTED_SYSTEMS = 12;

@@ -22,9 +22,7 @@ export function motifsAnalysis(found: Motifs, tokenText: (token: number) => stri
     json: {
       n_tokens: nTokens,
       counts,
-      shares: shares
-        ? Object.fromEntries([...shares].map(([motif, { value, interval }]) => [motif, { value, interval }]))
-        : null,
+      shares: sharesJson(shares),
       latents: latents.map(({ motif, nFired, token, tokenShare, recall, before, beforeShare, followed }) => ({
         motif,
         n_fired: nFired,
@@ -67,6 +65,12 @@ export function motifsAnalysis(found: Motifs, tokenText: (token: number) => stri
       },
     ],
   };
+}
+
+/** Keys are the names of the motifs; null where every latent is too rare to say. */
+export function sharesJson(shares: ReturnType<typeof motifShares>) {
+  if (shares === undefined) return null;
+  return Object.fromEntries([...shares].map(([motif, { value, interval }]) => [motif, { value, interval }]));
 }
 
 /** The clearest of a motif: those that fire most. */

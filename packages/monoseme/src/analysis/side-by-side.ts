@@ -1,8 +1,9 @@
 import type { TokenSet } from '../corpus/index.ts';
+import type { Share } from '../evaluation/index.ts';
 import type { CodedText, Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
 import { CLEAR_LEAD } from './findings.ts';
-import { type Motif, motifs } from './motifs.ts';
+import { type Motif, motifs, motifShares } from './motifs.ts';
 import type { Proxy } from './proxies.ts';
 import { searchProxies } from './proxy-search.ts';
 import { medianOf } from './universality.ts';
@@ -10,6 +11,7 @@ import { medianOf } from './universality.ts';
 /** The same figures of one set of directions: a dictionary, or a control. */
 export interface Side {
   readonly name: string;
+  readonly nTokens: number;
   readonly nColumns: number;
   /** Columns active on a token, on average. */
   readonly l0: number;
@@ -22,7 +24,7 @@ export interface Side {
   readonly nClearLeads: number;
   readonly nConcepts: number;
   /** Shares of the columns that fire on at least 20 tokens; undefined when none does. */
-  readonly motifs: Readonly<Record<Motif, number>> | undefined;
+  readonly motifs: ReadonlyMap<Motif, Share> | undefined;
 }
 
 /**
@@ -45,11 +47,10 @@ export async function sideBySide(
     const known = results.filter(({ latent }) => latent !== undefined);
     const fired = sorted.latents.map(({ nFired }) => nFired);
     const total = fired.reduce((sum, n) => sum + n, 0);
-    const common = sorted.latents.length - sorted.counts.rare;
     const correlations = known.map(({ latent }) => latent!.correlation);
     const median = medianOf(fired.filter((n) => n > 0));
     sides.push({
-      ...{ name, nColumns: fired.length, l0: total / sorted.nTokens },
+      ...{ name, nTokens: sorted.nTokens, nColumns: fired.length, l0: total / sorted.nTokens },
       medianDensity: median === undefined ? undefined : median / sorted.nTokens,
       nSilent: fired.filter((n) => n === 0).length,
       meanCorrelation:
@@ -60,12 +61,7 @@ export async function sideBySide(
         ({ latent, neuron }) => latent!.correlation - (neuron?.correlation ?? 0) >= CLEAR_LEAD,
       ).length,
       nConcepts: known.length,
-      motifs:
-        common > 0
-          ? (Object.fromEntries(
-              Object.entries(sorted.counts).map(([motif, n]) => [motif, n / common]),
-            ) as Record<Motif, number>)
-          : undefined,
+      motifs: motifShares(sorted),
     });
   }
   return sides;

@@ -1,7 +1,10 @@
 import { type Interval, MIN_BLOCKS } from '../evaluation/index.ts';
 import { totalRows } from '../activations/index.ts';
 import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
+import { neurons } from './controls.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
+import { inStep, segmentCodes } from './segment-codes.ts';
+import type { Segments } from './segments.ts';
 
 /** A latent that is active on fewer tokens has no correlation worth a comparison. */
 export const MIN_FIRED = 20;
@@ -16,6 +19,7 @@ export interface Match {
 }
 
 export interface Universality {
+  /** Tokens compared; pieces of text, where the tokenizers differ. */
   readonly nTokens: number;
   /** One entry a latent of the first dictionary, in order. */
   readonly matches: readonly Match[];
@@ -58,6 +62,36 @@ export async function universality(a: CodedText, b: CodedText, pass: Pass): Prom
     cells.add(ofA, ofB);
   }
   return { latents: universalityOf(sums), neurons: universalityOf(cells) };
+}
+
+/**
+ * The same for models with different tokenizers: over pieces of text instead of tokens ({@link alignTokens}), a latent
+ * being as active on a piece as on the token of it where it is most active. Neurons are compared on the first 131,000
+ * pieces, in a second pass.
+ *
+ * With one tokenizer it differs from {@link universality} only in that special tokens take no part.
+ *
+ * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
+ */
+export async function universalityBySegment(
+  texts: readonly [CodedText, CodedText],
+  { ofTokens }: Segments,
+  pass: Pass,
+): Promise<UniversalityWithNeurons> {
+  const compare = async ([a, b]: readonly CodedText[], enough: number, { onProgress, ...pass }: Pass) => {
+    const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, { masked: false });
+    const ofA = segmentCodes(a, ofTokens[0], { ...pass, onProgress });
+    for await (const [codesA, codesB] of inStep(ofA, segmentCodes(b, ofTokens[1], pass))) {
+      sums.add(codesA, codesB);
+      if (sums.nTokens >= enough) break;
+    }
+    return universalityOf(sums);
+  };
+  const cells = texts.map(({ source }) => ({ source, dictionary: neurons(source.dIn) }));
+  return {
+    latents: await compare(texts, Infinity, pass),
+    neurons: await compare(cells, NEURON_TOKENS, { ...pass, onProgress: undefined }),
+  };
 }
 
 export function universalityOf(sums: PairSums): Universality {

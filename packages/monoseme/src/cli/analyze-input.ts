@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { modelSource } from '../activations/index.ts';
-import { type Analysis, type CodedText, type Pass, writeAnalysis } from '../analysis/index.ts';
+import { type Analysis, type CodedText, type CutText, type Pass, writeAnalysis } from '../analysis/index.ts';
 import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import { loadDictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
@@ -43,8 +43,11 @@ export function addAnalyzeFlags(command: Command): void {
 /** Dictionaries over one text, ready to be gone through. */
 export interface AnalyzeInput {
   readonly texts: readonly CodedText[];
+  /** Of the first. */
   readonly tokens: TokenSet;
   readonly tokenizer: Tokenizer;
+  /** By text: tokens and tokenizer; the same object where the tokenizer is the same. */
+  readonly cuts: readonly CutText[];
   readonly pass: Pass;
   /** By text: what runs its model. */
   readonly runners: readonly ModelRunner[];
@@ -55,32 +58,30 @@ export interface AnalyzeInput {
 /**
  * Open dictionaries with their models over one text, run an analysis, write and print what it found.
  *
- * @throws {MonosemeError} ERR_MISMATCH when the models' tokenizers differ
+ * @param severalTokenizers whether the models may have different ones
+ * @throws {MonosemeError} ERR_MISMATCH when the models' tokenizers differ and may not
  */
 export async function analyze(
   context: CommandContext,
   flags: AnalyzeFlags,
   folders: readonly string[],
   work: (input: AnalyzeInput) => Promise<Analysis>,
+  { severalTokenizers = false } = {},
 ): Promise<void> {
   const backend = await openBackend(flags, context);
   const dictionaries = await Promise.all(folders.map((folder) => loadDictionary(folder)));
   const opened = await Promise.all(dictionaries.map((dictionary) => modelOfDictionary(dictionary, flags)));
   const models = opened.map(({ model }) => model);
-  await expectOneTokenizer(models);
-  const { tokens, tokenizer } = await readTokens(context, models[0], flags, {
-    maxTokens: flags.tokens,
-    seed: flags.seed,
-  });
-  tokenizer.forgetWords();
-  const names = opened.map(({ model, hook }) => `${model.sha256} ${hook}`);
+  const cuts = await readCuts(context, models, flags, severalTokenizers);
+  const [{ tokens, vocabulary: tokenizer }] = cuts;
+  const names = opened.map(({ model, hook }, i) => `${model.sha256} ${hook} ${cuts.indexOf(cuts[i])}`);
   const runners = new Map<string, ModelRunner>();
   try {
     for (const [i, { model, hook }] of opened.entries()) {
       if (!runners.has(names[i]))
         runners.set(names[i], await ModelRunner.start(model, { hook, threads: flags.threads }));
     }
-    const sources = new Map([...runners].map(([name, runner]) => [name, modelSource(runner, tokens)]));
+    const sources = new Map(names.map((name, i) => [name, modelSource(runners.get(name)!, cuts[i].tokens)]));
     const texts = dictionaries.map((dictionary, i) => ({ dictionary, source: sources.get(names[i])! }));
     const found = await withStage(context, 'analyze', 'tokens', async (stage) => {
       const total = tokens.tokens.length;
@@ -89,7 +90,7 @@ export async function analyze(
       const sameActivations = runners.size === 1;
       const ofTexts = names.map((name) => runners.get(name)!);
       return [
-        await work({ texts, tokens, tokenizer, pass, sameActivations, runners: ofTexts }),
+        await work({ texts, tokens, tokenizer, cuts, pass, sameActivations, runners: ofTexts }),
         `${compact(total)} tokens`,
       ];
     });
@@ -98,7 +99,9 @@ export async function analyze(
       madeFrom: {
         ...Object.fromEntries(hashes.map((hash, i) => [`dictionary${i === 0 ? '' : `_${i + 1}`}`, hash])),
         ...Object.fromEntries(models.map(({ sha256 }, i) => [`model${i === 0 ? '' : `_${i + 1}`}`, sha256])),
-        tokens: tokensHash(tokens),
+        ...Object.fromEntries(
+          [...new Set(cuts)].map((cut, i) => [`tokens${i === 0 ? '' : `_${i + 1}`}`, tokensHash(cut.tokens)]),
+        ),
       },
       ...{ backend: backend.description, seed: flags.seed, command: context.command },
     });
@@ -122,16 +125,34 @@ function printFindings(
   context.result({ report: paths.json, page: paths.page, summary: found.summary, ...found.figures });
 }
 
-/** Token by token comparison needs one tokenizer. */
-async function expectOneTokenizer(models: readonly OnnxModel[]): Promise<void> {
-  const hashes = new Set<string>();
-  for (const { tokenizerPath } of models) {
-    hashes.add(tokenizerPath === undefined ? '' : await sha256File(tokenizerPath));
-  }
-  if (hashes.size > 1)
+/**
+ * The text as the tokenizer of each model cuts it; models with the same tokenizer share one.
+ *
+ * @throws {MonosemeError} ERR_MISMATCH when there are several and only one is allowed
+ */
+async function readCuts(
+  context: CommandContext,
+  models: readonly OnnxModel[],
+  flags: AnalyzeFlags,
+  severalTokenizers: boolean,
+): Promise<(CutText & { readonly vocabulary: Tokenizer })[]> {
+  const paths = models.map(({ tokenizerPath }) => flags.tokenizer ?? tokenizerPath);
+  const hashes = await Promise.all(paths.map((path) => (path === undefined ? '' : sha256File(path))));
+  if (new Set(hashes).size > 1 && !severalTokenizers)
     throw new MonosemeError(
       'ERR_MISMATCH',
       'The models of the dictionaries have different tokenizers, so their tokens do not line up.',
-      'Compare dictionaries of models that share a tokenizer.',
+      'Compare dictionaries of models that share a tokenizer; universality alone goes without.',
     );
+  const cuts = new Map<string, CutText & { readonly vocabulary: Tokenizer }>();
+  for (const [i, model] of models.entries()) {
+    if (cuts.has(hashes[i])) continue;
+    const { tokens, tokenizer } = await readTokens(context, model, flags, {
+      maxTokens: flags.tokens,
+      seed: flags.seed,
+    });
+    tokenizer.forgetWords();
+    cuts.set(hashes[i], { tokens, vocabulary: tokenizer });
+  }
+  return hashes.map((hash) => cuts.get(hash)!);
 }

@@ -25,12 +25,11 @@ import {
   notNeurons,
   notNeuronsAnalysis,
   topTokens,
-  universality,
-  universalityAnalysis,
 } from '../analysis/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { type EffectFlags, findEffects } from './analyze-effects.ts';
 import { addAnalyzeFlags, analyze, type AnalyzeFlags, type AnalyzeInput } from './analyze-input.ts';
+import { findUniversality, type UniversalityFlags } from './analyze-universality.ts';
 import { readMatrix } from './matrix-file.ts';
 import type { DeclareCommand } from './main.ts';
 import { latentNumber, repeatable, wholeOption } from './options.ts';
@@ -82,9 +81,12 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
     .command('universality')
     .description('How well the latents of one dictionary are found again in another.')
     .argument('<dictionary>', 'folder of the first')
-    .argument('<other>', 'folder of the second, of the same model or of one with the same tokenizer')
+    .argument('<other>', 'folder of the second, of the same model or of another')
+    .option('--effects', 'compare logit weights and attributions of the matches too')
     .action(
-      run((context, flags: AnalyzeFlags, first, second) => analyze(context, flags, [first, second], compare)),
+      run((context, flags: UniversalityFlags, first, second) =>
+        analyze(context, flags, [first, second], findUniversality(flags), { severalTokenizers: true }),
+      ),
     );
 
   const split = group
@@ -206,11 +208,6 @@ function ownPattern(text: string): Proxy {
       'Write it as NAME=REGEX, as in year=[12]\\d{3}.',
     );
   }
-}
-
-async function compare({ texts: [a, b], pass, sameActivations }: AnalyzeInput) {
-  const { latents, neurons } = await universality(a, b, pass);
-  return universalityAnalysis(latents, sameActivations ? undefined : neurons);
 }
 
 function findSplitting({ latent: asked = [] }: LatentFlags) {

@@ -73,34 +73,6 @@ describe('the way by single commands', () => {
     assert.ok(JSON.parse(evaluated.stdout).explained_variance <= 1);
     assert.ok(existsSync(join(folder, 'dictionary/evaluation.json')));
 
-    for (const [analysis, ...others] of [
-      ['proxies'],
-      ['universality', 'dictionary'],
-      ['splitting', 'dictionary', '--latent', '3'],
-      ['automata'],
-      ['motifs'],
-      ['neurons'],
-      ['groups'],
-      ['persistence'],
-      ['controls', '--shuffled', 'top-k'],
-      ['effects', '--latent', '3', '--samples', '1'],
-    ]) {
-      const found = await monoseme(
-        'analyze',
-        analysis,
-        'dictionary',
-        ...others,
-        ...source,
-        '--tokens',
-        '4k',
-        '--json',
-      );
-      assert.equal(found.code, 0, found.stderr);
-      const { report, page } = JSON.parse(found.stdout);
-      assert.equal(JSON.parse(await readFile(join(folder, report), 'utf8')).analysis, analysis);
-      assert.doesNotMatch(await readFile(join(folder, page), 'utf8'), /NaN|undefined/);
-    }
-
     const rows = Array.from({ length: 240 }, (_, i) =>
       JSON.stringify({
         text: `${i % 2 ? 'the cat sat on a mat' : 'return x; function f() {'} ${i}`,

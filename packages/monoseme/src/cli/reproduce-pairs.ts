@@ -7,7 +7,7 @@ export function universalityStep(work: ReproduceWork, a: Rung, b: Rung): Promise
   return work.step('universality', [a, b], work.analysisSettings, async (pass) => {
     const { texts, text } = await work.coded([a, b]);
     const { latents, neurons } = await universality(texts[0], texts[1], pass);
-    const found = universalityAnalysis(latents, neurons);
+    const found = universalityAnalysis({ latents, neurons, unit: 'tokens' });
     return {
       ...{ figures: universalityFindings(latents, neurons), text },
       sections: work.titled(`${a.name} and ${b.name}`, found),

@@ -54,7 +54,7 @@ function ladder(sizes: readonly [number, number, number]): Pick<Ladder, 'a' | 'b
 /** A/0, A/1, A/2 and B/1 of the paper, and A/1 of the shuffled model: 1, 8 and 32 times the 512 neurons. */
 export const FULL_LADDER: Ladder = {
   ...ladder([512, 4096, 16_384]),
-  trainTokens: 4_000_000,
+  trainTokens: 2_500_000,
   evaluationTokens: 131_072,
   analysisTokens: 500_000,
   densityTokens: 1_000_000,

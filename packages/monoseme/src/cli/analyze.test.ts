@@ -1,0 +1,110 @@
+/** `monoseme analyze` as a user meets it: what it writes, and what it says to input that does not fit. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import Ajv from 'ajv';
+
+const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
+const MODELS = fileURLToPath(new URL('../../../../models', import.meta.url));
+const SCHEMA = fileURLToPath(new URL('../../../../docs/analyses.schema.json', import.meta.url));
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'monoseme-analyze-'));
+  const words = ['the cat sat', 'on a mat', 'and 1 2 3', 'function f() {', 'return x; }'];
+  for (let i = 0; i < 40; i++) {
+    const lines = Array.from({ length: 225 }, (_, line) => words[((225 * i + line) ** 2 + line) % 5]);
+    await mkdir(join(folder, 'texts'), { recursive: true });
+    await writeFile(join(folder, `texts/${i}.txt`), lines.join('\n'));
+  }
+  await train('dictionary', 'one-layer-a', '--d-sae', '64');
+  await train('larger', 'one-layer-a', '--d-sae', '96', '--architecture', 'topk', '--k', '5');
+});
+after(() => rm(folder, { recursive: true }));
+
+async function monoseme(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [BIN, ...args], { cwd: folder });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
+  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, stdout, stderr };
+}
+
+async function train(out: string, model: string, ...more: string[]): Promise<void> {
+  const small = ['--tokens', '20k', '--batch-rows', '256', '--buffer-rows', '4096'];
+  const { code, stderr } = await monoseme(
+    ...['train', '--model', model, '--text', 'texts', '--out', out, ...small, ...more],
+  );
+  assert.equal(code, 0, stderr);
+}
+
+const SOURCE = ['--text', 'texts', '--split', 'all', '--tokens', '4k'];
+/** Every analysis, and what it is given. */
+const ANALYSES: readonly (readonly string[])[] = [
+  ['proxies', 'dictionary', '--by-source', '--controls', '--pattern', 'cat=cat'],
+  ['universality', 'dictionary', 'larger', '--effects'],
+  ['splitting', 'dictionary', 'larger', '--latent', '3'],
+  ['automata', 'dictionary'],
+  ['motifs', 'dictionary'],
+  ['neurons', 'dictionary', '--latent', '3'],
+  ['groups', 'dictionary'],
+  ['persistence', 'dictionary'],
+  ['controls', 'dictionary', '--shuffled', 'larger'],
+  ['effects', 'dictionary', '--latent', '3', '--samples', '1'],
+];
+
+for (const [analysis, ...args] of ANALYSES)
+  test(`analyze ${analysis}: the JSON is of its schema, the page holds no NaN`, async () => {
+    const found = await monoseme('analyze', analysis, ...args, ...SOURCE, '--json');
+    assert.equal(found.code, 0, found.stderr);
+    const { report, page } = JSON.parse(found.stdout) as Record<string, string>;
+    const json = JSON.parse(await readFile(join(folder, report), 'utf8')) as Record<string, unknown>;
+    assert.equal(json['analysis'], analysis);
+    assert.match(String(json['command']), new RegExp(`^monoseme analyze ${analysis} dictionary`));
+    await expectOfSchema(analysis, json);
+    assert.doesNotMatch(await readFile(join(folder, page), 'utf8'), /NaN|undefined/);
+  });
+
+async function expectOfSchema(analysis: string, json: unknown): Promise<void> {
+  const schema = JSON.parse(await readFile(SCHEMA, 'utf8')) as { definitions: Record<string, object> };
+  const validate = new Ajv().addSchema(schema, 'all').compile({
+    $ref: `all#/definitions/${analysis}`,
+  });
+  assert.ok(validate(json), JSON.stringify(validate.errors?.slice(0, 5), undefined, 1));
+  assert.ok(new Ajv().compile(schema)(json), 'as one of all');
+}
+
+test('two models with different tokenizers are compared by pieces of text; other analyses refuse them', async () => {
+  await mkdir(join(folder, 'other-model'));
+  for (const file of ['model.onnx', 'config.json'])
+    await copyFile(join(MODELS, 'one-layer-b', file), join(folder, 'other-model', file));
+  const tokenizer = JSON.parse(await readFile(join(MODELS, 'one-layer-b/tokenizer.json'), 'utf8')) as {
+    model: { merges: unknown[] };
+  };
+  tokenizer.model.merges.length = 500; // shorter tokens, all of them of its vocabulary
+  await writeFile(join(folder, 'other-model/tokenizer.json'), JSON.stringify(tokenizer));
+  await train('other', 'other-model', '--d-sae', '64');
+  const found = await monoseme('analyze', 'universality', 'dictionary', 'other', ...SOURCE, '--json');
+  assert.equal(found.code, 0, found.stderr);
+  const { report } = JSON.parse(found.stdout) as { report: string };
+  const json = JSON.parse(await readFile(join(folder, report), 'utf8'));
+  await expectOfSchema('universality', json);
+  assert.equal(json.unit, 'pieces of text');
+  assert.ok(json.n_compared > 1000 && json.n_compared < 4096, `${json.n_compared}`);
+  assert.ok(json.latents.matches.some((match: unknown) => match !== null));
+  assert.ok(json.made_from.tokens !== json.made_from.tokens_2);
+  for (const args of [
+    ['splitting', 'dictionary', 'other'],
+    ['universality', 'dictionary', 'other', '--effects'],
+  ]) {
+    const refused = await monoseme('analyze', ...args, ...SOURCE);
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /^ERR_MISMATCH: The (models of the dictionaries|tokenizers) /m);
+  }
+});
