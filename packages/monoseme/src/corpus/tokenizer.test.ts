@@ -30,9 +30,10 @@ test('ids and the held-out rule are those of the Python recipe, on many scripts 
   }
 });
 
-/** The two ways of cutting words that take the fast path: by the file's pattern, and by GPT-2's. */
+/** What takes the fast path: words cut by the file's pattern or by GPT-2's, and words that are tokens but no merge makes. */
 const KINDS = {
   pattern: json,
+  whole: { ...json, model: { ...json.model, ignore_merges: true, merges: json.model.merges.slice(0, 2000) } },
   gpt2: { ...json, pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true } },
 };
 

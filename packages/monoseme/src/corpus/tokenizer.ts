@@ -1,4 +1,5 @@
 import { MonosemeError } from '../errors.ts';
+import { BytePairs } from './byte-pairs.ts';
 import { LibraryTokenizer } from './library.ts';
 import { tokenBytes, visibleText } from './token-bytes.ts';
 import type { TokenizerJson } from './tokenizer-json.ts';
@@ -15,8 +16,8 @@ const MAX_REMEMBERED_LENGTH = 64;
 
 /**
  * A model's own tokenizer, from its `tokenizer.json`. `@huggingface/tokenizers` does the tokenising; where the
- * file splits texts into words by one pattern (as GPT-2's kind do), each word is encoded once and remembered,
- * which changes no id and is several times faster.
+ * file splits texts into words by one pattern (as GPT-2's kind do), each word is encoded once ({@link BytePairs}) and
+ * remembered, which changes no id and is several times faster.
  */
 export class Tokenizer {
   /** One more than the largest id. */
@@ -29,6 +30,7 @@ export class Tokenizer {
   /** By id; holes where an id has no token. */
   readonly #bytes: readonly (Uint8Array | undefined)[];
   readonly #split: Splitter | undefined;
+  readonly #pairs: BytePairs | undefined;
   readonly #words = new Map<string, readonly number[]>();
 
   /**
@@ -52,6 +54,7 @@ export class Tokenizer {
     this.#bytes = tokenBytes(checked);
     this.vocabSize = this.#bytes.length;
     this.#split = wordSplitter(checked);
+    this.#pairs = this.#split && BytePairs.of(checked, this.#bytes);
     this.specialIds = checked.added_tokens
       .filter(({ special }) => special)
       .map(({ id }) => id)
@@ -146,11 +149,10 @@ export class Tokenizer {
   #encodeWord(word: string): readonly number[] {
     const known = this.#words.get(word);
     if (known) return known;
-    const ids = this.#encodeWhole(word);
-    if (word.length <= MAX_REMEMBERED_LENGTH) {
-      if (this.#words.size >= MAX_REMEMBERED_WORDS) this.#words.clear();
-      this.#words.set(word, ids);
-    }
+    if (word.length > MAX_REMEMBERED_LENGTH) return this.#encodeWhole(word);
+    const ids = this.#pairs?.encode(word) ?? this.#encodeWhole(word);
+    if (this.#words.size >= MAX_REMEMBERED_WORDS) this.#words.clear();
+    this.#words.set(word, ids);
     return ids;
   }
 
