@@ -38,3 +38,20 @@ test('hook points of other contexts or other tokens are refused, naming both', a
   const otherText = hookPoint(2, 2, { readOrigins: async () => ({ tokenIds: Uint32Array.of(9, 9, 9, 9) }) });
   await assert.rejects(alignedSource([hookPoint(1, 2), otherText]), refused);
 });
+
+test('rows that differ in the middle are refused when they come, naming the chunk', async () => {
+  const chunk = (values: number[]) => async () => ({
+    activations: new Float32Array(values.length),
+    origins: { tokenIds: Uint32Array.from(values) },
+  });
+  const a = hookPoint(1, 1, { readRows: chunk([1, 2, 3, 5]) });
+  const refused = { code: 'ERR_MISMATCH', message: /hook 1 and hook 2 hold rows of other tokens in chunk 1/ };
+  for (const values of [
+    [1, 2, 4, 5],
+    [1, 2, 3],
+  ]) {
+    const b = hookPoint(2, 1, { readRows: chunk(values) });
+    const source = await alignedSource([a, b]);
+    await assert.rejects(source.readChunk(1), refused);
+  }
+});

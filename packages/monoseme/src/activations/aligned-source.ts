@@ -1,6 +1,6 @@
 import { MonosemeError } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
-import type { ActivationSource } from './source.ts';
+import type { ActivationSource, RowOrigins, SourceRows } from './source.ts';
 
 /**
  * The activations of several hook points side by side: row b is [x^1_b | x^2_b | …], all of the same token. The order is
@@ -9,7 +9,8 @@ import type { ActivationSource } from './source.ts';
  * Sources are aligned when they hold the same contexts in the same order: of one model (or two with one tokenizer) on
  * one set of tokens, or stores harvested so.
  *
- * @throws {MonosemeError} ERR_MISMATCH when contexts, chunks or tokens differ
+ * @throws {MonosemeError} ERR_MISMATCH when contexts, chunks or tokens differ, here or, for chunks in the middle, when
+ *   they are read
  */
 export async function alignedSource(sources: readonly ActivationSource[]): Promise<ActivationSource> {
   const [first] = sources;
@@ -24,28 +25,41 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     description: sources.map(({ description }) => description).join(' and '),
     hash: sha256(...sources.map(({ hash }) => `${hash} `)),
     chunkRows: (chunk) => first.chunkRows(chunk),
-    readChunk,
-    async readRows(chunk, signal) {
-      const origins = (await first.readOrigins?.(chunk, signal)) ?? {};
-      return { activations: await readChunk(chunk, signal), origins };
-    },
+    readChunk: async (chunk, signal) => (await readRows(chunk, signal)).activations,
+    readRows,
     get dropped() {
       return first.dropped;
     },
   };
 
-  async function readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array> {
-    const parts = await Promise.all(sources.map((source) => source.readChunk(chunk, signal)));
-    const nRows = first.chunkRows(chunk);
-    const rows = new Float32Array(nRows * dIn);
+  async function readRows(chunk: number, signal?: AbortSignal): Promise<SourceRows> {
+    const parts = await Promise.all(sources.map((source) => rowsOf(source, chunk, signal)));
+    const { origins } = parts[0];
+    const nRows = parts[0].activations.length / widths[0];
+    for (const [i, part] of parts.entries())
+      if (part.activations.length !== nRows * widths[i] || !sameOrigins(origins, part.origins))
+        throw mismatch(first, sources[i], `hold rows of other tokens in chunk ${chunk}`);
+    const activations = new Float32Array(nRows * dIn);
     for (let row = 0, at = 0; row < nRows; row++) {
-      for (const [part, width] of widths.entries()) {
-        rows.set(parts[part].subarray(row * width, (row + 1) * width), at);
+      for (const [i, width] of widths.entries()) {
+        activations.set(parts[i].activations.subarray(row * width, (row + 1) * width), at);
         at += width;
       }
     }
-    return rows;
+    return { activations, origins };
   }
+}
+
+async function rowsOf(source: ActivationSource, chunk: number, signal?: AbortSignal): Promise<SourceRows> {
+  return (
+    source.readRows?.(chunk, signal) ?? { activations: await source.readChunk(chunk, signal), origins: {} }
+  );
+}
+
+/** Whether nothing that is known of both says that the rows are of other tokens. */
+function sameOrigins(a: RowOrigins, b: RowOrigins): boolean {
+  const same = (x?: Uint32Array, y?: Uint32Array) => !x || !y || x.every((value, i) => value === y[i]);
+  return same(a.tokenIds, b.tokenIds) && same(a.positions, b.positions);
 }
 
 async function expectSameTokens(a: ActivationSource, b: ActivationSource): Promise<void> {

@@ -81,12 +81,13 @@ export async function openTrainSource(
 
 /** A store holds the activations of a text already. */
 function expectNoText(flags: SourceFlags): void {
-  const { text, tokenizer, contextSize, tokensPerContext, maxNormRatio } = flags;
+  const { text, tokenizer, contextSize, tokensPerContext, roles, maxNormRatio } = flags;
   const given = {
     '--text': text?.[0],
     '--tokenizer': tokenizer,
     '--context-size': contextSize,
     '--tokens-per-context': tokensPerContext,
+    '--roles': roles?.join(','),
     '--max-norm-ratio': maxNormRatio,
   };
   const strange = Object.entries(given).find(([, value]) => value !== undefined);
@@ -116,6 +117,12 @@ async function openModels(
   options: TrainOptions,
 ): Promise<OpenedSource[]> {
   const { model: models = [], hook = [DEFAULT_HOOK], targetHook, threads } = flags;
+  if (flags.maxNormRatio !== undefined && (models.length > 1 || hook.length > 1 || targetHook !== undefined))
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `--max-norm-ratio ${flags.maxNormRatio} would drop other tokens at each of several hook points.`,
+      'Leave it out; --drop-special drops the usual attention sinks.',
+    );
   const opened: OpenedSource[] = [];
   try {
     for (const modelName of models) {
