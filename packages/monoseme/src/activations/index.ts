@@ -1,3 +1,4 @@
+export { arraySource, type ArraySourceOptions, coordinatesOf } from './array-source.ts';
 export { alignedSource } from './aligned-source.ts';
 export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
 export type { MixingFigures } from './mixing-statistic.ts';

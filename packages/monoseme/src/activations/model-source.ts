@@ -5,7 +5,8 @@ import type { ModelRunner } from '../model/index.ts';
 import { encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
 import { checkRowOptions, gatherRows, rowNorms, type RowOptions, selectionText } from './row-selection.ts';
 import { type SelectedTokens, selectTokens } from './row-selection.ts';
-import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
+import type { DroppedRows, RowOrigins, SourceRows } from './source.ts';
+import type { HarvestSource } from './write-store.ts';
 
 /** Tokens of a chunk, about: small chunks mix well, and this is one call of ONNX Runtime. */
 const TOKENS_PER_CHUNK = 2048;
@@ -50,13 +51,15 @@ interface ModelHalves {
 /**
  * Where rows are dropped by their norms, `chunkRows` says how many there are at most, and `readRows` may give fewer.
  */
-export class ModelSource implements ActivationSource {
+export class ModelSource implements HarvestSource {
   readonly dIn: number;
   readonly contextSize: number;
   readonly nChunks: number;
   readonly description: string;
   readonly hash: string;
   readonly modelHash: string;
+  readonly modelName: string;
+  readonly hookName: string;
   readonly #runner: ModelRunner;
   readonly #tokens: TokenSet;
   readonly #rows: RowOptions;
@@ -96,19 +99,19 @@ export class ModelSource implements ActivationSource {
     const settings = [model.sha256, runner.tensorName, contextSize, contextsPerChunk, selection];
     this.hash = sha256(settings.join(' '), stream);
     this.modelHash = model.sha256;
+    this.modelName = model.name;
+    this.hookName = hookName;
   }
 
   chunkRows(chunk: number): number {
     return this.#chunkRows[chunk];
   }
 
-  /** Tokens that a chunk reads. */
   chunkTokens(chunk: number): number {
     const [from, to] = this.#contexts(chunk);
     return (to - from) * this.contextSize;
   }
 
-  /** Tokens of the whole text: those dropped by their ids, and those not drawn. */
   countTokens(): Omit<DroppedRows, 'norms'> {
     const { nContexts } = this.#tokens;
     const read = nContexts * this.contextSize;

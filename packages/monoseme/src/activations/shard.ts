@@ -65,13 +65,15 @@ export async function writeShard(
   const hash = sha256(...parts.map(bytesOf));
   const metadata = { plan: planHash(plan), shard: String(shard), sha256: hash };
   await writeSafetensors(join(folder, file), tensors, metadata);
-  const names = Object.keys(tensors);
-  const lacks = all.token_ids === undefined || all.positions === undefined || all.documents === undefined;
+  return { file, rows, sha256: hash, ...namesUnlessAll(Object.keys(tensors)) };
+}
+
+/** What a shard says of its tensors where it lacks some that a harvest of tokens gives. */
+function namesUnlessAll(names: readonly string[]): Pick<StoreShard, 'tensors'> {
+  const lacks = ['token_ids', 'positions', 'documents'].some((name) => !names.includes(name));
+  if (!lacks) return {};
   return {
-    file,
-    rows,
-    sha256: hash,
-    ...(lacks && { tensors: Object.fromEntries(names.map((n) => [n, n])) }),
+    tensors: Object.fromEntries(TENSORS.filter((name) => names.includes(name)).map((name) => [name, name])),
   };
 }
 
@@ -150,9 +152,11 @@ export async function wholeShard(
     const file = await readSafetensors(join(folder, shardFile(shard)));
     const { metadata } = file;
     const rows = file.has('positions') ? file.info('positions').shape[0] : 0;
+    const names = file.names();
     await file.close();
-    if (metadata.shard !== String(shard)) return undefined;
-    return ifWhole(folder, plan, { file: shardFile(shard), rows, sha256: metadata.sha256 });
+    if (metadata.shard !== String(shard) || metadata.plan !== planHash(plan)) return undefined;
+    const found = { file: shardFile(shard), rows, sha256: metadata.sha256 };
+    return ifWhole(folder, plan, { ...found, ...namesUnlessAll(names) });
   });
 }
 

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
 import { isLock, readJson, sha256, snakeCaseKeys, writeJson } from '../formats/index.ts';
+import type { RowAxis } from '../model/index.ts';
 import { STORE_DTYPES, type StoreDtype } from './encoding.ts';
 
 /** All that decides the content of a store, written before its first shard as `plan.json`. */
@@ -18,6 +19,8 @@ export interface StorePlan {
   nShards: number;
   /** Rows that are read at once. */
   rowsPerChunk: number;
+  /** Axes of the rows of a sample, where it is no row of tokens: contextSize is the product of their sizes. */
+  axes?: readonly RowAxis[];
 }
 
 const PLAN_FILE = 'plan.json';
@@ -86,15 +89,25 @@ export async function readPlan(folder: string): Promise<StorePlan> {
     mostRows: json?.most_rows,
     nShards: json?.n_shards,
     rowsPerChunk: json?.rows_per_chunk,
+    ...(json?.axes !== undefined && { axes: json.axes }),
   };
   const texts = [plan.sourceHash, plan.description, plan.modelName, plan.hookName];
   const sizes = [plan.dIn, plan.contextSize, plan.mostRows, plan.nShards, plan.rowsPerChunk];
   const sound =
     texts.every((text) => typeof text === 'string') &&
     sizes.every((size) => Number.isSafeInteger(size) && (size as number) > 0) &&
-    STORE_DTYPES.includes(plan.dtype as StoreDtype);
+    STORE_DTYPES.includes(plan.dtype as StoreDtype) &&
+    (plan.axes === undefined || areAxes(plan.axes, plan.contextSize as number));
   if (sound) return plan as StorePlan;
   throw new MonosemeError('ERR_FORMAT', `${path} is not the plan of an activation store.`, 'Harvest again.');
+}
+
+function areAxes(axes: unknown, contextSize: number): axes is RowAxis[] {
+  if (!Array.isArray(axes)) return false;
+  const named = (axes as Partial<RowAxis>[]).every(
+    (axis) => typeof axis?.name === 'string' && Number.isSafeInteger(axis.size),
+  );
+  return named && (axes as RowAxis[]).reduce((product, { size }) => product * size, 1) === contextSize;
 }
 
 /** In one order, whatever that of the object. */

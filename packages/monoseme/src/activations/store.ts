@@ -1,12 +1,18 @@
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
-import type { ModelRunner } from '../model/index.ts';
+import type { ModelRunner, RowAxis } from '../model/index.ts';
 import { checkShard, LOST, readShardOrigins, readShardRows, type OpenShard } from './shard.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import { type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
 import type { StorePlan } from './store-plan.ts';
-import { type WriteStoreOptions, writeStore } from './write-store.ts';
+import {
+  type HarvestSource,
+  type WriteSourceOptions,
+  writeSource,
+  type WriteStoreOptions,
+  writeStore,
+} from './write-store.ts';
 
 /**
  * Activations on disk: safetensors shards, a plan and a manifest.
@@ -26,6 +32,11 @@ export class ActivationStore implements ActivationSource {
   readonly hookName: string;
   readonly modelName: string;
   readonly modelHash: string | undefined;
+  /**
+   * Axes along which the rows of a sample lie where it is no row of tokens: `positions` counts them in row-major order
+   * ({@link coordinatesOf}).
+   */
+  readonly axes: readonly RowAxis[] | undefined;
   /** What the harvest left out of its text. */
   readonly dropped: DroppedRows | undefined;
   /** Shards of the plan that are left out: missing or damaged ones of a salvaged store. */
@@ -51,6 +62,16 @@ export class ActivationStore implements ActivationSource {
     options: WriteStoreOptions = {},
   ): Promise<ActivationStore> {
     await writeStore(folder, runner, tokens, options);
+    return ActivationStore.open(folder);
+  }
+
+  /** The same for any source of a model's activations, {@link arraySource} say. @throws as {@link write} */
+  static async writeFrom(
+    folder: string,
+    source: HarvestSource,
+    options: WriteSourceOptions = {},
+  ): Promise<ActivationStore> {
+    await writeSource(folder, source, options);
     return ActivationStore.open(folder);
   }
 
@@ -93,6 +114,7 @@ export class ActivationStore implements ActivationSource {
     this.hash = sha256(plan.sourceHash, plan.dtype, this.nLost > 0 ? JSON.stringify(shards) : '');
     this.hookName = plan.hookName;
     this.modelName = plan.modelName;
+    this.axes = plan.axes;
   }
 
   chunkRows(chunk: number): number {

@@ -3,32 +3,59 @@ import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { lockFolder } from '../formats/index.ts';
-import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
+import { type ModelRunner, type RowAxis, RUNTIME_VERSION } from '../model/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
 import { bytesPerRow, encodeRows, STORE_DTYPES, type StoreDtype } from './encoding.ts';
 import { expectSpace } from './expect-space.ts';
-import { modelSource, type ModelSource } from './model-source.ts';
+import { modelSource } from './model-source.ts';
 import { readAhead } from './read-ahead.ts';
 import type { RowOptions } from './row-selection.ts';
 import { type ShardRows, type StoreShard, wholeShard, writeShard } from './shard.ts';
-import type { DroppedRows } from './source.ts';
+import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import { writeStoreManifest } from './store-manifest.ts';
 import { findPlan, shardFile, type StorePlan, writePlan } from './store-plan.ts';
 
-export interface WriteStoreOptions {
+export interface WriteSourceOptions {
   /**
    * F16 by default: half the size of F32, with 11 bits of precision up to 65,504. BF16: 8 bits, the range of F32. I8: a
    * quarter of F32, see `encodeRows`.
    */
   dtype?: StoreDtype;
-  contextsPerChunk?: number;
   /** A shard is in memory while it is made and written; by default about 65,536 rows or 64 MiB. */
   rowsPerShard?: number;
-  /** Which tokens give a row; all by default. */
-  rows?: RowOptions;
   signal?: AbortSignal;
   /** In tokens. */
   onProgress?: (done: number, total: number) => void;
+}
+
+export interface WriteStoreOptions extends WriteSourceOptions {
+  contextsPerChunk?: number;
+  /** Which tokens give a row; all by default. */
+  rows?: RowOptions;
+}
+
+/** Activations of a model that a store can be made of. */
+export interface HarvestSource extends ActivationSource {
+  readonly modelName: string;
+  readonly hookName: string;
+  /** What the place of a row in its sample stands for, where a sample is no row of tokens. */
+  readonly axes?: readonly RowAxis[];
+  /** Tokens that a chunk reads, or rows before any is left out. */
+  chunkTokens(chunk: number): number;
+  /** Tokens of the whole text: those dropped by their ids, and those not drawn. */
+  countTokens(): Omit<DroppedRows, 'norms'>;
+  readRows(chunk: number, signal?: AbortSignal): Promise<HarvestedRows>;
+  /** Rows as bytes of f16, where the model can give them so. */
+  readHalves?(
+    chunk: number,
+    signal?: AbortSignal,
+  ): Promise<{ halves: Uint8Array; origins: HarvestedOrigins }>;
+}
+
+/** Token ids are there where rows are of tokens. */
+type HarvestedOrigins = RowOrigins & Required<Pick<RowOrigins, 'positions' | 'documents'>>;
+interface HarvestedRows extends SourceRows {
+  readonly origins: HarvestedOrigins;
 }
 
 const ROWS_PER_SHARD = 65_536;
@@ -37,7 +64,7 @@ const SHARD_BYTES = 2 ** 26;
 interface Harvest {
   folder: string;
   plan: StorePlan;
-  source: ModelSource;
+  source: HarvestSource;
   chunksPerShard: number;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;
@@ -50,14 +77,25 @@ export async function writeStore(
   tokens: TokenSet,
   options: WriteStoreOptions,
 ): Promise<void> {
-  const { dtype = 'F16', contextsPerChunk, rows, signal, onProgress } = options;
+  const { contextsPerChunk, rows, ...others } = options;
+  const { dtype = 'F16' } = others;
+  const source = modelSource(runner, tokens, { contextsPerChunk, rows, forF16: dtype === 'F16' });
+  await writeSource(folder, source, others);
+}
+
+/** See `ActivationStore.writeFrom`. */
+export async function writeSource(
+  folder: string,
+  source: HarvestSource,
+  options: WriteSourceOptions,
+): Promise<void> {
+  const { dtype = 'F16', signal, onProgress } = options;
   if (!STORE_DTYPES.includes(dtype))
     throw new MonosemeError(
       'ERR_OPTION',
       `The element type is ${String(dtype)}.`,
       `It is one of ${STORE_DTYPES.join(', ')}.`,
     );
-  const source = modelSource(runner, tokens, { contextsPerChunk, rows, forF16: dtype === 'F16' });
   let mostRows = 0;
   let rowsPerChunk = 0;
   for (let chunk = 0; chunk < source.nChunks; chunk++) {
@@ -71,14 +109,15 @@ export async function writeStore(
   const plan: StorePlan = {
     sourceHash: source.hash,
     description: source.description,
-    modelName: runner.model.name,
-    hookName: runner.hookName,
+    modelName: source.modelName,
+    hookName: source.hookName,
     dtype,
     dIn: source.dIn,
     contextSize: source.contextSize,
     mostRows,
     nShards: Math.ceil(source.nChunks / chunksPerShard),
     rowsPerChunk,
+    ...(source.axes && { axes: source.axes }),
   };
   throwIfAborted(signal);
   await findPlan(folder, plan); // before the folder is touched
@@ -94,7 +133,7 @@ export async function writeStore(
 }
 
 /** What the whole text leaves out, of which this process may have read a part. */
-function droppedRows(source: ModelSource, shards: readonly StoreShard[]): DroppedRows | undefined {
+function droppedRows(source: HarvestSource, shards: readonly StoreShard[]): DroppedRows | undefined {
   const nRows = shards.reduce((sum, { rows }) => sum + rows, 0);
   const { read, tokens, notDrawn } = source.countTokens();
   return nRows === read ? undefined : { read, tokens, notDrawn, norms: read - tokens - notDrawn - nRows };
@@ -120,7 +159,8 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   const memory = new ShardMemory(chunksPerShard * plan.rowsPerChunk * bytesPerRow(plan.dtype, plan.dIn));
   let writing: Promise<void> = Promise.resolve();
   const read = async (chunk: number) => {
-    if (plan.dtype !== 'F16') return { chunk, ...(await source.readRows(chunk, signal)) };
+    if (plan.dtype !== 'F16' || !source.readHalves)
+      return { chunk, ...(await source.readRows(chunk, signal)) };
     const { halves, origins } = await source.readHalves(chunk, signal);
     return { chunk, activations: halves, origins };
   };

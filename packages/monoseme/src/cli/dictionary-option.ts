@@ -8,7 +8,7 @@ import { sha256, sha256File } from '../formats/index.ts';
 import { isInHubCache } from '../hub/index.ts';
 import type { ModelRunner, OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { MODEL_HELP, openModel } from './model-option.ts';
+import { addInputFlag, type InputFlags, MODEL_HELP, openModel } from './model-option.ts';
 
 export const DICTIONARY_HELP = 'folder or file of the dictionary, or hf:owner/repo/path';
 
@@ -55,13 +55,13 @@ export function tokensHash({ tokens, contextSize }: TokenSet): string {
   return sha256(`${contextSize} `, new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
 }
 
-export interface DictionaryFlags {
+export interface DictionaryFlags extends InputFlags {
   readonly model?: string;
   readonly hook?: string;
 }
 
 export function addDictionaryFlags(command: Command): Command {
-  return command
+  return addInputFlag(command)
     .option('--model <model>', `${MODEL_HELP} (default: as the dictionary says)`)
     .option('--hook <name>', 'tensor that the dictionary reads (default: as it says)');
 }
@@ -84,7 +84,7 @@ export async function modelOfDictionary(
       'The dictionary does not say which model and tensor it was trained on.',
       'Name them with --model and --hook.',
     );
-  const model = await openModel(name);
+  const model = await openModel(name, flags);
   if (flags.model === undefined) expectSameModel(dictionary, model);
   return { model, hook };
 }

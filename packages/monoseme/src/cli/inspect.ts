@@ -1,15 +1,15 @@
 import type { HookPoint } from '../model/index.ts';
 import type { DeclareCommand } from './main.ts';
-import { MODEL_HELP, openModel } from './model-option.ts';
+import { addInputFlag, type InputFlags, MODEL_HELP, openModel } from './model-option.ts';
 import { table } from './table.ts';
 
-interface Flags {
+interface Flags extends InputFlags {
   readonly all?: boolean;
 }
 
 /** `monoseme inspect`: the tensors of a model worth hooking. */
 export const inspectCommand: DeclareCommand = (program, run) => {
-  program
+  const command = program
     .command('inspect')
     .description('List the tensors of a model whose activations can be read.')
     .argument('<model>', MODEL_HELP)
@@ -17,16 +17,17 @@ export const inspectCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme inspect one-layer-a')
     .action(
       run(async (context, flags: Flags, modelPath) => {
-        const model = await openModel(modelPath);
+        const model = await openModel(modelPath, flags);
         const hooks = model.hookPoints();
         const known = hooks.filter(hasKnownName);
         const shown = flags.all || known.length === 0 ? hooks : known;
         context.print(hookTable(shown));
         if (shown.length < hooks.length)
           context.print(`and ${hooks.length - shown.length} more; --all lists them`);
-        context.result({ model: model.path, sha256: model.sha256, hookPoints: hooks });
+        context.result({ model: model.path, sha256: model.sha256, inputs: model.inputs, hookPoints: hooks });
       }),
     );
+  addInputFlag(command);
 };
 
 /** Whether a tensor has a name in TransformerLens, as an alias or as its own. */

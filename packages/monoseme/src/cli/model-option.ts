@@ -2,8 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tokenizer } from '../corpus/index.ts';
+import type { Command } from 'commander';
 import { MonosemeError } from '../errors.ts';
-import { OnnxModel } from '../model/index.ts';
+import { InputArrays, OnnxModel } from '../model/index.ts';
+import { repeatable } from './options.ts';
 
 /** The models that come with the toolkit: in the package, or at the root of a checkout. */
 const EMBEDDED_ROOTS = ['../../models', '../../../../models'].map((path) =>
@@ -21,9 +23,46 @@ export function modelPath(nameOrPath: string): string {
   return EMBEDDED_ROOTS.map((root) => join(root, nameOrPath)).find(existsSync) ?? nameOrPath;
 }
 
-export async function openModel(nameOrPath: string): Promise<OnnxModel> {
-  return OnnxModel.open(modelPath(nameOrPath));
+export interface InputFlags {
+  readonly input?: string[];
 }
+
+export function addInputFlag(command: Command): Command {
+  return command.option(
+    '--input <name=value>',
+    'an input of the model: a .npy, .npz or safetensors file with an array [samples, …], or a number for everywhere; may be repeated',
+    repeatable,
+  );
+}
+
+/** @throws {MonosemeError} ERR_USAGE (an input that is not NAME=VALUE), as {@link OnnxModel.open} and {@link InputArrays.open} */
+export async function openModel(nameOrPath: string, flags: InputFlags = {}): Promise<OnnxModel> {
+  const arrays = await inputFiles(flags);
+  await arrays?.close();
+  const numbers = givenInputs(flags).filter(([, value]) => isNumber(value));
+  const constants = Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
+  return OnnxModel.open(modelPath(nameOrPath), { inputs: { ...constants, ...arrays?.given } });
+}
+
+/** The files that were given as inputs; undefined where there are none. @throws as {@link openModel} */
+export async function inputFiles(flags: InputFlags): Promise<InputArrays | undefined> {
+  const files = givenInputs(flags).filter(([, value]) => !isNumber(value));
+  return files.length > 0 ? InputArrays.open(Object.fromEntries(files)) : undefined;
+}
+
+function givenInputs({ input = [] }: InputFlags): [string, string][] {
+  return input.map((text) => {
+    const at = text.indexOf('=');
+    if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
+    throw new MonosemeError(
+      'ERR_USAGE',
+      `--input ${text} is not NAME=VALUE.`,
+      'Write --input pixel_values=images.npy, or --input name=1.',
+    );
+  });
+}
+
+const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
 
 /** The tokenizer in the model's folder, or the one named. */
 export async function openTokenizer(model: OnnxModel, path: string | undefined): Promise<Tokenizer> {

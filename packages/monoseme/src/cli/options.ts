@@ -16,6 +16,13 @@ export function wholeOption(text: string): number {
   throw new InvalidArgumentError('It takes a whole number.');
 }
 
+/** The same with its sign, as a place counted from the end. */
+export function wholeNumberOption(text: string): number {
+  const value = numberOption(text);
+  if (Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError('It takes a whole number.');
+}
+
 /** A TCP port; 0 is any that is free. */
 export function portOption(text: string): number {
   const value = wholeOption(text);

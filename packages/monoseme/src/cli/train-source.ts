@@ -3,13 +3,14 @@ import { type ActivationSource, ActivationStore, alignedSource, modelSource } fr
 import { MonosemeError } from '../errors.ts';
 import { ModelRunner } from '../model/index.ts';
 import type { HookPoint, TrainOptions } from '../training/index.ts';
+import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import type { CommandContext } from './context.ts';
-import { DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
+import { addInputFlag, DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
 import { repeatable } from './options.ts';
 import { addRowFlags, type RowFlags, rowOptions } from './row-options.ts';
 import { readTokens, type TextFlags } from './text.ts';
 
-export interface SourceFlags extends TextFlags, RowFlags {
+export interface SourceFlags extends TextFlags, RowFlags, ArrayFlags {
   readonly salvage?: boolean;
   readonly store?: string[];
   readonly targetStore?: string;
@@ -27,7 +28,7 @@ interface OpenedSource extends HookPoint {
 }
 
 export function addSourceFlags(command: Command): Command {
-  return addRowFlags(command)
+  return addArrayFlags(addInputFlag(addRowFlags(command)))
     .option('--store <folder>', 'an activation store (monoseme harvest); again for a crosscoder', repeatable)
     .option('--target-store <folder>', 'store of what a transcoder reconstructs')
     .option('--salvage', 'use the shards that are whole of stores that are damaged or not finished')
@@ -126,11 +127,19 @@ async function openModels(
   const opened: OpenedSource[] = [];
   try {
     for (const modelName of models) {
-      const model = await openModel(modelName);
+      const model = await openModel(modelName, flags);
+      const hooks = [...hook, ...(targetHook === undefined ? [] : [targetHook])];
+      if (!model.readsTokens) {
+        for (const name of hooks) {
+          const { source, close } = await openArraySource(model, name, flags);
+          opened.push({ source, hookName: source.hookName, modelName, close });
+        }
+        continue;
+      }
       const limits = { maxTokens: options.tokens, seed: options.seed };
       const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
       const rows = rowOptions(flags, tokenizer, options.seed);
-      for (const name of [...hook, ...(targetHook === undefined ? [] : [targetHook])]) {
+      for (const name of hooks) {
         const runner = await ModelRunner.start(model, { hook: name, threads });
         const source = modelSource(runner, tokens, { rows });
         opened.push({ source, hookName: runner.hookName, modelName, close: () => runner.close() });

@@ -18,6 +18,26 @@ export function toFloats({ dtype, bytes }: RawTensor, what: string): Float32Arra
   throw new MonosemeError('ERR_FORMAT', `${what} holds ${dtype}, not floating-point numbers.`, '');
 }
 
+const WHOLE: Partial<Record<SafetensorsDtype, (bytes: Uint8Array<ArrayBuffer>) => ArrayLike<number>>> = {
+  BOOL: (bytes) => bytes,
+  U8: (bytes) => bytes,
+  I8: ({ buffer }) => new Int8Array(buffer),
+  I16: ({ buffer }) => new Int16Array(buffer),
+  U16: ({ buffer }) => new Uint16Array(buffer),
+  I32: ({ buffer }) => new Int32Array(buffer),
+  U32: ({ buffer }) => new Uint32Array(buffer),
+  I64: ({ buffer }) => Float64Array.from(new BigInt64Array(buffer), Number),
+  U64: ({ buffer }) => Float64Array.from(new BigUint64Array(buffer), Number),
+};
+
+/** Elements of any type as numbers; whole ones beyond 2^53 are rounded. @throws {MonosemeError} ERR_FORMAT */
+export function toNumbers(tensor: RawTensor, what: string): ArrayLike<number> {
+  const { dtype, bytes } = tensor;
+  const whole = WHOLE[dtype];
+  if (!whole) return toFloats(tensor, what);
+  return whole(bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice());
+}
+
 const READERS: Partial<Record<SafetensorsDtype, (view: DataView) => number>> = {
   BOOL: (view) => view.getUint8(0),
   U8: (view) => view.getUint8(0),

@@ -14,18 +14,19 @@ export type Where = (position: number, context: number) => boolean;
  */
 export function chosenRows(activations: HookedActivations, where?: Where): { dIn: number; rows: number[] } {
   const { dims, tokens, contextSize, hookName, values } = activations;
-  const nContexts = tokens.length / contextSize;
-  const perToken = (dims[0] === nContexts && dims[1] === contextSize) || dims[0] === tokens.length;
+  const nRows = tokens.length || dims[0] * contextSize;
+  const perToken =
+    tokens.length === 0 || (dims[0] * contextSize === nRows && dims[1] === contextSize) || dims[0] === nRows;
   if (!perToken)
     throw new MonosemeError(
       'ERR_HOOK',
       `${hookName} has the sizes [${dims.join(', ')}], not one row per token.`,
       'Choose a tensor [batch, sequence, …].',
     );
-  const rows = [...tokens.keys()].filter(
+  const rows = Array.from({ length: nRows }, (_, row) => row).filter(
     (row) => where?.(row % contextSize, Math.floor(row / contextSize)) ?? true,
   );
-  return { dIn: values.length / tokens.length, rows };
+  return { dIn: values.length / nRows, rows };
 }
 
 /** x ← 0 */

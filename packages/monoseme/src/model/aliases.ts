@@ -5,7 +5,8 @@ import { rowWidth, type TensorInfo } from './tensor-shapes.ts';
 /**
  * Find the places of a transformer that have names in TransformerLens, by the shape of the graph.
  *
- * The residual stream is followed from the token embedding: at each step it is the sum of itself and a branch
+ * The residual stream is followed from the token embedding (of patches or frames: from the first tensor that something
+ * computed from it is added to): at each step it is the sum of itself and a branch
  * that was computed from it. A branch with a softmax is attention, one with a weight product and no softmax
  * an MLP, and a sum of both is a parallel block. Inside a branch, the input of the last weight product is
  * what the neurons (`hook_post`) or the heads (`hook_z`) give out. Where a norm stands on the stream itself,
@@ -41,19 +42,19 @@ const NORMS = new Set(['LayerNormalization', 'SimplifiedLayerNormalization', 'RM
 class AliasFinder {
   readonly #graph: OnnxGraph;
   readonly #infos: ReadonlyMap<string, TensorInfo>;
+  readonly #readsTokens: boolean;
   readonly #aliases = new Map<string, string>();
   readonly #residuals = new Set<string>();
 
   constructor(graph: OnnxGraph, infos: ReadonlyMap<string, TensorInfo>) {
     this.#graph = graph;
     this.#infos = infos;
+    this.#readsTokens = graph.inputs.some(({ name }) => name === 'input_ids');
   }
 
   find(): Map<string, string> {
-    const embedding = tokenEmbedding(this.#graph);
-    const looked = embedding && this.#dequantized(embedding.output[0]);
-    if (looked === undefined || this.#width(looked) === undefined) return this.#aliases;
-    const first = this.#embedded(looked);
+    const first = this.#readsTokens ? this.#firstOfTokens() : this.#firstOfArrays();
+    if (first === undefined) return this.#aliases;
     const steps = this.#steps(first);
     let block = -1;
     for (let i = 0; i < steps.length; i++) {
@@ -62,6 +63,21 @@ class AliasFinder {
       this.#nameStep(block, step, steps[i + 1]);
     }
     return this.#aliases;
+  }
+
+  #firstOfTokens(): string | undefined {
+    const embedding = tokenEmbedding(this.#graph);
+    const looked = embedding && this.#dequantized(embedding.output[0]);
+    return looked === undefined || this.#width(looked) === undefined ? undefined : this.#embedded(looked);
+  }
+
+  /** Of patches or frames: the first tensor that a branch computed from it is added to. */
+  #firstOfArrays(): string | undefined {
+    for (const name of this.#graph.tensors()) {
+      if (this.#width(name) === undefined) continue;
+      if (this.#nextStep(name, this.#graph.descendants(name))) return name;
+    }
+    return undefined;
   }
 
   /** What a quantised table's row is as numbers. */
@@ -226,10 +242,14 @@ class AliasFinder {
     return node !== undefined && nodes.has(node);
   }
 
+  /** Width of a row of the stream; of a model that reads arrays, the size of the last of three axes or more. */
   #width(tensor: string): number | undefined {
-    const info = this.#infos.get(tensor);
-    return info && info.type.startsWith('float') && info.shape[0] === 'batch'
-      ? rowWidth(info.shape)
+    const { type, shape } = this.#infos.get(tensor) ?? { type: '', shape: [] };
+    if (!type.startsWith('float') || shape[0] !== 'batch') return undefined;
+    if (this.#readsTokens) return rowWidth(shape);
+    const [last, ...rest] = shape.slice(1).reverse();
+    return rest.length > 0 && typeof last === 'number' && rest.every((size) => typeof size === 'number')
+      ? last
       : undefined;
   }
 }

@@ -49,7 +49,12 @@ export function harvestPrefix(
   type: 'float' | 'float16' = 'float',
 ): GraphPart {
   const nodes = [cast(hook, ACTIVATIONS, ELEMENT[type])];
-  return { ...part(graph, graph.ancestors([hook]), { nodes, outputs: [ACTIVATIONS] }), ...NOTHING_CROSSES };
+  return prefixOf(graph, hook, { nodes, outputs: [ACTIVATIONS] });
+}
+
+/** The same with a head of any kind. */
+export function prefixOf(graph: OnnxGraph, hook: string, head: Head): GraphPart {
+  return { ...part(graph, graph.ancestors([hook]), head), ...NOTHING_CROSSES };
 }
 
 /**
@@ -242,11 +247,14 @@ export function node(
   opType: string,
   input: string[],
   output: string | string[],
-  attributes: Record<string, number> = {},
+  attributes: Record<string, number | readonly number[]> = {},
 ): NodeProto {
   const outputs = typeof output === 'string' ? [output] : output;
+  const { INT, INTS } = AttributeProto_AttributeType;
   const attribute: AttributeProto[] = Object.entries(attributes).map(([name, value]) =>
-    create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }),
+    typeof value === 'number'
+      ? create(AttributeProtoSchema, { name, type: INT, i: BigInt(value) })
+      : create(AttributeProtoSchema, { name, type: INTS, ints: value.map(BigInt) }),
   );
   return create(NodeProtoSchema, { opType, input, output: outputs, name: outputs[0], attribute });
 }

@@ -3,7 +3,10 @@ import type { Axis } from './tensor-shapes.ts';
 
 /** Whether it is known which elements of a tensor belong to which context of the batch. */
 export function isPerContext(shape: readonly Axis[]): boolean {
-  return shape.every((axis, i) => axis !== '?' && (axis !== 'batch*sequence' || i === 0));
+  return shape.every((axis, i) => {
+    if (typeof axis === 'number' || axis === 'batch' || axis === 'sequence') return true;
+    return axis === 'batch*sequence' && i === 0;
+  });
 }
 
 /**

@@ -1,13 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
-import { cutGraph, inGraphOrder } from './cut.ts';
-import { fixedSizes } from './model-inputs.ts';
+import { countElements } from '../formats/index.ts';
+import { samplesToFeeds } from './array-runner.ts';
+import { ACTIVATIONS, cutGraph, inGraphOrder } from './cut.ts';
+import { type Feed, fixedSizes, makeFeeds } from './model-inputs.ts';
 import { expectTokens, loadPart, noLogits } from './model-session.ts';
 import type { OnnxModel } from './onnx-model.ts';
-import { rowLogitsHead } from './suffix-heads.ts';
+import { outputsHead, ROW_LOGITS, rowLogitsHead } from './suffix-heads.ts';
 import { WorkerClient } from './worker-client.ts';
-import type { SessionName } from './worker-messages.ts';
+import type { FloatTensor, SessionName } from './worker-messages.ts';
 
 /** Sets of hooks whose sessions are kept; each holds the model's weights once. */
 const KEPT_SETS = 4;
@@ -20,8 +22,9 @@ export interface HookedActivations {
   readonly values: Float32Array<ArrayBuffer>;
   /** Sizes of the tensor, as in [contexts, contextSize, dIn]. */
   readonly dims: readonly number[];
-  /** [contexts, contextSize] */
+  /** [contexts, contextSize]; empty for a model that reads arrays. */
   readonly tokens: Uint32Array;
+  /** Rows of a context; of a sample of arrays, as many as its axes between the first and the last have places. */
   readonly contextSize: number;
 }
 
@@ -31,22 +34,37 @@ export type Edit = (activations: HookedActivations) => Float32Array | void | Pro
 /** Edits by hook: a tensor's name or alias. Several edits of one hook are applied in order. */
 export type Hooks = Readonly<Record<string, Edit | readonly Edit[]>>;
 
-export interface RunInput {
+interface HookedInput {
+  hooks?: Hooks;
+  signal?: AbortSignal;
+}
+
+interface TokenInput extends HookedInput {
   /** [contexts, contextSize]; all contexts go through the model at once. */
   tokens: Uint32Array;
   contextSize: number;
-  hooks?: Hooks;
+}
+
+export interface RunInput extends TokenInput {
   /** Rows (context · contextSize + position) whose logits are wanted; all by default. */
   rows?: Uint32Array;
-  signal?: AbortSignal;
 }
+
+/** A batch of a model that reads arrays. */
+export interface SamplesInput extends HookedInput {
+  nSamples: number;
+  /** Of each input [nSamples, …sizes], row-major, as `InputArrays.read` gives them. */
+  samples: Readonly<Record<string, ArrayLike<number>>>;
+}
+
+type Head = 'logits' | 'outputs';
 
 /**
  * A model whose activations can be read and changed at any number of hook points in one run, in the spirit of
  * TransformerLens's `run_with_hooks`.
  *
  *     const hooked = new HookedModel(await OnnxModel.open('model.onnx'));
- *     const { logits } = await hooked.run({ tokens, contextSize, hooks: { 'blocks.0.hook_mlp_out': zero() } });
+ *     const logits = await hooked.run({ tokens, contextSize, hooks: { 'blocks.0.hook_mlp_out': zero() } });
  *     await hooked.close();
  *
  * The graph is cut at the hooks of a call; the parts run one after the other in a worker thread, and the edits
@@ -56,24 +74,23 @@ export interface RunInput {
 export class HookedModel {
   readonly model: OnnxModel;
   readonly threads: number;
-  /** Width of the logits. */
-  readonly vocabSize: number;
   readonly #worker = new WorkerClient();
-  /** By hooks; the one used last stands last. */
   #nextSession = 0;
+  /** By head and hooks; the one used last stands last. */
   readonly #sets = new Map<string, { parts: Promise<SessionName[]>; users: number }>();
 
-  /**
-   * @param options threads: of ONNX Runtime; all cores by default
-   * @throws {MonosemeError} ERR_MODEL for a model without logits, ERR_OPTION
-   */
+  /** @param options threads: of ONNX Runtime; all cores by default. @throws {MonosemeError} ERR_OPTION */
   constructor(model: OnnxModel, options: { threads?: number } = {}) {
     const { threads = availableParallelism() } = options;
     expectPositiveInteger('The number of threads', threads);
-    if (!model.logits) throw noLogits();
     this.model = model;
     this.threads = threads;
-    this.vocabSize = model.logits.vocabSize;
+  }
+
+  /** Width of the logits. @throws {MonosemeError} ERR_MODEL for a model without */
+  get vocabSize(): number {
+    if (!this.model.logits) throw noLogits();
+    return this.model.logits.vocabSize;
   }
 
   /**
@@ -81,13 +98,13 @@ export class HookedModel {
    *
    * @returns logits f32 [rows, vocab] of the chosen rows
    * @throws {MonosemeError} ERR_HOOK (no such tensor), ERR_SHAPE (tokens; an edit that changes the number of
-   * values), ERR_OPTION, ERR_TOKENIZER, ERR_MODEL, ERR_MEMORY, ERR_INTERRUPTED; what an edit throws
+   * values), ERR_OPTION, ERR_TOKENIZER, ERR_MODEL (also without logits), ERR_MEMORY, ERR_INTERRUPTED; what an edit throws
    */
   async run(input: RunInput): Promise<Float32Array<ArrayBuffer>> {
-    const { tokens, contextSize, hooks = {}, signal } = input;
+    const { tokens } = input;
     const { rows = Uint32Array.from(tokens, (_, row) => row) } = input;
-    expectTokens(this.model, tokens, contextSize);
-    this.#expectBatch(tokens.length / contextSize);
+    if (!this.model.logits) throw noLogits();
+    const feeds = this.#tokenFeeds(input);
     const wrong = rows.find((row) => row >= tokens.length);
     if (wrong !== undefined)
       throw new MonosemeError(
@@ -95,29 +112,62 @@ export class HookedModel {
         `There is no row ${wrong} of logits.`,
         `There are ${tokens.length}.`,
       );
+    return (await this.#pass('logits', feeds, input, rows.slice()))[ROW_LOGITS].values;
+  }
+
+  /**
+   * The same for every output of floating point that the model has but caches of keys and values, whether it reads tokens
+   * or arrays: an encoder's hidden states, the classes of a vision model.
+   *
+   * @returns by the names of the outputs
+   * @throws {MonosemeError} as {@link run}
+   */
+  async outputs(input: TokenInput | SamplesInput): Promise<Record<string, FloatTensor>> {
+    const feeds = 'tokens' in input ? this.#tokenFeeds(input) : this.#arrayFeeds(input);
+    const { names } = outputsHead(this.model.graph, this.model.tensors);
+    const found = await this.#pass('outputs', feeds, input);
+    return Object.fromEntries([...names].map(([head, name]) => [name, found[head]]));
+  }
+
+  #tokenFeeds({ tokens, contextSize }: TokenInput): Record<string, Feed> {
+    expectTokens(this.model, tokens, contextSize);
+    this.#expectBatch(tokens.length / contextSize);
+    return makeFeeds(this.model.inputs, tokens, contextSize);
+  }
+
+  #arrayFeeds({ nSamples, samples }: SamplesInput): Record<string, Feed> {
+    expectPositiveInteger('The number of samples', nSamples);
+    this.#expectBatch(nSamples);
+    return samplesToFeeds(this.model, nSamples, samples);
+  }
+
+  /** Run the parts of the model cut at the hooks, with the edits between them. */
+  async #pass(
+    head: Head,
+    feeds: Record<string, Feed>,
+    input: TokenInput | SamplesInput,
+    rows?: Uint32Array,
+  ): Promise<Record<string, FloatTensor>> {
+    const { hooks = {}, signal } = input;
     const names = Object.keys(hooks);
     const tensors = names.map((name) => this.model.resolveTensor(name));
     const ordered = inGraphOrder(this.model.graph, tensors);
-    return this.#withParts(ordered, async (parts) => {
-      const pass = await this.#worker.ask('openPass', { tokens: tokens.slice(), contextSize });
+    return this.#withParts(head, ordered, async (parts) => {
+      const pass = await this.#worker.ask('openPass', { feeds });
       try {
         let edited: { hook: number; values: Float32Array<ArrayBuffer> } | undefined;
         for (const [i, tensor] of ordered.entries()) {
           throwIfAborted(signal);
           const found = await this.#worker.ask('nextPart', { pass, part: parts[i], edited });
-          edited = { hook: i, values: found.values };
-          for (const hookName of names.filter((_, n) => tensors[n] === tensor))
-            edited.values = await applyEdits(hooks[hookName], {
-              hookName,
-              ...found,
-              values: edited.values,
-              tokens,
-              contextSize,
-            });
+          const { values, dims } = found[ACTIVATIONS];
+          edited = { hook: i, values };
+          for (const hookName of names.filter((_, n) => tensors[n] === tensor)) {
+            const activations = { hookName, dims, ...tokensOf(input, dims), values: edited.values };
+            edited.values = await applyEdits(hooks[hookName], activations);
+          }
         }
         throwIfAborted(signal);
-        const last = { pass, part: parts.at(-1)!, edited, rows: rows.slice() };
-        return (await this.#worker.ask('nextPart', last)).values;
+        return await this.#worker.ask('nextPart', { pass, part: parts.at(-1)!, edited, rows });
       } finally {
         await this.#worker.ask('closePass', { pass });
       }
@@ -134,15 +184,19 @@ export class HookedModel {
     if (batch !== nContexts)
       throw new MonosemeError(
         'ERR_SHAPE',
-        `There are ${nContexts} contexts, but the model takes exactly ${batch} at once.`,
+        `There are ${nContexts} of a batch, but the model takes exactly ${batch} at once.`,
         'Give as many.',
       );
   }
 
   /** Use the sessions of the parts of the model cut at some tensors; of idle sets only the last used stay. */
-  async #withParts<T>(tensors: readonly string[], work: (parts: SessionName[]) => Promise<T>): Promise<T> {
-    const key = tensors.join(' ');
-    const set = this.#sets.get(key) ?? { parts: this.#loadNow(tensors), users: 0 };
+  async #withParts<T>(
+    head: Head,
+    tensors: readonly string[],
+    work: (parts: SessionName[]) => Promise<T>,
+  ): Promise<T> {
+    const key = [head, ...tensors].join(' ');
+    const set = this.#sets.get(key) ?? { parts: this.#loadNow(head, tensors), users: 0 };
     this.#sets.delete(key);
     this.#sets.set(key, set);
     set.users++;
@@ -165,15 +219,24 @@ export class HookedModel {
     }
   }
 
-  async #loadNow(tensors: readonly string[]): Promise<SessionName[]> {
+  async #loadNow(head: Head, tensors: readonly string[]): Promise<SessionName[]> {
     const { graph, tensors: infos, logits } = this.model;
-    const parts = cutGraph(graph, tensors, infos, rowLogitsHead(graph, logits!, infos));
+    const nodes = head === 'logits' ? rowLogitsHead(graph, logits!, infos) : outputsHead(graph, infos);
+    const parts = cutGraph(graph, tensors, infos, nodes);
     const names = parts.map((_, i): SessionName => `part ${this.#nextSession + i}`);
     this.#nextSession += parts.length;
     for (const [i, part] of parts.entries())
       await loadPart(this.#worker, this.model, names[i], part, this.threads);
     return names;
   }
+}
+
+function tokensOf(
+  input: TokenInput | SamplesInput,
+  dims: readonly number[],
+): Pick<HookedActivations, 'tokens' | 'contextSize'> {
+  if ('tokens' in input) return { tokens: input.tokens, contextSize: input.contextSize };
+  return { tokens: new Uint32Array(), contextSize: countElements(dims.slice(1, -1)) };
 }
 
 async function applyEdits(

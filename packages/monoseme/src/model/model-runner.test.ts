@@ -186,7 +186,15 @@ test('a process that exits while the model runs exits with its own code, not by 
 
 test('an error inside the worker comes with its code, and the worker goes on', async () => {
   const client = new WorkerClient();
-  const session = { folder: '', threads: 1, inputs: [], reads: new Map(), edits: [], optimize: true };
+  const session = {
+    folder: '',
+    threads: 1,
+    inputs: [],
+    reads: new Map(),
+    gives: [],
+    edits: [],
+    optimize: true,
+  };
   const load = client.ask('load', { as: 'harvest', session: { ...session, bytes: Uint8Array.of(1, 2, 3) } });
   await assert.rejects(load, { code: 'ERR_MODEL', message: /ONNX Runtime could not run the model/ });
   await client.ask('closeBatch', { batch: 0 });

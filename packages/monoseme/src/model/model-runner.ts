@@ -9,7 +9,7 @@ import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
 import { tokenOutcomeHead } from './token-outcome-head.ts';
 import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
-import { expectTokens, loadPart, noLogits } from './model-session.ts';
+import { expectReadsTokens, expectTokens, loadPart, noLogits } from './model-session.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { RunnerSession } from './worker-messages.ts';
 
@@ -94,11 +94,12 @@ export class ModelRunner {
 
   /**
    * @throws {MonosemeError} ERR_HOOK (no such tensor; not one row per token; no effect on the logits with
-   * `suffix`), ERR_MODEL (`suffix` without logits), ERR_OPTION
+   * `suffix`), ERR_MODEL (`suffix` without logits; a model that reads arrays), ERR_OPTION
    */
   static async start(model: OnnxModel, options: RunnerOptions): Promise<ModelRunner> {
     const { hook, threads = availableParallelism(), suffix = false, half = false } = options;
     expectPositiveInteger('The number of threads', threads);
+    expectReadsTokens(model);
     const point = model.resolveHook(hook);
     if (point.dIn === undefined)
       throw new MonosemeError(

@@ -12,23 +12,24 @@ export async function loadPart(
   worker: WorkerClient,
   model: OnnxModel,
   as: SessionName,
-  { bytes, modelInputs, reads, edits }: GraphPart,
+  { bytes, modelInputs, reads, gives, edits }: GraphPart,
   threads: number,
 ): Promise<void> {
   const inputs = model.inputs.filter(({ name }) => modelInputs.includes(name));
   const shapes = new Map(reads.map((tensor) => [tensor, model.tensors.get(tensor)!.shape]));
   const folder = dirname(model.path);
-  const session = { bytes, folder, threads, inputs, reads: shapes, edits, optimize: true };
+  const session = { bytes, folder, threads, inputs, reads: shapes, gives, edits, optimize: true };
   await worker.ask('load', { as, session }, [bytes.buffer]);
 }
 
 /**
  * Refuse tokens that do not fit a model before it runs.
  *
- * @throws {MonosemeError} ERR_SHAPE (no whole contexts), ERR_OPTION (context longer than the model's),
- * ERR_TOKENIZER (id too large)
+ * @throws {MonosemeError} ERR_MODEL (the model reads arrays), ERR_SHAPE (no whole contexts), ERR_OPTION (context longer
+ * than the model's), ERR_TOKENIZER (id too large)
  */
 export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number): void {
+  expectReadsTokens(model);
   expectPositiveInteger('The context size', contextSize);
   const nContexts = Math.floor(tokens.length / contextSize);
   expectLength('The tokens', tokens, nContexts, contextSize);
@@ -49,6 +50,16 @@ export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize:
         'Use the tokenizer.json that belongs to the model.',
       );
   }
+}
+
+/** @throws {MonosemeError} ERR_MODEL for a model that reads arrays */
+export function expectReadsTokens(model: OnnxModel): void {
+  if (model.readsTokens) return;
+  throw new MonosemeError(
+    'ERR_MODEL',
+    `${model.name} reads ${model.inputs.map(({ name }) => name).join(', ')}, not tokens.`,
+    'Give its inputs as files: --input NAME=FILE.',
+  );
 }
 
 export const noLogits = (): MonosemeError =>

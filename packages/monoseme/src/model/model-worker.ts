@@ -2,18 +2,18 @@ import { parentPort, workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, EDITED, editedInput } from './cut.ts';
-import { type Feed, makeFeeds } from './model-inputs.ts';
+import { type Feed, makeArrayFeeds, makeFeeds, readsTokens } from './model-inputs.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext } from './gather-contexts.ts';
 import { ORIGINAL_ROWS, ORIGINALS, TOP } from './outcome-head.ts';
 import { type AskedOutcomes, emptyOutcomes, listedRows, takeOutcomes } from './take-outcomes.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type SuffixBatch, suffixBatches } from './suffix-batches.ts';
-import { LOG_PROBS, ROW_LOGITS, ROW_WEIGHTS, ROWS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
+import { LOG_PROBS, ROW_WEIGHTS, ROWS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
 import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
 import { TOKEN_OUTCOME } from './token-outcome-head.ts';
 import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
-import type { SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
+import type { FloatTensor, SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
 import type { AnswerOf, RequestOf } from './worker-messages.ts';
 
 /**
@@ -43,11 +43,9 @@ interface Batch {
 
 /** Edited tokens of one call of the suffix: a vocabulary of numbers for each, several times over. */
 const EDITS_PER_RUN = 256;
-/** Contexts on their way through the parts of a model. */
+/** A batch on its way through the parts of a model. */
 interface Pass {
-  tokens: Uint32Array;
-  contextSize: number;
-  /** What the parts so far gave, and edited activations by the name of their input. */
+  /** The model's inputs, what the parts so far gave, and edited activations by the name of their input. */
   tensors: Record<string, ort.Tensor>;
   /** Sizes of the activations that the last part gave. */
   dims: readonly number[];
@@ -66,7 +64,11 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     const names = session.outputMetadata.flatMap((output) => (output.isTensor ? [output.name] : []));
     const found = new Map(names.map((name) => [name, { name, type: '', sizes: [] as number[][] }]));
     for (const [batch, sequence] of probes) {
-      const feeds = toTensors(makeFeeds(spec.inputs, new Uint32Array(batch * sequence), sequence));
+      const feeds = toTensors(
+        readsTokens(spec.inputs)
+          ? makeFeeds(spec.inputs, new Uint32Array(batch * sequence), sequence)
+          : makeArrayFeeds(spec.inputs, batch),
+      );
       for (const [name, tensor] of Object.entries(await native(() => session.run(feeds, names)))) {
         found.get(name)!.type = tensor.type;
         found.get(name)!.sizes.push([...tensor.dims]);
@@ -74,6 +76,11 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     }
     await native(() => session.release());
     return [...found.values()];
+  },
+
+  async runFeeds({ session: name, feeds }) {
+    const { session } = sessions.get(name)!;
+    return floatTensors(await native(() => session.run(toTensors(feeds))));
   },
 
   async load({ as, session: spec }) {
@@ -184,8 +191,8 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     sessions.delete(name);
   },
 
-  async openPass({ tokens, contextSize }) {
-    passes.set(nextNumber, { tokens, contextSize, tensors: {}, dims: [] });
+  async openPass({ feeds }) {
+    passes.set(nextNumber, { tensors: toTensors(feeds), dims: [] });
     return nextNumber++;
   },
 
@@ -193,13 +200,15 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     const pass = passes.get(number)!;
     const { tensors } = pass;
     if (edited) tensors[editedInput(edited.hook)] = new ort.Tensor('float32', edited.values, pass.dims);
-    const further: Record<string, ort.Tensor> = rows ? { [ROWS]: int64Tensor(rows) } : {};
-    const outputs = await runPart(part, pass.tokens, pass.contextSize, { ...tensors, ...further });
-    const { [ACTIVATIONS]: activations, [ROW_LOGITS]: logits, ...given } = outputs;
-    Object.assign(tensors, given);
-    const found = activations ?? logits;
-    pass.dims = found.dims;
-    return { values: floats(found).slice(), dims: [...found.dims] };
+    if (rows) tensors[ROWS] = int64Tensor(rows);
+    const { session, spec } = sessions.get(part)!;
+    const fed = session.inputNames.map((name) => [name, tensors[name]]);
+    const outputs = await native(() => session.run(Object.fromEntries(fed)));
+    const found: Record<string, ort.Tensor> = {};
+    for (const [name, tensor] of Object.entries(outputs))
+      (spec.gives.includes(name) ? tensors : found)[name] = tensor;
+    pass.dims = found[ACTIVATIONS]?.dims ?? [];
+    return floatTensors(found);
   },
 
   async closePass({ pass }) {
@@ -387,6 +396,16 @@ function targetTensor(tokens: Uint32Array, contextSize: number): ort.Tensor {
   return new ort.Tensor('int64', targets, [nContexts, contextSize - 1, 1]);
 }
 
+/** Outputs as copies that can leave this thread. */
+function floatTensors(outputs: Record<string, ort.Tensor>): Record<string, FloatTensor> {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, tensor]) => [
+      name,
+      { values: floats(tensor).slice(), dims: [...tensor.dims] },
+    ]),
+  );
+}
+
 const floats = (tensor: ort.Tensor): Float32Array => tensor.data as Float32Array;
 
 /** Bits of f16 elements, as which some versions of Node have a type of their own. */
@@ -427,10 +446,11 @@ function asMonosemeError(error: unknown): MonosemeError {
   );
 }
 
-/** Arrays of an answer, one level deep, are handed over rather than copied. */
-function transferList(answer: unknown): ArrayBuffer[] {
-  const values = ArrayBuffer.isView(answer) ? [answer] : Object.values(answer ?? {});
-  return values.flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []));
+/** Arrays of an answer, up to two levels deep, are handed over rather than copied. */
+function transferList(answer: unknown, depth = 2): ArrayBuffer[] {
+  if (ArrayBuffer.isView(answer)) return [answer.buffer as ArrayBuffer];
+  if (depth === 0 || typeof answer !== 'object' || Array.isArray(answer)) return [];
+  return Object.values(answer ?? {}).flatMap((value) => transferList(value, depth - 1));
 }
 
 let queue: Promise<void> = Promise.resolve();

@@ -20,6 +20,8 @@ export interface DeclaredInput {
   name: string;
   elementType: number;
   dims: (number | undefined)[];
+  /** Names of the free axes, as in `sequence_length`: axes of one name are of one size. */
+  axisNames: (string | undefined)[];
 }
 
 /**
@@ -175,12 +177,12 @@ function freeNames(body: GraphProto): string[] {
 }
 
 function declared({ name, type }: GraphProto['input'][number]): DeclaredInput {
-  if (type?.value.case !== 'tensorType') return { name, elementType: 0, dims: [] };
+  if (type?.value.case !== 'tensorType') return { name, elementType: 0, dims: [], axisNames: [] };
   const { elemType, shape } = type.value.value;
-  const dims = (shape?.dim ?? []).map(({ value }) =>
-    value.case === 'dimValue' ? Number(value.value) : undefined,
-  );
-  return { name, elementType: elemType, dims };
+  const axes = (shape?.dim ?? []).map(({ value }) => value);
+  const dims = axes.map((axis) => (axis.case === 'dimValue' ? Number(axis.value) : undefined));
+  const axisNames = axes.map((axis) => (axis.case === 'dimParam' ? axis.value : undefined));
+  return { name, elementType: elemType, dims, axisNames };
 }
 
 /**

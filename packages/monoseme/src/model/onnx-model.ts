@@ -4,9 +4,16 @@ import { readLimited, sha256, sha256File } from '../formats/index.ts';
 import { findAliases, tokenEmbedding } from './aliases.ts';
 import { withAllOutputs } from './cut.ts';
 import { externalDataFiles, findModel, MODEL_BYTES_LIMIT, type ModelFiles } from './model-files.ts';
-import { fixedSizes, type ModelInput, understandInputs } from './model-inputs.ts';
+import {
+  fixedSizes,
+  type GivenInputs,
+  type ModelInput,
+  readsTokens,
+  understandInputs,
+} from './model-inputs.ts';
 import { nearestNames } from './nearest-names.ts';
 import { type OnnxGraph, parseOnnx } from './onnx-graph.ts';
+import { type RowAxes, type RowLayout, rowLayout } from './row-layout.ts';
 import { findLogits, type Logits } from './suffix-heads.ts';
 import { type Axis, axesOf, probeSizes, rowWidth, type TensorInfo } from './tensor-shapes.ts';
 import { WorkerClient } from './worker-client.ts';
@@ -25,7 +32,10 @@ export interface HookPoint {
   shape: Axis[];
   /** `float32`, `float16` or `float64`. */
   dtype: string;
-  /** Width of its rows; undefined where it does not hold one row per token in the order of the tokens. */
+  /**
+   * Width of its rows; undefined where it does not hold one row per token in the order of the tokens. Of a model that
+   * reads arrays, as {@link OnnxModel.layoutOf} lays the tensor out by default.
+   */
   dIn: number | undefined;
 }
 
@@ -42,6 +52,8 @@ export class OnnxModel {
   readonly contextSize: number | undefined;
   readonly graph: OnnxGraph;
   readonly inputs: readonly ModelInput[];
+  /** Whether it reads tokens; else it reads arrays ({@link InputArrays}). */
+  readonly readsTokens: boolean;
   /** Element type and axes of every tensor that is computed from the inputs. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly logits: Logits | undefined;
@@ -53,17 +65,19 @@ export class OnnxModel {
    * Open a model and learn its tensors' shapes from two tiny runs.
    *
    * @param path a .onnx file, or a folder with `model.onnx` or `onnx/model.onnx`
+   * @param options inputs: constants, and sizes of samples (`InputArrays.given`), of inputs that are not understood
+   * from the graph
    * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input
-   * that is not understood, or ONNX Runtime cannot run it)
+   * that is not understood, or ONNX Runtime cannot run it), ERR_OPTION (an input given that is not there)
    */
-  static async open(path: string): Promise<OnnxModel> {
+  static async open(path: string, options: { inputs?: GivenInputs } = {}): Promise<OnnxModel> {
     const files = await findModel(path);
     const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
     const graph = parseOnnx(bytes, files.onnx);
     const external = await externalDataFiles(graph, files.onnx);
     const hashes = [sha256(bytes)];
     for (const file of external) hashes.push(await sha256File(file));
-    const inputs = understandInputs(graph.inputs);
+    const inputs = understandInputs(graph.inputs, options.inputs);
     const tensors = await inspect(graph, inputs, files.onnx);
     return new OnnxModel(files, hashes.length === 1 ? hashes[0] : sha256(...hashes), graph, inputs, tensors);
   }
@@ -82,6 +96,7 @@ export class OnnxModel {
     this.contextSize = files.contextSize;
     this.graph = graph;
     this.inputs = inputs;
+    this.readsTokens = readsTokens(inputs);
     this.tensors = tensors;
     this.logits = findLogits(graph, tensors);
     this.embeddingRows = embeddingRows(graph);
@@ -93,7 +108,9 @@ export class OnnxModel {
    * batch, the last of a fixed size.
    */
   hookPoints(): HookPoint[] {
-    return [...this.tensors.keys()].map((name) => this.#hookPoint(name)).filter(isHookPoint);
+    return [...this.tensors.keys()]
+      .map((name) => this.#hookPoint(name))
+      .filter((point) => this.#isHookPoint(point));
   }
 
   /**
@@ -102,8 +119,25 @@ export class OnnxModel {
    */
   resolveHook(name: string): HookPoint {
     const point = this.#find(name);
-    if (point && isHookPoint(point)) return point;
+    if (point && this.#isHookPoint(point)) return point;
     throw this.#notHooked(name, point, 'its last axis has no fixed size');
+  }
+
+  #isHookPoint({ dtype, shape, dIn }: HookPoint): boolean {
+    if (!dtype.startsWith('float') || shape.length < 2) return false;
+    if (!this.readsTokens) return dIn !== undefined;
+    const perToken = shape.includes('batch') || shape[0] === 'batch*sequence';
+    return perToken && typeof shape.at(-1) === 'number';
+  }
+
+  /**
+   * How the rows of a tensor lie in it, of a model that reads arrays.
+   *
+   * @param tensor its own name
+   * @throws {MonosemeError} ERR_HOOK, ERR_OPTION (axes that do not fit); see {@link RowAxes}
+   */
+  layoutOf(tensor: string, axes?: RowAxes): RowLayout {
+    return rowLayout(this.graph, tensor, this.tensors.get(tensor)!, axes);
   }
 
   /**
@@ -152,8 +186,16 @@ export class OnnxModel {
       op: this.graph.producer(name)!.opType,
       shape,
       dtype: type,
-      dIn: rowWidth(shape),
+      dIn: this.readsTokens ? rowWidth(shape) : this.#usualWidth(name),
     };
+  }
+
+  #usualWidth(tensor: string): number | undefined {
+    try {
+      return this.layoutOf(tensor).dIn;
+    } catch {
+      return undefined;
+    }
   }
 }
 
@@ -161,11 +203,6 @@ function nameOf(onnx: string): string {
   const file = basename(onnx, '.onnx');
   const folder = dirname(onnx);
   return file === 'model' ? basename(basename(folder) === 'onnx' ? dirname(folder) : folder) : file;
-}
-
-function isHookPoint({ dtype, shape }: HookPoint): boolean {
-  const perToken = shape.includes('batch') || shape[0] === 'batch*sequence';
-  return dtype.startsWith('float') && shape.length >= 2 && perToken && typeof shape.at(-1) === 'number';
 }
 
 async function inspect(
@@ -177,7 +214,7 @@ async function inspect(
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
-    const part = { bytes, folder: dirname(path), inputs, reads: new Map(), edits: [] };
+    const part = { bytes, folder: dirname(path), inputs, reads: new Map(), gives: [], edits: [] };
     const session = { ...part, threads: 1, optimize: false };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(

@@ -106,6 +106,24 @@ export function rowLogitsHead(
   };
 }
 
+/** Output of the head of outputs: one of the model's, as f32. */
+const asFloats = (output: string): string => `monoseme.output.${output}`;
+
+/** The model's outputs of floating point as f32, caches of keys and values not among them. */
+export function outputsHead(
+  graph: OnnxGraph,
+  infos: ReadonlyMap<string, TensorInfo>,
+): Head & { names: ReadonlyMap<string, string> } {
+  const names = graph.graph.output
+    .map(({ name }) => name)
+    .filter((name) => infos.get(name)?.type.startsWith('float') && !name.startsWith('present'));
+  return {
+    nodes: names.map((name) => cast(name, asFloats(name), ELEMENT.float)),
+    outputs: names.map(asFloats),
+    names: new Map(names.map((name) => [asFloats(name), name])),
+  };
+}
+
 interface Unembedding {
   input: string;
   nodes: NodeProto[];

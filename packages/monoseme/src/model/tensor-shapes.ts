@@ -1,5 +1,8 @@
-/** An axis: a size, or how it follows from the input's; `?` is any other dependence. */
-export type Axis = number | 'batch' | 'sequence' | 'batch*sequence' | '?';
+/**
+ * An axis: a size, or how it follows from the input's. `batch*8` is eight entries for each sample of the batch, one
+ * sample after the other; `?` is any other dependence.
+ */
+export type Axis = number | 'batch' | 'sequence' | 'batch*sequence' | `batch*${number}` | '?';
 
 /** Element type and axes of a tensor of the graph. `type` is ONNX Runtime's name, as in `float32`. */
 export interface TensorInfo {
@@ -24,7 +27,7 @@ export function axesOf(
   fixed: { batch?: number; sequence?: number } = {},
 ): Axis[] {
   const [[b1, s1], [b2, s2]] = probeSizes(fixed);
-  return first.map((a, i) => {
+  return first.map((a, i): Axis => {
     const b = second[i];
     if (a === b) {
       if (i === 0 && fixed.batch === a) return 'batch';
@@ -32,13 +35,21 @@ export function axesOf(
     }
     if (a === b1 && b === b2) return 'batch';
     if (a === s1 && b === s2) return 'sequence';
-    return a === b1 * s1 && b === b2 * s2 ? 'batch*sequence' : '?';
+    if (a === b1 * s1 && b === b2 * s2) return 'batch*sequence';
+    return i === 0 && a > 0 && a % b1 === 0 && a / b1 === b / b2 ? `batch*${a / b1}` : '?';
   });
 }
 
 /** The probes, with the sizes that the graph fixes in place. */
 export function probeSizes(fixed: { batch?: number; sequence?: number }): [number, number][] {
   return PROBES.map(([batch, sequence]) => [fixed.batch ?? batch, fixed.sequence ?? sequence]);
+}
+
+/** Entries of an axis for each sample of the batch: 1, k for `batch*k`; undefined where it is no axis of the batch. */
+export function perSample(axis: Axis | undefined): number | undefined {
+  if (axis === 'batch') return 1;
+  const [, times] = typeof axis === 'string' ? (/^batch\*(\d+)$/.exec(axis) ?? []) : [];
+  return times === undefined ? undefined : Number(times);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import type { ModelInput } from './model-inputs.ts';
+import type { Feed, ModelInput } from './model-inputs.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
 import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
@@ -13,6 +13,11 @@ export interface WorkerRequests {
   inspect: {
     request: { session: SessionSpec; probes: [number, number][] };
     answer: { name: string; type: string; sizes: number[][] }[];
+  };
+  /** Run a session on values of all its inputs; its outputs are floats. */
+  runFeeds: {
+    request: { session: SessionName; feeds: Record<string, Feed> };
+    answer: Record<string, FloatTensor>;
   };
   load: { request: { as: SessionName; session: SessionSpec }; answer: void };
   /** Activations [tokens, dIn] of whole contexts, computed `perRun` contexts at a time. */
@@ -55,13 +60,13 @@ export interface WorkerRequests {
   tokenOutcomes: { request: { batch: number; edits: TokenEdits }; answer: TokenOutcomes };
   closeBatch: { request: { batch: number }; answer: void };
   unload: { request: { session: SessionName }; answer: void };
-  /** Contexts that go through the parts of a model one after the other, under the answer's number. */
-  openPass: { request: { tokens: Uint32Array; contextSize: number }; answer: number };
+  /** A batch that goes through the parts of a model one after the other, under the answer's number. */
+  openPass: { request: { feeds: Record<string, Feed> }; answer: number };
   /**
    * Run the next part, first with what the activations of the part before were edited to. The last part takes
    * the rows whose logits are wanted.
    *
-   * @returns activations with the sizes of their tensor, or logits [rows, vocab]
+   * @returns the part's activations with the sizes of their tensor, or what the head gives out
    */
   nextPart: {
     request: {
@@ -70,9 +75,15 @@ export interface WorkerRequests {
       edited?: { hook: number; values: Float32Array };
       rows?: Uint32Array;
     };
-    answer: { values: Float32Array<ArrayBuffer>; dims: readonly number[] };
+    answer: Record<string, FloatTensor>;
   };
   closePass: { request: { pass: number }; answer: void };
+}
+
+/** f32 values, row-major, and the sizes of their tensor. */
+export interface FloatTensor {
+  values: Float32Array<ArrayBuffer>;
+  dims: readonly number[];
 }
 
 /**
@@ -93,6 +104,8 @@ export interface SessionSpec {
   inputs: ModelInput[];
   /** Tensors that it takes from the parts before it, with their axes. */
   reads: ReadonlyMap<string, readonly Axis[]>;
+  /** Its outputs that parts behind it take. */
+  gives: readonly string[];
   /** Numbers of the hooks whose edited activations it reads. */
   edits: readonly number[];
   /** Let the runtime rewrite the graph. Off for looking at every tensor: rewriting would remove some. */

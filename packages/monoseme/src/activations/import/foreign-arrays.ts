@@ -1,11 +1,4 @@
-import {
-  countElements,
-  type RawTensor,
-  readNpy,
-  readNpz,
-  readSafetensors,
-  toFloats,
-} from '../../formats/index.ts';
+import { countElements, openRanged, type RangedArrays, toFloats } from '../../formats/index.ts';
 import { isStoreDtype, ORIGIN_DTYPES, toUint32 } from '../shard.ts';
 import type { SourceRows } from '../source.ts';
 import {
@@ -16,76 +9,14 @@ import {
   rowsPerPiece,
 } from './foreign-file.ts';
 
-/** A file of arrays that is read by ranges of elements. */
-interface RangedArrays {
-  readonly path: string;
-  names(): readonly string[];
-  info(name: string): Promise<{ dtype: string; shape: number[] }>;
-  elements(name: string, from: number, to: number): Promise<RawTensor>;
-  close(): Promise<void>;
-}
-
 const FLOATS: readonly string[] = ['F32', 'F16', 'BF16', 'F64'];
 
-/** @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, … */
-export async function openForeignSafetensors(path: string, names: ForeignNames): Promise<ForeignFile> {
-  const file = await readSafetensors(path);
-  return openArrays(
-    {
-      path,
-      names: () => file.names(),
-      info: async (name) => file.info(name),
-      elements: (name, from, to) => file.elements(name, from, to),
-      close: () => file.close(),
-    },
-    names,
-    true,
-  );
-}
-
-/** One array, which holds the activations. @throws as {@link openForeignSafetensors} */
-export async function openForeignNpy(path: string): Promise<ForeignFile> {
-  const file = await readNpy(path);
-  return openArrays(
-    {
-      path,
-      names: () => ['activations'],
-      info: async () => ({ dtype: file.header.dtype, shape: file.header.shape }),
-      elements: (_, from, to) => file.elements(from, to),
-      close: () => file.close(),
-    },
-    {},
-  );
-}
-
-/** Arrays of an archive are whole in memory while they are read. @throws as {@link openForeignSafetensors} */
-export async function openForeignNpz(path: string, names: ForeignNames): Promise<ForeignFile> {
-  const file = await readNpz(path);
-  const whole = new Map<string, Promise<RawTensor>>();
-  return openArrays(
-    {
-      path,
-      names: () => file.names(),
-      info: (name) => file.info(name),
-      async elements(name, from, to) {
-        if (!whole.has(name)) whole.set(name, file.tensor(name));
-        const { dtype, shape, bytes } = await whole.get(name)!;
-        const size = bytes.length / Math.max(1, countElements(shape));
-        return { dtype, shape: [to - from], bytes: bytes.slice(from * size, to * size) };
-      },
-      close: () => file.close(),
-    },
-    names,
-  );
-}
-
-async function openArrays(
-  arrays: RangedArrays,
-  given: ForeignNames,
-  mayBeShard = false,
-): Promise<ForeignFile> {
+/** A safetensors, `.npy` or `.npz` file. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, … */
+export async function openForeignArrays(path: string, given: ForeignNames): Promise<ForeignFile> {
+  const arrays = await openRanged(path, 'activations');
+  const isNpy = path.endsWith('.npy');
   try {
-    return await describe(arrays, given, mayBeShard);
+    return await describe(arrays, isNpy ? {} : given, path.endsWith('.safetensors'));
   } catch (error) {
     await arrays.close();
     throw error;

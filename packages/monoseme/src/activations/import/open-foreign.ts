@@ -3,14 +3,14 @@ import { extname, join } from 'node:path';
 import { fileError, MonosemeError } from '../../errors.ts';
 import { readJson } from '../../formats/index.ts';
 import { openForeignArrow } from './foreign-arrow.ts';
-import { openForeignNpy, openForeignNpz, openForeignSafetensors } from './foreign-arrays.ts';
+import { openForeignArrays } from './foreign-arrays.ts';
 import type { ForeignFile, ForeignNames } from './foreign-file.ts';
 import { openForeignParquet } from './foreign-parquet.ts';
 
 const OPEN: Readonly<Record<string, (path: string, names: ForeignNames) => Promise<ForeignFile>>> = {
-  '.safetensors': openForeignSafetensors,
-  '.npy': openForeignNpy,
-  '.npz': openForeignNpz,
+  '.safetensors': openForeignArrays,
+  '.npy': openForeignArrays,
+  '.npz': openForeignArrays,
   '.parquet': openForeignParquet,
   '.arrow': openForeignArrow,
 };
