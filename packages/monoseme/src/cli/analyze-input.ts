@@ -70,7 +70,9 @@ export async function analyze(
 ): Promise<void> {
   const backend = await openBackend(flags, context);
   const dictionaries = await Promise.all(folders.map((folder) => loadDictionary(folder)));
-  const opened = await Promise.all(dictionaries.map((dictionary) => modelOfDictionary(dictionary, flags)));
+  const opened = await Promise.all(
+    dictionaries.map((dictionary) => modelOfDictionary(context, dictionary, flags)),
+  );
   const models = opened.map(({ model }) => model);
   const cuts = await readCuts(context, models, flags, severalTokenizers);
   const [{ tokens, vocabulary: tokenizer }] = cuts;

@@ -185,7 +185,7 @@ async function benchmark(context: CommandContext, flags: Flags, folder: string):
   const dictionary = await loadDictionary(folder);
   expectAutoencoder(dictionary.config);
   const out = flags.out ?? (await reportFolder(folder));
-  const { model, hook } = await modelOfDictionary(dictionary, flags);
+  const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
   try {
     if (runner.dIn !== dictionary.config.dIn)

@@ -1,7 +1,7 @@
 import { writeControl } from '../model/index.ts';
 import { withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { MODEL_HELP, modelPath } from './model-option.ts';
+import { MODEL_HELP, modelPath, withDownload } from './model-option.ts';
 import { repeatable, wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 
@@ -27,7 +27,9 @@ export const controlCommand: DeclareCommand = (program, run) => {
         const { signal } = context;
         const control = await withStage(context, 'control', 'matrices', async (stage) => {
           const onProgress = (done: number, total: number) => stage.update(done, total);
-          const written = await writeControl(modelPath(model), out, { seed, keep, signal, onProgress });
+          const written = await withDownload(context, model, (hub) =>
+            writeControl(modelPath(model), out, { seed, keep, signal, onProgress, hub }),
+          );
           const { matrices, nEntries } = written;
           return [written, `${compact(nEntries)} weights of ${matrices.length} matrices permuted`];
         });

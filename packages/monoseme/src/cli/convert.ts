@@ -90,7 +90,7 @@ async function checkWithModel(
   dictionary: Dictionary,
 ): Promise<CheckResult> {
   const backend = await openBackend(flags, context);
-  const { model, hook } = await modelOfDictionary(dictionary, flags);
+  const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   const { tokens } = await readTokens(context, model, flags, { maxTokens: CHECK_TOKENS, seed: 0 });
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
   try {

@@ -94,7 +94,7 @@ interface Work {
 
 async function openWork(context: CommandContext, flags: Flags, options: TrainOptions): Promise<Work> {
   const backend = await openBackend(flags, context);
-  const model = await openModel(flags.model);
+  const model = await openModel(context, flags.model);
   const { tokens: training, tokenizer } = await readTokens(
     context,
     model,

@@ -72,6 +72,7 @@ export function addDictionaryFlags(command: Command): Command {
  * @throws {MonosemeError} ERR_USAGE when neither says, ERR_MISMATCH when the model has changed since
  */
 export async function modelOfDictionary(
+  context: CommandContext,
   dictionary: Dictionary,
   flags: DictionaryFlags,
 ): Promise<{ model: OnnxModel; hook: string }> {
@@ -84,7 +85,7 @@ export async function modelOfDictionary(
       'The dictionary does not say which model and tensor it was trained on.',
       'Name them with --model and --hook.',
     );
-  const model = await openModel(name, flags);
+  const model = await openModel(context, name, flags);
   if (flags.model === undefined) expectSameModel(dictionary, model);
   return { model, hook };
 }

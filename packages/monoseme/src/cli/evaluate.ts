@@ -57,7 +57,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const out = flags.out ?? (await reportFolder(folder));
-        const { model, hook } = await modelOfDictionary(dictionary, flags);
+        const { model, hook } = await modelOfDictionary(context, dictionary, flags);
         const { tokens } = await readTokens(context, model, flags, {
           maxTokens: flags.tokens,
           seed: flags.seed,

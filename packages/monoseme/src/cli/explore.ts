@@ -154,7 +154,7 @@ async function openLive(
   }
   const backend = await openBackend(flags, context);
   const dictionary = await loadDictionary(path);
-  const { model, hook } = await modelOfDictionary(dictionary, flags);
+  const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   const tokenizer = await openTokenizer(model, undefined);
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
   return { runner, dictionary, backend, tokenizer };

@@ -34,7 +34,7 @@ export const harvestCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme harvest one-layer-a --text notes.txt --out store')
     .action(
       run(async (context, flags: HarvestFlags, modelPath) => {
-        const model = await openModel(modelPath, flags);
+        const model = await openModel(context, modelPath, flags);
         const store = model.readsTokens
           ? await harvestTokens(context, model, flags)
           : await harvestArrays(context, model, flags);

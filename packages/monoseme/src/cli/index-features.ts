@@ -48,7 +48,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
       run(async (context, flags: Flags, folder) => {
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
-        const { model, hook } = await modelOfDictionary(dictionary, flags);
+        const { model, hook } = await modelOfDictionary(context, dictionary, flags);
         const { tokens, tokenizer } = await readTokens(context, model, flags, {
           maxTokens: flags.tokens,
           seed: flags.seed,

@@ -17,7 +17,7 @@ export const inspectCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme inspect one-layer-a')
     .action(
       run(async (context, flags: Flags, modelPath) => {
-        const model = await openModel(modelPath, flags);
+        const model = await openModel(context, modelPath, flags);
         const hooks = model.hookPoints();
         const known = hooks.filter(hasKnownName);
         const shown = flags.all || known.length === 0 ? hooks : known;

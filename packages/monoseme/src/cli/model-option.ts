@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { Tokenizer } from '../corpus/index.ts';
 import type { Command } from 'commander';
 import { MonosemeError } from '../errors.ts';
+import { type HubOptions, isHubPath } from '../hub/index.ts';
 import { InputArrays, OnnxModel } from '../model/index.ts';
+import type { CommandContext } from './context.ts';
 import { repeatable } from './options.ts';
+import { Stage } from './progress.ts';
 
 /** The models that come with the toolkit: in the package, or at the root of a checkout. */
 const EMBEDDED_ROOTS = ['../../models', '../../../../models'].map((path) =>
@@ -15,7 +18,7 @@ const EMBEDDED_ROOTS = ['../../models', '../../../../models'].map((path) =>
 export const DEFAULT_MODEL = 'one-layer-a';
 export const DEFAULT_HOOK = 'blocks.0.mlp.hook_post';
 export const MODEL_HELP =
-  'an .onnx file, a folder with model.onnx and tokenizer.json, or one-layer-a, one-layer-b';
+  'an .onnx file, a folder with model.onnx and tokenizer.json, hf:owner/repo, or one-layer-a, one-layer-b';
 
 /** Path of a model given by its path, or by the name of an embedded one. A path that exists goes first. */
 export function modelPath(nameOrPath: string): string {
@@ -36,12 +39,32 @@ export function addInputFlag(command: Command): Command {
 }
 
 /** @throws {MonosemeError} ERR_USAGE (an input that is not NAME=VALUE), as {@link OnnxModel.open} and {@link InputArrays.open} */
-export async function openModel(nameOrPath: string, flags: InputFlags = {}): Promise<OnnxModel> {
+export async function openModel(
+  context: CommandContext,
+  nameOrPath: string,
+  flags: InputFlags = {},
+): Promise<OnnxModel> {
   const arrays = await inputFiles(flags);
   await arrays?.close();
   const numbers = givenInputs(flags).filter(([, value]) => isNumber(value));
   const constants = Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
-  return OnnxModel.open(modelPath(nameOrPath), { inputs: { ...constants, ...arrays?.given } });
+  const inputs = { ...constants, ...arrays?.given };
+  return withDownload(context, nameOrPath, (hub) => OnnxModel.open(modelPath(nameOrPath), { inputs, hub }));
+}
+
+/** Open what may have to be downloaded from the hub first, with its progress. */
+export async function withDownload<T>(
+  { signal, progress }: CommandContext,
+  path: string,
+  open: (hub: HubOptions) => Promise<T>,
+): Promise<T> {
+  if (!isHubPath(path)) return open({ signal });
+  const stage = new Stage(progress, 'download', 'B');
+  try {
+    return await open({ signal, onProgress: (done, total, name) => stage.update(done, total, name) });
+  } finally {
+    stage.abandon();
+  }
 }
 
 /** The files that were given as inputs; undefined where there are none. @throws as {@link openModel} */

@@ -41,7 +41,7 @@ export const planCommand: DeclareCommand = (program, run) => {
     .action(
       run(async (context, flags: Flags, modelPath) => {
         const options = trainOptions(flags);
-        const model = await openModel(modelPath);
+        const model = await openModel(context, modelPath);
         const backend = await openBackend(flags, context);
         const runner = await ModelRunner.start(model, { hook: flags.hook, threads: flags.threads });
         try {

@@ -64,7 +64,7 @@ export class ReproduceWork {
   }
 
   model(name: Rung['model']): Promise<OnnxModel> {
-    return once(this.#opened, name, () => openModel(this.models[name]));
+    return once(this.#opened, name, () => openModel(this.context, this.models[name]));
   }
 
   runner(name: Rung['model']): Promise<ModelRunner> {

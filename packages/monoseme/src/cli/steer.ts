@@ -57,7 +57,7 @@ export const steerCommand: DeclareCommand = (program, run) => {
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const versions = versionsOf(flags, dictionary);
-        const { model, hook } = await modelOfDictionary(dictionary, flags);
+        const { model, hook } = await modelOfDictionary(context, dictionary, flags);
         const tokenizer = await openTokenizer(model, flags.tokenizer);
         const prompt = promptTokens(tokenizer, flags.prompt);
         const hooked = new HookedModel(model, { threads: flags.threads });

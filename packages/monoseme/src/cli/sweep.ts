@@ -119,7 +119,7 @@ async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<Resu
   const modelPath = existsSync(join(work.folder, runs[0].model))
     ? join(work.folder, runs[0].model)
     : runs[0].model;
-  const model = await openModel(modelPath);
+  const model = await openModel(context, modelPath);
   const text = { text: [...sweep.text] };
   const read = async (maxTokens: number, split: 'train' | 'heldOut') =>
     (await readTokens(context, model, text, { maxTokens, seed: 0, split })).tokens;

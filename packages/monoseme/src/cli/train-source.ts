@@ -127,7 +127,7 @@ async function openModels(
   const opened: OpenedSource[] = [];
   try {
     for (const modelName of models) {
-      const model = await openModel(modelName, flags);
+      const model = await openModel(context, modelName, flags);
       const hooks = [...hook, ...(targetHook === undefined ? [] : [targetHook])];
       if (!model.readsTokens) {
         for (const name of hooks) {

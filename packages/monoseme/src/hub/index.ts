@@ -1,2 +1,2 @@
-export { isHubPath, parseHubPath } from './hub-spec.ts';
+export { isHubPath, isRelativePath, parseHubPath } from './hub-spec.ts';
 export { type HubOptions, isInHubCache, listHubFiles, resolveHubPath } from './resolve.ts';

@@ -5,7 +5,9 @@ import { ModelProtoSchema, type TensorProto } from 'onnx-buf';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
 import { atomicWrite, readLimited, writeAll } from '../formats/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
-import { companionFolders, externalDataFiles, findModel, MODEL_BYTES_LIMIT } from './model-files.ts';
+import type { HubOptions } from '../hub/index.ts';
+import { localModel } from './hub-model.ts';
+import { companionFolders, externalDataFiles, MODEL_BYTES_LIMIT } from './model-files.ts';
 import { notAModel, type OnnxGraph, parseOnnx } from './onnx-graph.ts';
 import { entryBytes, externalPlace, isExternal, nEntries, rawBytes, setRawBytes } from './weight-bytes.ts';
 
@@ -13,6 +15,8 @@ export interface ControlOptions {
   seed?: number;
   /** Tensors that stay as they are: a table that was not learnt, say. */
   keep?: readonly string[];
+  /** Of a download. */
+  hub?: HubOptions;
   signal?: AbortSignal;
   /** In weight matrices. */
   onProgress?: (done: number, total: number) => void;
@@ -61,7 +65,7 @@ export async function writeControl(
   options: ControlOptions = {},
 ): Promise<Control> {
   const { seed = 0, keep = [], signal, onProgress } = options;
-  const { onnx } = await findModel(path);
+  const onnx = await localModel(path, options.hub);
   const graph = parseOnnx(await readLimited(onnx, MODEL_BYTES_LIMIT), onnx);
   const dataFiles = await externalDataFiles(graph, onnx);
   const matrices = chooseMatrices(graph, keep, onnx);

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import type { GraphPart } from './cut.ts';
@@ -17,8 +16,16 @@ export async function loadPart(
 ): Promise<void> {
   const inputs = model.inputs.filter(({ name }) => modelInputs.includes(name));
   const shapes = new Map(reads.map((tensor) => [tensor, model.tensors.get(tensor)!.shape]));
-  const folder = dirname(model.path);
-  const session = { bytes, folder, threads, inputs, reads: shapes, gives, edits, optimize: true };
+  const session = {
+    bytes,
+    folder: model.dataFolder,
+    threads,
+    inputs,
+    reads: shapes,
+    gives,
+    edits,
+    optimize: true,
+  };
   await worker.ask('load', { as, session }, [bytes.buffer]);
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,7 +7,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type ModelProto, ModelProtoSchema, NodeProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
 import { fixture } from '../testing/fixtures.ts';
 import { valueInfo } from './cut.ts';
-import { OnnxModel } from './index.ts';
+import { ModelRunner, OnnxModel } from './index.ts';
 import { nearestNames } from './nearest-names.ts';
 import { axesOf, rowWidth } from './tensor-shapes.ts';
 
@@ -244,6 +244,32 @@ test('further inputs that language models have are understood', async () => {
   const model = await OnnxModel.open(path);
   assert.deepEqual(model.tensors.get('past')!.shape.slice(1), [2, 0, 8]);
   assert.equal(model.resolveHook('blocks.0.mlp.hook_post').dIn, 24);
+});
+
+test('a model of more than 2 GiB: weights far into a data file, which JavaScript never holds', async () => {
+  const place = join(folder, 'beyond');
+  await mkdir(place);
+  const proto = fromBinary(ModelProtoSchema, await readFile(fixture('models/one-layer-external/model.onnx')));
+  const shift = 2 ** 31 + 4096;
+  for (const { externalData } of proto.graph!.initializer) {
+    const offset = externalData.find(({ key }) => key === 'offset');
+    if (offset) offset.value = String(Number(offset.value) + shift);
+  }
+  await writeFile(join(place, 'model.onnx'), toBinary(ModelProtoSchema, proto));
+  const data = await open(join(place, 'model.onnx.data'), 'w');
+  await data.write(await readFile(fixture('models/one-layer-external/model.onnx.data')), 0, undefined, shift);
+  await data.close();
+  const before = process.memoryUsage().rss;
+  const tokens = Uint32Array.of(1, 2, 3, 4);
+  const rows: Float32Array[] = [];
+  for (const path of [place, fixture('models/one-layer-external')]) {
+    const hook = 'blocks.0.mlp.hook_post';
+    const runner = await ModelRunner.start(await OnnxModel.open(path), { hook, threads: 1 });
+    rows.push(await runner.activations(tokens, 4));
+    await runner.close();
+  }
+  assert.deepEqual(rows[0], rows[1]);
+  assert.ok(process.memoryUsage().rss - before < 2 ** 30);
 });
 
 test('external data: hashed, required, and only from the folder of the model', async () => {

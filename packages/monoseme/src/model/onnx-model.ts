@@ -1,9 +1,17 @@
 import { basename, dirname } from 'node:path';
 import { MonosemeError } from '../errors.ts';
 import { readLimited, sha256, sha256File } from '../formats/index.ts';
+import { type HubOptions, isHubPath } from '../hub/index.ts';
 import { findAliases, tokenEmbedding } from './aliases.ts';
 import { withAllOutputs } from './cut.ts';
-import { externalDataFiles, findModel, MODEL_BYTES_LIMIT, type ModelFiles } from './model-files.ts';
+import { localModel } from './hub-model.ts';
+import {
+  externalDataFiles,
+  MODEL_BYTES_LIMIT,
+  modelFiles,
+  type ModelFiles,
+  resolveDataFolder_,
+} from './model-files.ts';
 import {
   fixedSizes,
   type GivenInputs,
@@ -43,10 +51,15 @@ export interface HookPoint {
 export class OnnxModel {
   /** Path of the .onnx file. */
   readonly path: string;
-  /** What people call it: its folder, or the file's own name where that says more than `model`. */
+  /**
+   * What people call it: its folder, or the file's own name where that says more than `model`; of the hub, its path
+   * there.
+   */
   readonly name: string;
   /** SHA-256 of the file; with external data, of its hash and those of the data files. */
   readonly sha256: string;
+  /** From which its external data are read. */
+  readonly dataFolder: string;
   readonly tokenizerPath: string | undefined;
   /** The longest context by config.json. */
   readonly contextSize: number | undefined;
@@ -64,33 +77,48 @@ export class OnnxModel {
   /**
    * Open a model and learn its tensors' shapes from two tiny runs.
    *
-   * @param path a .onnx file, or a folder with `model.onnx` or `onnx/model.onnx`
+   * @param path a .onnx file, a folder with `model.onnx` or `onnx/model.onnx`, or `hf:owner/repo` (see `localModel`)
    * @param options inputs: constants, and sizes of samples (`InputArrays.given`), of inputs that are not understood
-   * from the graph
+   * from the graph; hub: of a download
    * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input
-   * that is not understood, or ONNX Runtime cannot run it), ERR_OPTION (an input given that is not there)
+   * that is not understood, or ONNX Runtime cannot run it), ERR_OPTION (an input given that is not there); what the hub
+   * refuses
    */
-  static async open(path: string, options: { inputs?: GivenInputs } = {}): Promise<OnnxModel> {
-    const files = await findModel(path);
+  static async open(
+    path: string,
+    options: { inputs?: GivenInputs; hub?: HubOptions } = {},
+  ): Promise<OnnxModel> {
+    const files = await modelFiles(await localModel(path, options.hub));
     const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
     const graph = parseOnnx(bytes, files.onnx);
     const external = await externalDataFiles(graph, files.onnx);
     const hashes = [sha256(bytes)];
     for (const file of external) hashes.push(await sha256File(file));
+    const dataFolder = await resolveDataFolder_(graph, files.onnx);
     const inputs = understandInputs(graph.inputs, options.inputs);
-    const tensors = await inspect(graph, inputs, files.onnx);
-    return new OnnxModel(files, hashes.length === 1 ? hashes[0] : sha256(...hashes), graph, inputs, tensors);
+    const tensors = await inspect(graph, inputs, dataFolder);
+    const name = isHubPath(path) ? path.slice('hf:'.length) : nameOf(files.onnx);
+    return new OnnxModel(
+      name,
+      { ...files, dataFolder },
+      hashes.length === 1 ? hashes[0] : sha256(...hashes),
+      graph,
+      inputs,
+      tensors,
+    );
   }
 
   private constructor(
-    files: ModelFiles,
+    name: string,
+    files: ModelFiles & { dataFolder: string },
     hash: string,
     graph: OnnxGraph,
     inputs: ModelInput[],
     tensors: Map<string, TensorInfo>,
   ) {
     this.path = files.onnx;
-    this.name = nameOf(files.onnx);
+    this.dataFolder = files.dataFolder;
+    this.name = name;
     this.sha256 = hash;
     this.tokenizerPath = files.tokenizer;
     this.contextSize = files.contextSize;
@@ -208,13 +236,13 @@ function nameOf(onnx: string): string {
 async function inspect(
   graph: OnnxGraph,
   inputs: ModelInput[],
-  path: string,
+  dataFolder: string,
 ): Promise<Map<string, TensorInfo>> {
   const fixed = fixedSizes(inputs);
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
-    const part = { bytes, folder: dirname(path), inputs, reads: new Map(), gives: [], edits: [] };
+    const part = { bytes, folder: dataFolder, inputs, reads: new Map(), gives: [], edits: [] };
     const session = { ...part, threads: 1, optimize: false };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(
