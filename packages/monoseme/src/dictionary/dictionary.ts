@@ -131,7 +131,7 @@ export async function encode(
   const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
   const selection = inferenceSelection(dictionary);
   const codes = await backend.encode({
-    x: centered(input, weights.b_dec, config.applyBDecToInput),
+    x: config.applyBDecToInput ? await centeredBy(backend, input, weights.b_dec) : input,
     nRows,
     dIn: config.dIn,
     dSae: config.dSae,
@@ -141,6 +141,17 @@ export async function encode(
     screened: await screenedOnce(backend, weights.W_enc, config.dIn),
   });
   return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
+}
+
+/** {@link centered}, on the backend's threads. */
+async function centeredBy(
+  backend: KernelBackend,
+  rows: Float32Array,
+  offset: Float32Array,
+): Promise<Float32Array> {
+  const centered = new Float32Array(rows.length);
+  await backend.center({ rows, offset, centered });
+  return centered;
 }
 
 /** By backend, then by W_enc. */

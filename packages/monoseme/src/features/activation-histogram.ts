@@ -110,14 +110,17 @@ export class ActivationHistogram {
 
   /** The value below which a share `q` of the firings lies, interpolated inside a bin. Good to about 2 %. */
   quantile(latent: number, q: number, max: number): number {
-    const { edges, counts } = this.bins(latent);
-    const total = counts.reduce((sum, count) => sum + count, 0);
+    const counts = this.#counts.subarray(latent * (1 + BINS), (latent + 1) * (1 + BINS));
+    const limit = this.limit(latent);
+    let total = 0;
+    for (let bin = 0; bin < counts.length; bin++) total += counts[bin];
     let below = 0;
     for (let bin = 0; bin < counts.length; bin++) {
       if (counts[bin] > 0 && below + counts[bin] >= q * total) {
         const inside = (q * total - below) / counts[bin];
-        const high = Math.min(edges[bin + 1], max);
-        return edges[bin] + inside * (high - edges[bin]);
+        const low = limit * UNIT_EDGES[bin];
+        const high = Math.min(limit * UNIT_EDGES[bin + 1], max);
+        return low + inside * (high - low);
       }
       below += counts[bin];
     }

@@ -35,12 +35,22 @@ export class CoActivation {
   readonly #positions: Uint32Array;
   /** [lags, dSae], all 0 between two calls. */
   readonly #counts: Uint16Array;
+  /** [lags, dSae]: places in `counts` that are not 0. */
+  readonly #touched: Uint32Array;
+  /** [dSae], all 0 between two calls: score of a latent at its best lag; place of that in `counts`; those that have one. */
+  readonly #scores: Float64Array;
+  readonly #best: Uint32Array;
+  readonly #others: Uint32Array;
 
   constructor(kept: KeptCodes, contextSize: number, seed: number) {
     this.#kept = kept;
     this.#contextSize = contextSize;
     this.#dSae = kept.nFired.length;
     this.#counts = new Uint16Array(LAGS.length * this.#dSae);
+    this.#touched = new Uint32Array(LAGS.length * this.#dSae);
+    this.#scores = new Float64Array(this.#dSae);
+    this.#best = new Uint32Array(this.#dSae);
+    this.#others = new Uint32Array(this.#dSae);
     const { starts, positions } = samplePositions(kept, seed);
     this.#starts = starts;
     this.#positions = positions;
@@ -49,33 +59,49 @@ export class CoActivation {
   of(latent: number, n: number): CoActiveLatents {
     const [first, end] = [this.#starts[latent], this.#starts[latent + 1]];
     const nSampled = end - first;
-    const touched = this.#count(latent, first, end);
-    const best = new Map<number, { score: number; lag: number; share: number; pmi: number }>();
-    for (const place of touched) {
+    const nTouched = this.#count(latent, first, end);
+    const nOthers = this.#score(nTouched, nSampled);
+    const scores = this.#scores;
+    const ranked = largest(this.#others.subarray(0, nOthers), scores, n);
+    const places = ranked.map((other) => this.#best[other]);
+    const shares = places.map((place) => this.#counts[place] / nSampled);
+    const found = {
+      latents: ranked,
+      lags: places.map((place) => LAGS[Math.floor(place / this.#dSae)]),
+      shares,
+      pmis: ranked.map((other, i) => scores[other] / shares[i]),
+    };
+    for (let i = 0; i < nTouched; i++) this.#counts[this.#touched[i]] = 0;
+    for (let i = 0; i < nOthers; i++) scores[this.#others[i]] = 0;
+    return found;
+  }
+
+  /** Score each other latent at its best lag. @returns how many score above 0 */
+  #score(nTouched: number, nSampled: number): number {
+    const { nFired, nTokens } = this.#kept;
+    const scores = this.#scores;
+    let nOthers = 0;
+    for (let i = 0; i < nTouched; i++) {
+      const place = this.#touched[i];
       const count = this.#counts[place];
-      this.#counts[place] = 0;
       if (count < FEWEST) continue;
       const other = place % this.#dSae;
       const share = count / nSampled;
-      const pmi = Math.log((share * this.#kept.nTokens) / this.#kept.nFired[other]);
-      const score = share * pmi;
-      if (pmi > 0 && score > (best.get(other)?.score ?? 0))
-        best.set(other, { score, lag: LAGS[Math.floor(place / this.#dSae)], share, pmi });
+      const score = share * Math.log((share * nTokens) / nFired[other]);
+      if (!(score > scores[other])) continue;
+      if (scores[other] === 0) this.#others[nOthers++] = other;
+      scores[other] = score;
+      this.#best[other] = place;
     }
-    const ranked = [...best].sort(([a, x], [b, y]) => y.score - x.score || a - b).slice(0, n);
-    return {
-      latents: ranked.map(([other]) => other),
-      lags: ranked.map(([, { lag }]) => lag),
-      shares: ranked.map(([, { share }]) => share),
-      pmis: ranked.map(([, { pmi }]) => pmi),
-    };
+    return nOthers;
   }
 
-  /** Count what fires around the sampled firings; the places in `counts` that are not 0 any more. */
-  #count(latent: number, first: number, end: number): number[] {
+  /** Count what fires around the sampled firings. @returns how many places in `counts` are not 0 any more */
+  #count(latent: number, first: number, end: number): number {
     const { ends, latents, nTokens } = this.#kept;
     const counts = this.#counts;
-    const touched: number[] = [];
+    const touched = this.#touched;
+    let nTouched = 0;
     for (let i = first; i < end; i++) {
       const position = this.#positions[i];
       const contextStart = position - (position % this.#contextSize);
@@ -83,15 +109,33 @@ export class CoActivation {
       for (let l = 0; l < LAGS.length; l++) {
         const token = position + LAGS[l];
         if (token < contextStart || token >= contextEnd) continue;
-        for (let pair = ends[token]; pair < ends[token + 1]; pair++) {
-          if (latents[pair] === latent) continue;
-          const place = l * this.#dSae + latents[pair];
-          if (counts[place]++ === 0) touched.push(place);
+        const base = l * this.#dSae;
+        const last = ends[token + 1];
+        for (let pair = ends[token]; pair < last; pair++) {
+          const place = base + latents[pair];
+          if (counts[place]++ === 0) touched[nTouched++] = place;
         }
       }
     }
-    return touched;
+    // What a latent does beside itself is no company.
+    for (let l = 0; l < LAGS.length; l++) counts[l * this.#dSae + latent] = 0;
+    return nTouched;
   }
+}
+
+/** The `n` items of largest score, largest first; ties go to the lower item. */
+function largest(items: Uint32Array, scores: Float64Array, n: number): number[] {
+  const found: number[] = [];
+  for (const item of items) {
+    let place = found.length;
+    const isBefore = (other: number) =>
+      scores[item] > scores[other] || (scores[item] === scores[other] && item < other);
+    while (place > 0 && isBefore(found[place - 1])) place--;
+    if (place >= n) continue;
+    found.splice(place, 0, item);
+    if (found.length > n) found.pop();
+  }
+  return found;
 }
 
 /** About SAMPLE firings of every latent, those with the smallest hashes; all where there are fewer. */

@@ -8,15 +8,9 @@ const OCCURRENCES = 1000;
 /** Top examples that an occurrence is compared with. */
 const COMPARED = 6;
 /** Tokens before and behind the peak that make two texts similar, and how much each counts. */
-const AROUND: readonly (readonly [offset: number, weight: number])[] = [
-  [-1, 4],
-  [-2, 3],
-  [1, 2],
-  [-3, 2],
-  [-4, 1],
-  [2, 1],
-];
-const MOST_AGREEMENT = AROUND.reduce((sum, [, weight]) => sum + weight, 0);
+const OFFSETS = Int32Array.of(-1, -2, 1, -3, -4, 2);
+const WEIGHTS = Int32Array.of(4, 3, 2, 2, 1, 1);
+const MOST_AGREEMENT = WEIGHTS.reduce((sum, weight) => sum + weight, 0);
 
 /**
  * Text that looks like a latent's examples and on which it stays silent: occurrences of its heaviest tokens, those
@@ -53,7 +47,8 @@ export class NearMisses {
     if (n === 0) return [];
     const peaks = examples.filter(({ group }) => group === 'top').slice(0, COMPARED);
     for (const positions of this.#byAgreement) positions.length = 0;
-    for (const { token } of mass.slice(0, TOKENS)) this.#compare(token, peaks);
+    const around = Uint32Array.from(peaks.flatMap(({ position }) => this.#around(position)));
+    for (const { token } of mass.slice(0, TOKENS)) this.#compare(token, around);
     const contexts = new Set<number>();
     const found: Example[] = [];
     for (let agreement = MOST_AGREEMENT; agreement >= 0; agreement--) {
@@ -76,25 +71,31 @@ export class NearMisses {
     return found;
   }
 
-  /** Sort occurrences of a token by how much their text agrees with the example most like them. */
-  #compare(token: number, peaks: readonly Example[]): void {
+  /** The tokens around a place; one that no token is beyond the ends of the text. */
+  #around(position: number): number[] {
+    return Array.from(OFFSETS, (offset) => this.#tokens[position + offset] ?? 0xffffffff);
+  }
+
+  /**
+   * Sort occurrences of a token by how much their text agrees with the example most like them.
+   *
+   * @param around [examples, OFFSETS]: the tokens around each
+   */
+  #compare(token: number, around: Uint32Array): void {
+    const tokens = this.#tokens;
     const [first, end] = [this.#starts[token] ?? 0, this.#starts[token + 1] ?? 0];
     const step = Math.max(1, Math.floor((end - first) / OCCURRENCES));
     for (let i = first; i < end; i += step) {
       const position = this.#positions[i];
       let most = 0;
-      for (const peak of peaks) most = Math.max(most, this.#agreement(position, peak.position));
+      for (let example = 0; example < around.length; example += OFFSETS.length) {
+        let agreement = 0;
+        for (let k = 0; k < OFFSETS.length; k++)
+          if (tokens[position + OFFSETS[k]] === around[example + k]) agreement += WEIGHTS[k];
+        if (agreement > most) most = agreement;
+      }
       this.#byAgreement[most].push(position);
     }
-  }
-
-  #agreement(a: number, b: number): number {
-    let agreement = 0;
-    for (let i = 0; i < AROUND.length; i++) {
-      const [offset, weight] = AROUND[i];
-      if (this.#tokens[a + offset] === this.#tokens[b + offset]) agreement += weight;
-    }
-    return agreement;
   }
 
   #isSilent(latent: number, position: number): boolean {
