@@ -151,6 +151,42 @@ describe('the page', { skip }, () => {
     await close();
   });
 
+  test('a list in the order of any figure, up and down', async () => {
+    const { tab, complaints, close } = await open('#/');
+    const index = await openFeatureIndex(join(folder.path, 'index'));
+    const alive = (await index.features()).filter(({ n_fired }) => n_fired > 0);
+    for (const key of ['min_logit', 'n_contexts', 'density', 'skewness'])
+      for (const [dir, sign] of [
+        ['asc', 1],
+        ['desc', -1],
+      ]) {
+        const expected = alive
+          .sort((a, b) => sign * (a[key] - b[key]) || a.latent_index - b.latent_index)
+          .map(({ latent_index }) => String(latent_index));
+        await tab.goto(`${server.url}#/?sort=${key}&dir=${dir}`);
+        await tab.waitForFunction(
+          (order) =>
+            [...document.querySelectorAll('.rows .row .number')].map((row) => row.innerText.trim()).join() ===
+            order,
+          expected.join(),
+        );
+      }
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('a list that no feature fits says so, and the next one is there again', async () => {
+    const { tab, complaints, close } = await open('#/');
+    await tab.locator('.rows .row').first().waitFor();
+    await tab.goto(`${server.url}#/?density=-9,-8`);
+    await tab.getByText('No feature fits.').waitFor();
+    await tab.getByRole('link', { name: 'Show all features' }).click();
+    await tab.locator('.rows .row').first().waitFor();
+    assert.match(await tab.locator('#list-title').innerText(), new RegExp(`^${SMALL_D_SAE - 1} features`));
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
   test('values on hover and on keyboard focus, with a mark on the histogram', async () => {
     const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`);
     const line = tab.locator('.example').nth(2);

@@ -1,39 +1,12 @@
+import { Cards, type FeatureRow, type FigureColumn } from './cards.ts';
 import { Corpus } from './corpus.ts';
 import { IndexError } from './index-error.ts';
 import { fetchManifest, indexManifest, type Manifest, type ManifestJson } from './manifest.ts';
 import { RemoteFile, request } from './remote-file.ts';
-import { Table } from './table.ts';
+import { type Range, Table } from './table.ts';
 import { Vocabulary } from './vocabulary.ts';
 
 /** Columns of the tables that the page reads (docs/feature-index.md). */
-const FIGURE_COLUMNS = [
-  'n_fired',
-  'density',
-  'density_low',
-  'density_high',
-  'n_contexts',
-  'max_activation',
-  'mean_activation',
-  'std_activation',
-  'skewness',
-  'kurtosis',
-  'median_activation',
-  'top_token',
-  'top_token_share',
-  'encoder_bias',
-  'encoder_decoder_cosine',
-  'decoder_norm',
-  'nearest_cosine',
-  'max_logit',
-  'min_logit',
-  'logit_kurtosis',
-  'map_x',
-  'map_y',
-  'cluster',
-  'mean_loss_change',
-  'mean_kl',
-] as const;
-const PREVIEW_COLUMNS = ['top_logit_tokens', 'preview_offsets', 'preview_activations'] as const;
 const DETAIL_COLUMNS = [
   'histogram',
   'log_histogram',
@@ -79,14 +52,12 @@ const EFFECT_COLUMNS = [
   'lowered_tokens',
   'lowered',
 ];
-const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation', 'share'];
+const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation'];
+const LOGIT_COLUMNS = ['token', 'latent_index', 'weight'];
+const PLACE_COLUMNS = ['token_index', 'latent_index'];
 const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'];
 
-export type FigureColumn = (typeof FIGURE_COLUMNS)[number];
-
-export type FeatureRow = { readonly [name in FigureColumn | 'latent_index' | 'preview_token']: number } & {
-  readonly [name in (typeof PREVIEW_COLUMNS)[number]]: readonly number[];
-};
+export type { FeatureRow, FigureColumn } from './cards.ts';
 
 export type DetailsRow = { readonly [name in 'latent_index' | 'log_histogram_start']: number } & {
   readonly [name in (typeof DETAIL_COLUMNS)[number]]: readonly number[];
@@ -119,11 +90,10 @@ export interface EffectRow {
   readonly lowered: readonly number[];
 }
 
-interface TokenRow {
-  readonly token: number;
-  readonly latent_index: number;
-  readonly mean_activation: number;
-  readonly share: number;
+/** Latents of a token, and how strongly each belongs to it, largest first. */
+export interface RankedLatents {
+  readonly latents: Float64Array;
+  readonly weights: Float64Array;
 }
 
 export interface DocumentRow {
@@ -138,6 +108,7 @@ export class FeatureIndex {
   readonly manifest: Manifest;
   readonly vocabulary: Vocabulary;
   readonly corpus: Corpus;
+  readonly #cards: Cards;
   readonly #base: URL;
   readonly #tables = new Map<string, Table>();
   readonly #columns = new Map<string, Promise<Float64Array>>();
@@ -148,6 +119,7 @@ export class FeatureIndex {
     this.manifest = manifest;
     this.vocabulary = vocabulary;
     this.corpus = new Corpus(this.#file('corpus/tokens.bin'), manifest);
+    this.#cards = new Cards(this.#file('cards.bin'), this.nFeatures);
   }
 
   /** @param json the manifest, where it was read already */
@@ -175,19 +147,7 @@ export class FeatureIndex {
 
   async feature(latent: number): Promise<FeatureRow> {
     this.#check(latent);
-    const table = this.#table('features.parquet');
-    const [group] = await table.groupsWith(latent);
-    const rows = await table.rowGroup<FeatureRow>(group);
-    return rows[latent - rows[0].latent_index];
-  }
-
-  /** All rows of the table of features, a row group at a time. */
-  async eachFeature(visit: (row: FeatureRow) => void): Promise<void> {
-    const table = this.#table('features.parquet');
-    const { row_groups } = await table.metadata();
-    for (let group = 0; group < row_groups.length; group++) {
-      for (const row of await table.rowGroup<FeatureRow>(group)) visit(row);
-    }
+    return this.#cards.of(latent);
   }
 
   async details(latent: number): Promise<DetailsRow> {
@@ -217,12 +177,19 @@ export class FeatureIndex {
     return rows.flat().filter((row) => row.latent_index === latent);
   }
 
-  /** Latents that fire on a token, with their mean activation on it, largest first. */
-  async latentsOf(token: number): Promise<TokenRow[]> {
-    const table = this.#table('token_latents.parquet');
-    const groups = await table.groupsWith(token);
-    const rows = await Promise.all(groups.map((group) => table.rowGroup<TokenRow>(group)));
-    return rows.flat().filter((row) => row.token === token);
+  /** Latents that fire on a token, by their mean activation on it. */
+  latentsOf(token: number): Promise<RankedLatents> {
+    return this.#ranked('token_latents.parquet', token, 'mean_activation');
+  }
+
+  /** Latents that raise a token's logit most, by their weight. */
+  promotersOf(token: number): Promise<RankedLatents> {
+    return this.#ranked('logit_latents.parquet', token, 'weight');
+  }
+
+  async #ranked(path: string, token: number, weight: string): Promise<RankedLatents> {
+    const { columns } = await this.#table(path).within([[token, token + 1]]);
+    return { latents: columns['latent_index'], weights: columns[weight] };
   }
 
   /** The document of a token of the corpus. */
@@ -238,19 +205,12 @@ export class FeatureIndex {
     return documents[low - 1];
   }
 
-  /** Where every example lies: latents and peaks, for a search through the examples' text. */
-  async examplePeaks(): Promise<{ latents: ArrayLike<number>; peaks: ArrayLike<number> }[]> {
-    const parts = Math.ceil(this.nFeatures / this.manifest.latents_per_part);
-    return Promise.all(
-      Array.from({ length: parts }, async (_, part) => {
-        const table = this.#table(partName('examples', part));
-        const [latents, peaks] = await Promise.all([
-          table.column('latent_index'),
-          table.column('token_index'),
-        ]);
-        return { latents, peaks };
-      }),
-    );
+  /** Firing examples that peak at tokens of the ranges; `isWhole` says whether all of them were read. */
+  async examplesWithin(
+    ranges: readonly Range[],
+  ): Promise<{ latents: Float64Array; peaks: Float64Array; isWhole: boolean }> {
+    const { columns, isWhole } = await this.#table('example_places.parquet').within(ranges);
+    return { latents: columns['latent_index'], peaks: columns['token_index'], isWhole };
   }
 
   async #allRows<R>(path: string): Promise<R[]> {
@@ -290,9 +250,9 @@ function partName(table: 'details' | 'examples' | 'effects', part: number): stri
 }
 
 function columnsOf(path: string): string[] {
-  if (path === 'features.parquet')
-    return ['latent_index', ...FIGURE_COLUMNS, 'preview_token', ...PREVIEW_COLUMNS];
   if (path === 'token_latents.parquet') return TOKEN_COLUMNS;
+  if (path === 'logit_latents.parquet') return LOGIT_COLUMNS;
+  if (path === 'example_places.parquet') return PLACE_COLUMNS;
   if (path === 'corpus/documents.parquet') return DOCUMENT_COLUMNS;
   if (path.startsWith('effects/')) return EFFECT_COLUMNS;
   return path.startsWith('details/')

@@ -1,6 +1,7 @@
 import { isStarred } from '../state/notebook.ts';
 import type { ListQuery } from '../state/route.ts';
-import type { FeatureIndex, FeatureRow, FigureColumn } from './feature-index.ts';
+import type { FeatureIndex, FigureColumn, RankedLatents } from './feature-index.ts';
+import { sortBy } from './sort-by.ts';
 import { searchExamples } from './text-search.ts';
 
 export interface FeatureList {
@@ -10,12 +11,14 @@ export interface FeatureList {
   readonly nSilent: number;
   /** How well a latent matches the search, by latent; undefined when nothing is searched. */
   readonly scores: ReadonlyMap<number, number> | undefined;
+  /** A text was searched that occurs in so many places that only a part of them was looked at. */
+  readonly isPartial: boolean;
 }
 
 /** The features of a query, in its order. Ties stay in order of their numbers. */
 export async function makeList(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
   const nFired = await index.column('n_fired');
-  const scores = await matches(index, query);
+  const { scores, isPartial } = await matches(index, query);
   let candidates = scores ? Uint32Array.from(scores.keys()).sort() : wholeRange(index.nFeatures);
   if (query.density) {
     const density = await index.column('density');
@@ -23,15 +26,23 @@ export async function makeList(index: FeatureIndex, query: ListQuery): Promise<F
     candidates = candidates.filter((latent) => density[latent] >= low && density[latent] < high);
   }
   if (query.starred) candidates = candidates.filter((latent) => isStarred(latent));
-  if (query.only.length > 0) candidates = candidates.filter((latent) => query.only.includes(latent));
+  if (query.only.length > 0) {
+    const only = new Set(query.only);
+    candidates = candidates.filter((latent) => only.has(latent));
+  }
   if (query.cluster !== undefined) {
     const cluster = await index.column('cluster');
     candidates = candidates.filter((latent) => cluster[latent] === query.cluster);
   }
   const firing = candidates.filter((latent) => nFired[latent] > 0);
   const latents = query.silent ? candidates : firing;
-  await sort(index, latents, query, scores);
-  return { latents, nSilent: query.silent ? 0 : candidates.length - firing.length, scores };
+  const sorted = await inOrder(index, latents, query, scores);
+  return {
+    latents: sorted,
+    nSilent: query.silent ? 0 : candidates.length - firing.length,
+    scores,
+    isPartial,
+  };
 }
 
 function wholeRange(n: number): Uint32Array {
@@ -40,47 +51,42 @@ function wholeRange(n: number): Uint32Array {
   return range;
 }
 
-async function sort(
+async function inOrder(
   index: FeatureIndex,
   latents: Uint32Array,
   { sort, descending }: ListQuery,
   scores: ReadonlyMap<number, number> | undefined,
-): Promise<void> {
-  if (sort === 'latent_index' || (sort === 'match' && !scores)) {
-    if (descending) latents.reverse();
-    return;
-  }
-  const sign = descending ? -1 : 1;
+): Promise<Uint32Array> {
+  if (sort === 'latent_index' || (sort === 'match' && !scores))
+    return descending ? latents.reverse() : latents;
   const column = sort === 'match' ? undefined : await index.column(sort as FigureColumn);
-  const key = column ? (latent: number) => column[latent] : (latent: number) => scores!.get(latent)!;
-  latents.sort((a, b) => sign * (key(a) - key(b)) || a - b);
+  const keys = Float64Array.from(latents, (latent) => (column ? column[latent] : scores!.get(latent)!));
+  return sortBy(latents, keys, descending);
 }
 
-async function matches(index: FeatureIndex, query: ListQuery): Promise<Map<number, number> | undefined> {
-  const searches: Promise<Map<number, number>>[] = [];
-  if (query.tokens.length > 0) searches.push(firingOn(index, query.tokens));
-  if (query.promotes !== undefined) searches.push(promoting(index, query.promotes));
-  if (query.text !== '') searches.push(searchExamples(index, query.text));
-  const [first, ...others] = await Promise.all(searches);
-  if (!first) return undefined;
-  for (const latent of first.keys()) if (!others.every((found) => found.has(latent))) first.delete(latent);
-  return first;
+interface Matches {
+  readonly scores: Map<number, number> | undefined;
+  readonly isPartial: boolean;
 }
 
-async function firingOn(index: FeatureIndex, tokens: readonly number[]): Promise<Map<number, number>> {
-  const best = new Map<number, number>();
-  for (const rows of await Promise.all(tokens.map((token) => index.latentsOf(token)))) {
-    for (const { latent_index, mean_activation } of rows)
-      best.set(latent_index, Math.max(best.get(latent_index) ?? 0, mean_activation));
-  }
-  return best;
+async function matches(index: FeatureIndex, query: ListQuery): Promise<Matches> {
+  const { tokens, promotes, text } = query;
+  const [firing, promoting, inText] = await Promise.all([
+    tokens.length > 0 ? Promise.all(tokens.map((token) => index.latentsOf(token))).then(best) : undefined,
+    promotes === undefined ? undefined : index.promotersOf(promotes).then((ranked) => best([ranked])),
+    text === '' ? undefined : searchExamples(index, text),
+  ]);
+  const [first, ...others] = [firing, promoting, inText?.scores].filter((found) => found !== undefined);
+  for (const latent of first?.keys() ?? [])
+    if (!others.every((found) => found.has(latent))) first.delete(latent);
+  return { scores: first, isPartial: inText?.isWhole === false };
 }
 
-async function promoting(index: FeatureIndex, token: number): Promise<Map<number, number>> {
+/** The largest weight of each latent. */
+function best(lists: readonly RankedLatents[]): Map<number, number> {
   const found = new Map<number, number>();
-  await index.eachFeature((row: FeatureRow) => {
-    const place = row.top_logit_tokens.indexOf(token);
-    if (place >= 0) found.set(row.latent_index, row.top_logit_tokens.length - place);
-  });
+  for (const { latents, weights } of lists)
+    for (let i = 0; i < latents.length; i++)
+      found.set(latents[i], Math.max(found.get(latents[i]) ?? -Infinity, weights[i]));
   return found;
 }

@@ -1,5 +1,13 @@
 import type { FeatureIndex } from './feature-index.ts';
 import { tokenTexts } from './segments.ts';
+import type { Range } from './table.ts';
+
+export interface TextMatches {
+  /** How well a feature matches. */
+  readonly scores: Map<number, number>;
+  /** Whether all places were looked at where the text occurs. */
+  readonly isWhole: boolean;
+}
 
 /** The corpus as one text, and where each token begins in it. */
 interface CorpusText {
@@ -16,26 +24,36 @@ let made: { index: FeatureIndex; text: Promise<CorpusText> } | undefined;
 /**
  * Features in whose examples a text occurs (exactly, but for upper and lower case) at the peak or near it, and how
  * well: the number of examples with the peak inside the text, and a little for those where it is near. The corpus is
- * fetched once.
+ * fetched once. Of a text that occurs in very many places a part is looked at, spread over the corpus.
  */
-export async function searchExamples(index: FeatureIndex, query: string): Promise<Map<number, number>> {
+export async function searchExamples(index: FeatureIndex, query: string): Promise<TextMatches> {
   if (made?.index !== index) made = { index, text: corpusText(index) };
-  const [{ text, starts }, parts] = await Promise.all([made.text, index.examplePeaks()]);
+  const { text, starts } = await made.text;
   const covered = coveredBefore(text, starts, query.toLowerCase());
-  const found = new Map<number, number>();
-  for (const { latents, peaks } of parts) {
-    for (let i = 0; i < peaks.length; i++) {
-      const low = Math.max(0, peaks[i] - NEAR);
-      const high = Math.min(starts.length, peaks[i] + NEAR + 1);
-      if (covered[high] === covered[low]) continue;
-      const weight = covered[peaks[i] + 1] > covered[peaks[i]] ? 1 : NEAR_WEIGHT;
-      found.set(latents[i], (found.get(latents[i]) ?? 0) + weight);
-    }
+  const { latents, peaks, isWhole } = await index.examplesWithin(rangesNear(covered));
+  const scores = new Map<number, number>();
+  for (let i = 0; i < peaks.length; i++) {
+    const weight = covered[peaks[i] + 1] > covered[peaks[i]] ? 1 : NEAR_WEIGHT;
+    scores.set(latents[i], (scores.get(latents[i]) ?? 0) + weight);
   }
-  return found;
+  return { scores, isWhole };
 }
 
-/** For every token how many tokens before it are part of a match: a range holds one when its ends differ. */
+/** Where a peak may stand so that a match is near it. */
+function rangesNear(covered: Uint32Array): Range[] {
+  const ranges: [number, number][] = [];
+  const nTokens = covered.length - 1;
+  for (let token = 0; token < nTokens; token++) {
+    if (covered[token + 1] === covered[token]) continue;
+    const [low, high] = [Math.max(0, token - NEAR), Math.min(nTokens, token + NEAR + 1)];
+    const last = ranges.at(-1);
+    if (last && low <= last[1]) last[1] = high;
+    else ranges.push([low, high]);
+  }
+  return ranges;
+}
+
+/** For every token how many tokens before it are part of a match. */
 function coveredBefore(text: string, starts: Uint32Array, wanted: string): Uint32Array {
   const isCovered = new Uint8Array(starts.length);
   for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {

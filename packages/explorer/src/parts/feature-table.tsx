@@ -12,6 +12,8 @@ import { highlightOf } from './tokens.ts';
 
 /** Rows drawn beyond the ends of the window, so that scrolling meets no gap. */
 const MARGIN = 12;
+/** Browsers draw nothing taller than 17 million pixels: of a longer list one pixel of scrolling passes more than one. */
+const TALLEST = 16_000_000;
 /** As much as a wide row holds. */
 const PREVIEW_BEFORE = 12;
 const PREVIEW_AFTER = 16;
@@ -26,12 +28,21 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
   const [narrow, setNarrow] = createSignal(false);
   const [row, setRow] = createSignal(0);
   let body!: HTMLDivElement;
+  /** The list as it was last drawn: when the table goes away its own list may be gone already. */
+  let listed = props.list;
 
   const rowHeight = () => (narrow() ? 78 : 44);
   const latents = () => props.list.latents;
+  const tall = () => latents().length * rowHeight();
+  const drawn = () => Math.min(tall(), TALLEST);
+  /** Pixels of the list that a pixel of scrolling passes. */
+  const pace = () => (drawn() < tall() ? (tall() - height()) / (drawn() - height()) : 1);
+  /** Pixels of the list that were passed beyond those scrolled. */
+  const skipped = () => Math.max(0, top()) * (pace() - 1);
   const visible = createMemo(() => {
-    const first = Math.max(0, Math.floor(top() / rowHeight()) - MARGIN);
-    const last = Math.min(latents().length, Math.ceil((top() + height()) / rowHeight()) + MARGIN);
+    const from = top() + skipped();
+    const first = Math.max(0, Math.floor(from / rowHeight()) - MARGIN);
+    const last = Math.min(latents().length, Math.ceil((from + height()) / rowHeight()) + MARGIN);
     return Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
   });
 
@@ -43,10 +54,11 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
   const select = (next: number) => {
     const chosen = Math.min(latents().length - 1, Math.max(0, next));
     setRow(chosen);
-    const y = body.getBoundingClientRect().top + chosen * rowHeight();
+    const y = body.getBoundingClientRect().top + chosen * rowHeight() - skipped();
     const above = 110;
-    if (y < above) window.scrollBy(0, y - above);
-    else if (y + rowHeight() > window.innerHeight) window.scrollBy(0, y + rowHeight() - window.innerHeight);
+    const below = y + rowHeight() - window.innerHeight;
+    if (y < above) window.scrollBy(0, (y - above) / pace());
+    else if (below > 0) window.scrollBy(0, below / pace());
     measure();
     body.querySelector<HTMLElement>(`[data-row="${chosen}"] a`)?.focus({ preventScroll: true });
   };
@@ -65,7 +77,7 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
       Enter: () => go(featureHref(latents()[row()])),
     });
     onCleanup(() => {
-      places.set(props.list, { scroll: window.scrollY, row: row() });
+      places.set(listed, { scroll: window.scrollY, row: row() });
       window.removeEventListener('scroll', measure);
       window.removeEventListener('resize', measure);
       remove();
@@ -73,7 +85,7 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
   });
   createEffect((previous: FeatureList | undefined) => {
     if (previous !== undefined && previous !== props.list) setRow(0);
-    return props.list;
+    return (listed = props.list);
   });
 
   return (
@@ -90,14 +102,14 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
           <Head name="Predicts" key="max_logit" query={props.query} />
         </Show>
       </div>
-      <div ref={body} class="rows" role="rowgroup" style={{ height: `${latents().length * rowHeight()}px` }}>
+      <div ref={body} class="rows" role="rowgroup" style={{ height: `${drawn()}px` }}>
         <For each={visible()}>
           {(i) => (
             <FeatureRowView
               index={props.index}
               latent={latents()[i]}
               place={i}
-              offset={i * rowHeight()}
+              offset={i * rowHeight() - skipped()}
               current={i === row()}
               onFocus={() => setRow(i)}
             />

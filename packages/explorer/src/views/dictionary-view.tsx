@@ -31,6 +31,11 @@ export function DictionaryView(props: { index: FeatureIndex }) {
                 : `show ${count(list.value()!.nSilent)} that never fire`}
             </a>
           </Show>
+          <Show when={list.value()?.isPartial}>
+            <span class="faint">
+              this text is in very many places: those in a part of the corpus were searched
+            </span>
+          </Show>
           <NotebookTools />
           <SortMenu query={query()} />
         </div>

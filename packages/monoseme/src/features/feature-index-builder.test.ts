@@ -204,7 +204,7 @@ describe('the builder against brute force', () => {
           around.map(({ position }) => position - example.position),
         );
         around.forEach(({ activation }, i) =>
-          close(example.near.activations[i], activation, 1 / 512, 'near'),
+          close(example.near.activations[i], activation, 1 / 256, 'near'),
         );
       }
     });

@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { MonosemeError } from '../errors.ts';
 import {
   buildSmallIndex,
@@ -14,6 +15,7 @@ import {
   smallSource,
   smallText,
   smallToken,
+  smallTokenizer,
 } from '../testing/small-index.ts';
 import { type FeatureIndex, openFeatureIndex } from './index.ts';
 
@@ -133,6 +135,59 @@ describe('an index that was built', () => {
     const cat = onCat.find(({ latent_index }) => latent_index === SMALL_LATENTS.cat)!;
     assert.ok(Math.abs(cat.mean_activation - expected) < 1e-4 * expected);
     assert.deepEqual(await index.latentsOf(999), []);
+  });
+
+  test('the card of a latent has the row of features.parquet and what a list shows', async () => {
+    const cards = await index.features();
+    const file = await asyncBufferFromFile(join(folder, 'index/features.parquet'));
+    const rows = await parquetReadObjects({ file });
+    assert.equal(rows.length, SMALL_D_SAE);
+    for (const [latent, row] of rows.entries()) {
+      const card = cards[latent];
+      for (const [name, value] of Object.entries(row))
+        assert.equal(card[name as keyof typeof card], value, `${name} of ${latent}`);
+      const details = await index.detailsOf(latent);
+      assert.deepEqual(card.top_logit_tokens, details.top_logit_tokens.slice(0, 4));
+      const [first] = await index.examplesOf(latent);
+      assert.equal(card.preview_token, first?.token_index ?? -1);
+      const near = (first?.near_offsets ?? []).flatMap((offset, i) =>
+        Math.abs(offset) <= 8 ? [[offset, first.near_activations[i]]] : [],
+      );
+      assert.deepEqual(
+        card.preview_offsets.map((offset, i) => [offset, card.preview_activations[i]]),
+        near,
+      );
+    }
+    assert.deepEqual(await index.features(3, 5), cards.slice(3, 5));
+  });
+
+  test('knows which latents raise a token, and where examples peak', async () => {
+    const raised: Record<number, { latent: number; weight: number }[]> = {};
+    const places: [number, number][] = [];
+    for (let latent = 0; latent < SMALL_D_SAE; latent++) {
+      const { top_logit_tokens, top_logits } = await index.detailsOf(latent);
+      top_logit_tokens.forEach((token, i) => (raised[token] ??= []).push({ latent, weight: top_logits[i] }));
+      const firing = (await index.examplesOf(latent)).filter(
+        ({ group, rank, repeats }) =>
+          group !== 'near_miss' && !repeats && (group !== 'interval' || rank === 0),
+      );
+      for (const place of new Set(firing.map(({ token_index }) => token_index))) places.push([place, latent]);
+    }
+    for (const token of Array.from({ length: smallTokenizer.vocabSize }, (_, id) => id)) {
+      const expected = (raised[token] ?? []).sort((a, b) => b.weight - a.weight || a.latent - b.latent);
+      const found = await index.promotersOf(token);
+      assert.deepEqual(
+        found.map(({ latent_index, weight }) => ({ latent: latent_index, weight })),
+        expected,
+      );
+    }
+    const inText = (await index.examplesAt(100, 900)).map((row) => [row.token_index, row.latent_index]);
+    places.sort(([a, i], [b, j]) => a - b || i - j);
+    assert.ok(inText.length > 50);
+    assert.deepEqual(
+      inText,
+      places.filter(([place]) => place >= 100 && place < 900),
+    );
   });
 
   test('keeps vocabulary, documents and what it was made from', async () => {

@@ -10,9 +10,11 @@ export type { Example, ExampleGroup } from './choose-examples.ts';
 export {
   type DetailsRow,
   type EffectRow,
+  type ExamplePlaceRow,
   type ExampleRow,
   FeatureIndex,
   type FeatureRow,
+  type LogitLatentRow,
   openFeatureIndex,
   type TokenLatentRow,
 } from './open-feature-index.ts';

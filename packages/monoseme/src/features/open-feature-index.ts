@@ -3,14 +3,18 @@ import { join } from 'node:path';
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { fileError, MonosemeError } from '../errors.ts';
 import { type Manifest, parseJson, readLimited, readManifest, sha256File } from '../formats/index.ts';
+import { CARD_BYTES, type FeatureCard, readCards } from './feature-cards.ts';
 import type { TableSchema } from './parquet-table.ts';
 import {
+  CARDS,
   DETAILS,
   EFFECTS,
   EXAMPLES,
+  EXAMPLE_PLACES,
   FEATURES,
   INDEX_VERSION,
   type IndexDetails,
+  LOGIT_LATENTS,
   partName,
   TOKEN_LATENTS,
 } from './schema.ts';
@@ -33,15 +37,15 @@ type Row<S extends TableSchema> = {
         : number;
 };
 
-/** Columns of `features.parquet` that are single numbers. */
-export type FigureName = {
-  [name in keyof typeof FEATURES]: (typeof FEATURES)[name] extends 'int32' | 'float' ? name : never;
-}[keyof typeof FEATURES];
-export type FeatureRow = Row<typeof FEATURES>;
+/** Columns of `features.parquet`. */
+export type FigureName = keyof typeof FEATURES;
+export type FeatureRow = FeatureCard;
 export type DetailsRow = Row<typeof DETAILS>;
 export type ExampleRow = Row<typeof EXAMPLES>;
 export type EffectRow = Row<typeof EFFECTS>;
 export type TokenLatentRow = Row<typeof TOKEN_LATENTS>;
+export type LogitLatentRow = Row<typeof LOGIT_LATENTS>;
+export type ExamplePlaceRow = Row<typeof EXAMPLE_PLACES>;
 
 interface Table {
   readonly file: AsyncBuffer;
@@ -70,14 +74,16 @@ export class FeatureIndex {
     return this.details.dictionary.d_sae;
   }
 
-  /** Rows `start` … `end − 1` of `features.parquet`; all when left out. */
-  features(start = 0, end = this.dSae): Promise<FeatureRow[]> {
-    return this.#read('features.parquet', FEATURES, start, end);
+  /** Figures and previews of latents `start` … `end − 1`; of all when left out. */
+  async features(start = 0, end = this.dSae): Promise<FeatureRow[]> {
+    const [first, last] = [Math.max(0, start), Math.min(this.dSae, end)].map((latent) => latent * CARD_BYTES);
+    if (first >= last) return [];
+    return readCards(await readSlice(join(this.folder, CARDS), first, last));
   }
 
   /** One figure of all latents, in order; no other column is read. */
   async figures(name: FigureName): Promise<Float64Array> {
-    const column = { [name]: FEATURES[name] } as TableSchema;
+    const column: TableSchema = { [name]: FEATURES[name] };
     const rows = await this.#read('features.parquet', column, 0, this.dSae);
     return Float64Array.from(rows, (row) => row[name] as number);
   }
@@ -117,11 +123,18 @@ export class FeatureIndex {
   }
 
   /** Latents that fire on a token, largest mean activation first. */
-  async latentsOf(token: number): Promise<TokenLatentRow[]> {
-    const { metadata } = await this.#table('token_latents.parquet');
-    const [start, end] = rowsWith(metadata, token, token);
-    const rows = await this.#read('token_latents.parquet', TOKEN_LATENTS, start, end);
-    return rows.filter((row) => row.token === token);
+  latentsOf(token: number): Promise<TokenLatentRow[]> {
+    return this.#sortedRows('token_latents.parquet', TOKEN_LATENTS, 'token', token, token + 1);
+  }
+
+  /** Latents that raise a token's logit most, largest weight first. */
+  promotersOf(token: number): Promise<LogitLatentRow[]> {
+    return this.#sortedRows('logit_latents.parquet', LOGIT_LATENTS, 'token', token, token + 1);
+  }
+
+  /** Firing examples that peak at tokens `start` … `end − 1` of the corpus, by place. */
+  examplesAt(start: number, end: number): Promise<ExamplePlaceRow[]> {
+    return this.#sortedRows('example_places.parquet', EXAMPLE_PLACES, 'token_index', start, end);
   }
 
   /** Texts of the tokens, by id. */
@@ -169,12 +182,24 @@ export class FeatureIndex {
     start: number,
     end: number,
   ): Promise<Row<S>[]> {
+    // Async, so that a latent that does not exist rejects.
     const path = partName(table, this.#partOf(start, end));
+    return this.#sortedRows(path, schema, 'latent_index', start, end);
+  }
+
+  /** The rows in whose first column, by which the table is sorted, stands a value from `start` to `end − 1`. */
+  async #sortedRows<S extends TableSchema>(
+    path: string,
+    schema: S,
+    column: keyof S & string,
+    start: number,
+    end: number,
+  ): Promise<Row<S>[]> {
     const { metadata } = await this.#table(path);
     const rows = await this.#read(path, schema, ...rowsWith(metadata, start, end - 1));
     return rows.filter((row) => {
-      const latent = row.latent_index as number;
-      return latent >= start && latent < end;
+      const value = row[column] as number;
+      return value >= start && value < end;
     });
   }
 
@@ -274,7 +299,10 @@ async function checkFiles(
   ]);
   const needed = [
     'features.parquet',
+    CARDS,
     'token_latents.parquet',
+    'logit_latents.parquet',
+    'example_places.parquet',
     'vocabulary.json',
     'corpus/tokens.bin',
     'corpus/documents.parquet',

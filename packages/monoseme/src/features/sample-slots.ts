@@ -1,4 +1,5 @@
 import type { GatheredArrays } from './index-checkpoint.ts';
+import { fromShort, toShort } from './short-float.ts';
 
 /** A sampled firing: where it is kept, and what it is. */
 export interface Sample {
@@ -110,22 +111,4 @@ export class SampleSlots {
     }
     return near;
   }
-}
-
-/*
- * Short floats: a positive f32 without its sign and its 15 lowest bits, rounded to nearest. Relative error at most
- * 2^−9 (0.2 %), over the whole range of f32: unlike f16 they do not care how large a model's activations are.
- */
-const scratchFloat = new Float32Array(1);
-const scratchBits = new Uint32Array(scratchFloat.buffer);
-
-function toShort(value: number): number {
-  scratchFloat[0] = value;
-  // The largest finite f32 would round up to infinity, and a very small one to "does not fire".
-  return Math.min(0xfeff, Math.max(1, (scratchBits[0] + 0x4000) >>> 15));
-}
-
-function fromShort(short: number): number {
-  scratchBits[0] = short << 15;
-  return scratchFloat[0];
 }

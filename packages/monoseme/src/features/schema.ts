@@ -4,7 +4,7 @@ import type { TableSchema } from './parquet-table.ts';
  * The tables of a feature index and the meaning of their columns; docs/feature-index.md says it at length.
  * A change that a reader of the old form could misread raises the version.
  */
-export const INDEX_VERSION = 2;
+export const INDEX_VERSION = 3;
 
 /** Latents in one file of `details/` and `examples/`: the file's footer stays small enough to read at once. */
 export const LATENTS_PER_PART = 4096;
@@ -13,7 +13,7 @@ export const LATENTS_PER_ROW_GROUP = 64;
 /** Bins of equal width over [0, max] of a latent: four to each of the paper's 12 intervals. */
 export const LINEAR_BINS = 48;
 
-/** `features.parquet`: one row a latent, in order, of single figures. What a list shows and sorts by. */
+/** `features.parquet`: one row a latent, in order, of single figures. What a list sorts by; read column by column. */
 export const FEATURES = {
   latent_index: 'int32',
   n_fired: 'int32',
@@ -41,12 +41,6 @@ export const FEATURES = {
   max_logit: 'float',
   min_logit: 'float',
   logit_kurtosis: 'float',
-  /** The four tokens with the largest logit weights. */
-  top_logit_tokens: 'list<int32>',
-  /** The peak of the first example, −1 without one, and the other firings within 8 tokens of it. */
-  preview_token: 'int32',
-  preview_offsets: 'list<int32>',
-  preview_activations: 'list<float>',
   /** Place on the map of directions, and the group of near directions, 0 the largest. */
   map_x: 'float',
   map_y: 'float',
@@ -55,6 +49,9 @@ export const FEATURES = {
   mean_loss_change: 'float',
   mean_kl: 'float',
 } as const satisfies TableSchema;
+
+/** The same figures latent by latent, with what a list shows of its first example: {@link CardWriter}. */
+export const CARDS = 'cards.bin';
 
 /** `details/part-NNNNN.parquet`: one row a latent, in order, of lists. What a feature's page shows. */
 export const DETAILS = {
@@ -136,6 +133,20 @@ export const TOKEN_LATENTS = {
   mean_activation: 'float',
   /** Share of the latent's whole activation that falls on this token. */
   share: 'float',
+} as const satisfies TableSchema;
+
+/** `logit_latents.parquet`: which latents raise a token's logit most. By token, then by weight, largest first. */
+export const LOGIT_LATENTS = {
+  token: 'int32',
+  latent_index: 'int32',
+  /** The token is among the ten largest logit weights of the latent; what one unit adds to its logit. */
+  weight: 'float',
+} as const satisfies TableSchema;
+
+/** `example_places.parquet`: where firing examples peak, by place in the text: what a search of the text needs. */
+export const EXAMPLE_PLACES = {
+  token_index: 'int32',
+  latent_index: 'int32',
 } as const satisfies TableSchema;
 
 /** `corpus/documents.parquet`: the documents that the corpus was joined from. */

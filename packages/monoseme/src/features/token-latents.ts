@@ -1,12 +1,10 @@
-import { join } from 'node:path';
-import { TableWriter } from './parquet-table.ts';
+import { writeByToken } from './by-token.ts';
 import { type IndexFile, TOKEN_LATENTS } from './schema.ts';
+import { rough, short } from './short-float.ts';
 import type { TokenMassEntry } from './token-mass.ts';
 
-/** Heaviest tokens of a latent that are listed, and latents of a token: the ends of both lists tell little. */
+/** Heaviest tokens of a latent that are listed: the end of the list tells little. */
 const TOKENS_PER_LATENT = 24;
-const LATENTS_PER_TOKEN = 100;
-const ROWS_PER_GROUP = 32_768;
 
 /**
  * Write `token_latents.parquet`, the inverted index: search by token needs neither the model nor the network.
@@ -35,25 +33,12 @@ export async function writeTokenLatents(
       shares.push(entry.sum / total);
     }
   }
-  const order = Uint32Array.from(tokens, (_, i) => i).sort(
-    (a, b) => tokens[a] - tokens[b] || sums[b] - sums[a] || latents[a] - latents[b],
-  );
-  const table = new TableWriter(TOKEN_LATENTS);
-  let listed = 0;
-  let last = -1;
-  for (const i of order) {
-    listed = tokens[i] === last ? listed + 1 : 1;
-    last = tokens[i];
-    if (listed > LATENTS_PER_TOKEN) continue;
-    table.add({
-      token: tokens[i],
-      latent_index: latents[i],
-      n_fired: firings[i],
-      mean_activation: sums[i] / counts[tokens[i]],
-      share: shares[i],
-    });
-    if (table.rowsInGroup === ROWS_PER_GROUP) table.endGroup();
-  }
-  const path = 'token_latents.parquet';
-  return { path, ...(await table.finish(join(folder, path))) };
+  const entries = { tokens, weights: sums };
+  return writeByToken(folder, 'token_latents.parquet', TOKEN_LATENTS, entries, dSae, (i) => ({
+    token: tokens[i],
+    latent_index: latents[i],
+    n_fired: firings[i],
+    mean_activation: short(sums[i] / counts[tokens[i]]),
+    share: rough(shares[i]),
+  }));
 }

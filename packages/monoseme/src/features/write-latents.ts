@@ -15,8 +15,8 @@ import {
   LINEAR_BINS,
   QUANTILES,
 } from './schema.ts';
-import { PREVIEW_LOGITS, previewOf, TOP_TOKENS, wilsonInterval } from './row-parts.ts';
-import { short, shorts } from './short-float.ts';
+import { TOP_TOKENS, wilsonInterval } from './row-parts.ts';
+import { rough, short, shorts } from './short-float.ts';
 
 const NEIGHBOURS = 10;
 const CO_ACTIVE = 10;
@@ -72,14 +72,13 @@ export async function writeLatentTables(input: LatentTablesInput): Promise<Index
 
 function featureRow(
   builder: FeatureIndexBuilder,
-  { latent, examples, weights, logits, neighbours }: LatentRecord,
+  { latent, weights, logits, neighbours }: LatentRecord,
   map: FeatureMap,
   effect: MeanEffect | undefined,
 ): TableRow<typeof FEATURES> {
   const moments = builder.moments.of(latent);
   const [low, high] = wilsonInterval(moments.nFired, builder.nTokens);
   const heaviest = builder.tokenMass.of(latent)[0];
-  const first = examples[0];
   return {
     latent_index: latent,
     n_fired: moments.nFired,
@@ -102,8 +101,6 @@ function featureRow(
     max_logit: short(logits?.topWeights[0] ?? 0),
     min_logit: short(logits?.bottomWeights[0] ?? 0),
     logit_kurtosis: short(logits?.kurtosis ?? 0),
-    top_logit_tokens: logits?.topTokens.slice(0, PREVIEW_LOGITS) ?? [],
-    ...previewOf(first?.position, first?.near),
     map_x: short(map.coordinates[2 * latent]),
     map_y: short(map.coordinates[2 * latent + 1]),
     cluster: map.clusters[latent],
@@ -129,14 +126,14 @@ function detailsRow(
     histogram: nFired ? histogram.linear(latent, LINEAR_BINS, max) : [],
     log_histogram_start: log.start,
     log_histogram: log.counts,
-    quantiles: nFired ? QUANTILES.map((q) => short(histogram.quantile(latent, q, max))) : [],
+    quantiles: nFired ? QUANTILES.map((q) => rough(histogram.quantile(latent, q, max))) : [],
     top_logit_tokens: logits?.topTokens ?? [],
     top_logits: shorts(logits?.topWeights),
     bottom_logit_tokens: logits?.bottomTokens ?? [],
     bottom_logits: shorts(logits?.bottomWeights),
     logit_histogram: logits?.histogram ?? [],
     top_tokens: mass.map((entry) => entry.token),
-    top_token_shares: mass.map((entry) => short(entry.sum / total)),
+    top_token_shares: mass.map((entry) => rough(entry.sum / total)),
     top_token_firings: mass.map((entry) => entry.nFired),
     neighbours: neighbours.latents.subarray(0, NEIGHBOURS),
     neighbour_cosines: shorts(neighbours.cosines.subarray(0, NEIGHBOURS)),
@@ -147,8 +144,8 @@ function detailsRow(
     neuron_correlations: correlated.correlations.map(short),
     coactive: coActive.latents,
     coactive_lags: coActive.lags,
-    coactive_shares: coActive.shares.map(short),
-    coactive_pmis: coActive.pmis.map(short),
+    coactive_shares: coActive.shares.map(rough),
+    coactive_pmis: coActive.pmis.map(rough),
   };
 }
 

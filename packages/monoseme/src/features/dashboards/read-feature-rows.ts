@@ -1,8 +1,7 @@
 import { wholeCounts } from '../activation-histogram.ts';
 import type { TableRow } from '../parquet-table.ts';
-import { PREVIEW_LOGITS, previewOf, TOP_TOKENS, wilsonInterval } from '../row-parts.ts';
+import { TOP_TOKENS, wilsonInterval } from '../row-parts.ts';
 import { type DETAILS, type EXAMPLES, type FEATURES, LINEAR_BINS, QUANTILES } from '../schema.ts';
-import type { NearFirings } from '../sample-slots.ts';
 import { short } from '../short-float.ts';
 import type { TokenMassEntry } from '../token-mass.ts';
 import type { ReadFigures, ReadHistogram, TokenValue } from './dashboard-entry.ts';
@@ -53,7 +52,6 @@ export function rowsOfFeature(
   const moments = momentsOf(histogram);
   const [low, high] = corpus.nTokens > 0 ? wilsonInterval(nFired, corpus.nTokens) : [density, density];
   const examples = exampleRows(latent, shown, corpus.contextSize);
-  const { first } = examples;
   const { entries, total } = tokenMassOf(shown);
   const ids = (pairs: readonly TokenValue[]) => pairs.map(({ token }) => corpus.tokenId(token));
   const values = (pairs: readonly TokenValue[]) => pairs.map(({ value }) => short(value));
@@ -82,8 +80,6 @@ export function rowsOfFeature(
       max_logit: short(top[0]?.value ?? 0),
       min_logit: short(bottom[0]?.value ?? 0),
       logit_kurtosis: 0,
-      top_logit_tokens: ids(top).slice(0, PREVIEW_LOGITS),
-      ...previewOf(first?.position, first?.near),
       map_x: 0,
       map_y: 0,
       cluster: 0,
@@ -146,11 +142,7 @@ function exampleRows(
   latent: number,
   read: readonly ReadRow[],
   contextSize: number,
-): {
-  rows: TableRow<typeof EXAMPLES>[];
-  nIntervals: number;
-  first: { position: number; near: NearFirings } | undefined;
-} {
+): { rows: TableRow<typeof EXAMPLES>[]; nIntervals: number } {
   const intervals = [...new Set(read.filter(({ binMin }) => binMin >= 0).map(({ binMax }) => binMax))].sort(
     (a, b) => b - a,
   );
@@ -177,12 +169,7 @@ function exampleRows(
       near_activations: row.activations.map(short),
     };
   });
-  const [strongest] = inOrder;
-  const first = strongest && {
-    position: strongest.context * contextSize + strongest.peak,
-    near: { offsets: [...strongest.offsets], activations: strongest.activations.map(short) },
-  };
-  return { rows, nIntervals: intervals.length, first };
+  return { rows, nIntervals: intervals.length };
 }
 
 /** Counts in bins of equal width over [low, high]; what an edge cuts is shared out by width, sums are exact. */
