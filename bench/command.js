@@ -20,10 +20,10 @@ export function monoseme(args) {
 }
 
 /** A dictionary of the embedded model, trained into a folder. */
-export function trained(out, quick) {
+export function trained(out, quick, dSae = 4096) {
   const small = quick
     ? ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256']
-    : ['--tokens', '1.5M', '--d-sae', '4096'];
+    : ['--tokens', '1.5M', '--d-sae', String(dSae)];
   monoseme(['train', '--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post', ...small, '--out', out]);
   return out;
 }

@@ -1,0 +1,182 @@
+/** `npm run bench -- million`: the page over an index of a million features, in a real Chromium. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openFeatureIndex } from 'monoseme/features';
+import { serveExplorer } from 'monoseme/server';
+import { launchBrowser } from '../packages/explorer/test/browser.js';
+import { monoseme, trained } from './command.js';
+import { environmentText, jsonLine, summarize, table } from './measure.js';
+import { holdsIndex, makeLargeIndex } from './million-index.js';
+
+const HELP = `Usage: npm run bench -- million [options]
+
+How long the page takes with an index of a million features: first rows, a column sorted and filtered, searches, the end of
+the list, and from feature to feature. A case starts cold, in a browser that has read the first rows alone, and is done again.
+
+  --index <folder>    keep the index there, or take the one that is there (making it takes some 10 minutes)
+  --features <n>      (default: 1000000)
+  --from <folder>     a real index whose features are multiplied (default: 1,024 features are trained first)
+  --rounds <n>        (default: 3)
+  --screenshots <folder>  pictures of what was measured
+  --quick             a tiny run that checks the benchmark itself
+  --json              lines of JSON on stdout, everything else on stderr`;
+
+/** @param {string[]} args command-line options */
+export async function million(args) {
+  const options = {
+    index: { type: 'string' },
+    features: { type: 'string', default: '1000000' },
+    from: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    screenshots: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  };
+  const { values: flags } = parseArgs({ args, options });
+  if (flags.help) return console.log(HELP);
+  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  log(`${environmentText()}\n`);
+  const temporary = mkdtempSync(join(tmpdir(), 'monoseme-bench-million-'));
+  const { browser, reason } = await launchBrowser();
+  if (!browser) throw new Error(`No browser starts: ${reason}`);
+  try {
+    const index = flags.index ?? join(temporary, 'index');
+    const nFeatures = flags.quick ? 5000 : Number(flags.features);
+    await prepare(index, nFeatures, temporary, flags, log);
+    const wanted = cases(await searches(index), nFeatures);
+    const server = await serveExplorer({ index, port: 0 });
+    const found = {};
+    for (let round = 0; round < (flags.quick ? 1 : Number(flags.rounds)); round++)
+      for (const [name, times] of Object.entries(await measured(browser, server.url, wanted, flags)))
+        (found[name] ??= []).push(times);
+    await server.close();
+    report(found, flags, log);
+  } finally {
+    await browser.close();
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+async function prepare(index, nFeatures, temporary, flags, log) {
+  if (holdsIndex(index, nFeatures)) return;
+  let { from } = flags;
+  if (!from) {
+    const dictionary = trained(join(temporary, 'dictionary'), flags.quick, 1024);
+    from = join(temporary, 'real');
+    const tokens = flags.quick ? '40960' : '2000000';
+    monoseme(['index', dictionary, '--out', from, '--tokens', tokens, '--ablations', '0']);
+  }
+  await makeLargeIndex(from, index, nFeatures, log);
+}
+
+/** What is searched: a frequent token, and two words that stand somewhere in the text. */
+async function searches(folder) {
+  const index = await openFeatureIndex(folder);
+  const { counts } = JSON.parse(readFileSync(join(folder, 'vocabulary.json'), 'utf8'));
+  const vocabulary = await index.vocabulary();
+  const words = [...counts.keys()].filter((id) => /^ [a-z]{3,}$/.test(vocabulary[id]) && counts[id] > 0);
+  words.sort((a, b) => counts[b] - counts[a]);
+  const middle = Math.floor(index.details.corpus.n_tokens / 2);
+  const tokens = await index.tokens(middle, middle + 3);
+  const text = Array.from(tokens, (token) => vocabulary[token])
+    .join('')
+    .trim();
+  return { token: words[Math.min(50, words.length - 1)], text };
+}
+
+/** Cases: what a reader does, and what may take longer than feature to feature. */
+function cases({ token, text }, nFeatures) {
+  const list = (query) => [`#/?${query}`];
+  return {
+    'sort by density': list('sort=density&dir=desc'),
+    'sort by largest activation': list('sort=max_activation&dir=desc'),
+    'filter by density': list('density=-3,-2.75'),
+    'search a token': list(`on=${token}`),
+    'search a predicted token': list(`promotes=${token}`),
+    'search text': list(`text=${encodeURIComponent(text)}`),
+    'end of the list': ['end'],
+    'open a feature': [`#/feature/${Math.floor(0.777 * nFeatures)}`],
+    'next feature': [`#/feature/${Math.floor(nFeatures / 3)}`, `#/feature/${Math.floor(nFeatures / 3) + 1}`],
+  };
+}
+
+/** Of every case the milliseconds cold and warm. */
+async function measured(browser, url, wanted, flags) {
+  const found = {};
+  for (const [name, steps] of Object.entries(wanted)) {
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+    const tab = await context.newPage();
+    const start = await firstRows(tab, url);
+    await tab.waitForTimeout(500);
+    for (const step of steps.slice(0, -1)) await shown(tab, step);
+    const cold = await shown(tab, steps.at(-1));
+    if (flags.screenshots)
+      await tab.screenshot({ path: join(flags.screenshots, `${name.replaceAll(' ', '-')}.png`) });
+    await shown(tab, steps.length > 1 ? steps[0] : steps[0] === 'end' ? 'start' : '#/');
+    found[name] = [cold, await shown(tab, steps.at(-1))];
+    (found['first rows'] ??= [start, start])[0] = start;
+    await context.close();
+  }
+  return found;
+}
+
+async function firstRows(tab, url) {
+  const start = performance.now();
+  await tab.goto(url, { waitUntil: 'commit' });
+  await tab.locator('.rows .row .density-cell').first().waitFor();
+  return performance.now() - start;
+}
+
+/** Go somewhere. @returns milliseconds until what is in the window changes no more */
+async function shown(tab, where) {
+  return tab.evaluate(async (to) => {
+    const inWindow = (element) => {
+      const { top, bottom } = element.getBoundingClientRect();
+      return bottom > 0 && top < window.innerHeight;
+    };
+    const lines = () => [...document.querySelectorAll('.rows .row, .example')].filter(inWindow);
+    const isWhole = (row) => row.matches('.example') || row.querySelector('.density-cell, .never');
+    const text = () =>
+      [...document.querySelectorAll('h1, h2'), ...lines()].map((line) => line.textContent).join('\n');
+    const before = text();
+    const start = performance.now();
+    if (to === 'start') window.scrollTo(0, 0);
+    else if (to === 'end') window.scrollTo(0, document.documentElement.scrollHeight);
+    else location.hash = to;
+    let [last, changed] = [before, start];
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const now = performance.now();
+        const current = text();
+        if (current !== last) [last, changed] = [current, now];
+        const rows = lines();
+        if (changed > start && now - changed > 300 && rows.length > 0 && rows.every(isWhole))
+          resolve(changed - start);
+        else if (now - start > 20_000)
+          reject(
+            new Error(`${to} is not there after a minute: ${rows.length} rows, ${text().slice(0, 300)}`),
+          );
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    });
+  }, where);
+}
+
+function report(found, flags, log) {
+  const rows = Object.entries(found).flatMap(([name, rounds]) => {
+    const targets = name === 'first rows' ? [1000] : [250, 50];
+    return targets.map((target, i) => {
+      const summary = summarize(rounds.map((times) => times[i]));
+      const state = i === 0 ? 'cold' : 'warm';
+      if (flags.json)
+        console.log(jsonLine('million', `${name}, ${state}`, 'monoseme', 'milliseconds', 'ms', summary));
+      const values = [summary.min, summary.median, summary.max].map((value) => value.toFixed(0));
+      return [`${name}, ${state}`, ...values, `under ${target}`];
+    });
+  });
+  log(table(['ms', 'min', 'median', 'max', 'to reach'], rows));
+}
