@@ -28,6 +28,7 @@ beforeEach(async () => {
     'README.md': Buffer.from('a model'),
     'config.json': Buffer.from('{"max_position_embeddings": 9}'),
     'tokenizer.json': Buffer.from('{}'),
+    'chat_template.jinja': Buffer.from('{{ messages }}'),
     'model.safetensors': Buffer.alloc(50_000),
     'onnx/model.onnx': await movedData('model.onnx_data'),
     'onnx/model.onnx_data': await external('model.onnx.data'),
@@ -72,6 +73,7 @@ test('of a repository the graph, the data it names and its companions are downlo
   assert.deepEqual([model.name, model.contextSize], ['lab/open', 9]);
   assert.equal(model.tokenizerPath, join(dirname(dirname(model.path)), 'tokenizer.json'));
   assert.deepEqual(await cached(), [
+    'chat_template.jinja',
     'config.json',
     'onnx/model.onnx',
     'onnx/model.onnx_data',
@@ -92,7 +94,12 @@ test('another graph is named by its path; its tokenizer is found in the root', a
   const model = await open('hf:lab/open/onnx/model_fp16.onnx');
   assert.equal(model.resolveHook(HOOK).dtype, 'float16');
   assert.equal(model.contextSize, 9);
-  assert.deepEqual(await cached(), ['config.json', 'onnx/model_fp16.onnx', 'tokenizer.json']);
+  assert.deepEqual(await cached(), [
+    'chat_template.jinja',
+    'config.json',
+    'onnx/model_fp16.onnx',
+    'tokenizer.json',
+  ]);
 });
 
 test('a download that was cut off goes on', async () => {

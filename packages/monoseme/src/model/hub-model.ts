@@ -11,12 +11,12 @@ import {
 } from './model-files.ts';
 import { parseOnnx } from './onnx-graph.ts';
 
-const COMPANIONS = ['config.json', 'tokenizer.json'];
+const COMPANIONS = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
 
 /**
  * The local path of a model's .onnx file: found from the path of a file or folder, or downloaded from the hub. Of a
  * repository (`hf:owner/repo`) only one graph is downloaded, `onnx/model.onnx` say, with the data files that it names and
- * `config.json` and `tokenizer.json`; another is named by its path (`hf:owner/repo/onnx/model_fp16.onnx`).
+ * `config.json`, the tokenizer and its chat template; another is named by its path (`hf:owner/repo/onnx/model_fp16.onnx`).
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_MODEL (no graph or several), what {@link resolveHubPath} throws
  */
