@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { program } from '../packages/monoseme/dist/cli/main.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const documents = ['README.md', 'ARCHITECTURE.md', 'GLOSSARY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
@@ -20,6 +21,9 @@ const documents = ['README.md', 'ARCHITECTURE.md', 'GLOSSARY.md', 'CONTRIBUTING.
     ),
 );
 const read = (path) => readFileSync(join(root, path), 'utf8');
+const flagsIn = (text) => text.match(/(?<![\w-])--[a-z][a-z0-9-]*/g) ?? [];
+/** Flags of every command, and of other programs. */
+const OTHERS = new Set(['--help', '--version', '--onnxruntime-node-install']);
 
 /** Run a command line as a reader would type it, in an empty folder, with `monoseme` on the path. */
 function shell(commands) {
@@ -46,6 +50,19 @@ for (const document of documents) {
     }
   });
 }
+
+test('every flag that a document names is one of a command', () => {
+  const commands = program(new AbortController().signal, []).commands;
+  const options = [...commands, ...commands.flatMap((command) => command.commands)]
+    .flatMap((command) => command.options)
+    .map(({ long }) => long);
+  const benchmarks = readdirSync(join(root, 'bench')).filter((name) => name.endsWith('.js'));
+  const known = new Set([...options, ...benchmarks.flatMap((name) => flagsIn(read(join('bench', name))))]);
+  for (const document of documents) {
+    const unknown = flagsIn(read(document)).filter((flag) => !known.has(flag) && !OTHERS.has(flag));
+    assert.deepEqual(unknown, [], document);
+  }
+});
 
 describe('README', () => {
   const blocks = [...read('README.md').matchAll(/^```(\w*)\n(.*?)^```/gms)].map(([, kind, text]) => ({

@@ -82,7 +82,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function program(signal: AbortSignal, argv: readonly string[]): Command {
+/** Every command with its options, as `argv` would be read. */
+export function program(signal: AbortSignal, argv: readonly string[]): Command {
   const root = new Command('monoseme')
     .description('Learn, measure and read the features inside neural networks.')
     .version(TOOLKIT_VERSION)
