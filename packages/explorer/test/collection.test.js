@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { openCollection } from '../../monoseme/dist/collection/index.js';
 import { selectBackend } from '../../monoseme/dist/kernels/index.js';
 import { serveExplorer } from '../../monoseme/dist/server/index.js';
@@ -23,6 +24,12 @@ after(async () => {
 });
 
 const open = (hash, options = SIZES.desktop) => openTab(server.url, hash, options);
+/** What a page says once it has followed its address. */
+async function eventually(read, expected) {
+  for (let i = 0; i < 100 && !isDeepStrictEqual(await read(), expected); i++)
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(await read(), expected);
+}
 const memberNames = (tab) => tab.locator('.members a.member').allInnerTexts();
 
 describe('a collection', { skip }, () => {
@@ -30,18 +37,18 @@ describe('a collection', { skip }, () => {
     test(`${size}: its table is sorted by any figure, and the address keeps the order`, async () => {
       const { tab, complaints, close } = await open('#/', options);
       await tab.locator('.members tbody tr').first().waitFor();
-      assert.deepEqual(await memberNames(tab), ['coarse', 'fine', 'small']);
+      await eventually(() => memberNames(tab), ['coarse', 'fine', 'small']);
       await tab.locator('.members th a', { hasText: 'L0' }).click();
       await tab.waitForURL(/by=l0/);
-      assert.deepEqual(await memberNames(tab), ['coarse', 'small', 'fine']);
+      await eventually(() => memberNames(tab), ['coarse', 'small', 'fine']);
       await tab.locator('.members th a', { hasText: 'Loss recovered' }).click();
       await tab.locator('.members th a', { hasText: 'Loss recovered' }).click();
       await tab.waitForURL(/order=desc/);
-      assert.deepEqual(await memberNames(tab), ['small', 'fine', 'coarse']);
+      await eventually(() => memberNames(tab), ['small', 'fine', 'coarse']);
       assert.equal(await tab.locator('th[aria-sort=descending]').count(), 1);
       await tab.reload();
       await tab.locator('.members tbody tr').first().waitFor();
-      assert.deepEqual(await memberNames(tab), ['small', 'fine', 'coarse']);
+      await eventually(() => memberNames(tab), ['small', 'fine', 'coarse']);
       assert.match(await tab.locator('.members tbody tr').first().innerText(), /24\s+3\.25\s+95\.0 %/);
       assert.equal(await tab.locator('.members svg.strip').count(), 3);
       assert.ok(await noOverflow(tab));
@@ -85,6 +92,22 @@ describe('a collection', { skip }, () => {
     await close();
   });
 
+  test('a feature is looked up in the other dictionaries, and opens there and side by side', async () => {
+    const { tab, complaints, close } = await open('#/feature/3?of=coarse');
+    await tab.getByRole('button', { name: 'look in 2' }).click();
+    const panel = tab.locator('.panel', { hasText: 'In other dictionaries' });
+    await panel.locator('tbody tr').first().waitFor();
+    assert.match(await panel.locator('tr', { hasText: 'small' }).innerText(), /small\s+6 0\.949\s+7 0\.707/);
+    await panel.getByRole('link', { name: '6', exact: true }).click();
+    await tab.getByRole('heading', { name: 'Feature 6' }).waitFor();
+    assert.match(tab.url(), /of=small/);
+    await tab.goBack();
+    await panel.getByRole('link', { name: 'small' }).click();
+    await tab.locator('.pair-head h2', { hasText: 'small 6' }).waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
   test('small multiples say the same in the same order', async () => {
     const { tab, close } = await open('#/?as=multiples&by=d_sae&order=desc');
     await tab.locator('.multiples li').first().waitFor();
@@ -102,10 +125,103 @@ describe('a collection', { skip }, () => {
   });
 });
 
+describe('two dictionaries compared', { skip }, () => {
+  test('ticked in the table; pairs by cosine; a pair with its examples in the same text', async () => {
+    const { tab, complaints, close } = await open('#/');
+    await tab.getByLabel('Compare coarse').check();
+    await tab.getByLabel('Compare small').check();
+    await tab.getByRole('link', { name: 'Compare coarse with small' }).click();
+    await tab.locator('.pairs tbody tr').first().waitFor();
+    // Coarse 3 is nearest to small 6, whose direction leans on input 7.
+    assert.match(await tab.locator('.pairs tbody tr').first().innerText(), /^3\s.*0\.949\s+6\s/s);
+    assert.match(await tab.locator('.compare-list > p').innerText(), /median cosine is 0\.707/);
+    await tab.locator('.side-by-side li').first().waitFor();
+    await tab.getByRole('radio', { name: 'by number' }).click();
+    await tab.waitForURL(/order=number/);
+    await tab.locator('.pairs a').first().click();
+    await tab.waitForURL(/#\/compare\/0\?/);
+    // Coarse 0 fires on what small 0 or 1 fires on: all of small 0's strongest examples are among its firings.
+    const rows = tab.locator('.side-by-side li');
+    await rows.first().waitFor();
+    const [first, second] = await rows
+      .first()
+      .locator('.t.peak')
+      .evaluateAll((spans) => spans.map((span) => span.textContent));
+    assert.equal(first, second);
+    await tab.locator('.nearest a').nth(1).click();
+    await tab.waitForURL(/match=1/);
+    await tab.locator('.pair-head h2', { hasText: 'small 1' }).waitFor();
+    const again = await open(new URL(tab.url()).hash);
+    await again.tab.locator('.pair-head h2', { hasText: 'small 1' }).waitFor();
+    assert.deepEqual([...complaints, ...again.complaints], []);
+    await again.close();
+    await close();
+  });
+
+  test('a bar of the cosines chooses pairs; two that cannot be matched are said to be so', async () => {
+    const { tab, complaints, close } = await open('#/compare?a=coarse&b=small');
+    await tab.locator('.pairs tbody tr').first().waitFor();
+    assert.equal(await tab.locator('.pairs tbody tr').count(), 12);
+    const box = await tab.locator('.compare-list svg').first().boundingBox();
+    await tab.mouse.click(box.x + box.width * 0.949, box.y + box.height / 2);
+    await tab.waitForURL(/bin=37/);
+    await eventually(() => tab.locator('.pairs tbody tr .latent').allInnerTexts(), ['3', '6']);
+    await tab.goto(`${server.url}#/compare?a=small&b=small`);
+    await tab.getByText('Choose two dictionaries').waitFor();
+    await tab.goto(`${server.url}#/compare?a=small&b=nothing`);
+    await tab.getByText('There is no dictionary nothing here').waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+});
+
+describe('families', { skip }, () => {
+  const nodes = (tab, layer) => tab.locator(`section[aria-label^="${layer},"] .node`).allInnerTexts();
+
+  test('a feature, what it splits into and what that comes from', async () => {
+    const { tab, complaints, close } = await open('#/families/3?of=coarse');
+    await tab.locator('.node.root').waitFor();
+    const numbers = async (layer) =>
+      (await nodes(tab, layer)).map((text) => parseInt(text)).sort((a, b) => a - b);
+    assert.deepEqual(await numbers('coarse'), [3]);
+    assert.deepEqual(await numbers('small'), [6, 7]);
+    assert.deepEqual(await numbers('fine'), [12, 13, 14, 15]);
+    assert.equal(await tab.locator('.family-examples li').count(), 7);
+    await tab.locator('.node', { hasText: /^14/ }).click();
+    await tab.waitForURL(/families\/14\?of=fine/);
+    await tab.locator('.node.root', { hasText: /^14/ }).waitFor();
+    assert.deepEqual(await numbers('coarse'), [3]);
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('the cosine from which features are joined, in the address; the largest families', async () => {
+    const { tab, complaints, close } = await open('#/families/3?of=coarse&least=0.8');
+    await tab.locator('.node.root').waitFor();
+    assert.deepEqual(
+      (await nodes(tab, 'small')).map((text) => parseInt(text)),
+      [6],
+    );
+    await tab.getByRole('link', { name: 'or list the largest' }).click();
+    await tab.getByText('Largest families').waitFor();
+    await tab.goto(`${server.url}#/families?of=coarse`);
+    await tab.getByText('12 split at all').waitFor();
+    await tab.locator('.family-examples a').first().click();
+    await tab.locator('.node.root').waitFor();
+    await tab.goto(`${server.url}#/families/999?of=coarse`);
+    await tab.getByText('There is no feature 999').waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+});
+
 describe('accessibility (axe)', { skip }, () => {
   const views = {
     collection: ['#/?pick=small,fine', '.members tbody tr'],
     multiples: ['#/?as=multiples', '.multiples li'],
+    compare: ['#/compare/5?a=small&b=fine', '.side-by-side li'],
+    family: ['#/families/3?of=coarse', '.node.root'],
+    families: ['#/families?of=coarse', '.family-examples a'],
   };
   for (const size of Object.keys(SIZES)) {
     for (const colorScheme of ['light', 'dark']) {

@@ -1,22 +1,18 @@
 import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn, percent } from '../data/format.ts';
-import { textAround } from '../data/feature-page.ts';
 import type { FeatureList } from '../data/list.ts';
+import { loadPreview } from '../data/preview.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { featureHref, go, listHref, type ListQuery, type SortKey } from '../state/route.ts';
 import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 import { AlignedLine } from './token-line.tsx';
-import { highlightOf } from './tokens.ts';
 
 /** Rows drawn beyond the ends of the window, so that scrolling meets no gap. */
 const MARGIN = 12;
 /** Browsers draw nothing taller than 17 million pixels: of a longer list one pixel of scrolling passes more than one. */
 const TALLEST = 16_000_000;
-/** As much as a wide row holds. */
-const PREVIEW_BEFORE = 12;
-const PREVIEW_AFTER = 16;
 
 /** Where the reader was in a list, for coming back from a feature. */
 const places = new Map<FeatureList, { scroll: number; row: number }>();
@@ -148,7 +144,7 @@ function FeatureRowView(props: {
 }) {
   const data = createLoad(
     () => props.latent,
-    (latent) => loadRow(props.index, latent),
+    (latent) => loadPreview(props.index, latent),
   );
   const token = (id: number) => tokenLabel(props.index.vocabulary.text(id));
   return (
@@ -210,13 +206,4 @@ function FeatureRowView(props: {
       </Show>
     </div>
   );
-}
-
-async function loadRow(index: FeatureIndex, latent: number) {
-  const row = await index.feature(latent);
-  const { preview_token, preview_offsets, preview_activations, max_activation: max } = row;
-  const highlight = highlightOf(preview_token, max, preview_offsets, preview_activations, max);
-  if (preview_token < 0) return { row, segments: [], highlight };
-  const segments = await textAround(index, preview_token, PREVIEW_BEFORE, PREVIEW_AFTER);
-  return { row, segments, highlight };
 }

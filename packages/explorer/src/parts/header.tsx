@@ -16,7 +16,7 @@ export function Header(props: {
         <span class="mark" aria-hidden="true" />
         <span class="brand-name">Monoseme</span>
       </a>
-      <Show when={props.index} fallback={<span class="grow" />}>
+      <Show when={props.index} fallback={<CollectionViews isCollection={props.isCollection} />}>
         {(index) => (
           <>
             <Show when={props.isCollection}>
@@ -38,6 +38,13 @@ export function Header(props: {
                 current={route().view === 'list' || route().view === 'feature'}
               />
               <View name="Map" href={viewHref('map')} current={route().view === 'map'} />
+              <Show when={props.isCollection}>
+                <View
+                  name="Families"
+                  href={viewHref('families', route().latent)}
+                  current={route().view === 'families'}
+                />
+              </Show>
               <View name="Text" href={viewHref('text')} current={route().view === 'text'} />
               <View
                 name="Steer"
@@ -79,6 +86,21 @@ export function Header(props: {
         </button>
       </nav>
     </header>
+  );
+}
+
+/** Where no dictionary is open. */
+function CollectionViews(props: { isCollection: boolean }) {
+  return (
+    <>
+      <Show when={props.isCollection}>
+        <nav class="views" aria-label="Views">
+          <View name="Collection" href={collectionHref()} current={route().view !== 'compare'} />
+          <View name="Compare" href={collectionHref('compare')} current={route().view === 'compare'} />
+        </nav>
+      </Show>
+      <span class="grow" />
+    </>
   );
 }
 

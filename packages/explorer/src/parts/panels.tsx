@@ -1,32 +1,17 @@
-import { createSignal, For, Show, type JSX } from 'solid-js';
+import { For, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
-import { count, figure, oneIn, percent, roughCount, signed } from '../data/format.ts';
+import { count, figure, oneIn, percent, signed } from '../data/format.ts';
 import { tokenLabel } from '../data/segments.ts';
-import { createLoad } from '../state/load.ts';
-import { featureHref, freshListHref } from '../state/route.ts';
+import { freshListHref } from '../state/route.ts';
 import { countScale, setCountScale } from '../state/settings.ts';
 import { Bars, type Mark } from './bars.tsx';
 import type { PointedToken } from './examples.tsx';
+import { Panel } from './panel.tsx';
 
-interface PanelProps {
+export interface PanelProps {
   readonly index: FeatureIndex;
   readonly page: FeaturePage;
-}
-
-function Panel(props: { title: string; note?: string; aside?: JSX.Element; children: JSX.Element }) {
-  return (
-    <section class="panel">
-      <div class="panel-head">
-        <h2>{props.title}</h2>
-        {props.aside}
-      </div>
-      <Show when={props.note}>
-        <p class="faint">{props.note}</p>
-      </Show>
-      {props.children}
-    </section>
-  );
 }
 
 export function FiguresPanel(props: PanelProps) {
@@ -149,97 +134,6 @@ export function EffectPanel(props: PanelProps) {
   );
 }
 
-export function LogitPanel(props: PanelProps & { pointed: PointedToken | undefined }) {
-  const [hovered, setHovered] = createSignal<Mark>();
-  const details = () => props.page.details;
-  const low = () => details().bottom_logits[0];
-  const high = () => details().top_logits[0];
-  const text = (token: number) => tokenLabel(props.index.vocabulary.text(token));
-  const markOf = (token: number, weight: number): Mark => ({
-    value: weight,
-    label: `${text(token)} ${signed(weight)}`,
-  });
-  const mark = () => hovered() ?? nextTokenMark();
-  /** The token after the one pointed at, where its weight is known: what the feature did for the prediction. */
-  const nextTokenMark = (): Mark | undefined => {
-    const next = props.pointed?.nextToken;
-    if (next === undefined) return undefined;
-    const weights = [
-      [details().top_logit_tokens, details().top_logits],
-      [details().bottom_logit_tokens, details().bottom_logits],
-    ] as const;
-    for (const [tokens, values] of weights) {
-      const place = tokens.indexOf(next);
-      if (place >= 0) return markOf(next, values[place]);
-    }
-    return undefined;
-  };
-  return (
-    <Panel title="Logits" note="What it adds to the next token, per unit of activation.">
-      <Bars
-        label={`Histogram of the logit weights of ${count(props.index.manifest.logits?.n_tokens ?? 0)} tokens, ${signed(low())} to ${signed(high())}`}
-        counts={details().logit_histogram}
-        from={low()}
-        to={high()}
-        format={signed}
-        tone={(middle) => ({ kind: middle < 0 ? 'lowers' : 'raises', strength: 1 })}
-        unit="tokens"
-        mark={mark()}
-      />
-      <div class="logits">
-        <LogitTable
-          title="Raises"
-          kind="raises"
-          index={props.index}
-          tokens={details().top_logit_tokens}
-          weights={details().top_logits}
-          onHover={(token, weight) => setHovered(token === undefined ? undefined : markOf(token, weight))}
-        />
-        <LogitTable
-          title="Lowers"
-          kind="lowers"
-          index={props.index}
-          tokens={details().bottom_logit_tokens}
-          weights={details().bottom_logits}
-          onHover={(token, weight) => setHovered(token === undefined ? undefined : markOf(token, weight))}
-        />
-      </div>
-    </Panel>
-  );
-}
-
-function LogitTable(props: {
-  title: string;
-  kind: string;
-  index: FeatureIndex;
-  tokens: readonly number[];
-  weights: readonly number[];
-  onHover: (token: number | undefined, weight: number) => void;
-}) {
-  const largest = () => Math.abs(props.weights[0]) || 1;
-  return (
-    <table class={`token-table ${props.kind}`}>
-      <caption>{props.title}</caption>
-      <tbody onPointerLeave={() => props.onHover(undefined, 0)}>
-        <For each={props.tokens}>
-          {(token, i) => (
-            <tr onPointerEnter={() => props.onHover(token, props.weights[i()])}>
-              <td>
-                <a href={freshListHref({ promotes: token })} title="Features that predict this token">
-                  <code>{tokenLabel(props.index.vocabulary.text(token))}</code>
-                </a>
-              </td>
-              <td class="value" style={{ '--share': String(Math.abs(props.weights[i()]) / largest()) }}>
-                {signed(props.weights[i()])}
-              </td>
-            </tr>
-          )}
-        </For>
-      </tbody>
-    </table>
-  );
-}
-
 export function TokenPanel(props: PanelProps) {
   const details = () => props.page.details;
   return (
@@ -271,132 +165,5 @@ export function TokenPanel(props: PanelProps) {
         </table>
       </Panel>
     </Show>
-  );
-}
-
-/** Top tokens of features by their place in a list, once they are there. */
-function createTopTokens(index: FeatureIndex, latents: () => readonly number[]): (place: number) => string {
-  const rows = createLoad(latents, (some) => Promise.all(some.map((latent) => index.feature(latent))));
-  return (place) => {
-    if (rows.loading()) return '';
-    const token = rows.value()?.[place]?.top_token ?? -1;
-    return token < 0 ? 'never fires' : tokenLabel(index.vocabulary.text(token));
-  };
-}
-
-/** A feature in a row of a table: its link and its top token. */
-function FeatureCells(props: { latent: number; topToken: string }) {
-  return (
-    <>
-      <td class="latent">
-        <a href={featureHref(props.latent)}>{props.latent}</a>
-      </td>
-      <td>
-        <code>{props.topToken}</code>
-      </td>
-    </>
-  );
-}
-
-export function NeighbourPanel(props: PanelProps) {
-  const details = () => props.page.details;
-  const topToken = createTopTokens(props.index, () => details().neighbours);
-  return (
-    <Show when={details().neighbours.length > 0}>
-      <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
-        <table class="token-table">
-          <tbody>
-            <For each={details().neighbours}>
-              {(latent, i) => (
-                <tr>
-                  <FeatureCells latent={latent} topToken={topToken(i())} />
-                  <td class="value faint">{figure(details().neighbour_cosines[i()])}</td>
-                </tr>
-              )}
-            </For>
-          </tbody>
-        </table>
-      </Panel>
-    </Show>
-  );
-}
-
-/** Where another feature fires, in words. */
-function lagName(lag: number): string {
-  if (lag === 0) return 'same token';
-  const many = Math.abs(lag) === 1 ? '1 token' : `${Math.abs(lag)} tokens`;
-  return `${many} ${lag > 0 ? 'later' : 'before'}`;
-}
-
-export function CoActivePanel(props: PanelProps) {
-  const details = () => props.page.details;
-  const topToken = createTopTokens(props.index, () => details().coactive);
-  return (
-    <Show when={details().coactive.length > 0}>
-      <Panel
-        title="Fires beside"
-        note="Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate."
-      >
-        <table class="token-table coactive">
-          <tbody>
-            <For each={details().coactive}>
-              {(latent, i) => (
-                <tr>
-                  <FeatureCells latent={latent} topToken={topToken(i())} />
-                  <td class="faint lag" title={lagName(details().coactive_lags[i()])}>
-                    {details().coactive_lags[i()] === 0 ? 'here' : signed(details().coactive_lags[i()])}
-                    <span class="sr">{lagName(details().coactive_lags[i()])}</span>
-                  </td>
-                  <td class="value">{Math.round(details().coactive_shares[i()] * 100)} %</td>
-                  <td class="value faint">
-                    ×{roughCount(Math.round(Math.exp(details().coactive_pmis[i()])))}
-                  </td>
-                </tr>
-              )}
-            </For>
-          </tbody>
-        </table>
-      </Panel>
-    </Show>
-  );
-}
-
-export function NeuronPanel(props: { page: FeaturePage }) {
-  const details = () => props.page.details;
-  return (
-    <Panel
-      title="Neurons"
-      note="Elements of the activation: those its direction leans on, those it rises with."
-    >
-      <div class="logits">
-        <table class="token-table">
-          <caption>Weight, share of all</caption>
-          <tbody>
-            <For each={details().neurons}>
-              {(neuron, i) => (
-                <tr>
-                  <td>{neuron}</td>
-                  <td class="value">{signed(details().neuron_weights[i()])}</td>
-                  <td class="faint value">{percent(details().neuron_shares[i()])}</td>
-                </tr>
-              )}
-            </For>
-          </tbody>
-        </table>
-        <table class="token-table">
-          <caption>Correlation</caption>
-          <tbody>
-            <For each={details().correlated_neurons}>
-              {(neuron, i) => (
-                <tr>
-                  <td>{neuron}</td>
-                  <td class="value">{signed(details().neuron_correlations[i()])}</td>
-                </tr>
-              )}
-            </For>
-          </tbody>
-        </table>
-      </div>
-    </Panel>
   );
 }

@@ -188,8 +188,8 @@ export function collectionHref(
 }
 
 /** The address of what is shown with some of the view's own state changed. */
-export function ownHref(change: Readonly<Record<string, string>>): string {
-  return formatRoute({ ...route(), own: { ...route().own, ...change } });
+export function ownHref(change: Readonly<Record<string, string>>, latent = route().latent): string {
+  return formatRoute({ ...route(), latent, own: { ...route().own, ...change } });
 }
 
 export function go(href: string): void {

@@ -39,6 +39,10 @@ const SteerView = lazy(() => import('./steer-view.tsx').then((view) => ({ defaul
 const CollectionView = lazy(() =>
   import('./collection-view.tsx').then((view) => ({ default: view.CollectionView })),
 );
+const CompareView = lazy(() => import('./compare-view.tsx').then((view) => ({ default: view.CompareView })));
+const FamiliesView = lazy(() =>
+  import('./families-view.tsx').then((view) => ({ default: view.FamiliesView })),
+);
 
 export function App() {
   const folder = createLoad(indexBase, openFolder);
@@ -95,7 +99,9 @@ export function App() {
             {(opened) => (
               <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
                 <Suspense>
-                  <CollectionView collection={opened()} />
+                  <Show when={route().view === 'compare'} fallback={<CollectionView collection={opened()} />}>
+                    <CompareView collection={opened()} />
+                  </Show>
                 </Suspense>
               </ErrorBoundary>
             )}
@@ -123,7 +129,10 @@ export function App() {
                 <Suspense>
                   <Switch fallback={<DictionaryView index={opened} />}>
                     <Match when={route().view === 'feature'}>
-                      <FeatureView index={opened} latent={route().latent!} />
+                      <FeatureView index={opened} latent={route().latent!} collection={collection()} />
+                    </Match>
+                    <Match when={route().view === 'families' && collection()}>
+                      {(opened) => <FamiliesView collection={opened()} />}
                     </Match>
                     <Match when={route().view === 'map'}>
                       <MapView index={opened} />

@@ -1,20 +1,15 @@
 import { createEffect, createMemo, createSignal, Match, onCleanup, onMount, Show, Switch } from 'solid-js';
+import type { Collection } from '../data/collection.ts';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { type FeaturePage, loadFeature } from '../data/feature-page.ts';
 import { count } from '../data/format.ts';
 import { makeList } from '../data/list.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { Examples, nextSection, type PointedToken } from '../parts/examples.tsx';
-import {
-  ActivationPanel,
-  CoActivePanel,
-  EffectPanel,
-  FiguresPanel,
-  LogitPanel,
-  NeighbourPanel,
-  NeuronPanel,
-  TokenPanel,
-} from '../parts/panels.tsx';
+import { LogitPanel } from '../parts/logit-panel.tsx';
+import { MatchesPanel } from '../parts/matches-panel.tsx';
+import { ActivationPanel, EffectPanel, FiguresPanel, TokenPanel } from '../parts/panels.tsx';
+import { CoActivePanel, NeighbourPanel, NeuronPanel } from '../parts/related-panels.tsx';
 import { FeatureTools } from '../parts/feature-tools.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
@@ -22,7 +17,7 @@ import { featureHref, go, listHref, route } from '../state/route.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 
 /** Everything the index knows of one feature: figures on the left, text on the right. */
-export function FeatureView(props: { index: FeatureIndex; latent: number }) {
+export function FeatureView(props: { index: FeatureIndex; latent: number; collection?: Collection }) {
   const page = createLoad(
     () => props.latent,
     (latent) => loadFeature(props.index, latent),
@@ -92,6 +87,11 @@ export function FeatureView(props: { index: FeatureIndex; latent: number }) {
               <TokenPanel index={props.index} page={shown()} />
               <CoActivePanel index={props.index} page={shown()} />
               <NeighbourPanel index={props.index} page={shown()} />
+              <Show when={props.collection}>
+                {(collection) => (
+                  <MatchesPanel collection={collection()} member={route().member} latent={shown().latent} />
+                )}
+              </Show>
               <NeuronPanel page={shown()} />
             </div>
             <Show

@@ -1,0 +1,109 @@
+import { For, Show } from 'solid-js';
+import { figure, percent, roughCount, signed } from '../data/format.ts';
+import type { FeaturePage } from '../data/feature-page.ts';
+import { createTopTokens, FeatureCells } from './feature-cells.tsx';
+import { Panel } from './panel.tsx';
+import type { PanelProps } from './panels.tsx';
+
+export function NeighbourPanel(props: PanelProps) {
+  const details = () => props.page.details;
+  const topToken = createTopTokens(props.index, () => details().neighbours);
+  return (
+    <Show when={details().neighbours.length > 0}>
+      <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
+        <table class="token-table">
+          <tbody>
+            <For each={details().neighbours}>
+              {(latent, i) => (
+                <tr>
+                  <FeatureCells latent={latent} topToken={topToken(i())} />
+                  <td class="value faint">{figure(details().neighbour_cosines[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+      </Panel>
+    </Show>
+  );
+}
+
+/** Where another feature fires, in words. */
+function lagName(lag: number): string {
+  if (lag === 0) return 'same token';
+  const many = Math.abs(lag) === 1 ? '1 token' : `${Math.abs(lag)} tokens`;
+  return `${many} ${lag > 0 ? 'later' : 'before'}`;
+}
+
+export function CoActivePanel(props: PanelProps) {
+  const details = () => props.page.details;
+  const topToken = createTopTokens(props.index, () => details().coactive);
+  return (
+    <Show when={details().coactive.length > 0}>
+      <Panel
+        title="Fires beside"
+        note="Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate."
+      >
+        <table class="token-table coactive">
+          <tbody>
+            <For each={details().coactive}>
+              {(latent, i) => (
+                <tr>
+                  <FeatureCells latent={latent} topToken={topToken(i())} />
+                  <td class="faint lag" title={lagName(details().coactive_lags[i()])}>
+                    {details().coactive_lags[i()] === 0 ? 'here' : signed(details().coactive_lags[i()])}
+                    <span class="sr">{lagName(details().coactive_lags[i()])}</span>
+                  </td>
+                  <td class="value">{Math.round(details().coactive_shares[i()] * 100)} %</td>
+                  <td class="value faint">
+                    ×{roughCount(Math.round(Math.exp(details().coactive_pmis[i()])))}
+                  </td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+      </Panel>
+    </Show>
+  );
+}
+
+export function NeuronPanel(props: { page: FeaturePage }) {
+  const details = () => props.page.details;
+  return (
+    <Panel
+      title="Neurons"
+      note="Elements of the activation: those its direction leans on, those it rises with."
+    >
+      <div class="logits">
+        <table class="token-table">
+          <caption>Weight, share of all</caption>
+          <tbody>
+            <For each={details().neurons}>
+              {(neuron, i) => (
+                <tr>
+                  <td>{neuron}</td>
+                  <td class="value">{signed(details().neuron_weights[i()])}</td>
+                  <td class="faint value">{percent(details().neuron_shares[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+        <table class="token-table">
+          <caption>Correlation</caption>
+          <tbody>
+            <For each={details().correlated_neurons}>
+              {(neuron, i) => (
+                <tr>
+                  <td>{neuron}</td>
+                  <td class="value">{signed(details().neuron_correlations[i()])}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+      </div>
+    </Panel>
+  );
+}
