@@ -30,7 +30,9 @@ export function Header(props: {
             </span>
             <nav class="views" aria-label="Views">
               <Show when={props.isCollection}>
-                <View name="Collection" href={collectionHref()} current={false} />
+                <a class="back-to-all" href={collectionHref()}>
+                  Collection
+                </a>
               </Show>
               <View
                 name="Features"

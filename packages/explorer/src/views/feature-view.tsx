@@ -134,7 +134,7 @@ function FeatureHead(props: {
         <Step latent={props.around.previous} name="Previous feature (k)" path="M12 4 6 10l6 6" />
         <Step latent={props.around.next} name="Next feature (j)" path="m8 4 6 6-6 6" />
       </nav>
-      <p class="faint place">{props.around.place}</p>
+      <p class="faint place">{[route().member, props.around.place].filter(Boolean).join(' · ')}</p>
     </header>
   );
 }
