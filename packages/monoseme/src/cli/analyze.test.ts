@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv';
+import { loadDictionary, saveDictionary } from '../dictionary/index.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const MODELS = fileURLToPath(new URL('../../../../models', import.meta.url));
@@ -107,4 +108,72 @@ test('two models with different tokenizers are compared by pieces of text; other
     assert.equal(refused.code, 1, refused.stderr);
     assert.match(refused.stderr, /^ERR_MISMATCH: The (models of the dictionaries|tokenizers) /m);
   }
+});
+
+test('latents that never fire: plainly marked, never NaN', async () => {
+  const { config, weights } = await loadDictionary(join(folder, 'dictionary'));
+  const b_enc = new Float32Array(config.dSae).fill(-1e9);
+  await saveDictionary(join(folder, 'silent'), { config, weights: { ...weights, b_enc } });
+  const cases: readonly (readonly [string, RegExp, ...string[]])[] = [
+    ['proxies', /^For 0 of 0 concepts/, 'silent'],
+    ['universality', /is –/, 'silent', 'dictionary'],
+    [
+      'splitting',
+      /^0 of the 0 compared latents .*none is common enough/,
+      'silent',
+      'dictionary',
+      '--latent',
+      '3',
+    ],
+    ['automata', /^0 systems/, 'silent'],
+    ['motifs', /give more text/, 'silent'],
+    ['neurons', /give more text|–/, 'silent'],
+    ['groups', /^No three latents/, 'silent'],
+    ['persistence', /give more text/, 'silent'],
+    ['effects', /Never active on this text: 3/, 'silent', '--latent', '3', '--samples', '1'],
+  ];
+  for (const [analysis, summary, ...args] of cases) {
+    const found = await monoseme('analyze', analysis, ...args, ...SOURCE, '--json');
+    assert.equal(found.code, 0, `${analysis}: ${found.stderr}`);
+    const result = JSON.parse(found.stdout) as Record<string, string>;
+    assert.match(result['summary'], summary);
+    await expectOfSchema(analysis, JSON.parse(await readFile(join(folder, result['report']), 'utf8')));
+    assert.doesNotMatch(
+      await readFile(join(folder, result['page']), 'utf8'),
+      /NaN|undefined|Infinity/,
+      analysis,
+    );
+  }
+  const evaluated = await monoseme('evaluate', 'silent', ...SOURCE, '--json');
+  assert.equal(evaluated.code, 0, evaluated.stderr);
+  assert.equal(JSON.parse(evaluated.stdout).l0, 0);
+  assert.doesNotMatch(
+    await readFile(join(folder, 'silent/evaluation.html'), 'utf8'),
+    /NaN|undefined|Infinity/,
+  );
+});
+
+test('a dictionary that does not fit, labels of one class, too little text: one line that says what is needed', async () => {
+  const hook = ['--hook', 'blocks.0.hook_resid_pre'];
+  for (const command of [['analyze', 'motifs'], ['evaluate'], ['benchmark', '--measure', 'mdl']]) {
+    const [name, ...more] = command;
+    const args = name === 'analyze' ? [...command, 'dictionary'] : [name, 'dictionary', ...more];
+    const { code, stdout, stderr } = await monoseme(...args, ...SOURCE, ...hook);
+    assert.deepEqual([code, stdout], [1, ''], stderr);
+    assert.match(stderr.trimEnd().split('\n').at(-1)!, /^ERR_MISMATCH: .*512.*128/);
+  }
+  const rows = Array.from({ length: 60 }, (_, i) => JSON.stringify({ text: `the cat ${i}`, label: 'one' }));
+  await writeFile(join(folder, 'labels.jsonl'), rows.join('\n'));
+  const labelled = await monoseme(
+    ...['benchmark', 'dictionary', '--measure', 'sparse-probing', '--labels', 'labels.jsonl', ...SOURCE],
+  );
+  assert.equal(labelled.code, 1, labelled.stderr);
+  assert.match(labelled.stderr.trimEnd().split('\n').at(-1)!, /^ERR_\w+: .*class/);
+  const few = ['--text', 'texts/1.txt', '--split', 'all', '--tokens', '1k', '--out', 'few'];
+  const proxies = await monoseme('analyze', 'proxies', 'dictionary', ...few);
+  assert.equal(proxies.code, 0, proxies.stderr);
+  assert.match(
+    await readFile(join(folder, 'few/proxies.html'), 'utf8'),
+    /No intervals: the text has 1 documents, and 10 are needed/,
+  );
 });
