@@ -2,7 +2,7 @@ import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
-import { encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
+import { allFinite, encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
 import { checkRowOptions, gatherRows, rowNorms, type RowOptions, selectionText } from './row-selection.ts';
 import { type SelectedTokens, selectTokens } from './row-selection.ts';
 import type { DroppedRows, RowOrigins, SourceRows } from './source.ts';
@@ -244,6 +244,7 @@ export class ModelSource implements HarvestSource {
   /** Name the token where the first NaN, infinity, or value too large to be stored stands. */
   #expectFinite(activations: Float32Array, places: Uint32Array): void {
     const limit = this.#limit;
+    if (limit === Infinity && allFinite(activations)) return;
     let index = 0;
     while (index < activations.length && activations[index] < limit && activations[index] > -limit) index++;
     if (index === activations.length) return;

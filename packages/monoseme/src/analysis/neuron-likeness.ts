@@ -47,7 +47,7 @@ export interface NotNeurons {
 export async function notNeurons(text: CodedText, pass: Pass): Promise<NotNeurons> {
   expectAutoencoder(text.dictionary);
   const { dSae, dIn } = text.dictionary.config;
-  const sums = new PairSums(dSae, dIn, { masked: false });
+  const sums = new PairSums(dSae, dIn, { masked: false, counted: false });
   for await (const { codes, activations } of codedChunks([text], pass))
     sums.add(codes[0], codesOfDense(activations[0], codes[0].nRows, dIn));
   const best = sums.best(({ correlation }) => correlation);

@@ -59,6 +59,16 @@ test('every pair has the values of the definitions, in the dense and in the spar
   }
 });
 
+test('a table that counts nothing has the same correlations', () => {
+  const [a, b] = [randomRows(400, 7, 0.2, 1), randomRows(400, 9, 0.15, 2)];
+  const counting = [...sumsOf(a, b, { masked: false }).pairs()];
+  const products = [...sumsOf(a, b, { masked: false, counted: false }).pairs()];
+  assert.deepEqual(
+    products,
+    counting.map((pair) => ({ ...pair, together: 0 })),
+  );
+});
+
 test('a sparse table that is full keeps the pairs that matter', () => {
   const random = new Random(3);
   // Column j of a goes with column j of b; everything else is chance.

@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import { MonosemeError } from '../errors.ts';
 
-/** Pairs whose sums stand in one table (four numbers a pair, 768 MiB at most); more take a sparse table. */
+/** Pairs whose sums stand in one table (up to four numbers a pair, 768 MiB at most); more take a sparse table. */
 const DENSE_PAIRS = 2 ** 24 + 2 ** 23;
 /** Slots of the sparse table: 40 bytes each, 1.25 GiB at most. */
 const MAX_SLOTS = 2 ** 25;
@@ -28,7 +28,7 @@ export interface Margin {
 export interface Pair {
   readonly a: number;
   readonly b: number;
-  /** Tokens on which both are active. */
+  /** Tokens on which both are active; 0 in a dense table that does not count. */
   readonly together: number;
   /** Σ f_a f_b. */
   readonly product: number;
@@ -57,8 +57,8 @@ export class PairSums {
   nTokens = 0;
   /** Rounds in which rare pairs were dropped. */
   nPruned = 0;
-  /** Numbers a pair: four, or two without masked cosines. */
-  readonly #width: 2 | 4;
+  /** Numbers a pair: the first so many of the places above. */
+  readonly #width: 1 | 2 | 4;
   #keys: Float64Array | undefined;
   #used = 0;
   /** [slots, width] */
@@ -68,20 +68,24 @@ export class PairSums {
   #waitingPairs = 0;
   readonly #maxSlots: number;
 
-  /** @param options `masked: false` halves the memory where no masked cosine is needed */
+  /**
+   * @param options `masked: false` halves the memory where no masked cosine is needed; `counted: false` halves that of a
+   * dense table again, where it does not matter on how many tokens a pair was together
+   */
   constructor(
     dA: number,
     dB: number,
-    options: { masked?: boolean; densePairs?: number; maxSlots?: number } = {},
+    options: { masked?: boolean; counted?: boolean; densePairs?: number; maxSlots?: number } = {},
   ) {
-    const { masked = true, densePairs = DENSE_PAIRS, maxSlots = MAX_SLOTS } = options;
+    const { masked = true, counted = true, densePairs = DENSE_PAIRS, maxSlots = MAX_SLOTS } = options;
     this.dA = dA;
     this.dB = dB;
     this.a = margin(dA);
     this.b = margin(dB);
-    this.#width = masked ? 4 : 2;
     this.#maxSlots = maxSlots;
     const isDense = dA * dB <= densePairs;
+    // A sparse table has to know which pairs are rare.
+    this.#width = masked ? 4 : counted || !isDense ? 2 : 1;
     const size = isDense ? dA * dB : Math.min(FIRST_SLOTS, maxSlots);
     this.#keys = isDense ? undefined : new Float64Array(size).fill(-1);
     this.#sums = new Float64Array(size * this.#width);
@@ -124,6 +128,7 @@ export class PairSums {
   }
 
   #addDense(a: Columns, b: Rows): void {
+    if (this.#width === 1) return this.#addProducts(a, b);
     const { starts, rows, values } = a;
     const { rowPointers, latentIndices, values: valuesB } = b;
     const [sums, width, masked] = [this.#sums, this.#width, this.#width === 4];
@@ -145,6 +150,18 @@ export class PairSums {
     }
   }
 
+  #addProducts({ starts, rows, values }: Columns, b: Rows): void {
+    const { rowPointers, latentIndices, values: valuesB } = b;
+    for (let column = 0; column < this.dA; column++) {
+      const sums = this.#sums.subarray(column * this.dB, (column + 1) * this.dB);
+      for (let k = starts[column]; k < starts[column + 1]; k++) {
+        const fa = values[k];
+        const end = rowPointers[rows[k] + 1];
+        for (let i = rowPointers[rows[k]]; i < end; i++) sums[latentIndices[i]] += fa * valuesB[i];
+      }
+    }
+  }
+
   #addSparse(a: Columns, b: Rows): void {
     const width = this.#width;
     for (let column = 0; column < this.dA; column++) {
@@ -158,7 +175,7 @@ export class PairSums {
           const sums = this.#sums;
           sums[at + PRODUCT] += fa * fb;
           sums[at + TOGETHER]++;
-          if (width === 2) continue;
+          if (width < 4) continue;
           sums[at + SQUARES_B] += fb * fb;
           sums[at + SQUARES_A] += fa * fa;
         }
@@ -169,8 +186,9 @@ export class PairSums {
   /** All pairs that were active together, by a, then by b (in the sparse table in no order that means anything). */
   *pairs(): Generator<Pair> {
     this.#sumWaiting();
+    const sign = this.#width === 1 ? PRODUCT : TOGETHER;
     for (let slot = 0; slot * this.#width < this.#sums.length; slot++) {
-      if (this.#sums[slot * this.#width + TOGETHER] > 0) yield this.#pair(slot);
+      if (this.#sums[slot * this.#width + sign] !== 0) yield this.#pair(slot);
     }
   }
 
@@ -194,8 +212,8 @@ export class PairSums {
     const key = this.#keys?.[slot] ?? slot;
     const [a, b] = [Math.floor(key / this.dB), key % this.dB];
     const n = this.nTokens;
-    const sums = this.#sums.subarray(slot * this.#width, (slot + 1) * this.#width);
-    const product = sums[PRODUCT];
+    const [sums, at] = [this.#sums, slot * this.#width];
+    const product = sums[at + PRODUCT];
     const covariance = product - (this.a.sums[a] * this.b.sums[b]) / n;
     const varianceA = this.a.squares[a] - this.a.sums[a] ** 2 / n;
     const varianceB = this.b.squares[b] - this.b.sums[b] ** 2 / n;
@@ -203,14 +221,17 @@ export class PairSums {
     return {
       a,
       b,
-      together: sums[TOGETHER],
+      together: this.#width === 1 ? 0 : sums[at + TOGETHER],
       product,
       // A column that is active everywhere alike has no variance and correlates with nothing.
       correlation: varianceA > 0 && varianceB > 0 ? covariance / Math.sqrt(varianceA * varianceB) : 0,
       maskedCosine:
-        this.#width === 2
-          ? 0
-          : Math.max(cosine(this.a.squares[a], sums[SQUARES_B]), cosine(sums[SQUARES_A], this.b.squares[b])),
+        this.#width === 4
+          ? Math.max(
+              cosine(this.a.squares[a], sums[at + SQUARES_B]),
+              cosine(sums[at + SQUARES_A], this.b.squares[b]),
+            )
+          : 0,
     };
   }
 

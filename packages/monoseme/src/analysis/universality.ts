@@ -49,8 +49,11 @@ export interface UniversalityWithNeurons {
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function universality(a: CodedText, b: CodedText, pass: Pass): Promise<UniversalityWithNeurons> {
-  const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, { masked: false });
-  const cells = new PairSums(a.source.dIn, b.source.dIn, { masked: false });
+  const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, {
+    masked: false,
+    counted: false,
+  });
+  const cells = new PairSums(a.source.dIn, b.source.dIn, { masked: false, counted: false });
   const step = Math.max(1, Math.floor(totalRows(a.source) / NEURON_TOKENS));
   let chunk = 0;
   for await (const { codes, activations } of codedChunks([a, b], pass)) {
@@ -79,7 +82,10 @@ export async function universalityBySegment(
   pass: Pass,
 ): Promise<UniversalityWithNeurons> {
   const compare = async ([a, b]: readonly CodedText[], enough: number, { onProgress, ...pass }: Pass) => {
-    const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, { masked: false });
+    const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, {
+      masked: false,
+      counted: false,
+    });
     const ofA = segmentCodes(a, ofTokens[0], { ...pass, onProgress });
     for await (const [codesA, codesB] of inStep(ofA, segmentCodes(b, ofTokens[1], pass))) {
       sums.add(codesA, codesB);

@@ -130,28 +130,43 @@ export async function encode(
   expectFiniteWeights(weights);
   const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
   const selection = inferenceSelection(dictionary);
-  const codes = await backend.encode({
-    x: config.applyBDecToInput ? await centeredBy(backend, input, weights.b_dec) : input,
-    nRows,
-    dIn: config.dIn,
-    dSae: config.dSae,
-    W_enc: weights.W_enc,
-    b_enc: weights.b_enc,
-    selection,
-    screened: await screenedOnce(backend, weights.W_enc, config.dIn),
-  });
+  const screened = await screenedOnce(backend, weights.W_enc, config.dIn);
+  const { dIn, dSae } = config;
+  const encodeRows = (rows: Float32Array) =>
+    backend.encode({
+      x: rows,
+      nRows,
+      dIn,
+      dSae,
+      W_enc: weights.W_enc,
+      b_enc: weights.b_enc,
+      selection,
+      screened,
+    });
+  const codes = config.applyBDecToInput
+    ? await withCentered(backend, input, weights.b_dec, encodeRows)
+    : await encodeRows(input);
   return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
 }
 
-/** {@link centered}, on the backend's threads. */
-async function centeredBy(
+/** Memory for centred rows, when no call has it: fresh arrays of megabytes a call keep the collector of garbage busy. */
+const spare = new WeakMap<KernelBackend, Float32Array>();
+
+/** {@link centered}, on the backend's threads, for as long as `use` takes. */
+async function withCentered<T>(
   backend: KernelBackend,
   rows: Float32Array,
   offset: Float32Array,
-): Promise<Float32Array> {
-  const centered = new Float32Array(rows.length);
+  use: (centered: Float32Array) => Promise<T>,
+): Promise<T> {
+  const known = spare.get(backend);
+  spare.delete(backend);
+  const memory = known && known.length >= rows.length ? known : backend.floats(rows.length);
+  const centered = memory.subarray(0, rows.length);
   await backend.center({ rows, offset, centered });
-  return centered;
+  const result = await use(centered);
+  spare.set(backend, memory);
+  return result;
 }
 
 /** By backend, then by W_enc. */

@@ -1,4 +1,5 @@
 import { MonosemeError } from '../errors.ts';
+import { allFinite } from '../tensor/index.ts';
 import type { Weights } from './dictionary.ts';
 
 /** Weights in which no NaN and no infinity was found. */
@@ -23,11 +24,4 @@ export function expectFiniteWeights(weights: Weights): void {
     );
   }
   finite.add(weights);
-}
-
-/** x − x is 0 but for NaN and infinity, so no element needs a branch. */
-function allFinite(values: Float32Array): boolean {
-  let zero = 0;
-  for (let i = 0; i < values.length; i++) zero += values[i] - values[i];
-  return zero === 0;
 }

@@ -71,6 +71,7 @@ export const QUICK_LADDER: Ladder = {
   batchRows: 256,
 };
 
-export function rungsOf({ a, b, control }: Ladder): readonly Rung[] {
-  return [...a, b, control];
+/** In the order of training: the largest, which takes longest, at the end. */
+export function rungsOf({ a: [small, middle, large], b, control }: Ladder): readonly Rung[] {
+  return [small, middle, b, control, large];
 }

@@ -17,12 +17,26 @@ export function expectPositiveInteger(name: string, value: number): void {
   throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, 'It takes a whole number of at least 1.');
 }
 
+/**
+ * Whether there is no NaN and no infinity: x − x is 0 but for these, so no element needs a branch. Four sums, because one
+ * would wait for itself.
+ */
+export function allFinite(values: Float32Array): boolean {
+  const fours = values.length - (values.length % 4);
+  let [a, b, c, d] = [0, 0, 0, 0];
+  for (let i = 0; i < fours; i += 4) {
+    a += values[i] - values[i];
+    b += values[i + 1] - values[i + 1];
+    c += values[i + 2] - values[i + 2];
+    d += values[i + 3] - values[i + 3];
+  }
+  for (let i = fours; i < values.length; i++) a += values[i] - values[i];
+  return a + b + c + d === 0;
+}
+
 /** @throws {MonosemeError} ERR_NOT_FINITE naming the first NaN or infinity and its place. */
 export function expectFinite(name: string, array: Float32Array): void {
-  // x − x is 0 for finite x and NaN otherwise; one sum keeps the common case fast.
-  let sum = 0;
-  for (let i = 0; i < array.length; i++) sum += array[i] - array[i];
-  if (sum === 0) return;
+  if (allFinite(array)) return;
   const index = array.findIndex((value) => !Number.isFinite(value));
   throw new MonosemeError(
     'ERR_NOT_FINITE',
