@@ -6,6 +6,7 @@ export { modelSource } from './model-source.ts';
 export { type StoreDtype, STORE_DTYPES } from './encoding.ts';
 export type { RowOptions } from './row-selection.ts';
 export { type ActivationSource, type DroppedRows, totalRows } from './source.ts';
+export { sourceText } from './source-text.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';
 export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv';
+import { openFeatureIndex } from '../features/index.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const BENCHMARK_SCHEMA = fileURLToPath(new URL('../../../../docs/benchmark.schema.json', import.meta.url));
@@ -124,6 +125,17 @@ describe('the way by single commands', () => {
     assert.equal(indexed.stdout, 'index\n');
     const manifest = JSON.parse(await readFile(join(folder, 'index/manifest.json'), 'utf8'));
     assert.equal(manifest.kind, 'feature-index');
+
+    const stored = await monoseme('index', 'dictionary', '--store', 'store', '--out', 'stored');
+    assert.equal(stored.code, 0, stored.stderr);
+    const index = await openFeatureIndex(join(folder, 'stored'));
+    assert.deepEqual([index.details.corpus.n_tokens, index.details.logits], [19968, null]);
+    const first = await index.tokens(0, 64);
+    const vocabulary = await index.vocabulary();
+    assert.match(Array.from(first, (token) => vocabulary[token]).join(''), /[a-z]{3}/);
+    const both = await monoseme('index', 'dictionary', '--store', 'store', '--text', text, '--out', 'none');
+    assert.equal(both.code, 2);
+    assert.match(both.stderr, /^ERR_USAGE: --store and --text/m);
   });
 
   test('a store and a text exclude each other; a model that changed since training is noticed', async () => {

@@ -1,5 +1,4 @@
-import { type ActivationSource, modelSource } from '../activations/index.ts';
-import type { TokenSet, Tokenizer } from '../corpus/index.ts';
+import { modelSource } from '../activations/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
 import { readReport } from '../evaluation/index.ts';
 import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
@@ -16,6 +15,7 @@ import {
   modelOfDictionary,
   reportFolder,
 } from './dictionary-option.ts';
+import { type IndexSubject, storedSubject } from './index-store.ts';
 import type { DeclareCommand } from './main.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
@@ -23,6 +23,7 @@ import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
   readonly tokens: number;
+  readonly store?: string;
   readonly out: string;
   readonly seed: number;
   readonly ablations: number;
@@ -37,6 +38,10 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .requiredOption('--out <folder>', 'folder of the index')
     .option('--tokens <n>', 'tokens to read, at most', wholeOption, 1_000_000)
     .option(
+      '--store <folder>',
+      'activations of an activation store in place of those of a model; with --model the model says what features do',
+    )
+    .option(
       '--ablations <tokens>',
       'tokens that may go through the model to measure what features do; 0 for none',
       wholeOption,
@@ -48,32 +53,25 @@ export const indexCommand: DeclareCommand = (program, run) => {
       run(async (context, flags: Flags, folder) => {
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
-        const { model, hook } = await modelOfDictionary(context, dictionary, flags);
-        const { tokens, tokenizer } = await readTokens(context, model, flags, {
-          maxTokens: flags.tokens,
-          seed: flags.seed,
-        });
-        const runner = await ModelRunner.start(model, {
-          hook,
-          threads: flags.threads,
-          suffix: model.logits !== undefined,
-        });
+        const subject = flags.store
+          ? await storedSubject(context, { ...flags, store: flags.store })
+          : await modelSubject(context, dictionary, flags);
+        const { runner, tokens } = subject;
         try {
-          if (flags.check)
+          if (flags.check && runner)
             await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
-          const madeFrom = { dictionary: await dictionaryHash(folder), model: model.sha256 };
+          const madeFrom = { dictionary: await dictionaryHash(folder), ...subject.madeFrom };
           // Without figures of this very dictionary the index has none.
           const report = await readReport(await reportFolder(folder)).catch(() => undefined);
           const evaluation = report?.madeFrom['dictionary'] === madeFrom.dictionary ? report.figures : {};
-          const source = modelSource(runner, tokens);
           const built = await indexWithProgress(context, {
-            ...{ out: flags.out, dictionary, backend, runner, source, tokens, tokenizer },
+            ...{ ...subject, out: flags.out, dictionary, backend },
             ...{ evaluation, madeFrom, seed: flags.seed, ablations: flags.ablations },
           });
           context.print(flags.out);
           context.result({ index: flags.out, ...built });
         } finally {
-          await runner.close();
+          await runner?.close();
         }
       }),
     );
@@ -83,19 +81,29 @@ export const indexCommand: DeclareCommand = (program, run) => {
   addTextFlags(command, 'all');
 };
 
+/** The model of a dictionary, over text. */
+async function modelSubject(
+  context: CommandContext,
+  dictionary: Dictionary,
+  flags: Flags,
+): Promise<IndexSubject> {
+  const { model, hook } = await modelOfDictionary(context, dictionary, flags);
+  const limits = { maxTokens: flags.tokens, seed: flags.seed };
+  const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
+  const suffix = model.logits !== undefined;
+  const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix });
+  const madeFrom = { model: model.sha256 };
+  return { runner, source: modelSource(runner, tokens), tokens, tokenizer, madeFrom };
+}
+
 /** Enough for all examples of 8,192 features of a model whose last half runs token by token. */
 const DEFAULT_ABLATIONS = 1_000_000;
 
-export interface IndexInput {
+export interface IndexInput extends IndexSubject {
   readonly out: string;
   readonly dictionary: Dictionary;
   readonly backend: KernelBackend;
-  readonly runner: ModelRunner;
-  readonly source: ActivationSource;
-  readonly tokens: TokenSet;
-  readonly tokenizer: Tokenizer;
   readonly evaluation: Readonly<Record<string, number>>;
-  readonly madeFrom: Readonly<Record<string, string>>;
   readonly seed: number;
   /** Tokens for ablations; {@link DEFAULT_ABLATIONS} when left out. */
   readonly ablations?: number;
@@ -105,16 +113,14 @@ export async function indexWithProgress(context: CommandContext, input: IndexInp
   const { signal } = context;
   const { runner, tokens, seed } = input;
   return withStage(context, 'index', 'tokens', async (stage) => {
+    const model = runner?.vocabSize === undefined ? undefined : runner;
     const jacobian =
-      runner.vocabSize === undefined
-        ? undefined
-        : await averageLogitJacobian(runner, tokens.tokens, tokens.contextSize, { seed, signal });
+      model && (await averageLogitJacobian(model, tokens.tokens, tokens.contextSize, { seed, signal }));
     const built = await buildFeatureIndex({
       ...input,
       tokenSet: tokens,
       jacobian,
-      ablations:
-        runner.vocabSize === undefined ? undefined : { runner, tokens: input.ablations ?? DEFAULT_ABLATIONS },
+      ablations: model && { runner: model, tokens: input.ablations ?? DEFAULT_ABLATIONS },
       signal,
       onProgress: (done, total) => stage.update(done, total),
     });

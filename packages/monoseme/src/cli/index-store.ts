@@ -1,0 +1,88 @@
+import { type ActivationSource, ActivationStore, sourceText } from '../activations/index.ts';
+import { type TokenSet, Tokenizer } from '../corpus/index.ts';
+import { MonosemeError } from '../errors.ts';
+import { isHubPath } from '../hub/index.ts';
+import type { TokenTexts } from '../features/index.ts';
+import { ModelRunner, type OnnxModel } from '../model/index.ts';
+import { type CommandContext, withStage } from './context.ts';
+import { openModel, openTokenizer } from './model-option.ts';
+import type { TextFlags } from './text.ts';
+
+/** What an index reads beside the dictionary. */
+export interface IndexSubject {
+  /** For logits and ablations; without one the index has neither. */
+  readonly runner?: ModelRunner;
+  readonly source: ActivationSource;
+  readonly tokens: TokenSet;
+  readonly tokenizer: TokenTexts;
+  readonly madeFrom: Readonly<Record<string, string>>;
+}
+
+interface StoreFlags extends TextFlags {
+  readonly store: string;
+  readonly model?: string;
+  readonly hook?: string;
+  readonly threads?: number;
+}
+
+/**
+ * Activations on disk and the text that they are of; the model too where one is named.
+ *
+ * @throws {MonosemeError} ERR_USAGE (options that choose a text), ERR_MISMATCH (a model that the activations are not of), the
+ * errors of stores, models and tokenizers
+ */
+export async function storedSubject(context: CommandContext, flags: StoreFlags): Promise<IndexSubject> {
+  expectNoText(flags);
+  const store = await ActivationStore.open(flags.store);
+  const tokens = await withStage(context, 'tokens', 'tokens', async () => {
+    const text = await sourceText(store, context.signal);
+    return [text, `${text.tokens.length} tokens in ${text.nContexts} contexts of ${text.contextSize}`];
+  });
+  const model = flags.model === undefined ? undefined : await openModel(context, flags.model);
+  if (model && store.modelHash !== undefined && model.sha256 !== store.modelHash)
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `The activations of ${flags.store} are not of ${model.path}.`,
+      'Name the model that they were harvested from, or leave --model out.',
+    );
+  const tokenizer = await tokenTexts(context, store, model, flags.tokenizer);
+  const hook = flags.hook ?? store.hookName;
+  const suffix = model?.logits !== undefined;
+  const runner = model && (await ModelRunner.start(model, { hook, threads: flags.threads, suffix }));
+  const madeFrom: Record<string, string> = store.modelHash === undefined ? {} : { model: store.modelHash };
+  return { runner, source: store, tokens, tokenizer, madeFrom };
+}
+
+function expectNoText({ text, contextSize }: StoreFlags): void {
+  const strange = text ? `--text ${text[0]}` : contextSize && `--context-size ${contextSize}`;
+  if (!strange) return;
+  throw new MonosemeError(
+    'ERR_USAGE',
+    `--store and ${strange} were both given.`,
+    'A store holds the activations of its text.',
+  );
+}
+
+/** The tokenizer that is named, that of the model, or that of a model of the store's name; without one the ids. */
+async function tokenTexts(
+  context: CommandContext,
+  { modelName }: ActivationStore,
+  model: OnnxModel | undefined,
+  path: string | undefined,
+): Promise<TokenTexts> {
+  if (path !== undefined) return Tokenizer.open(path);
+  if (model) return openTokenizer(model, undefined);
+  const named = isHubPath(modelName) ? undefined : await openModel(context, modelName).catch(() => undefined);
+  if (named?.tokenizerPath !== undefined) return Tokenizer.open(named.tokenizerPath);
+  context.progress.write(
+    `${' '.repeat(11)}tokens are shown by their ids: name a tokenizer with --tokenizer\n`,
+  );
+  return TOKEN_IDS;
+}
+
+/** Ids as texts. */
+const TOKEN_IDS: TokenTexts = {
+  vocabSize: 0,
+  tokenText: (id) => `⟨${id}⟩`,
+  tokenBytes: (id) => new TextEncoder().encode(`⟨${id}⟩`),
+};
