@@ -72,7 +72,7 @@ async function prepare(index, nFeatures, temporary, flags, log) {
   await makeLargeIndex(from, index, nFeatures, log);
 }
 
-/** What is searched: a frequent token, and two words that stand somewhere in the text. */
+/** What is searched: a frequent word, one that latents predict, and a few tokens that stand somewhere in the text. */
 async function searches(folder) {
   const index = await openFeatureIndex(folder);
   const { counts } = JSON.parse(readFileSync(join(folder, 'vocabulary.json'), 'utf8'));
@@ -84,18 +84,20 @@ async function searches(folder) {
   const text = Array.from(tokens, (token) => vocabulary[token])
     .join('')
     .trim();
-  return { token: words[Math.min(50, words.length - 1)], text };
+  let predicted = 0;
+  while ((await index.promotersOf(words[predicted])).length === 0) predicted++;
+  return { token: words[Math.min(50, words.length - 1)], predicted: words[predicted], text };
 }
 
 /** Cases: what a reader does, and what may take longer than feature to feature. */
-function cases({ token, text }, nFeatures) {
+function cases({ token, predicted, text }, nFeatures) {
   const list = (query) => [`#/?${query}`];
   return {
     'sort by density': list('sort=density&dir=desc'),
     'sort by largest activation': list('sort=max_activation&dir=desc'),
     'filter by density': list('density=-3,-2.75'),
     'search a token': list(`on=${token}`),
-    'search a predicted token': list(`promotes=${token}`),
+    'search a predicted token': list(`promotes=${predicted}`),
     'search text': list(`text=${encodeURIComponent(text)}`),
     'end of the list': ['end'],
     'open a feature': [`#/feature/${Math.floor(0.777 * nFeatures)}`],

@@ -1,6 +1,6 @@
 import { isStarred } from '../state/notebook.ts';
-import type { ListQuery } from '../state/route.ts';
-import type { FeatureIndex, FigureColumn, RankedLatents } from './feature-index.ts';
+import type { ListQuery, SortKey } from '../state/route.ts';
+import type { FeatureIndex, RankedLatents } from './feature-index.ts';
 import { sortBy } from './sort-by.ts';
 import { searchExamples } from './text-search.ts';
 
@@ -15,53 +15,81 @@ export interface FeatureList {
   readonly isPartial: boolean;
 }
 
+type Condition = (latent: number) => boolean;
+
 /** The features of a query, in its order. Ties stay in order of their numbers. */
 export async function makeList(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
   const nFired = await index.column('n_fired');
   const { scores, isPartial } = await matches(index, query);
-  let candidates = scores ? Uint32Array.from(scores.keys()).sort() : wholeRange(index.nFeatures);
+  const conditions = await conditionsOf(index, query);
+  const order = await inOrder(index, query, scores);
+  const latents = new Uint32Array(order.length);
+  let [nListed, nSilent] = [0, 0];
+  for (let i = 0; i < order.length; i++) {
+    const latent = order[i];
+    if (!conditions.every((holds) => holds(latent))) continue;
+    if (query.silent || nFired[latent] > 0) latents[nListed++] = latent;
+    else nSilent++;
+  }
+  return { latents: latents.subarray(0, nListed), nSilent, scores, isPartial };
+}
+
+async function conditionsOf(index: FeatureIndex, query: ListQuery): Promise<Condition[]> {
+  const conditions: Condition[] = [];
   if (query.density) {
     const density = await index.column('density');
     const [low, high] = query.density.map((power) => 10 ** power);
-    candidates = candidates.filter((latent) => density[latent] >= low && density[latent] < high);
+    conditions.push((latent) => density[latent] >= low && density[latent] < high);
   }
-  if (query.starred) candidates = candidates.filter((latent) => isStarred(latent));
+  if (query.starred) conditions.push(isStarred);
   if (query.only.length > 0) {
     const only = new Set(query.only);
-    candidates = candidates.filter((latent) => only.has(latent));
+    conditions.push((latent) => only.has(latent));
   }
   if (query.cluster !== undefined) {
     const cluster = await index.column('cluster');
-    candidates = candidates.filter((latent) => cluster[latent] === query.cluster);
+    conditions.push((latent) => cluster[latent] === query.cluster);
   }
-  const firing = candidates.filter((latent) => nFired[latent] > 0);
-  const latents = query.silent ? candidates : firing;
-  const sorted = await inOrder(index, latents, query, scores);
-  return {
-    latents: sorted,
-    nSilent: query.silent ? 0 : candidates.length - firing.length,
-    scores,
-    isPartial,
-  };
+  return conditions;
 }
 
-function wholeRange(n: number): Uint32Array {
-  const range = new Uint32Array(n);
-  for (let i = 0; i < n; i++) range[i] = i;
-  return range;
-}
-
+/** Those that match a search, or all, in the order of the query. */
 async function inOrder(
   index: FeatureIndex,
-  latents: Uint32Array,
-  { sort, descending }: ListQuery,
+  query: ListQuery,
   scores: ReadonlyMap<number, number> | undefined,
 ): Promise<Uint32Array> {
-  if (sort === 'latent_index' || (sort === 'match' && !scores))
-    return descending ? latents.reverse() : latents;
-  const column = sort === 'match' ? undefined : await index.column(sort as FigureColumn);
-  const keys = Float64Array.from(latents, (latent) => (column ? column[latent] : scores!.get(latent)!));
-  return sortBy(latents, keys, descending);
+  if (!scores) return wholeOrder(index, query);
+  const latents = Uint32Array.from(scores.keys()).sort();
+  if (query.sort === 'latent_index') return query.descending ? latents.reverse() : latents;
+  const column = query.sort === 'match' ? undefined : await index.column(query.sort);
+  const keys = Float64Array.from(latents, (latent) => (column ? column[latent] : scores.get(latent)!));
+  return sortBy(latents, keys, query.descending);
+}
+
+/** Orders of all features are kept: sorting a million takes longer than anything else in a list. */
+const MOST_ORDERS = 4;
+let orders: { readonly index: FeatureIndex; readonly known: Map<string, Promise<Uint32Array>> } | undefined;
+
+function wholeOrder(index: FeatureIndex, { sort, descending }: ListQuery): Promise<Uint32Array> {
+  if (orders?.index !== index) orders = { index, known: new Map() };
+  const { known } = orders;
+  const name = `${sort} ${descending}`;
+  let order = known.get(name);
+  if (!order) {
+    order = makeWholeOrder(index, sort, descending);
+    order.catch(() => known.delete(name));
+    if (known.size === MOST_ORDERS) known.delete(known.keys().next().value!);
+    known.set(name, order);
+  }
+  return order;
+}
+
+async function makeWholeOrder(index: FeatureIndex, sort: SortKey, descending: boolean): Promise<Uint32Array> {
+  const all = new Uint32Array(index.nFeatures);
+  for (let i = 0; i < all.length; i++) all[i] = i;
+  if (sort === 'latent_index' || sort === 'match') return descending ? all.reverse() : all;
+  return sortBy(all, await index.column(sort), descending);
 }
 
 interface Matches {

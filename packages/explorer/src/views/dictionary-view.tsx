@@ -243,12 +243,16 @@ function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
     (index) => index.column('density'),
   );
   const histogram = createMemo(() => {
-    const alive = (density.value() ?? new Float64Array(0)).filter((share) => share > 0);
-    if (alive.length === 0) return undefined;
-    const bins = Int32Array.from(alive, (share) => Math.floor(Math.log10(share) * STEPS));
-    const low = bins.reduce((a, b) => Math.min(a, b));
-    const counts = new Array<number>(1 - low).fill(0);
-    for (const bin of bins) counts[Math.min(counts.length - 1, bin - low)]++;
+    const shares = density.value() ?? new Float64Array(0);
+    const byBin = new Map<number, number>();
+    for (let latent = 0; latent < shares.length; latent++) {
+      if (!(shares[latent] > 0)) continue;
+      const bin = Math.min(-1, Math.floor(Math.log10(shares[latent]) * STEPS));
+      byBin.set(bin, (byBin.get(bin) ?? 0) + 1);
+    }
+    if (byBin.size === 0) return undefined;
+    const low = Math.min(...byBin.keys());
+    const counts = Array.from({ length: -low }, (_, i) => byBin.get(low + i) ?? 0);
     return { counts, low };
   });
   const range = (bin: number, low: number): [number, number] => [
