@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
+  addExplanations,
   importDashboards,
   openFeatureIndex,
   sourceNames,
@@ -27,6 +28,13 @@ let liveServer;
 let live;
 before(async () => {
   await buildSmallIndex(join(folder.path, 'index'));
+  const explanations = join(folder.path, 'explanations.jsonl');
+  writeFileSync(
+    explanations,
+    `{"latent": ${SMALL_LATENTS.cat}, "text": "the word <b>cat</b>", "model": "some-model", "score": 0.75}\n` +
+      `{"latent": ${SMALL_LATENTS.accent}, "text": "letters with an accent"}\n`,
+  );
+  await addExplanations(join(folder.path, 'index'), [explanations]);
   server = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0 });
   live = await liveParts();
   liveServer = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0, live });
@@ -183,6 +191,55 @@ describe('the page', { skip }, () => {
     await tab.getByRole('link', { name: 'Show all features' }).click();
     await tab.locator('.rows .row').first().waitFor();
     assert.match(await tab.locator('#list-title').innerText(), new RegExp(`^${SMALL_D_SAE - 1} features`));
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  test('search by pattern: in examples, tokens and explanations; one that is none; one without end', async () => {
+    const { tab, complaints, close } = await open('#/');
+    await tab.locator('.rows .row').first().waitFor();
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('/whale (sat|ran)/');
+    await tab.getByRole('option', { name: /In examples/ }).click();
+    await tab.locator('.chip', { hasText: 'examples with /whale (sat|ran)/' }).waitFor();
+    await tab.getByText(/matching feature/).waitFor();
+    assert.ok((await rowNumbers(tab)).slice(0, 4).includes(String(SMALL_LATENTS.afterWhale)));
+
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('/^ ca?t$/');
+    await tab.getByRole('option', { name: 'Fires on ␣cat' }).click();
+    await tab.locator('.chip', { hasText: 'fires on ␣cat' }).waitFor();
+
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('/accent$/');
+    await tab.getByRole('option', { name: /Explained as/ }).click();
+    await tab.locator('.chip', { hasText: 'explained as /accent$/' }).waitFor();
+    await tab.getByText('1 matching feature').waitFor();
+    assert.deepEqual(await rowNumbers(tab), [String(SMALL_LATENTS.accent)]);
+
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('/(cat/');
+    await tab.getByRole('option', { name: /No pattern.*Unterminated group/ }).waitFor();
+    await tab.keyboard.press('Escape');
+    assert.deepEqual(complaints, []);
+    // It doubles its work with every letter of a long text without a stop.
+    await tab.goto(`${server.url}#/?text=${encodeURIComponent('/^(([^!]+)+)+!!!!!$/')}`);
+    await tab.getByText('It took longer than 8 seconds and was stopped').waitFor({ timeout: 20_000 });
+    await tab.getByLabel('Monoseme').click();
+    await tab.locator('.rows .row').first().waitFor();
+    await close();
+  });
+
+  test('explanations and their scores stand on the page, as text, and are searched', async () => {
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`);
+    const told = tab.locator('.explanations li');
+    await told.first().waitFor();
+    assert.match(await told.first().innerText(), /^the word <b>cat<\/b>\s+some-model\s+score 0\.750$/);
+    await tab.keyboard.press('/');
+    await tab.keyboard.type('WORD');
+    await tab.getByRole('option', { name: /Explained as/ }).click();
+    await tab.getByText('1 matching feature').waitFor();
+    assert.deepEqual(await rowNumbers(tab), [String(SMALL_LATENTS.cat)]);
     assert.deepEqual(complaints, []);
     await close();
   });

@@ -55,6 +55,7 @@ const EFFECT_COLUMNS = [
 const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation'];
 const LOGIT_COLUMNS = ['token', 'latent_index', 'weight'];
 const PLACE_COLUMNS = ['token_index', 'latent_index'];
+const EXPLANATION_COLUMNS = ['latent_index', 'text', 'method', 'model', 'score', 'score_name'];
 const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'];
 
 export type { FeatureRow, FigureColumn } from './cards.ts';
@@ -96,6 +97,18 @@ export interface RankedLatents {
   readonly weights: Float64Array;
 }
 
+/** What somebody, or a model, says of a feature. */
+export interface ExplanationRow {
+  readonly latent_index: number;
+  readonly text: string;
+  /** Empty where it is not said. */
+  readonly method: string;
+  readonly model: string;
+  /** NaN without one. */
+  readonly score: number;
+  readonly score_name: string;
+}
+
 export interface DocumentRow {
   readonly id: string;
   readonly source: string;
@@ -113,6 +126,7 @@ export class FeatureIndex {
   readonly #tables = new Map<string, Table>();
   readonly #columns = new Map<string, Promise<Float64Array>>();
   #documents: Promise<DocumentRow[]> | undefined;
+  #explanations: Promise<ExplanationRow[]> | undefined;
 
   private constructor(base: URL, manifest: Manifest, vocabulary: Vocabulary) {
     this.#base = base;
@@ -175,6 +189,26 @@ export class FeatureIndex {
     const groups = await table.groupsWith(latent);
     const rows = await Promise.all(groups.map((group) => table.rowGroup<EffectRow>(group)));
     return rows.flat().filter((row) => row.latent_index === latent);
+  }
+
+  /** What was written of a feature; nothing where no explanations were added. */
+  async explanations(latent: number): Promise<ExplanationRow[]> {
+    const { explanations } = this.manifest;
+    if (!explanations) return [];
+    const table = this.#table(explanations.path);
+    const groups = await table.groupsWith(latent);
+    const rows = await Promise.all(groups.map((group) => table.rowGroup<ExplanationRow>(group)));
+    return rows.flat().filter((row) => row.latent_index === latent);
+  }
+
+  /** All that was written, for a search. */
+  async allExplanations(): Promise<readonly ExplanationRow[]> {
+    const { explanations } = this.manifest;
+    this.#explanations ??= explanations
+      ? this.#allRows<ExplanationRow>(explanations.path)
+      : Promise.resolve([]);
+    this.#explanations.catch(() => (this.#explanations = undefined));
+    return this.#explanations;
   }
 
   /** Latents that fire on a token, by their mean activation on it. */
@@ -253,6 +287,7 @@ function columnsOf(path: string): string[] {
   if (path === 'token_latents.parquet') return TOKEN_COLUMNS;
   if (path === 'logit_latents.parquet') return LOGIT_COLUMNS;
   if (path === 'example_places.parquet') return PLACE_COLUMNS;
+  if (path.startsWith('explanations-')) return EXPLANATION_COLUMNS;
   if (path === 'corpus/documents.parquet') return DOCUMENT_COLUMNS;
   if (path.startsWith('effects/')) return EFFECT_COLUMNS;
   return path.startsWith('details/')

@@ -12,6 +12,7 @@ export function featureJson(index: FeatureIndex, page: FeaturePage): string {
     dictionary,
     corpus: { n_tokens: corpus.n_tokens, context_size: corpus.context_size },
     figures: feature,
+    explanations: page.explanations,
     histogram: details.histogram,
     quantiles: details.quantiles,
     top_logits: texts(details.top_logit_tokens, details.top_logits),

@@ -3,6 +3,7 @@ import type {
   DocumentRow,
   EffectRow,
   ExampleRow,
+  ExplanationRow,
   FeatureIndex,
   FeatureRow,
 } from './feature-index.ts';
@@ -27,18 +28,20 @@ export interface FeaturePage {
   readonly examples: readonly Example[];
   /** Causal effects by corpus index. */
   readonly effects: ReadonlyMap<number, EffectRow>;
+  readonly explanations: readonly ExplanationRow[];
 }
 
 export async function loadFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
-  const [feature, details, rows, effects] = await Promise.all([
+  const [feature, details, rows, effects, explanations] = await Promise.all([
     index.feature(latent),
     index.details(latent),
     index.examples(latent),
     index.effects(latent),
+    index.explanations(latent),
   ]);
   const examples = await Promise.all(rows.map((row) => loadExample(index, row)));
   const byToken = new Map(effects.map((row) => [row.token_index, row]));
-  return { latent, feature, details, examples, effects: byToken };
+  return { latent, feature, details, examples, effects: byToken, explanations };
 }
 
 async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {

@@ -1,5 +1,6 @@
 import { isStarred } from '../state/notebook.ts';
 import type { ListQuery, SortKey } from '../state/route.ts';
+import { searchExplanations } from './explanation-search.ts';
 import type { FeatureIndex, RankedLatents } from './feature-index.ts';
 import { sortBy } from './sort-by.ts';
 import { searchExamples } from './text-search.ts';
@@ -98,13 +99,14 @@ interface Matches {
 }
 
 async function matches(index: FeatureIndex, query: ListQuery): Promise<Matches> {
-  const { tokens, promotes, text } = query;
-  const [firing, promoting, inText] = await Promise.all([
+  const { tokens, promotes, text, about } = query;
+  const [firing, promoting, inText, told] = await Promise.all([
     tokens.length > 0 ? Promise.all(tokens.map((token) => index.latentsOf(token))).then(best) : undefined,
     promotes === undefined ? undefined : index.promotersOf(promotes).then((ranked) => best([ranked])),
     text === '' ? undefined : searchExamples(index, text),
+    about === '' ? undefined : searchExplanations(index, about),
   ]);
-  const [first, ...others] = [firing, promoting, inText?.scores].filter((found) => found !== undefined);
+  const [first, ...others] = [firing, promoting, inText?.scores, told].filter((found) => found !== undefined);
   for (const latent of first?.keys() ?? [])
     if (!others.every((found) => found.has(latent))) first.delete(latent);
   return { scores: first, isPartial: inText?.isWhole === false };

@@ -32,6 +32,8 @@ export interface Manifest {
   /** Causal effects of the examples; null in an index without. */
   readonly effects: { readonly n_rows: number } | null;
   readonly logits: { readonly bins: number; readonly n_tokens: number } | null;
+  /** Not there in an index to which none were added. */
+  readonly explanations?: { readonly path: string; readonly n_rows: number };
   readonly latents_per_part: number;
   readonly latents_per_row_group: number;
   readonly files: readonly { readonly path: string; readonly bytes: number }[];

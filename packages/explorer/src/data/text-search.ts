@@ -1,4 +1,5 @@
 import type { FeatureIndex } from './feature-index.ts';
+import { findPattern, patternOf } from './pattern.ts';
 import { tokenTexts } from './segments.ts';
 import type { Range } from './table.ts';
 
@@ -19,17 +20,20 @@ interface CorpusText {
 const NEAR = 8;
 const NEAR_WEIGHT = 0.01;
 
-let made: { index: FeatureIndex; text: Promise<CorpusText> } | undefined;
+/** Of the index at hand, as it is and in lower case: what was made last. */
+let made: { index: FeatureIndex; plain?: Promise<CorpusText>; lower?: Promise<CorpusText> } | undefined;
 
 /**
- * Features in whose examples a text occurs (exactly, but for upper and lower case) at the peak or near it, and how
- * well: the number of examples with the peak inside the text, and a little for those where it is near. The corpus is
- * fetched once. Of a text that occurs in very many places a part is looked at, spread over the corpus.
+ * Features in whose examples a text occurs (exactly, but for upper and lower case), or a pattern between slashes
+ * matches, at the peak or near it, and how well: the number of examples with the peak inside, and a little for those
+ * where it is near. The corpus is fetched once. Of a text that occurs in very many places a part is looked at, spread over the corpus.
  */
 export async function searchExamples(index: FeatureIndex, query: string): Promise<TextMatches> {
-  if (made?.index !== index) made = { index, text: corpusText(index) };
-  const { text, starts } = await made.text;
-  const covered = coveredBefore(text, starts, query.toLowerCase());
+  const pattern = patternOf(query);
+  const { text, starts } = await corpusText(index, pattern === undefined ? 'lower' : 'plain');
+  const found =
+    pattern === undefined ? findText(text, query.toLowerCase()) : await findPattern(text, pattern);
+  const covered = coveredBefore(starts, found);
   const { latents, peaks, isWhole } = await index.examplesWithin(rangesNear(covered));
   const scores = new Map<number, number>();
   for (let i = 0; i < peaks.length; i++) {
@@ -53,26 +57,41 @@ function rangesNear(covered: Uint32Array): Range[] {
   return ranges;
 }
 
+/** Where a text occurs: starts and ends in turn. */
+function findText(text: string, wanted: string): number[] {
+  const found: number[] = [];
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1))
+    found.push(at, at + wanted.length);
+  return found;
+}
+
 /** For every token how many tokens before it are part of a match. */
-function coveredBefore(text: string, starts: Uint32Array, wanted: string): Uint32Array {
+function coveredBefore(starts: Uint32Array, found: ArrayLike<number>): Uint32Array {
   const isCovered = new Uint8Array(starts.length);
-  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
-    const last = tokenAt(starts, at + wanted.length - 1);
-    isCovered.fill(1, tokenAt(starts, at), last + 1);
-  }
+  for (let i = 0; i < found.length; i += 2)
+    isCovered.fill(1, tokenAt(starts, found[i]), tokenAt(starts, found[i + 1] - 1) + 1);
   const covered = new Uint32Array(starts.length + 1);
   for (let i = 0; i < starts.length; i++) covered[i + 1] = covered[i] + isCovered[i];
   return covered;
 }
 
-async function corpusText({ corpus, vocabulary }: FeatureIndex): Promise<CorpusText> {
+function corpusText(index: FeatureIndex, letters: 'plain' | 'lower'): Promise<CorpusText> {
+  if (made?.index !== index) made = { index };
+  made[letters] ??= makeCorpusText(index, letters);
+  return made[letters];
+}
+
+async function makeCorpusText(
+  { corpus, vocabulary }: FeatureIndex,
+  letters: 'plain' | 'lower',
+): Promise<CorpusText> {
   const tokens = await corpus.all();
   const starts = new Uint32Array(tokens.length);
   const pieces = tokenTexts(tokens, vocabulary);
   let length = 0;
   for (let i = 0; i < tokens.length; i++) {
     // Lower case may change the length of a text, so it is made token by token.
-    pieces[i] = pieces[i].toLowerCase();
+    if (letters === 'lower') pieces[i] = pieces[i].toLowerCase();
     starts[i] = length;
     length += pieces[i].length;
   }

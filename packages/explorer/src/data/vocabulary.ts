@@ -34,6 +34,14 @@ export class Vocabulary {
     return this.#bytes.get(token);
   }
 
+  /** Tokens of the corpus in whose text a pattern matches, the most frequent first. */
+  matching(pattern: RegExp, limit: number): number[] {
+    const found = this.texts.flatMap((text, token) =>
+      this.counts[token] > 0 && pattern.test(text) ? [token] : [],
+    );
+    return found.sort((a, b) => this.counts[b] - this.counts[a]).slice(0, limit);
+  }
+
   /**
    * Tokens whose text contains `query`, best first: the same text, the same but for spaces at its ends, the same but
    * for case, then those that contain it; each by how often they occur.

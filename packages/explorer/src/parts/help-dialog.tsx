@@ -1,7 +1,7 @@
 import { onMount } from 'solid-js';
 
 const KEYS: readonly [string, string][] = [
-  ['/', 'Search'],
+  ['/', 'Search: a number, a token, text, or a /pattern/ between slashes'],
   ['j  k', 'Next and previous feature, or row of the list'],
   ['Enter', 'Open the row'],
   ['u', 'Back to the list'],

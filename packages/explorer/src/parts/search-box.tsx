@@ -1,6 +1,7 @@
 import { createMemo, createSignal, For, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count } from '../data/format.ts';
+import { patternFlags, patternOf, patternProblem } from '../data/pattern.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { featureHref, freshListHref, go } from '../state/route.ts';
 
@@ -12,6 +13,8 @@ interface Choice {
 }
 
 const MOST_TOKENS = 7;
+/** Tokens that a pattern may stand for; an address names them all. */
+const MOST_FITTING = 60;
 
 /** One box for numbers, tokens and text. Nothing leaves the browser. */
 export function SearchBox(props: { index: FeatureIndex }) {
@@ -22,7 +25,7 @@ export function SearchBox(props: { index: FeatureIndex }) {
   let input!: HTMLInputElement;
 
   const choose = (choice: Choice | undefined) => {
-    if (!choice) return;
+    if (!choice || choice.href === '') return;
     go(choice.href);
     setOpen(false);
     setText('');
@@ -49,8 +52,8 @@ export function SearchBox(props: { index: FeatureIndex }) {
         type="search"
         autocomplete="off"
         spellcheck={false}
-        placeholder="Search a number, token or text"
-        aria-label="Search a number, token or text"
+        placeholder="Search a number, token, text or /pattern/"
+        aria-label="Search a number, token, text or /pattern/"
         role="combobox"
         aria-expanded={open() && choices().length > 0}
         aria-controls="search-choices"
@@ -95,8 +98,40 @@ export function SearchBox(props: { index: FeatureIndex }) {
   );
 }
 
+/** Where a pattern between slashes can be looked for. */
+function choicesForPattern(index: FeatureIndex, text: string, pattern: string): Choice[] {
+  const problem = patternProblem(pattern);
+  if (problem !== undefined) return [{ kind: 'No pattern', what: text, note: problem, href: '' }];
+  const tokens = index.vocabulary.matching(
+    new RegExp(pattern, patternFlags(pattern).replace('g', '')),
+    MOST_FITTING,
+  );
+  const labels = tokens.slice(0, 4).map((token) => tokenLabel(index.vocabulary.text(token)));
+  return [
+    { kind: 'In examples', what: text, note: 'pattern', href: freshListHref({ text }) },
+    ...(tokens.length > 0
+      ? [
+          {
+            kind: 'Fires on',
+            what: labels.join('  '),
+            note: tokens.length > 1 ? `any of ${tokens.length} that fit` : 'fits',
+            href: freshListHref({ tokens }),
+          },
+        ]
+      : []),
+    ...explained(index, text, 'pattern'),
+  ];
+}
+
+function explained(index: FeatureIndex, text: string, note: string): Choice[] {
+  if (!index.manifest.explanations) return [];
+  return [{ kind: 'Explained as', what: text, note, href: freshListHref({ about: text }) }];
+}
+
 function choicesFor(index: FeatureIndex, text: string): Choice[] {
   if (text === '') return [];
+  const pattern = patternOf(text);
+  if (pattern !== undefined) return choicesForPattern(index, text, pattern);
   const choices: Choice[] = [];
   const number = /^\s*#?(\d{1,9})\s*$/.exec(text);
   if (number && Number(number[1]) < index.nFeatures)
@@ -127,6 +162,7 @@ function choicesFor(index: FeatureIndex, text: string): Choice[] {
       href: freshListHref({ tokens: [token] }),
     });
   choices.push({ kind: 'In examples', what: text, note: 'exact text', href: freshListHref({ text }) });
+  choices.push(...explained(index, text, 'exact text'));
   if (index.manifest.logits)
     for (const token of tokens.slice(0, 2))
       choices.push({

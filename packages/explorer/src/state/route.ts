@@ -13,6 +13,8 @@ export interface ListQuery {
   readonly promotes: number | undefined;
   /** An example contains this text. */
   readonly text: string;
+  /** An explanation contains this text. Like `text`, between slashes a pattern. */
+  readonly about: string;
   /** Density between these, as powers of ten. */
   readonly density: readonly [number, number] | undefined;
   /** Also those that never fire. */
@@ -54,6 +56,7 @@ const WHOLE_LIST: ListQuery = {
   tokens: [],
   promotes: undefined,
   text: '',
+  about: '',
   density: undefined,
   silent: false,
   starred: false,
@@ -63,7 +66,20 @@ const WHOLE_LIST: ListQuery = {
 
 /** Names of the list's query in an address; all others belong to the view. */
 const QUERY_NAMES = new Set([
-  ...['sort', 'dir', 'on', 'promotes', 'text', 'density', 'silent', 'starred', 'only', 'cluster', 'of'],
+  ...[
+    'sort',
+    'dir',
+    'on',
+    'promotes',
+    'text',
+    'density',
+    'silent',
+    'starred',
+    'only',
+    'cluster',
+    'of',
+    'about',
+  ],
 ]);
 /** Features that an address can name; its length is limited by hosts. */
 const MOST_NAMED = 2000;
@@ -81,7 +97,8 @@ export function parseRoute(hash: string): Route {
   const density = (params.get('density') ?? '').split(',').map(Number);
   const tokens = wholes('on');
   const text = params.get('text') ?? '';
-  const matches = tokens.length > 0 || text !== '';
+  const about = params.get('about') ?? '';
+  const matches = tokens.length > 0 || text !== '' || about !== '';
   return {
     member: /^\w[\w.-]*$/.exec(params.get('of') ?? '')?.[0] ?? '',
     view: view === 'feature' && number === undefined ? 'list' : view,
@@ -93,6 +110,7 @@ export function parseRoute(hash: string): Route {
       tokens,
       promotes: wholes('promotes')[0],
       text,
+      about,
       density: density.length === 2 && density.every(Number.isFinite) ? [density[0], density[1]] : undefined,
       silent: params.get('silent') === '1',
       starred: params.get('starred') === '1',
@@ -105,7 +123,7 @@ export function parseRoute(hash: string): Route {
 export function formatRoute({ view, member, latent, query, own }: Route): string {
   const params = new URLSearchParams();
   if (member !== '') params.set('of', member);
-  const matches = query.tokens.length > 0 || query.text !== '';
+  const matches = query.tokens.length > 0 || query.text !== '' || query.about !== '';
   const usual = query.sort === (matches ? 'match' : 'latent_index') && query.descending === matches;
   if (!usual) {
     params.set('sort', query.sort);
@@ -114,6 +132,7 @@ export function formatRoute({ view, member, latent, query, own }: Route): string
   if (query.tokens.length > 0) params.set('on', query.tokens.join(','));
   if (query.promotes !== undefined) params.set('promotes', String(query.promotes));
   if (query.text !== '') params.set('text', query.text);
+  if (query.about !== '') params.set('about', query.about);
   if (query.density) params.set('density', query.density.join(','));
   if (query.silent) params.set('silent', '1');
   if (query.starred) params.set('starred', '1');
@@ -151,7 +170,7 @@ export function listHref(change: Partial<ListQuery> = {}): string {
 
 /** The address of the whole list in its usual order, with this query. */
 export function freshListHref(query: Partial<ListQuery> = {}): string {
-  const matches = (query.tokens?.length ?? 0) > 0 || (query.text ?? '') !== '';
+  const matches = (query.tokens?.length ?? 0) > 0 || (query.text ?? '') !== '' || (query.about ?? '') !== '';
   const order: Partial<ListQuery> = matches ? { sort: 'match', descending: true } : {};
   return formatRoute({
     view: 'list',

@@ -69,6 +69,7 @@ function listTitle(n: number | undefined, query: ListQuery): string {
     query.tokens.length > 0 ||
     query.promotes !== undefined ||
     query.text !== '' ||
+    query.about !== '' ||
     query.density ||
     query.starred ||
     query.only.length > 0 ||
@@ -94,6 +95,11 @@ function Filters(props: { index: FeatureIndex; query: ListQuery }) {
       <Show when={props.query.text !== ''}>
         <Chip href={freshListHref({ density: props.query.density })}>
           examples with <code>{props.query.text}</code>
+        </Chip>
+      </Show>
+      <Show when={props.query.about !== ''}>
+        <Chip href={listHref({ about: '' })}>
+          explained as <code>{props.query.about}</code>
         </Chip>
       </Show>
       <Show when={props.query.starred}>
@@ -146,7 +152,7 @@ const SORTS: readonly [SortKey, string][] = [
 ];
 
 function SortMenu(props: { query: ListQuery }) {
-  const searched = () => props.query.tokens.length > 0 || props.query.text !== '';
+  const searched = () => props.query.tokens.length > 0 || props.query.text !== '' || props.query.about !== '';
   return (
     <div class="sort">
       <label>

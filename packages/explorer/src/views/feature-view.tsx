@@ -10,6 +10,7 @@ import { LogitPanel } from '../parts/logit-panel.tsx';
 import { MatchesPanel } from '../parts/matches-panel.tsx';
 import { ActivationPanel, EffectPanel, FiguresPanel, TokenPanel } from '../parts/panels.tsx';
 import { CoActivePanel, NeighbourPanel, NeuronPanel } from '../parts/related-panels.tsx';
+import { Explanations } from '../parts/explanations.tsx';
 import { FeatureTools } from '../parts/feature-tools.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
@@ -74,6 +75,7 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
             <div class="side">
               <div class="summary">
                 <FeatureHead page={shown()} around={around()} />
+                <Explanations rows={shown().explanations} />
                 <FeatureTools index={props.index} page={shown()} />
                 <FiguresPanel index={props.index} page={shown()} />
                 <Show when={shown().feature.n_fired > 0}>

@@ -11,6 +11,7 @@ import { convertCommand } from './convert.ts';
 import { demoCommand } from './demo.ts';
 import { downloadDictionary } from './dictionary-option.ts';
 import { evaluateCommand } from './evaluate.ts';
+import { explanationsCommand } from './explanations.ts';
 import { exploreCommand } from './explore.ts';
 import { exportCommand } from './export-index.ts';
 import { harvestCommand } from './harvest.ts';
@@ -49,6 +50,7 @@ const COMMANDS: readonly DeclareCommand[] = [
   reproduceCommand,
   indexCommand,
   convertCommand,
+  explanationsCommand,
   exploreCommand,
   exportCommand,
   steerCommand,

@@ -1,6 +1,7 @@
 export { Ablator } from './causal-effects.ts';
 export { buildFeatureIndex, type BuildFeatureIndexInput, type BuiltIndex } from './build-feature-index.ts';
 export { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
+export { addExplanations, type Explanation } from './explanations.ts';
 export { exportJsonl } from './export-jsonl.ts';
 export { importDashboards, openDashboards } from './dashboards/import-dashboards.ts';
 export { type DecoderRows, sourceNames } from './dashboards/source-names.ts';

@@ -10,6 +10,7 @@ import {
   DETAILS,
   EFFECTS,
   EXAMPLES,
+  EXPLANATIONS,
   EXAMPLE_PLACES,
   FEATURES,
   INDEX_VERSION,
@@ -135,6 +136,15 @@ export class FeatureIndex {
   /** Firing examples that peak at tokens `start` … `end − 1` of the corpus, by place. */
   examplesAt(start: number, end: number): Promise<ExamplePlaceRow[]> {
     return this.#sortedRows('example_places.parquet', EXAMPLE_PLACES, 'token_index', start, end);
+  }
+
+  /** All explanations, by latent; none in an index to which none were added. */
+  async explanations(): Promise<Row<typeof EXPLANATIONS>[]> {
+    const { explanations, files } = this.details;
+    if (!explanations) return [];
+    const rows = files.find(({ path }) => path === explanations.path)?.rows;
+    if (rows === undefined) throw damaged('manifest.json', undefined);
+    return this.#read(explanations.path, EXPLANATIONS, 0, rows);
   }
 
   /** Texts of the tokens, by id. */

@@ -149,6 +149,17 @@ export const EXAMPLE_PLACES = {
   latent_index: 'int32',
 } as const satisfies TableSchema;
 
+/** `explanations-HASH.parquet`, where explanations were added: what people or models say of latents. By latent. */
+export const EXPLANATIONS = {
+  latent_index: 'int32',
+  text: 'string',
+  /** How it was made and by which model, empty where it is not said; its score, NaN without one, and what that measures. */
+  method: 'string',
+  model: 'string',
+  score: 'float',
+  score_name: 'string',
+} as const satisfies TableSchema;
+
 /** `corpus/documents.parquet`: the documents that the corpus was joined from. */
 export const DOCUMENTS = {
   document_index: 'int32',
@@ -214,6 +225,8 @@ export interface IndexDetails {
   readonly co_activation: { readonly n_tokens: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
   readonly logits: { readonly n_top: number; readonly bins: number; readonly n_tokens: number } | null;
+  /** Not there in an index to which none were added. */
+  readonly explanations?: { readonly path: string; readonly n_rows: number; readonly n_features: number };
   readonly latents_per_part: number;
   readonly latents_per_row_group: number;
   readonly files: readonly IndexFile[];

@@ -1,5 +1,6 @@
 import { MonosemeError, throwIfAborted } from '../../errors.ts';
 import { makeEmptyFolder, sha256File, writeManifest } from '../../formats/index.ts';
+import { addExplanations } from '../explanations.ts';
 import { logEdges } from '../activation-histogram.ts';
 import { writeCorpus } from '../corpus-files.ts';
 import { LatentTables } from '../latent-tables.ts';
@@ -18,14 +19,21 @@ import { readSaedashboard, saedashboardBatches } from './read-saedashboard.ts';
 import { type ReadRow, rowsOfFeature, tokenMassOf } from './read-feature-rows.ts';
 import { TextContexts } from './text-contexts.ts';
 
+interface FoundExport {
+  readonly files: readonly string[];
+  /** Files of explanations, which need the finished index. */
+  readonly explanations: readonly string[];
+  open(): Promise<DashboardSource>;
+}
+
 /** The files of an export in a folder; undefined where it is none. */
-export async function openDashboards(
-  folder: string,
-): Promise<{ readonly files: readonly string[]; open(): Promise<DashboardSource> } | undefined> {
+export async function openDashboards(folder: string): Promise<FoundExport | undefined> {
   const batches = await saedashboardBatches(folder);
-  if (batches.length > 0) return { files: batches, open: () => readSaedashboard(batches) };
+  if (batches.length > 0) return { files: batches, explanations: [], open: () => readSaedashboard(batches) };
   const bulk = await neuronpediaFiles(folder);
-  return bulk && { files: [...bulk.features, ...bulk.activations], open: () => readNeuronpedia(bulk) };
+  if (!bulk) return undefined;
+  const { features, activations, explanations } = bulk;
+  return { files: [...features, ...activations], explanations, open: () => readNeuronpedia(bulk) };
 }
 
 /**
@@ -59,6 +67,7 @@ export async function importDashboards(
     madeFrom: { export: await sha256File(found.files[0]) },
     details: { ...details },
   });
+  if (found.explanations.length > 0) await addExplanations(out, found.explanations);
   return { features: features.figures.size, format: source.head.format };
 }
 

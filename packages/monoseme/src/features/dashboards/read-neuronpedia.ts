@@ -12,12 +12,13 @@ export interface NeuronpediaFiles {
   readonly folder: string;
   readonly features: readonly string[];
   readonly activations: readonly string[];
+  readonly explanations: readonly string[];
 }
 
 /** The bulk files of one source: `features/batch-N.jsonl[.gz]` and `activations/…`; undefined where there are none. */
 export async function neuronpediaFiles(folder: string): Promise<NeuronpediaFiles | undefined> {
-  const [features, activations] = await Promise.all(
-    ['features', 'activations'].map(async (name) => {
+  const [features, activations, explanations] = await Promise.all(
+    ['features', 'activations', 'explanations'].map(async (name) => {
       const files = await readdir(join(folder, name)).catch(() => []);
       return files
         .filter((file) => /^batch-\d+\.jsonl(\.gz)?$/.test(file))
@@ -25,7 +26,7 @@ export async function neuronpediaFiles(folder: string): Promise<NeuronpediaFiles
         .map((file) => join(folder, name, file));
     }),
   );
-  return features.length > 0 ? { folder, features, activations } : undefined;
+  return features.length > 0 ? { folder, features, activations, explanations } : undefined;
 }
 
 /**
