@@ -16,6 +16,10 @@ const BENCHES = {
     about: 'encode with and without products of bytes',
     load: () => import('./screening.js'),
   },
+  architectures: {
+    about: 'a training step of every architecture, as a share of the standard one',
+    load: () => import('./architectures.js'),
+  },
   step: { about: 'a whole training step, native against reference', load: () => import('./step.js') },
   universality: {
     about: 'two dictionaries compared over one text',
@@ -28,7 +32,7 @@ const BENCHES = {
 const USAGE = `Usage: npm run bench -- <what> [options]
 
 ${Object.entries(BENCHES)
-  .map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
   .join('\n')}
 
 Each takes --help, --json (lines of JSON on stdout) and --quick (a tiny run that checks the benchmark itself).`;

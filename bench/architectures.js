@@ -1,0 +1,203 @@
+/**
+ * `npm run bench -- architectures`: whole training steps of every architecture at the same number of active latents, as a
+ * share of the standard one's speed.
+ * Before anything is timed, native and reference take the same step from the same state, and every architecture must
+ * have as many active latents as were asked for.
+ */
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { ARCHITECTURES } from '../packages/monoseme/dist/dictionary/index.js';
+import { resolveOptions } from '../packages/monoseme/dist/training/index.js';
+import { rowLayout, totalWidth } from '../packages/monoseme/dist/training/row-layout.js';
+import { trainState } from '../packages/monoseme/dist/training/parameters.js';
+import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
+import { encodeData, normals } from './kernel-data.js';
+import { Random } from '../packages/monoseme/dist/random/index.js';
+import { environmentText, grouped, jsonLine, summarize, table } from './measure.js';
+
+const HELP = `Usage: npm run bench -- architectures [options]
+
+Whole training steps of every architecture at the same L0, no latent dead. A crosscoder reads two hook points of half the
+width, a transcoder reconstructs another one of the same width.
+
+  --d-in <n>             inputs (default: 512)
+  --d-sae <n>            latents (default: 4096)
+  --batch <n>            rows (default: 4096)
+  --l0 <n>               active latents a row (default: 32)
+  --architecture <name>  beside standard; may be repeated (default: all)
+  --threads <n>          threads (default: all cores)
+  --rounds <n>           steps of each (default: 9)
+  --quick                a tiny run that checks the benchmark itself
+  --json                 lines of JSON on stdout, everything else on stderr`;
+
+const OPTIONS = {
+  'd-in': { type: 'string' },
+  'd-sae': { type: 'string' },
+  batch: { type: 'string' },
+  l0: { type: 'string' },
+  architecture: { type: 'string', multiple: true },
+  threads: { type: 'string' },
+  rounds: { type: 'string' },
+  quick: { type: 'boolean' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+};
+
+/** Rows of the step in which both backends must agree. */
+const VERIFIED_ROWS = 64;
+/** Active latents may differ from those asked for by this share. */
+const TOLERANCE = 0.1;
+/** The share of the standard architecture's speed that every other is to reach. */
+const LEAST_SHARE = 0.8;
+
+/** What the formulas of the slower ones need beside one encode and one reconstruction. */
+const FURTHER_WORK = {
+  'multi-topk': 'encodes and reconstructs with 4k latents too',
+  matryoshka: 'an error for each prefix',
+  'matryoshka-random': 'an error for each prefix',
+  gated: 'reconstructs a second time, from the gate',
+  jumprelu: 'encodes the silent pairs of the window too',
+  'january-2025': 'encodes the silent pairs of the window too; pulls every silent latent',
+};
+
+/** @param {string[]} args command-line options */
+export async function architectures(args) {
+  const { values: flags } = parseArgs({ args, options: OPTIONS });
+  if (flags.help) return console.log(HELP);
+  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const quick = flags.quick ?? false;
+  const shape = {
+    dIn: Number(flags['d-in'] ?? (quick ? 64 : 512)),
+    dSae: Number(flags['d-sae'] ?? (quick ? 256 : 4096)),
+    nRows: Number(flags.batch ?? (quick ? 512 : 4096)),
+    l0: Number(flags.l0 ?? (quick ? 8 : 32)),
+  };
+  const names = ARCHITECTURES.map(({ name }) => name);
+  for (const name of flags.architecture ?? [])
+    if (!names.includes(name)) throw new Error(`--architecture is ${name}; it takes ${names.join(', ')}.`);
+  const chosen = ARCHITECTURES.filter(
+    ({ name }) => name === 'standard' || (flags.architecture?.includes(name) ?? true),
+  );
+  log(environmentText());
+  const native = await selectBackend({
+    name: 'native',
+    threads: Number(flags.threads ?? availableParallelism()),
+  });
+  const reference = await selectBackend({ name: 'reference' });
+  const caseName = `B ${shape.nRows}, d_in ${shape.dIn}, d_sae ${shape.dSae}, L0 ${shape.l0}`;
+  log(`kernels  ${native.description}\n\n${caseName}`);
+  for (const architecture of chosen) await verify(architecture, native, reference, shape);
+  log(`verified: the weights of both backends agree after a step on ${VERIFIED_ROWS} rows`);
+  const seconds = await measure(chosen, native, shape, Number(flags.rounds ?? (quick ? 2 : 9)));
+  report({ log, json: flags.json, caseName, chosen, seconds, nRows: shape.nRows });
+}
+
+/** Rows, and a state in which every latent fires on as large a share of them. */
+function start(architecture, shape, backend) {
+  const widths = widthsOf(architecture, shape.dIn);
+  const layout = rowLayout({ dIn: shape.dIn, widths }, architecture);
+  const [dIn, dOut] = [totalWidth(layout.inputs), totalWidth(layout.outputs)];
+  const { x, W_enc, b_enc } = encodeData({ ...shape, dIn });
+  const random = new Random(2);
+  const takesK = architecture.settings.k !== undefined;
+  const settings = resolveOptions({
+    architecture: architecture.name,
+    dSae: shape.dSae,
+    ...(takesK && { k: shape.l0 }),
+  });
+  const { further, memory } = architecture.start?.(shape.dSae, 1, settings) ?? { further: {}, memory: [] };
+  // The k largest are k only where as many are positive; where a threshold decides, it is put at b_enc.
+  if (takesK) b_enc.fill(0);
+  further.log_threshold?.forEach((value, j) => (b_enc[j] += Math.exp(value)));
+  further.b_mag?.set(b_enc);
+  const W_dec = normals(random, shape.dSae * dOut, 1 / Math.sqrt(dOut));
+  const skip = architecture.hasSkip && { W_skip: new Float32Array(dIn * dOut) };
+  const weights = { W_enc, b_enc, W_dec, b_dec: new Float32Array(dOut), ...skip };
+  const state = trainState(weights, layout, { further, memory }, 'f32', backend);
+  const batch = layout.inputs === layout.outputs ? x : withTargets(x, dIn, dOut, random);
+  return { state, batch, settings };
+}
+
+/** As wide as the rows of the standard one: halves of them, or a target beside them. */
+function widthsOf({ rows }, dIn) {
+  if (rows === 'sources') return [dIn / 2, dIn / 2];
+  return rows === 'input-and-target' ? [dIn, dIn] : [dIn];
+}
+
+function withTargets(x, dIn, dOut, random) {
+  const nRows = x.length / dIn;
+  const rows = normals(random, nRows * (dIn + dOut));
+  for (let row = 0; row < nRows; row++) rows.set(x.subarray(row * dIn, (row + 1) * dIn), row * (dIn + dOut));
+  return rows;
+}
+
+/** Steps so small that L0 stays, in the middle of a run. */
+const stepOptions = (architecture, settings, learningRate = 1e-7, epsilon = 1e-8) => ({
+  l1Coefficient: architecture.coefficient ? 1e-3 : 0,
+  adam: { learningRate, beta1: 0.9, beta2: 0.999, epsilon, step: 1 },
+  unitNormDecoder: settings.unitNormDecoder,
+  trainDecoderBias: true,
+  architecture,
+  settings,
+  progress: 0.5,
+});
+
+/** Throws where the backends disagree after one step by more than rounding. */
+async function verify(architecture, native, reference, shape) {
+  const few = { ...shape, nRows: Math.min(VERIFIED_ROWS, shape.nRows) };
+  const states = [];
+  for (const backend of [native, reference]) {
+    const { state, batch, settings } = start(architecture, few, backend);
+    await trainStep_(state, backend, batch, stepOptions(architecture, settings, 1e-3, 1e-3));
+    states.push(state);
+  }
+  for (const matrix of ['encoder', 'decoder']) {
+    const [a, b] = states.map((state) => state[matrix].weights);
+    let worst = 0;
+    for (let i = 0; i < a.length; i++) worst = Math.max(worst, Math.abs(a[i] - b[i]));
+    if (!(worst <= 1e-5))
+      throw new Error(`${architecture.name}: the ${matrix}s differ by ${worst}: nothing was timed.`);
+  }
+}
+
+/** Steps of each architecture in turn, seconds. The first round is not counted: it throws where L0 is another. */
+async function measure(chosen, backend, shape, rounds) {
+  const started = chosen.map((architecture) => ({
+    architecture,
+    seconds: [],
+    ...start(architecture, shape, backend),
+  }));
+  for (let round = -1; round < rounds; round++) {
+    for (const { architecture, state, batch, settings, seconds } of started) {
+      const begin = performance.now();
+      const sums = await trainStep_(state, backend, batch, stepOptions(architecture, settings));
+      if (round >= 0) seconds.push((performance.now() - begin) / 1000);
+      else expectL0(architecture, sums.l0 / shape.nRows, shape.l0);
+    }
+  }
+  return started.map(({ seconds }) => seconds);
+}
+
+function expectL0({ name }, l0, asked) {
+  if (Math.abs(l0 / asked - 1) <= TOLERANCE) return;
+  throw new Error(`${name} has ${l0.toFixed(1)} active latents a row, not ${asked}: nothing was timed.`);
+}
+
+/** Shares compare the fastest steps, which other programs disturbed least. */
+function report({ log, json, caseName, chosen, seconds, nRows }) {
+  const base = Math.min(...seconds[chosen.findIndex(({ name }) => name === 'standard')]);
+  const rows = chosen.map(({ name }, i) => {
+    const ms = summarize(seconds[i].map((value) => value * 1000));
+    const rate = summarize(seconds[i].map((value) => nRows / value));
+    const share = (base * 1000) / ms.min;
+    if (json) {
+      console.log(jsonLine('architectures', caseName, name, 'time', 'ms', ms));
+      console.log(jsonLine('architectures', caseName, name, 'tokens a second', 'tokens/s', rate));
+    }
+    const times = [ms.min, ms.median, ms.max].map((value) => value.toFixed(1));
+    const why = share < LEAST_SHARE ? (FURTHER_WORK[name] ?? 'below 80 %') : '';
+    return [name, ...times, grouped(rate.max), `${(100 * share).toFixed(0)} %`, why];
+  });
+  log(table(['architecture', 'min ms', 'median', 'max', 'tokens/s', 'of standard', ''], rows));
+}
