@@ -185,9 +185,8 @@ export async function saveDictionaryLearning(folder: string, dictionary: Diction
 
 function classFor({ config }: Dictionary): ClassName {
   if (config.architecture === 'standard') return config.applyBDecToInput ? 'AutoEncoder' : 'AutoEncoderNew';
-  return ({ gated: 'GatedAutoEncoder', topk: 'AutoEncoderTopK', jumprelu: 'JumpReluAutoEncoder' } as const)[
-    config.architecture
-  ];
+  if (config.architecture === 'gated') return 'GatedAutoEncoder';
+  return config.architecture === 'topk' ? 'AutoEncoderTopK' : 'JumpReluAutoEncoder';
 }
 
 function stateDict(

@@ -5,6 +5,7 @@ import { expectLength } from '../tensor/index.ts';
 import { codesOfRows } from './codes-of-rows.ts';
 import { expectFiniteWeights } from './finite-weights.ts';
 import { magnitudes } from './gated.ts';
+import { matchingPursuit, type Pursuit } from './matching-pursuit.ts';
 import { layerNormalized, undoLayerNorm_ } from './layer-norm.ts';
 
 /**
@@ -48,7 +49,7 @@ export interface CrosscoderSource {
  * How a dictionary encodes. Several architectures of training end in the same one: what was trained as BatchTopK or
  * Matryoshka is used with thresholds, as `jumprelu`.
  */
-export type EncoderKind = 'standard' | 'topk' | 'jumprelu' | 'gated';
+export type EncoderKind = 'standard' | 'topk' | 'jumprelu' | 'gated' | 'matching_pursuit';
 
 /** A dictionary without the names of where it came from. */
 export interface DictionaryForm {
@@ -62,6 +63,8 @@ export interface DictionaryConfig {
   readonly architecture: EncoderKind;
   /** `topk`: latents kept of each row. */
   readonly k?: number;
+  /** `matching_pursuit`: when it ends. W_enc is W_dec, and b_enc 0. */
+  readonly pursuit?: Pursuit;
   readonly dIn: number;
   readonly dSae: number;
   /** Where in the model the activations were read. */
@@ -112,7 +115,8 @@ export function outputWidth({ weights }: Dictionary): number {
  * Latent activations of raw activations.
  *
  * Formula  h = W_enc (x − b_dec) + b_enc, then by kind: `standard` ReLU(h); `topk` the k largest of a row, then ReLU;
- *          `jumprelu` h · 1[h > threshold]; `gated` 1[h > 0] · ReLU(exp(r_mag) (h − b_enc) + b_mag)
+ *          `jumprelu` h · 1[h > threshold]; `gated` 1[h > 0] · ReLU(exp(r_mag) (h − b_enc) + b_mag);
+ *          `matching_pursuit` see there
  * Shapes   x [nRows, dIn]
  * Units    x as the model gives it; the values in the same unit, because every training scale is folded in (with
  *          `layer_norm`: in units of the row's standard deviation)
@@ -132,8 +136,11 @@ export async function encode(
   const selection = inferenceSelection(dictionary);
   const screened = await screenedOnce(backend, weights.W_enc, config.dIn);
   const { dIn, dSae } = config;
-  const encodeRows = (rows: Float32Array) =>
-    backend.encode({
+  const encodeRows = (rows: Float32Array) => {
+    const { pursuit } = config;
+    if (pursuit)
+      return matchingPursuit({ backend, x: rows, nRows, W_dec: weights.W_dec, dSae, pursuit, screened });
+    return backend.encode({
       x: rows,
       nRows,
       dIn,
@@ -143,6 +150,7 @@ export async function encode(
       selection,
       screened,
     });
+  };
   const codes = config.applyBDecToInput
     ? await withCentered(backend, input, weights.b_dec, encodeRows)
     : await encodeRows(input);

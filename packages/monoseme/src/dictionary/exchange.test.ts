@@ -157,7 +157,15 @@ describe('bad files', () => {
   }
 
   for (const [name, changes, says] of [
-    ['saelens-standard', { architecture: 'temporal' }, /architecture is "temporal"/],
+    ['saelens-standard', { architecture: 'temporal' }, /architecture is "temporal".*attention/],
+    ['saelens-topk', { architecture: 'abstopk' }, /architecture is "abstopk".*negative/],
+    ['saelens-matching-pursuit', { residual_threshold: -1 }, /residual_threshold is -1/],
+    ['saelens-matching-pursuit', { max_iterations: 0 }, /max_iterations is 0/],
+    [
+      'saelens-matching-pursuit',
+      { normalize_activations: 'expected_average_only_in' },
+      /normalize_activations is "expected_average_only_in"/,
+    ],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
     ['saelens-standard', { normalize_activations: 'constant_norm_rescale' }, /normalize_activations/],
     ['saelens-standard', { architecture: 'transcoder', d_out: 5 }, /transcoder.*apply_b_dec_to_input/],

@@ -42,9 +42,10 @@ export function sizeOf(record: Record<string, unknown>, key: string, max: number
  * @throws {MonosemeError} ERR_OPTION for a transcoder, a crosscoder, or a dictionary with `layer_norm`
  */
 export function expectPlainAutoencoder({ config, weights }: Dictionary, format: string): void {
-  const { targetHookName, sources, normalization } = config;
+  const { targetHookName, sources, normalization, pursuit } = config;
   const kind = sources ? 'a crosscoder' : targetHookName === undefined ? undefined : 'a transcoder';
-  const what = kind ?? (weights.W_skip ? 'with a skip connection' : normalization);
+  const what =
+    kind ?? (weights.W_skip ? 'with a skip connection' : pursuit ? 'a matching pursuit' : normalization);
   if (what === undefined) return;
   throw new MonosemeError(
     'ERR_OPTION',

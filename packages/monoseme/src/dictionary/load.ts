@@ -35,8 +35,9 @@ const FORMATS: readonly Format[] = [
   },
 ];
 
+/** Not every architecture of SAELens has a W_enc; the other formats with these two are told apart before. */
 function isSaeLens(checkpoint: Checkpoint): boolean {
-  return checkpoint.file instanceof SafetensorsFile && hasArrays(checkpoint, 'W_enc', 'W_dec', 'b_dec');
+  return checkpoint.file instanceof SafetensorsFile && hasArrays(checkpoint, 'W_dec', 'b_dec');
 }
 
 /** Files beside the weights that hold arrays too. */

@@ -23,12 +23,13 @@ import {
   transposed,
 } from './exchange.ts';
 import { foldDecoderNorms, foldInputScale } from './fold.ts';
+import type { Pursuit } from './matching-pursuit.ts';
 
 /**
  * Write a dictionary in the layout of SAELens: `cfg.json` and `sae_weights.safetensors`
  * (W_enc [dIn, dSae], W_dec [dSae, dIn], F32). SAELens loads it without conversion.
  *
- * Beside W_enc, W_dec and b_dec: `standard` and `topk` have b_enc, `jumprelu` b_enc and threshold (the value, not its
+ * Matching pursuit has W_dec and b_dec alone. Beside W_enc, W_dec and b_dec: `standard` and `topk` have b_enc, `jumprelu` b_enc and threshold (the value, not its
  * logarithm), `gated` b_gate, b_mag and r_mag. Transcoders have W_dec [dSae, dOut] and, with a skip connection, W_skip
  * [dOut, dIn]. Crosscoders and transcoders of kinds that SAELens does not have are called by names that it refuses.
  */
@@ -39,13 +40,15 @@ export async function saveDictionary(folder: string, dictionary: Dictionary): Pr
   const vector = (data: Float32Array) => ({ dtype: 'F32' as const, shape: [data.length], data });
   await mkdir(folder, { recursive: true });
   await writeSafetensors(join(folder, 'sae_weights.safetensors'), {
-    W_enc: { dtype: 'F32', shape: [dIn, dSae], data: transposed(weights.W_enc, dSae, dIn) },
     W_dec: { dtype: 'F32', shape: [dSae, dOut], data: weights.W_dec },
     b_dec: vector(weights.b_dec),
     ...(weights.W_skip && {
       W_skip: { dtype: 'F32', shape: [dOut, dIn], data: transposed(weights.W_skip, dIn, dOut) },
     }),
-    [architecture === 'gated' ? 'b_gate' : 'b_enc']: vector(weights.b_enc),
+    ...(architecture !== 'matching_pursuit' && {
+      W_enc: { dtype: 'F32', shape: [dIn, dSae], data: transposed(weights.W_enc, dSae, dIn) },
+      [architecture === 'gated' ? 'b_gate' : 'b_enc']: vector(weights.b_enc),
+    }),
     ...Object.fromEntries(
       FURTHER_TENSORS[architecture].map((name) => [name, vector(weights[name] as Float32Array)]),
     ),
@@ -53,6 +56,7 @@ export async function saveDictionary(folder: string, dictionary: Dictionary): Pr
   await writeJson(join(folder, 'cfg.json'), {
     architecture: nameOnDisk(dictionary),
     ...(architecture === 'topk' && { k: config.k, rescale_acts_by_decoder_norm: false }),
+    ...(config.pursuit && snakeCaseKeys({ ...config.pursuit })),
     d_in: dIn,
     d_sae: dSae,
     ...(config.targetHookName !== undefined && { d_out: dOut }),
@@ -88,7 +92,15 @@ const FURTHER_TENSORS = {
   topk: [],
   jumprelu: ['threshold'],
   gated: ['b_mag', 'r_mag'],
+  matching_pursuit: [],
 } as const satisfies Record<EncoderKind, readonly (keyof Weights)[]>;
+
+/** Why those of SAELens that are not read are not. */
+const NO_ENCODER: Readonly<Record<string, string>> = {
+  abstopk: 'Its activations are negative too, which no kernel here has a place for; SAELens reads it.',
+  temporal:
+    'It predicts from the tokens before by attention, so no row can be encoded alone; SAELens reads it.',
+};
 
 /** What SAELens calls it → how it encodes. Training saves of the BatchTopK family hold one threshold for all. */
 const KINDS: Readonly<Record<string, EncoderKind>> = {
@@ -98,6 +110,7 @@ const KINDS: Readonly<Record<string, EncoderKind>> = {
   gated: 'gated',
   batchtopk: 'jumprelu',
   matryoshka_batchtopk: 'jumprelu',
+  matching_pursuit: 'matching_pursuit',
 };
 
 /**
@@ -153,6 +166,13 @@ async function readWeights(
   const { architecture, dIn, dSae } = config;
   const vector = (name: string) => file.floats(name, [dSae]);
   const W_dec = await file.floats('W_dec', [dSae, dOut]);
+  if (architecture === 'matching_pursuit') {
+    const b_dec = await file.floats('b_dec', [dOut]);
+    const weights = { W_enc: W_dec, b_enc: new Float32Array(dSae), W_dec, b_dec };
+    expectFiniteWeights(weights);
+    // What is not subtracted from the input is not added to the reconstruction either.
+    return config.applyBDecToInput ? weights : { ...weights, b_dec: new Float32Array(dOut) };
+  }
   if (file.has('scaling_factor')) scaleRows_(W_dec, await vector('scaling_factor'));
   const weights: Weights = {
     W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
@@ -214,7 +234,10 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
   ) as RegExpExecArray;
   const kind = base === '' ? 'standard' : base;
   if (!Object.hasOwn(KINDS, kind))
-    throw fail(`architecture is "${name}"`, `This version reads ${Object.keys(KINDS).join(', ')}.`);
+    throw fail(
+      `architecture is "${name}"`,
+      NO_ENCODER[name] ?? `This version reads ${Object.keys(KINDS).join(', ')}.`,
+    );
   const isTranscoder = form.endsWith('transcoder');
   if (isTranscoder && record['apply_b_dec_to_input'] !== false)
     throw fail(
@@ -229,6 +252,8 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
   if (!isOldTopK && kind === 'standard' && activation !== 'relu')
     throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
   const architecture = isOldTopK ? 'topk' : KINDS[kind];
+  const isPursuit = architecture === 'matching_pursuit';
+  if (isPursuit) expectValue('normalize_activations', ['none', 'layer_norm', undefined, null, false]);
   const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
   const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
   const dSae =
@@ -240,6 +265,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     config: {
       architecture,
       ...(architecture === 'topk' && { k: sizeOf({ k: record['k'] ?? oldArguments['k'] }, 'k', dSae, path) }),
+      ...(isPursuit && { pursuit: parsePursuit(record, dIn, path) }),
       dIn,
       dSae,
       hookName: String(metadata['hook_name'] ?? ''),
@@ -255,6 +281,27 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     hasSkip: form === 'skip_transcoder',
     rescale: record['rescale_acts_by_decoder_norm'] === true,
     isScaled: SCALED.includes(record['normalize_activations']),
+  };
+}
+
+/** @throws {MonosemeError} ERR_FORMAT */
+function parsePursuit(record: Record<string, unknown>, dIn: number, path: string): Pursuit {
+  const { residual_threshold: threshold = 1e-2, stop_on_duplicate_support: stops = true } = record;
+  if (!(typeof threshold === 'number' && threshold >= 0 && Number.isFinite(threshold)))
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${path}: residual_threshold is ${JSON.stringify(threshold)}.`,
+      'It is a length of at least 0.',
+    );
+  return {
+    residualThreshold: threshold,
+    maxIterations: sizeOf(
+      { max_iterations: record['max_iterations'] ?? dIn },
+      'max_iterations',
+      MAX_D_SAE,
+      path,
+    ),
+    stopOnDuplicateSupport: stops !== false,
   };
 }
 

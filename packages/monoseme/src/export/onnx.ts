@@ -35,9 +35,15 @@ const IR_VERSION = 8n;
  * The numbers are those of `encode` and `decode`: centring, thresholds (of JumpReLU, and of BatchTopK as it is used), the k
  * largest of a row, gates and the normalisation of rows are nodes of the graphs.
  *
- * @throws {MonosemeError} ERR_LIMIT when the weights are past the 2 GiB of one file; ERR_DISK_FULL, ERR_FILE
+ * @throws {MonosemeError} ERR_OPTION for matching pursuit; ERR_LIMIT when the weights are past the 2 GiB of one file; ERR_DISK_FULL, ERR_FILE
  */
 export async function saveOnnx(folder: string, dictionary: Dictionary): Promise<void> {
+  if (dictionary.config.pursuit)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      'The dictionary encodes by matching pursuit, which is a loop and no graph of products.',
+      'Write it as SAELens.',
+    );
   const { W_enc, W_dec } = dictionary.weights;
   const bytes = W_enc.byteLength + W_dec.byteLength;
   if (bytes > MAX_WEIGHT_BYTES)

@@ -20,6 +20,7 @@ export const WRITERS = {
 export function hasPlace(format: string, { config }: Dictionary): boolean {
   const { normalization, targetHookName, architecture } = config;
   if (format === 'saelens') return true;
+  if (config.pursuit) return false;
   if (format === 'sparsify') return normalization === undefined && architecture === 'topk';
   const isPlain = normalization === undefined && targetHookName === undefined;
   return isPlain && (format === 'dictionary-learning' || config.architecture !== 'topk');
