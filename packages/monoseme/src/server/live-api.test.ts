@@ -134,6 +134,26 @@ describe('live endpoints', () => {
     assert.equal(await status('encode', { text: TEXT }), 200);
   });
 
+  test('who asks for lines is told how far the work is, and then the answer', async () => {
+    const told = async (path: string, body: object) => {
+      const headers = { 'Content-Type': 'application/json', Accept: 'application/x-ndjson' };
+      const payload = JSON.stringify(body);
+      const response = await fetch(`${server.url}api/${path}`, { method: 'POST', headers, body: payload });
+      assert.equal(response.headers.get('content-type'), 'application/x-ndjson');
+      const lines = (await response.text()).trimEnd().split('\n');
+      return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    };
+    const lines = await told('steer', steering({ tokens: 3 }));
+    assert.deepEqual(lines.slice(0, -1), [{ waiting: 0 }, ...[1, 2, 3].map((done) => ({ done, total: 3 }))]);
+    assert.deepEqual(lines.at(-1), { answer: (await post('steer', steering({ tokens: 3 }))).json });
+    const at = [3, 1].map((token) => ({ token, latent_index: 3 }));
+    assert.ok(
+      (await told('ablate', { text: TEXT, at })).some(({ done, total }) => done === 2 && total === 2),
+    );
+    const failed = await told('steer', steering({ latent_index: 999 }));
+    assert.match(JSON.stringify(failed.at(-1)), /^\{"error":\{"code":"ERR_OPTION"/);
+  });
+
   test('a body of megabytes is not read', async () => {
     // The connection may end before all of it was sent.
     const status = await post('encode', { text: 'a'.repeat(2_000_000) }).then(
@@ -161,15 +181,38 @@ test('requests wait for each other, and more than can wait are turned away', asy
   );
   const failed = assert.rejects(waiting[3], /fails alone/);
   assert.equal(queue.length, 8);
-  await assert.rejects(
-    queue.run(signal, async () => {}),
-    { code: 'ERR_LIMIT' },
-  );
+  assert.throws(() => queue.run(signal, async () => {}), { code: 'ERR_LIMIT' });
   release();
   await Promise.allSettled(waiting);
   await failed;
   assert.deepEqual(order, [0, 1, 2, 3, 4, 5, 6, 7]);
   assert.equal(await queue.run(signal, async () => 'again'), 'again');
+});
+
+test('those who wait are told how many are before them; who has left is not worked for', async () => {
+  const queue = new LiveQueue();
+  const left = new AbortController();
+  const told: unknown[][] = [[], [], []];
+  const { signal } = new AbortController();
+  const run = (i: number, of: AbortSignal, work: () => void) =>
+    queue.run(
+      of,
+      async ({ onProgress }) => {
+        work();
+        onProgress(1, 2);
+      },
+      (progress) => told[i].push(progress),
+    );
+  let worked = false;
+  const first = run(0, signal, () => left.abort());
+  const gone = assert.rejects(
+    run(1, left.signal, () => (worked = true)),
+    { code: 'ERR_INTERRUPTED' },
+  );
+  await Promise.all([first, gone, run(2, signal, () => {})]);
+  assert.equal(worked, false);
+  assert.deepEqual(told[0], [{ waiting: 0 }, { done: 1, total: 2 }]);
+  assert.deepEqual(told[2], [{ waiting: 2 }, { waiting: 1 }, { waiting: 0 }, { done: 1, total: 2 }]);
 });
 
 test('a server that others can reach asks for its token', async () => {

@@ -3,8 +3,9 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { isInterruption, MonosemeError } from '../errors.ts';
 import { type LiveModel, MOST_TOKENS } from './live-model.ts';
-import { LiveQueue } from './live-queue.ts';
+import { type Job, LiveQueue } from './live-queue.ts';
 import { openApi } from './open-api.ts';
+import { progressResponse } from './progress-response.ts';
 import type { SteerMode, SteerRequest } from './steer-request.ts';
 
 /** A page of text; what is longer has more tokens than are looked at. */
@@ -16,12 +17,17 @@ const MOST_NEW_TOKENS = 128;
 const BODY_BYTES = 6 * MOST_CHARACTERS + 2 ** 18;
 
 type Fields = Readonly<Record<string, unknown>>;
+type Work = (job: Job) => Promise<object>;
 
 /** The live endpoints, under `/api`: what the model and the dictionary make of a reader's text. */
 export function liveApi(model: LiveModel): Hono<{ Bindings: HttpBindings }> {
   const queue = new LiveQueue();
   const api = new Hono<{ Bindings: HttpBindings }>();
   api.use(bodyLimit({ maxSize: BODY_BYTES, onError: (context) => problem(context, 413, tooLong()) }));
+  api.use(async (context, next) => {
+    await next();
+    context.res.headers.set('Cache-Control', 'no-store');
+  });
   api.get('/openapi.json', (context) => context.json(openApi()));
   api.get('/live', (context) =>
     context.json({
@@ -34,7 +40,7 @@ export function liveApi(model: LiveModel): Hono<{ Bindings: HttpBindings }> {
       waiting: queue.length,
     }),
   );
-  const post = (path: string, work: (fields: Fields, signal: AbortSignal) => Promise<object>) =>
+  const post = (path: string, parse: (fields: Fields) => Work) =>
     api.post(path, async (context) => {
       // A form of another site cannot send this type without being asked first.
       if (!/^application\/json\b/.test(context.req.header('content-type') ?? ''))
@@ -47,17 +53,31 @@ export function liveApi(model: LiveModel): Hono<{ Bindings: HttpBindings }> {
       if (typeof fields !== 'object' || fields === null)
         return problem(context, 400, new MonosemeError('ERR_FORMAT', 'The body is no JSON object.', ''));
       try {
-        const answer = await queue.run(context.req.raw.signal, (signal) => work(fields as Fields, signal));
-        return context.json(answer);
+        // What is malformed does not wait to be told so.
+        const work = parse(fields as Fields);
+        const client = context.req.raw.signal;
+        if (/\bapplication\/x-ndjson\b/.test(context.req.header('accept') ?? ''))
+          return progressResponse(
+            (tell) => queue.run(client, work, tell),
+            (error) => problemJson(toProblem(error)),
+          );
+        return context.json(await queue.run(client, work));
       } catch (error) {
         return answerFailure(context, error);
       }
     });
-  post('/encode', (fields) => model.encode(text(fields, 'text')));
-  post('/ablate', async (fields) => ({
-    effects: await model.ablate(text(fields, 'text'), list(fields, 'at', MOST_ABLATIONS).map(place)),
-  }));
-  post('/steer', (fields, signal) => model.steer(steerRequest(fields), signal));
+  post('/encode', (fields) => {
+    const given = text(fields, 'text');
+    return (job) => model.encode(given, job);
+  });
+  post('/ablate', (fields) => {
+    const [given, at] = [text(fields, 'text'), list(fields, 'at', MOST_ABLATIONS).map(place)];
+    return async (job) => ({ effects: await model.ablate(given, at, job) });
+  });
+  post('/steer', (fields) => {
+    const request = steerRequest(fields);
+    return (job) => model.steer(request, job);
+  });
   api.all('*', (context) => context.text('There is nothing here.\n', 404));
   return api;
 }
@@ -118,21 +138,30 @@ function tooLong(): MonosemeError {
 }
 
 function answerFailure(context: Context, error: unknown): Response {
-  if (isInterruption(error))
-    return problem(
-      context,
-      503,
-      new MonosemeError('ERR_INTERRUPTED', 'This took too long.', 'Ask for fewer tokens or strengths.'),
-    );
-  if (!(error instanceof MonosemeError)) throw error;
-  if (error.code === 'ERR_LIMIT') return problem(context, /wait/.test(error.what) ? 429 : 413, error);
-  return problem(context, ['ERR_MODEL', 'ERR_MEMORY', 'ERR_KERNEL'].includes(error.code) ? 500 : 400, error);
+  const told = toProblem(error);
+  return problem(context, statusOf(told), told);
 }
 
-function problem(
-  context: Context,
-  status: 400 | 413 | 415 | 429 | 500 | 503,
-  error: MonosemeError,
-): Response {
-  return context.json({ error: { code: error.code, message: error.message } }, status);
+/** @throws what is no error of ours */
+function toProblem(error: unknown): MonosemeError {
+  if (isInterruption(error))
+    return new MonosemeError('ERR_INTERRUPTED', 'This took too long.', 'Ask for fewer tokens or strengths.');
+  if (error instanceof MonosemeError) return error;
+  throw error;
+}
+
+type Status = 400 | 413 | 415 | 429 | 500 | 503;
+
+function statusOf({ code, what }: MonosemeError): Status {
+  if (code === 'ERR_INTERRUPTED') return 503;
+  if (code === 'ERR_LIMIT') return /wait/.test(what) ? 429 : 413;
+  return ['ERR_MODEL', 'ERR_MEMORY', 'ERR_KERNEL'].includes(code) ? 500 : 400;
+}
+
+function problem(context: Context, status: Status, error: MonosemeError): Response {
+  return context.json(problemJson(error), status);
+}
+
+function problemJson({ code, message }: MonosemeError): object {
+  return { error: { code, message } };
 }

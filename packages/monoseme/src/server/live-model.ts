@@ -1,10 +1,11 @@
 import type { Tokenizer } from '../corpus/index.ts';
 import { type Dictionary, encode } from '../dictionary/index.ts';
-import { MonosemeError } from '../errors.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { Ablator } from '../features/index.ts';
 import { type Continuation, steer } from '../interventions/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { HookedModel, type ModelRunner } from '../model/index.ts';
+import type { Job } from './live-queue.ts';
 import { steerEdits, type SteeredText, type SteerRequest } from './steer-request.ts';
 
 /** Features of a token that are told, the strongest first. */
@@ -57,13 +58,15 @@ export class LiveModel {
    * The features that fire on each token of a text. The tokenizer's separator goes before it, as in the corpus; a
    * longer text is seen in pieces of a context.
    */
-  async encode(text: string): Promise<EncodedText> {
+  async encode(text: string, { signal, onProgress }: Job): Promise<EncodedText> {
     const { runner, dictionary, backend } = this.parts;
     const all = this.#tokens(text);
     const tokens = all.slice(0, MOST_TOKENS);
     const features: EncodedText['features'] = [];
     const losses: (number | null)[] = [];
     for (let start = 0; start < tokens.length; start += this.contextSize) {
+      throwIfAborted(signal);
+      onProgress(start, tokens.length);
       const piece = tokens.slice(start, start + this.contextSize);
       const batch = await runner.openBatch(piece, piece.length);
       try {
@@ -81,13 +84,18 @@ export class LiveModel {
   /**
    * What taking latents out changes, each at one token of a text.
    *
-   * @throws {MonosemeError} ERR_OPTION for a token or latent that is not there
+   * @throws {MonosemeError} ERR_OPTION for a token or latent that is not there, ERR_INTERRUPTED
    */
-  async ablate(text: string, at: readonly { token: number; latent_index: number }[]): Promise<Effect[]> {
+  async ablate(
+    text: string,
+    at: readonly { token: number; latent_index: number }[],
+    { signal, onProgress }: Job,
+  ): Promise<Effect[]> {
     const { runner, dictionary, backend } = this.parts;
     const { dSae } = dictionary.config;
     const tokens = this.#tokens(text).slice(0, MOST_TOKENS);
     const effects: Effect[] = new Array(at.length);
+    let nDone = 0;
     at.forEach(({ token, latent_index }) => {
       expectPlace('token', token, tokens.length);
       expectPlace('latent', latent_index, dSae);
@@ -102,7 +110,11 @@ export class LiveModel {
       const activations = await runner.activations(piece, piece.length);
       const codes = await encode(dictionary, backend, activations, piece.length);
       const tokenSet = { tokens: piece, contextSize: piece.length, nContexts: 1, documents: [] };
-      const ablator = await Ablator.start({ runner, tokenSet, W_dec: dictionary.weights.W_dec });
+      const before = nDone;
+      const ablator = await Ablator.start({
+        ...{ runner, tokenSet, W_dec: dictionary.weights.W_dec, signal },
+        onProgress: (done) => onProgress(before + done, at.length),
+      });
       const found = await ablator.effects({
         latents: Uint32Array.from(mine, (i) => at[i].latent_index),
         positions: Uint32Array.from(mine, (i) => at[i].token - start),
@@ -110,6 +122,7 @@ export class LiveModel {
           activationOf(codes, at[i].token - start, at[i].latent_index),
         ),
       });
+      nDone += mine.length;
       const n = found.raised.length / mine.length;
       mine.forEach((i, place) => {
         const list = (values: ArrayLike<number>) => Array.from(values).slice(place * n, (place + 1) * n);
@@ -132,7 +145,7 @@ export class LiveModel {
    *
    * @throws {MonosemeError} ERR_OPTION, ERR_INTERRUPTED
    */
-  async steer(request: SteerRequest, signal: AbortSignal): Promise<SteeredText> {
+  async steer(request: SteerRequest, { signal, onProgress }: Job): Promise<SteeredText> {
     const prompt = this.#tokens(request.prompt);
     const room = this.contextSize - request.tokens;
     if (prompt.length > room)
@@ -144,7 +157,7 @@ export class LiveModel {
     const { runner, dictionary, backend } = this.parts;
     expectPlace('latent', request.latent_index, dictionary.config.dSae);
     const { original, steered } = await steer({
-      ...{ hooked: this.#hooked, dictionary, backend, hookName: runner.hookName, prompt, signal },
+      ...{ hooked: this.#hooked, dictionary, backend, hookName: runner.hookName, prompt, signal, onProgress },
       ...{ nTokens: request.tokens, temperature: request.temperature, seed: request.seed },
       versions: steerEdits(request),
     });

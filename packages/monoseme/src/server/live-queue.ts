@@ -1,35 +1,56 @@
-import { MonosemeError } from '../errors.ts';
+import { MonosemeError, throwIfAborted } from '../errors.ts';
 
 /** Requests that may wait: more are turned away at once rather than kept waiting for minutes. */
 const MOST_WAITING = 8;
 /** How long one request may work. */
 const LONGEST_MS = 60_000;
 
+/** What a request that is worked on is given, and tells. */
+export interface Job {
+  /** Fires when its time is up or its client left. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** What a client that waits is told: how many are before it, then how far its own work is. */
+export type Progress = { readonly waiting: number } | { readonly done: number; readonly total: number };
+
 /** Works off requests to the model one at a time. */
 export class LiveQueue {
-  #waiting = 0;
+  /** Those that wait or are worked on, in order: whom to tell. */
+  readonly #told: ((progress: Progress) => void)[] = [];
   #last: Promise<unknown> = Promise.resolve();
 
   /** Requests that are worked on or wait. */
   get length(): number {
-    return this.#waiting;
+    return this.#told.length;
   }
 
   /**
-   * @param work gets a signal that fires when its time is up or its client left
-   * @throws {MonosemeError} ERR_LIMIT when too many wait already
+   * @param tell is called with the number of requests before this one, again whenever it changes, then with its progress
+   * @throws {MonosemeError} ERR_LIMIT when too many wait already, at once
    */
-  run<T>(client: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#waiting >= MOST_WAITING)
-      return Promise.reject(
-        new MonosemeError('ERR_LIMIT', `${this.#waiting} requests wait already.`, 'Try again in a moment.'),
-      );
-    this.#waiting++;
+  run<T>(
+    client: AbortSignal,
+    work: (job: Job) => Promise<T>,
+    tell: (progress: Progress) => void = () => {},
+  ): Promise<T> {
+    if (this.length >= MOST_WAITING)
+      throw new MonosemeError('ERR_LIMIT', `${this.length} requests wait already.`, 'Try again in a moment.');
+    this.#told.push(tell);
+    tell({ waiting: this.length - 1 });
     const result = this.#last.then(() => {
       const signal = AbortSignal.any([client, AbortSignal.timeout(LONGEST_MS)]);
-      return work(signal);
+      throwIfAborted(signal);
+      return work({ signal, onProgress: (done, total) => tell({ done, total }) });
     });
-    this.#last = result.catch(() => {}).finally(() => this.#waiting--);
+    this.#last = result.catch(() => {}).finally(() => this.#leave());
     return result;
+  }
+
+  /** The first is done: the others move up. */
+  #leave(): void {
+    this.#told.shift();
+    this.#told.forEach((tell, waiting) => tell({ waiting }));
   }
 }

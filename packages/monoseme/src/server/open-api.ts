@@ -15,8 +15,26 @@ export function openApi(): object {
     description: 'What was wrong, in words',
     ...json(object({ error: object({ code: { type: 'string' }, message: { type: 'string' } }) })),
   };
+  /** With `Accept: application/x-ndjson`: lines while the request waits and is worked on, the last one the answer. */
+  const lines = (answer: object) => ({
+    anyOf: [
+      object({ waiting: whole }),
+      object({ done: whole, total: whole }),
+      object({ answer }),
+      object({ error: object({ code: { type: 'string' }, message: { type: 'string' } }) }),
+    ],
+  });
   const answers = (description: string, schema: object) => ({
-    200: { description, ...json(schema) },
+    200: {
+      description,
+      content: {
+        'application/json': { schema },
+        'application/x-ndjson': {
+          schema: lines(schema),
+          description: 'A line each: requests before this one, progress, at last the answer or an error',
+        },
+      },
+    },
     ...Object.fromEntries([400, 413, 415, 429, 503].map((status) => [status, problem])),
   });
   const post = (summary: string, body: object, description: string, schema: object) => ({
