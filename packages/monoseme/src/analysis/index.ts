@@ -9,7 +9,7 @@ export {
 export { automatonGraph } from './automaton-graph.ts';
 export { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 export { controlsAnalysis } from './controls-analysis.ts';
-export { type Side, sideBySide } from './side-by-side.ts';
+export { type Side, sideBySide, withControls } from './side-by-side.ts';
 export { effectsAnalysis, type PinnedSample } from './effects-analysis.ts';
 export { type ContextEffects, latentEffects, type LatentEffects } from './latent-effects.ts';
 export type { TokenBytes } from './context-text.ts';

@@ -2,6 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import type { Share } from '../evaluation/index.ts';
 import type { CodedText, Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
+import { neurons, principalComponents, randomDirections } from './controls.ts';
 import { CLEAR_LEAD } from './findings.ts';
 import { type Motif, motifs, motifShares } from './motifs.ts';
 import type { Proxy } from './proxies.ts';
@@ -25,6 +26,23 @@ export interface Side {
   readonly nConcepts: number;
   /** Shares of the columns that fire on at least 20 tokens; undefined when none does. */
   readonly motifs: ReadonlyMap<Motif, Share> | undefined;
+}
+
+/** A dictionary, that of a shuffled model where there is one, and its controls, by name. */
+export async function withControls(
+  own: CodedText,
+  shuffled: CodedText | undefined,
+  signal?: AbortSignal,
+): Promise<Map<string, CodedText>> {
+  const { source } = own;
+  const { dIn } = own.dictionary.config;
+  return new Map<string, CodedText>([
+    ['dictionary', own],
+    ...(shuffled ? [['shuffled model', shuffled] as const] : []),
+    ['neurons', { dictionary: neurons(dIn), source }],
+    ['principal components', { dictionary: await principalComponents(source, { signal }), source }],
+    ['random directions', { dictionary: randomDirections(dIn, 2 * dIn, 0), source }],
+  ]);
 }
 
 /**

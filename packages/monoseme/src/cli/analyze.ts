@@ -1,10 +1,8 @@
 import {
   automata,
   automataAnalysis,
-  type CodedText,
   controlsAnalysis,
   familyOf,
-  neurons,
   sideBySide,
   DEFAULT_PROXIES,
   groupsAnalysis,
@@ -25,6 +23,7 @@ import {
   notNeurons,
   notNeuronsAnalysis,
   topTokens,
+  withControls,
 } from '../analysis/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { type EffectFlags, findEffects } from './analyze-effects.ts';
@@ -275,17 +274,6 @@ function findPersistence({ subspace, seed }: SubspaceFlags) {
 }
 
 async function compareControls({ texts: [own, shuffled], tokens, tokenizer, pass }: AnalyzeInput) {
-  const { source } = own;
-  const { dIn } = own.dictionary.config;
-  const texts = new Map<string, CodedText>([
-    ['dictionary', own],
-    ...(shuffled ? [['shuffled model', shuffled] as const] : []),
-    ['neurons', { dictionary: neurons(dIn), source }],
-    [
-      'principal components',
-      { dictionary: await principalComponents(source, { signal: pass.signal }), source },
-    ],
-    ['random directions', { dictionary: randomDirections(dIn, 2 * dIn, 0), source }],
-  ]);
+  const texts = await withControls(own, shuffled, pass.signal);
   return controlsAnalysis(await sideBySide(texts, tokens, tokenizer, DEFAULT_PROXIES, pass));
 }

@@ -1,17 +1,21 @@
 import {
   automata,
   automataAnalysis,
+  controlsAnalysis,
   DEFAULT_PROXIES,
   principalComponents,
   proxyAnalysis,
   randomDirections,
   searchProxies,
+  sideBySide,
   topTokens,
+  withControls,
 } from '../analysis/index.ts';
 import { loadDictionary } from '../dictionary/index.ts';
 import { densitySection, evaluateDictionary } from '../evaluation/index.ts';
 import {
   type AutomataFindings,
+  controlFindings,
   densityFindings,
   evaluationFindings,
   type Findings,
@@ -71,6 +75,20 @@ export function proxyStep(work: ReproduceWork, rung: Rung, beside: boolean): Pro
     return {
       ...{ figures: proxyFindings(search), sections: work.titled(rung.name, proxyAnalysis(search)), text },
       command: `monoseme analyze proxies ${work.folder(rung)}${beside ? ' --controls' : ''} ${work.analysisArguments}`,
+    };
+  });
+}
+
+/** A dictionary beside neurons, principal components, random directions and the shuffled model's dictionary. */
+export function controlStep(work: ReproduceWork, rung: Rung, shuffled: Rung): Promise<Findings['controls']> {
+  const { controlTokens } = work.ladder;
+  return work.step('controls', [rung, shuffled], { controlTokens }, async (pass) => {
+    const { texts, text } = await work.coded([rung, shuffled], controlTokens);
+    const all = await withControls(texts[0], texts[1], pass.signal);
+    const sides = await sideBySide(all, text.tokens, text.tokenizer, DEFAULT_PROXIES, pass);
+    return {
+      ...{ figures: controlFindings(sides), sections: work.titled(rung.name, controlsAnalysis(sides)), text },
+      command: `monoseme analyze controls ${work.folder(rung)} --shuffled ${work.folder(shuffled)} --tokens ${controlTokens}`,
     };
   });
 }

@@ -1,4 +1,6 @@
 import {
+  effectsAnalysis,
+  latentEffects,
   latentGroups,
   groupsAnalysis,
   motifs,
@@ -8,8 +10,10 @@ import {
   persistence,
   persistenceAnalysis,
 } from '../analysis/index.ts';
+import { averageLogitJacobian } from '../model/index.ts';
 import {
   circleFindings,
+  effectFindings,
   type Findings,
   motifFindings,
   neuronFindings,
@@ -55,6 +59,36 @@ export function persistenceStep(work: ReproduceWork, rung: Rung): Promise<Findin
       ...{ figures: persistenceFindings(found), text },
       sections: work.titled(rung.name, persistenceAnalysis(found)),
       command: `monoseme analyze persistence ${work.folder(rung)} ${work.analysisArguments}`,
+    };
+  });
+}
+
+/** Latents whose effects are looked at, those that follow a concept best. */
+const ABLATED = 6;
+
+/** What happens without the latents that stand for concepts. */
+export function effectStep(
+  work: ReproduceWork,
+  rung: Rung,
+  { figures: proxies }: Findings['proxies'],
+): Promise<Findings['effects']> {
+  const best = proxies
+    .filter(({ index }) => index !== null)
+    .sort((a, b) => b.latent.value! - a.latent.value!)
+    .map(({ index }) => index!);
+  const latents = [...new Set(best)].slice(0, ABLATED);
+  return work.step(`effects-${rung.name}`, [rung], { ...work.analysisSettings, latents }, async (pass) => {
+    const { texts, text } = await work.coded([rung]);
+    const { tokens, tokenizer } = text;
+    const runner = await work.runner(rung.model);
+    const { signal } = pass;
+    const jacobian = await averageLogitJacobian(runner, tokens.tokens, tokens.contextSize, { signal });
+    const found = await latentEffects(texts[0], tokens, runner, jacobian, latents, pass);
+    const analysis = effectsAnalysis(found, [], (token) => shownToken(tokenizer, token));
+    const named = latents.map((latent) => `--latent ${latent}`).join(' ');
+    return {
+      ...{ figures: effectFindings(found), sections: work.titled(rung.name, analysis), text },
+      command: `monoseme analyze effects ${work.folder(rung)} ${named} --samples 0 ${work.analysisArguments}`,
     };
   });
 }

@@ -14,6 +14,9 @@ import { DEFAULT_HOOK, openModel } from './model-option.ts';
 import { readTokens } from './text.ts';
 import { trainWithProgress } from './train.ts';
 
+/** Of the figures that analyses keep: another one makes them again. */
+const FINDINGS_FORM = 2;
+
 interface WorkInput {
   readonly context: CommandContext;
   readonly ladder: Ladder;
@@ -87,9 +90,12 @@ export class ReproduceWork {
     return modelSource(await this.runner(name), tokens);
   }
 
-  /** The dictionaries of rungs over the held-out text of the analyses. */
-  async coded(rungs: readonly Rung[]): Promise<{ texts: CodedText[]; text: Text }> {
-    const text = await this.text(this.ladder.analysisTokens, 'heldOut');
+  /** The dictionaries of rungs over the held-out text of the analyses, or over some of it. */
+  async coded(
+    rungs: readonly Rung[],
+    nTokens = this.ladder.analysisTokens,
+  ): Promise<{ texts: CodedText[]; text: Text }> {
+    const text = await this.text(nTokens, 'heldOut');
     const sources = new Map<string, ActivationSource>();
     const texts: CodedText[] = [];
     for (const rung of rungs) {
@@ -130,8 +136,8 @@ export class ReproduceWork {
   }
 
   /** What an analysis depends on beside its dictionaries. */
-  get analysisSettings(): { analysisTokens: number } {
-    return { analysisTokens: this.ladder.analysisTokens };
+  get analysisSettings(): { analysisTokens: number; form: number } {
+    return { analysisTokens: this.ladder.analysisTokens, form: FINDINGS_FORM };
   }
 
   /** An analysis as sections of the report, with what it is of. */

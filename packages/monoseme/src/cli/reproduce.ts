@@ -18,8 +18,8 @@ import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_MODEL, modelPath } from './model-option.ts';
 import { compact, duration } from './progress.ts';
-import { automataStep, densityStep, evaluationStep, proxyStep } from './reproduce-analyses.ts';
-import { circleStep, motifStep, neuronStep, persistenceStep } from './reproduce-latents.ts';
+import { automataStep, controlStep, densityStep, evaluationStep, proxyStep } from './reproduce-analyses.ts';
+import { circleStep, effectStep, motifStep, neuronStep, persistenceStep } from './reproduce-latents.ts';
 import { splittingStep, universalityStep } from './reproduce-pairs.ts';
 import { ReproduceWork } from './reproduce-work.ts';
 import { table } from './table.ts';
@@ -108,6 +108,7 @@ function shuffle(context: CommandContext, out: string): Promise<void> {
 async function measure(work: ReproduceWork): Promise<Findings> {
   const { a, b, control } = work.ladder;
   const [small, middle, large] = a;
+  const proxies = await proxyStep(work, middle, true);
   return {
     evaluations: [
       await evaluationStep(work, small),
@@ -115,7 +116,7 @@ async function measure(work: ReproduceWork): Promise<Findings> {
       await evaluationStep(work, large),
     ],
     density: await densityStep(work, middle),
-    proxies: await proxyStep(work, middle, true),
+    proxies,
     controlProxies: await proxyStep(work, control, false),
     universality: await universalityStep(work, middle, b),
     splitting: [await splittingStep(work, small, middle), await splittingStep(work, small, large)],
@@ -125,6 +126,8 @@ async function measure(work: ReproduceWork): Promise<Findings> {
     controlMotifs: await motifStep(work, control),
     persistence: await persistenceStep(work, middle),
     circle: await circleStep(work),
+    effects: await effectStep(work, middle, proxies),
+    controls: await controlStep(work, middle, control),
   };
 }
 

@@ -36,13 +36,20 @@ const MOTIFS = {
   },
 };
 
+const ALIKE = { logitWeights: 0.4, attributions: 0.7, attributionsWithActivations: 0.8 };
+
 function findings(changes: Partial<Findings> = {}): Findings {
   return {
     evaluations: [evaluation(512, 0.8), evaluation(4096, 0.9), evaluation(16_384, 0.95)],
     density: step({ nTokens: 1000, nLive: 90, nUltralow: 8, nDead: 2, separated: true, valley: 0.1 }),
     proxies: step(NAMES.map((name) => proxy(name, 0.8))),
     controlProxies: step(NAMES.map((name) => proxy(name, 0.3))),
-    universality: step({ latents: measured(0.7, [0.69, 0.71]), neurons: measured(0.4), nMatched: 90 }),
+    universality: step({
+      latents: measured(0.7, [0.69, 0.71]),
+      neurons: measured(0.4),
+      nMatched: 90,
+      ...ALIKE,
+    }),
     splitting: [
       step({ nCompared: 100, nSplit: 10, share: measured(0.1), meanChildren: 2 }),
       step({ nCompared: 100, nSplit: 30, share: measured(0.3), meanChildren: 5 }),
@@ -53,6 +60,8 @@ function findings(changes: Partial<Findings> = {}): Findings {
     controlMotifs: step({ ...MOTIFS, singleToken: measured(0.6) }),
     persistence: step({ directions: measured(0.5), random: measured(0.3) }),
     circle: step({ nLatents: 10, dimension: 2.1, anglesCovered: 1 }),
+    effects: step({ nLatents: 5, nMissed: 4, lossChange: 0.01 }),
+    controls: step({ own: 0.6, bestControl: { name: 'neurons', correlation: 0.5 } }),
     ...changes,
   };
 }
@@ -75,7 +84,13 @@ test('each claim fails on findings of the other kind', () => {
     ['proxy-arabic', { proxies: step(NAMES.map((name) => proxy(name, 0.8, 0.79, [-0.1, 0.1]))) }],
     ['more-interpretable-than-neurons', { proxies: step(NAMES.map((name) => proxy(name, 0.8, 0.7))) }],
     ['better-than-controls', { proxies: step(NAMES.map((name) => ({ ...proxy(name, 0.8), control: 0.9 }))) }],
-    ['universality', { universality: step({ latents: measured(0.5), neurons: measured(0.4), nMatched: 9 }) }],
+    ['universality', { universality: step({ ...findings().universality.figures, latents: measured(0.5) }) }],
+    [
+      'attribution-similarity',
+      { universality: step({ ...findings().universality.figures, attributionsWithActivations: 0.2 }) },
+    ],
+    ['effects', { effects: step({ nLatents: 5, nMissed: 2, lossChange: 0.001 }) }],
+    ['controls', { controls: step({ own: 0.4, bestControl: { name: 'neurons', correlation: 0.5 } }) }],
     ['splitting', { splitting: [findings().splitting[1], findings().splitting[0]] }],
     ['automata', { automata: step({ nSystems: 0, nLoops: 3 }) }],
     ['not-a-neuron', { neurons: step({ correlation: measured(0.7), fracAlike: 0.9 }) }],
@@ -93,7 +108,12 @@ test('what is not defined is said to be so, never NaN', () => {
     findings({
       evaluations: [evaluation(1, NaN), evaluation(2, undefined), evaluation(3, NaN)],
       proxies: step(NAMES.map((name) => proxy(name, undefined))),
-      universality: step({ latents: measured(undefined), neurons: measured(undefined), nMatched: 0 }),
+      universality: step({
+        ...{ latents: measured(undefined), neurons: measured(undefined), nMatched: 0 },
+        ...{ logitWeights: null, attributions: null, attributionsWithActivations: null },
+      }),
+      effects: step({ nLatents: 0, nMissed: 0, lossChange: null }),
+      controls: step({ own: null, bestControl: null }),
     }),
   );
   const unknown = claims.filter((claim) => claim.holds === null).map(({ id }) => id);
@@ -103,6 +123,9 @@ test('what is not defined is said to be so, never NaN', () => {
     'proxy-arabic',
     'specificity',
     'universality',
+    'attribution-similarity',
+    'effects',
+    'controls',
   ])
     assert.ok(unknown.includes(id), id);
   assert.doesNotMatch(JSON.stringify(claims), /NaN|undefined/);

@@ -4,8 +4,11 @@ import { figureText, percentText } from '../report/index.ts';
 import { type Claim, judged, shown } from './claim.ts';
 import type { Findings, ProxyFinding } from './findings.ts';
 import {
+  attributionClaim,
   circleClaim,
   controlMotifClaim,
+  controlsClaim,
+  effectClaim,
   motifClaim,
   neuronClaim,
   persistenceClaim,
@@ -17,13 +20,16 @@ export function claimsOf(findings: Findings): Claim[] {
     ...reconstructionClaims(findings),
     densityClaim(findings),
     ...proxyClaims(findings),
+    effectClaim(findings),
     neuronClaim(findings),
     universalityClaim(findings),
+    attributionClaim(findings),
     splittingClaim(findings),
     motifClaim(findings),
     automataClaim(findings),
     controlClaim(findings),
     controlMotifClaim(findings),
+    controlsClaim(findings),
     persistenceClaim(findings),
     circleClaim(findings),
   ];

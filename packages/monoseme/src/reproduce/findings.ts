@@ -1,12 +1,15 @@
 import {
   type Groups,
   type MeasuredProxy,
+  type LatentEffects,
+  type MatchSimilarity,
   type Motif,
   type Motifs,
   motifShares,
   type NotNeurons,
   type Persistence,
   type ProxySearch,
+  type Side,
   type Splitting,
   type Universality,
 } from '../analysis/index.ts';
@@ -88,10 +91,21 @@ export interface UniversalityFindings {
   readonly latents: Measured;
   readonly neurons: Measured;
   readonly nMatched: number;
+  /** Medians over the matches, and over the matches the correlation of attributions with activations. */
+  readonly logitWeights: number | null;
+  readonly attributions: number | null;
+  readonly attributionsWithActivations: number | null;
 }
 
-export function universalityFindings(latents: Universality, neurons: Universality): UniversalityFindings {
+export function universalityFindings(
+  latents: Universality,
+  neurons: Universality,
+  { medians, withActivations }: MatchSimilarity,
+): UniversalityFindings {
   return {
+    logitWeights: medians.logitWeights ?? null,
+    attributions: medians.attributions ?? null,
+    attributionsWithActivations: withActivations.attributions ?? null,
     latents: measured(latents.median, latents.interval),
     neurons: measured(neurons.median, neurons.interval),
     nMatched: latents.matches.length - latents.nWithout,
@@ -182,6 +196,44 @@ export function circleFindings({ groups }: Groups): CircleFindings {
   };
 }
 
+export interface EffectFindings {
+  /** Latents that were ablated, and those without which their contexts are said less well. */
+  readonly nLatents: number;
+  readonly nMissed: number;
+  /** Mean change of a token's loss in the contexts, over the latents, in nats. */
+  readonly lossChange: number | null;
+}
+
+export function effectFindings(effects: readonly LatentEffects[]): EffectFindings {
+  const changes = effects
+    .filter(({ contexts }) => contexts.length > 0)
+    .map(({ contexts }) => mean(contexts.map(({ lossChanges }) => mean([...lossChanges]))));
+  return {
+    nLatents: changes.length,
+    nMissed: changes.filter((change) => change > 0).length,
+    lossChange: changes.length > 0 ? mean(changes) : null,
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export interface ControlFindings {
+  /** Mean correlation of the best column with the concepts, of the dictionary and of the best control. */
+  readonly own: number | null;
+  readonly bestControl: { readonly name: string; readonly correlation: number } | null;
+}
+
+/** @param sides the dictionary first */
+export function controlFindings([own, ...controls]: readonly Side[]): ControlFindings {
+  const known = controls.flatMap(({ name, meanCorrelation }) =>
+    meanCorrelation === undefined ? [] : [{ name, correlation: meanCorrelation }],
+  );
+  const [best] = known.sort((a, b) => b.correlation - a.correlation);
+  return { own: own.meanCorrelation ?? null, bestControl: best ?? null };
+}
+
 /** All that the claims are judged by. */
 export interface Findings {
   /** A's, smallest first. */
@@ -202,4 +254,6 @@ export interface Findings {
   readonly controlMotifs: StepResult<MotifFindings>;
   readonly persistence: StepResult<PersistenceFindings>;
   readonly circle: StepResult<CircleFindings>;
+  readonly effects: StepResult<EffectFindings>;
+  readonly controls: StepResult<ControlFindings>;
 }

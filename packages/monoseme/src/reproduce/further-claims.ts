@@ -77,3 +77,55 @@ export function circleClaim({ circle }: Findings): Claim {
     holds: nLatents !== null && nLatents >= 5 && dimension! < 3,
   });
 }
+
+export function effectClaim({ effects }: Findings): Claim {
+  const { nLatents, nMissed, lossChange } = effects.figures;
+  return judged(effects, {
+    id: 'effects',
+    claim: 'Latents do what they stand for: without one the model says its contexts less well.',
+    paper: 'examples: without the Arabic feature the likelihood of Arabic tokens falls',
+    ours:
+      nLatents === 0
+        ? 'no concept of this text has a latent that could be taken out'
+        : `the best latents of ${nLatents} concepts: without ${nMissed} of them the loss rises, by ${figureText(lossChange!)} nats a token on average`,
+    value: lossChange,
+    interval: null,
+    rule: 'the loss rises without more than half of them',
+    holds: nLatents === 0 ? null : nMissed > nLatents / 2,
+  });
+}
+
+/** From how large a correlation on attributions are said to go with activations. */
+const GOES_WITH = 0.5;
+
+export function attributionClaim({ universality }: Findings): Claim {
+  const { logitWeights, attributions, attributionsWithActivations: together } = universality.figures;
+  const isKnown = logitWeights !== null && attributions !== null && together !== null;
+  const text = (value: number | null) => figureText(value ?? undefined);
+  return judged(universality, {
+    id: 'attribution-similarity',
+    claim: 'Matched latents have like attributions; their logit weights differ more, by interference.',
+    paper:
+      'attribution similarity goes well with activation similarity; one pair of 0.98 has a negative logit correlation',
+    ours: `medians over matches: attributions ${text(attributions)}, logit weights ${text(logitWeights)}; attributions correlate with activations by ${text(together)}`,
+    value: together,
+    interval: null,
+    rule: `a correlation of ${GOES_WITH} or more, and a larger median of attributions than of logit weights`,
+    holds: isKnown ? together >= GOES_WITH && attributions > logitWeights : null,
+  });
+}
+
+export function controlsClaim({ controls }: Findings): Claim {
+  const { own, bestControl } = controls.figures;
+  return judged(controls, {
+    id: 'controls',
+    claim:
+      'Neurons, principal components, random directions and the shuffled model follow concepts less well.',
+    paper: 'features score higher than neurons and the shuffled model with people',
+    ours: `mean correlation of the best with concepts ${figureText(own ?? undefined)}; best control: ${bestControl ? `${bestControl.name} ${figureText(bestControl.correlation)}` : 'none'}`,
+    value: own,
+    interval: null,
+    rule: 'a larger mean correlation than that of every control',
+    holds: own === null || bestControl === null ? null : own > bestControl.correlation,
+  });
+}

@@ -3,7 +3,9 @@ export { claimsOf } from './claims.ts';
 export {
   type AutomataFindings,
   circleFindings,
+  controlFindings,
   densityFindings,
+  effectFindings,
   evaluationFindings,
   type Findings,
   motifFindings,

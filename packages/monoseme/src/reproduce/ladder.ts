@@ -29,6 +29,8 @@ export interface Ladder {
   /** Held-out tokens for the figures of every dictionary, and for the analyses. */
   readonly evaluationTokens: number;
   readonly analysisTokens: number;
+  /** Tokens over which the dictionary is set beside its controls, each of which is looked at as it is. */
+  readonly controlTokens: number;
   /** Tokens over which densities are counted. */
   readonly densityTokens: number;
   readonly batchRows: number;
@@ -57,6 +59,7 @@ export const FULL_LADDER: Ladder = {
   trainTokens: 2_500_000,
   evaluationTokens: 131_072,
   analysisTokens: 500_000,
+  controlTokens: 131_072,
   densityTokens: 1_000_000,
   batchRows: 1024,
 };
@@ -67,6 +70,7 @@ export const QUICK_LADDER: Ladder = {
   trainTokens: 50_000,
   evaluationTokens: 8192,
   analysisTokens: 32_768,
+  controlTokens: 16_384,
   densityTokens: 32_768,
   batchRows: 256,
 };
