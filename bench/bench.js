@@ -10,6 +10,10 @@ const BENCHES = {
     about: 'activations of a model to disk, beside TransformerLens',
     load: () => import('./harvest.js'),
   },
+  'language-model': {
+    about: 'a real model of 135 million parameters, from weights to dictionary',
+    load: async () => ({ 'language-model': (await import('./language-model.js')).languageModel }),
+  },
   kernels: { about: "each primitive against the machine's own limits", load: () => import('./kernels.js') },
   density: { about: 'the sparse primitives as more latents fire', load: () => import('./density.js') },
   screening: {
@@ -33,6 +37,7 @@ const USAGE = `Usage: npm run bench -- <what> [options]
 
 ${Object.entries(BENCHES)
   .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
+  .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
   .join('\n')}
 
 Each takes --help, --json (lines of JSON on stdout) and --quick (a tiny run that checks the benchmark itself).`;

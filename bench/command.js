@@ -14,7 +14,10 @@ export function monoseme(args) {
     ['--import', REPORT_PEAK, BIN, ...args, '--json'],
     { encoding: 'utf8' },
   );
-  if (status !== 0) throw new Error(`monoseme ${args[0]} failed: ${stderr.trim().split('\n').at(-2)}`);
+  if (status !== 0) {
+    const why = stderr.split('\n').findLast((line) => line.trim() !== '' && !line.startsWith('peak '));
+    throw new Error(`monoseme ${args[0]} failed: ${why}`);
+  }
   const seconds = (performance.now() - start) / 1000;
   return { ...JSON.parse(stdout), seconds, peak_memory_bytes: Number(/^peak (\d+)$/m.exec(stderr)[1]) };
 }

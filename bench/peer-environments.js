@@ -29,6 +29,12 @@ export function torchPython(python, { canInstall }) {
   return environment('torch', SYSTEM_PYTHON, canInstall, make);
 }
 
+/** Run a script with the interpreter of an environment that needs no torch. @returns stdout */
+export function runPeerScript(name, args, { canInstall }) {
+  const make = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
+  return command(environment(name, SYSTEM_PYTHON, canInstall, make), args);
+}
+
 /** The interpreter of an environment that is there, else of one that is installed now. */
 export function installedPython(name) {
   const python = pythonIn(join(PEERS_FOLDER, name));

@@ -29,6 +29,9 @@ test('rows of several hook points stand side by side, of the same token', async 
   assert.deepEqual([...rows.subarray(5, 10)], [150, 151, 250, 350, 351]);
   const other = await alignedSource([hookPoint(1, 2), hookPoint(3, 2)]);
   assert.notEqual(source.hash, other.hash);
+  assert.equal(source.modelHash, undefined);
+  const [first, second] = ['a', 'b'].map((modelHash, i) => hookPoint(i + 1, 2, { modelHash }));
+  assert.equal((await alignedSource([first, second])).modelHash, 'a');
 });
 
 test('hook points of other contexts or other tokens are refused, naming both', async () => {

@@ -24,6 +24,8 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     nChunks: first.nChunks,
     description: sources.map(({ description }) => description).join(' and '),
     hash: sha256(...sources.map(({ hash }) => `${hash} `)),
+    // A dictionary says by what it reads first which model it belongs to.
+    ...(first.modelHash !== undefined && { modelHash: first.modelHash }),
     chunkRows: (chunk) => first.chunkRows(chunk),
     readChunk: async (chunk, signal) => (await readRows(chunk, signal)).activations,
     readRows,

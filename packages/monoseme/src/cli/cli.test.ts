@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv';
 import { openFeatureIndex } from '../features/index.ts';
+import { writeSafetensors } from '../formats/index.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const BENCHMARK_SCHEMA = fileURLToPath(new URL('../../../../docs/benchmark.schema.json', import.meta.url));
@@ -179,6 +180,44 @@ describe('the way by single commands', () => {
     assert.match(none.stderr, /^ERR_USAGE: Nothing says how/m);
     const wrong = await monoseme('steer', 'dictionary', '--latent', '64', '--ablate', '--prompt', 'a');
     assert.match(wrong.stderr, /^ERR_OPTION: There is no latent 64/m);
+  });
+
+  test('steer: edits of the activations themselves, with and without a dictionary, at some places', async () => {
+    const hook = ['--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post'];
+    const how = ['--prompt', 'the cat', '--tokens', '4', '--json'];
+    const direction = {
+      direction: { dtype: 'F32' as const, shape: [512], data: new Float32Array(512).fill(1) },
+    };
+    await writeSafetensors(join(folder, 'direction.safetensors'), direction, {});
+    const continuations = async (...args: string[]) => {
+      const { code, stdout, stderr } = await monoseme('steer', ...args, ...how);
+      assert.equal(code, 0, stderr);
+      return (JSON.parse(stdout) as { continuations: { version: string; tokens: string[] }[] }).continuations;
+    };
+    const edits = ['--zero', '--mean', 'store', '--resample', 'store'];
+    const add = ['--direction', 'direction.safetensors', '--strength', '0,9'];
+    const found = await continuations(...hook, ...edits, ...add);
+    assert.deepEqual(
+      found.map(({ version }) => version),
+      ['original', 'zero', 'mean', 'resample', 'add 0 × direction', 'add 9 × direction'],
+    );
+    assert.deepEqual(found[4].tokens, found[0].tokens);
+    assert.ok(new Set([0, 1, 5].map((i) => found[i].tokens.join())).size > 1);
+    const elsewhere = await continuations(...hook, '--zero', '--positions', '90-99');
+    assert.deepEqual(elsewhere[1].tokens, elsewhere[0].tokens);
+    const [, reconstructed] = await continuations('dictionary', '--reconstruct');
+    assert.equal(reconstructed.version, 'reconstruct');
+    for (const [args, message] of [
+      [['--zero'], /^ERR_USAGE: Without a dictionary nothing says which model/m],
+      [[...hook], /^ERR_USAGE: Nothing says what to edit/m],
+      [[...hook, '--reconstruct'], /^ERR_USAGE: Latents are those of a dictionary/m],
+      [[...hook, '--strength', '2'], /^ERR_USAGE: --strength was given without --direction/m],
+      [[...hook, '--zero', '--positions', '5-2'], /^ERR_USAGE: .*0,4-6/m],
+    ] as const) {
+      const { code, stderr } = await monoseme('steer', ...args, '--prompt', 'a');
+      assert.notEqual(code, 0);
+      assert.match(stderr, message);
+    }
   });
 
   test('inspect lists hook points', async () => {

@@ -73,20 +73,22 @@ export function addDictionaryFlags(command: Command): Command {
  */
 export async function modelOfDictionary(
   context: CommandContext,
-  dictionary: Dictionary,
+  dictionary: Dictionary | undefined,
   flags: DictionaryFlags,
 ): Promise<{ model: OnnxModel; hook: string }> {
-  const { modelName, hookName } = dictionary.config;
+  const { modelName = '', hookName = '' } = dictionary?.config ?? {};
   const name = flags.model ?? modelName;
   const hook = flags.hook ?? hookName;
   if (name === '' || hook === '')
     throw new MonosemeError(
       'ERR_USAGE',
-      'The dictionary does not say which model and tensor it was trained on.',
+      dictionary
+        ? 'The dictionary does not say which model and tensor it was trained on.'
+        : 'Without a dictionary nothing says which model and tensor are meant.',
       'Name them with --model and --hook.',
     );
   const model = await openModel(context, name, flags);
-  if (flags.model === undefined) expectSameModel(dictionary, model);
+  if (dictionary && flags.model === undefined) expectSameModel(dictionary, model);
   return { model, hook };
 }
 

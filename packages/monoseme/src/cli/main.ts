@@ -124,7 +124,9 @@ async function localArguments(context: CommandContext, command: Command, args: s
   const local: string[] = [];
   for (const [i, path] of args.entries()) {
     const isDictionary = DICTIONARY_ARGUMENTS.has(command.registeredArguments[i]?.name());
-    local.push(isDictionary && isHubPath(path) ? await downloadDictionary(context, path) : path);
+    local.push(
+      isDictionary && path !== undefined && isHubPath(path) ? await downloadDictionary(context, path) : path,
+    );
   }
   return local;
 }

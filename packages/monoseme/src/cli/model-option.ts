@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tokenizer } from '../corpus/index.ts';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { type HubOptions, isHubPath } from '../hub/index.ts';
-import { InputArrays, OnnxModel } from '../model/index.ts';
+import { type Device, DEVICES, InputArrays, OnnxModel } from '../model/index.ts';
 import type { CommandContext } from './context.ts';
 import { repeatable } from './options.ts';
 import { Stage } from './progress.ts';
@@ -28,14 +28,17 @@ export function modelPath(nameOrPath: string): string {
 
 export interface InputFlags {
   readonly input?: string[];
+  readonly device?: Device;
 }
 
 export function addInputFlag(command: Command): Command {
-  return command.option(
-    '--input <name=value>',
-    'an input of the model: a .npy, .npz or safetensors file with an array [samples, …], or a number for everywhere; may be repeated',
-    repeatable,
-  );
+  return command
+    .option(
+      '--input <name=value>',
+      'an input of the model: a .npy, .npz or safetensors file with an array [samples, …], or a number for everywhere; may be repeated',
+      repeatable,
+    )
+    .addOption(new Option('--device <name>', 'where the model runs (default: cpu)').choices(DEVICES));
 }
 
 /** @throws {MonosemeError} ERR_USAGE (an input that is not NAME=VALUE), as {@link OnnxModel.open} and {@link InputArrays.open} */
@@ -49,7 +52,12 @@ export async function openModel(
   const numbers = givenInputs(flags).filter(([, value]) => isNumber(value));
   const constants = Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)]));
   const inputs = { ...constants, ...arrays?.given };
-  return withDownload(context, nameOrPath, (hub) => OnnxModel.open(modelPath(nameOrPath), { inputs, hub }));
+  const { device } = flags;
+  const model = await withDownload(context, nameOrPath, (hub) =>
+    OnnxModel.open(modelPath(nameOrPath), { inputs, hub, device }),
+  );
+  if (device !== undefined) context.progress.write(`device     ${model.name} runs on ${model.device}\n`);
+  return model;
 }
 
 /** Open what may have to be downloaded from the hub first, with its progress. */

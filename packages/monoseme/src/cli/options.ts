@@ -40,6 +40,17 @@ export function namesOption(text: string): string[] {
   return text.split(',').map((name) => name.trim());
 }
 
+/** `0,4-6` → 0, 4, 5, 6. */
+export function placesOption(text: string): ReadonlySet<number> {
+  const places = text.split(',').flatMap((part) => {
+    const [, first, last = first] = /^(\d{1,7})(?:-(\d{1,7}))?$/.exec(part.trim()) ?? [];
+    if (first === undefined || Number(last) < Number(first))
+      throw new InvalidArgumentError('It takes places counted from 0, as in 0,4-6.');
+    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, i) => Number(first) + i);
+  });
+  return new Set(places);
+}
+
 /** An option that may be repeated; each use adds one value. */
 export function repeatable(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];

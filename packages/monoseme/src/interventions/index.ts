@@ -7,4 +7,4 @@ export {
   type LatentEditOptions,
   reconstruct,
 } from './latent-edits.ts';
-export { type Continuation, type Steered, steer, type SteerInput } from './steer.ts';
+export { type Continuation, type Steered, steer, type SteerInput, type SteerVersion } from './steer.ts';

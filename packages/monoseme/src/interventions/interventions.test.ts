@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { decode, type Dictionary, encode } from '../dictionary/index.ts';
 import { referenceBackend as backend } from '../kernels/reference/index.ts';
-import { type Edit, HookedModel, type HookedActivations, OnnxModel } from '../model/index.ts';
+import { type Edit, HookedModel, type HookedActivations, type Hooks, OnnxModel } from '../model/index.ts';
 import { Random } from '../random/index.ts';
 import { fixture, randomTokens } from '../testing/fixtures.ts';
 import {
@@ -16,6 +16,7 @@ import {
   resample,
   scoreTokens,
   steer,
+  type Where,
   zero,
 } from './index.ts';
 
@@ -325,6 +326,23 @@ describe('generation', () => {
       assert.notDeepEqual(steered[1].tokens, original.tokens);
       assert.notDeepEqual(steered[1].tokens, steered[2].tokens);
     }
+  });
+
+  test('steering by edits of any kind: each version keeps to its own rows', async () => {
+    const options = { hooked, hookName: POST, prompt: tokens.slice(0, 4), nTokens: 5 };
+    const late = (position: number) => position > 4;
+    const versions = [
+      (where: Where) => zero(where),
+      (where: Where) => zero((position, context) => late(position) && where(position, context)),
+    ];
+    const { original, steered } = await steer({ ...options, versions });
+    const alone = async (hooks: Hooks) =>
+      (await generate({ hooked, prompts: options.prompt, promptSize: 4, nTokens: 5, hooks })).tokens;
+    assert.deepEqual(original.tokens, await alone({}));
+    assert.deepEqual(steered[0].tokens, await alone({ [POST]: zero() }));
+    assert.deepEqual(steered[1].tokens, await alone({ [POST]: zero(late) }));
+    const latents: LatentEdit[] = [{ latent: 2, op: 'ablate' }];
+    await assert.rejects(steer({ ...options, versions: [latents] }), { code: 'ERR_OPTION' });
   });
 
   test('what does not fit is refused before anything runs', async () => {

@@ -49,34 +49,43 @@ export async function editLatentsOf(
   const { keepError = true, where } = options;
   expectOneTensor(dictionary);
   expectEdits(edits, dSae);
-  const nRows = x.length / dIn;
-  const units = dictionary.config.normalization ? rowDeviations(x, dIn) : undefined;
-  const codes = await encode(dictionary, backend, x, nRows);
+  const all = Array.from({ length: x.length / dIn }, (_, row) => row);
+  const places = all.map((row) => [row % contextSize, Math.floor(row / contextSize)] as const);
+  const chosen = all.filter((row) => where?.(...places[row]) ?? true);
   const out = Float32Array.from(x);
-  const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes, x);
+  if (chosen.length === 0) return out;
+  const touched = gather(x, dIn, chosen);
+  const units = dictionary.config.normalization ? rowDeviations(touched, dIn) : undefined;
+  const codes = await encode(dictionary, backend, touched, chosen.length);
+  const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes, touched);
   const before = new Map<number, number>();
-  for (let row = 0; row < nRows; row++) {
-    const place = [row % contextSize, Math.floor(row / contextSize)] as const;
-    if (where && !where(...place)) continue;
-    if (reconstructions) out.set(reconstructions.subarray(row * dIn, (row + 1) * dIn), row * dIn);
+  for (const [i, row] of chosen.entries()) {
+    if (reconstructions) out.set(reconstructions.subarray(i * dIn, (i + 1) * dIn), row * dIn);
     before.clear();
     for (const { latent } of edits) before.set(latent, 0);
-    for (let pair = codes.rowPointers[row]; pair < codes.rowPointers[row + 1]; pair++) {
+    for (let pair = codes.rowPointers[i]; pair < codes.rowPointers[i + 1]; pair++) {
       const latent = codes.latentIndices[pair];
       if (before.has(latent)) before.set(latent, codes.values[pair]);
     }
     const after = new Map(before);
     for (const edit of edits) {
-      if (edit.where?.(...place) ?? true) after.set(edit.latent, edited(edit, after.get(edit.latent)!));
+      if (edit.where?.(...places[row]) ?? true) after.set(edit.latent, edited(edit, after.get(edit.latent)!));
     }
     for (const [latent, value] of after) {
-      const change = (value - before.get(latent)!) * (units?.[row] ?? 1);
+      const change = (value - before.get(latent)!) * (units?.[i] ?? 1);
       if (change === 0) continue;
       const direction = dictionary.weights.W_dec.subarray(latent * dIn, (latent + 1) * dIn);
-      for (let i = 0; i < dIn; i++) out[row * dIn + i] += change * direction[i];
+      for (let d = 0; d < dIn; d++) out[row * dIn + d] += change * direction[d];
     }
   }
   return out;
+}
+
+function gather(x: Float32Array, dIn: number, rows: readonly number[]): Float32Array {
+  if (rows.length * dIn === x.length) return x;
+  const some = new Float32Array(rows.length * dIn);
+  rows.forEach((row, i) => some.set(x.subarray(row * dIn, (row + 1) * dIn), i * dIn));
+  return some;
 }
 
 /** The same as an edit of a hook; see {@link editLatentsOf}. */

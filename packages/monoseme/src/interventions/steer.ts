@@ -1,20 +1,28 @@
 import type { Dictionary } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
-import type { HookedModel, Hooks } from '../model/index.ts';
+import type { Edit, HookedModel, Hooks } from '../model/index.ts';
+import { MonosemeError } from '../errors.ts';
+import type { Where } from './edits.ts';
 import { generate, scoreTokens } from './generate.ts';
 import { editLatents, type LatentEdit } from './latent-edits.ts';
 
+export type SteerVersion = readonly LatentEdit[] | ((where: Where) => Edit);
+
 export interface SteerInput {
   readonly hooked: HookedModel;
-  readonly dictionary: Dictionary;
-  readonly backend: KernelBackend;
-  /** Where the dictionary reads. */
+  /** Whose latents are edited; both only needed for that. */
+  readonly dictionary?: Dictionary;
+  readonly backend?: KernelBackend;
+  /** What is edited: where the dictionary reads. */
   readonly hookName: string;
   readonly prompt: Uint32Array;
   /** Tokens to generate. */
   readonly nTokens: number;
-  /** Each makes a continuation: the same latents at several strengths, say. */
-  readonly versions: readonly (readonly LatentEdit[])[];
+  /**
+   * Each makes a continuation: the same latents at several strengths, say. A function makes an edit of any kind that keeps
+   * to the rows that it is given ({@link zero}, {@link replace}, {@link resample}, {@link addDirection}).
+   */
+  readonly versions: readonly SteerVersion[];
   /** Keep what the dictionary does not reconstruct (the default). */
   readonly keepError?: boolean;
   /** Edit only what follows the prompt, and the prompt's last token, from which the first is predicted. */
@@ -43,7 +51,7 @@ export interface Steered {
 }
 
 /**
- * Continue a prompt as the model is, and with latents of a dictionary edited. All continuations are generated
+ * Continue a prompt as the model is, and with its activations or latents of a dictionary edited. All continuations are generated
  * together and, when sampled, draw the same random numbers: they differ by the edits alone.
  *
  * @throws {MonosemeError} ERR_OPTION, ERR_MISMATCH (dictionary and hook), ERR_INTERRUPTED, what running throws
@@ -81,15 +89,13 @@ export async function steer(input: SteerInput): Promise<Steered> {
 function hooksOf(input: SteerInput, versionOf: (context: number) => number): Hooks {
   const { dictionary, backend, hookName, versions, keepError, prompt } = input;
   const from = input.onlyGenerated ? prompt.length - 1 : 0;
-  const edits = versions.flatMap((version, v) =>
-    version.map((edit) => ({
-      ...edit,
-      where: (position: number, context: number) =>
-        versionOf(context) === v && (edit.where?.(position, context) ?? true),
-    })),
-  );
-  const where = (position: number, context: number) => versionOf(context) >= 0 && position >= from;
-  return { [hookName]: editLatents(dictionary, backend, edits, { keepError, where }) };
+  const edits = versions.map((version, v): Edit => {
+    const where: Where = (position, context) => versionOf(context) === v && position >= from;
+    if (typeof version === 'function') return version(where);
+    if (dictionary && backend) return editLatents(dictionary, backend, version, { keepError, where });
+    throw new MonosemeError('ERR_OPTION', 'Latents were to be edited without a dictionary.', 'Give one.');
+  });
+  return { [hookName]: edits };
 }
 
 const repeat = (row: Uint32Array, n: number): Uint32Array => concat(new Array<Uint32Array>(n).fill(row));

@@ -259,6 +259,19 @@ export function node(
   return create(NodeProtoSchema, { opType, input, output: outputs, name: outputs[0], attribute });
 }
 
+/** A model of one node, y = x + x, to try a device with. */
+export function oneNode(): Uint8Array<ArrayBuffer> {
+  const info = (name: string) => valueInfo(name, { type: 'float32', shape: ['batch'] });
+  const graph = {
+    name: 'try',
+    node: [node('Add', ['x', 'x'], 'y')],
+    input: [info('x')],
+    output: [info('y')],
+  };
+  const opsetImport = [{ domain: '', version: 13n }];
+  return toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 8n, opsetImport, graph }));
+}
+
 /** ONNX element type by ONNX Runtime's name of it. */
 const ELEMENT_OF: Record<string, number> = {
   float32: 1,

@@ -17,3 +17,4 @@ export type { RowAxes, RowAxis, RowLayout } from './row-layout.ts';
 export { RUNTIME_VERSION } from './runtime-version.ts';
 export { type Axis, type TensorInfo } from './tensor-shapes.ts';
 export type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
+export { type Device, DEVICES } from './worker-messages.ts';

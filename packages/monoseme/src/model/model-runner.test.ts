@@ -191,6 +191,7 @@ test('an error inside the worker comes with its code, and the worker goes on', a
     threads: 1,
     inputs: [],
     reads: new Map(),
+    device: 'cpu' as const,
     gives: [],
     edits: [],
     optimize: true,

@@ -19,6 +19,7 @@ export async function loadPart(
   const session = {
     bytes,
     folder: model.dataFolder,
+    device: model.device,
     threads,
     inputs,
     reads: shapes,

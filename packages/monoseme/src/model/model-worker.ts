@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
-import { ACTIVATIONS, EDITED, editedInput } from './cut.ts';
+import { ACTIVATIONS, EDITED, editedInput, oneNode } from './cut.ts';
 import { type Feed, makeArrayFeeds, makeFeeds, readsTokens } from './model-inputs.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext } from './gather-contexts.ts';
 import { ORIGINAL_ROWS, ORIGINALS, TOP } from './outcome-head.ts';
@@ -76,6 +76,29 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
     }
     await native(() => session.release());
     return [...found.values()];
+  },
+
+  async expectDevice({ device }) {
+    try {
+      const session = await native(() =>
+        ort.InferenceSession.create(oneNode(), { executionProviders: [device], logSeverityLevel: 4 }),
+      );
+      await native(() => session.run({ x: new ort.Tensor('float32', [1], [1]) }));
+      await native(() => session.release());
+    } catch (error) {
+      const offered = ort.listSupportedBackends().map(({ name }) => name);
+      const text = error instanceof Error ? error.message : String(error);
+      // Behind the place in the runtime's source and the check that failed.
+      const message = text
+        .split('\n')[0]
+        .replace(/^.*was false\. /, '')
+        .slice(0, 200);
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `The device ${device} cannot be used here: ${offered.includes(device) ? message : 'ONNX Runtime is built without it'}.`,
+        `This build of ONNX Runtime knows ${offered.join(', ')}; cpu always runs.`,
+      );
+    }
   },
 
   async runFeeds({ session: name, feeds }) {
@@ -216,9 +239,15 @@ const handlers: { [K in Op]: (request: RequestOf<K>) => Promise<AnswerOf<K>> } =
   },
 };
 
-function createSession({ bytes, folder, threads, optimize }: SessionSpec): Promise<ort.InferenceSession> {
+function createSession({
+  bytes,
+  folder,
+  threads,
+  device,
+  optimize,
+}: SessionSpec): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
-    executionProviders: ['cpu'],
+    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
     intraOpNumThreads: threads,
     graphOptimizationLevel: optimize ? 'all' : 'disabled',
     logSeverityLevel: 3,

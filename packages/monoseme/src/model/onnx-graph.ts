@@ -67,6 +67,13 @@ export class OnnxGraph {
     return this.#inputsOf.get(node)!;
   }
 
+  /** The node (If, Loop, Scan) in whose body a tensor is made, at any depth. */
+  holderOf(tensor: string): NodeProto | undefined {
+    const makes = (body: GraphProto): boolean =>
+      body.node.some((node) => node.output.includes(tensor) || bodiesOf(node).some(makes));
+    return this.nodes.find((node) => bodiesOf(node).some(makes));
+  }
+
   /** Whether a tensor does not depend on the graph's inputs. */
   isWeight(tensor: string): boolean {
     return this.#weights.has(tensor);
@@ -160,8 +167,11 @@ export class OnnxGraph {
 
 /** Names that a node's bodies use and do not define: they come from the graph around it. */
 function outerNames(node: NodeProto): string[] {
-  return node.attribute.flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs).flatMap(freeNames));
+  return bodiesOf(node).flatMap(freeNames);
 }
+
+const bodiesOf = (node: NodeProto): GraphProto[] =>
+  node.attribute.flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs));
 
 function freeNames(body: GraphProto): string[] {
   const defined = new Set([

@@ -4,10 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type ModelProto, ModelProtoSchema, NodeProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
 import { fixture } from '../testing/fixtures.ts';
 import { valueInfo } from './cut.ts';
-import { ModelRunner, OnnxModel } from './index.ts';
+import { HookedModel, ModelRunner, OnnxModel } from './index.ts';
 import { nearestNames } from './nearest-names.ts';
 import { axesOf, rowWidth } from './tensor-shapes.ts';
 
@@ -114,6 +123,52 @@ test('a name that is not there: the error has the nearest ones', async () => {
     'blocks.0.hook_mlp_out',
     'hook_mlp_oot',
   ]);
+});
+
+test('a hook inside the body of an If or a Loop is refused, naming what the node gives', async () => {
+  const path = await changed('bodies', ({ graph }) => {
+    const body = (inner: string, name: string) =>
+      create(GraphProtoSchema, {
+        name,
+        node: [create(NodeProtoSchema, { opType: 'Neg', input: ['hook_embed'], output: [inner] })],
+        output: [create(ValueInfoProtoSchema, { name: inner })],
+      });
+    const branch = (name: string, inner: string) =>
+      create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.GRAPH, g: body(inner, name) });
+    graph!.initializer.push(create(TensorProtoSchema, { name: 'yes', dataType: 9, int32Data: [1] }));
+    graph!.node.push(
+      create(NodeProtoSchema, {
+        opType: 'If',
+        name: 'choice',
+        input: ['yes'],
+        output: ['chosen'],
+        attribute: [branch('then_branch', 'inside_then'), branch('else_branch', 'inside_else')],
+      }),
+    );
+    graph!.output.push(create(ValueInfoProtoSchema, { name: 'chosen' }));
+  });
+  const model = await OnnxModel.open(path);
+  assert.deepEqual(model.resolveHook('chosen').shape, ['batch', 'sequence', 16]);
+  for (const hook of ['inside_then', 'inside_else'])
+    assert.throws(() => model.resolveHook(hook), {
+      code: 'ERR_HOOK',
+      message: /inside the body of If "choice", which runs as one\. Hook what that gives: chosen\./,
+    });
+  const hooked = new HookedModel(model, { threads: 1 });
+  const tokens = Uint32Array.of(1, 2, 3);
+  const { logits, chosen } = await hooked.outputs({
+    tokens,
+    contextSize: 3,
+    hooks: { hook_embed: () => {} },
+  });
+  assert.deepEqual(
+    [logits.dims, chosen.dims],
+    [
+      [1, 3, 50],
+      [1, 3, 16],
+    ],
+  );
+  await hooked.close();
 });
 
 test('the vocabulary must fit the embedding', async () => {

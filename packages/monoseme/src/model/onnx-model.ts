@@ -25,6 +25,7 @@ import { type RowAxes, type RowLayout, rowLayout } from './row-layout.ts';
 import { findLogits, type Logits } from './suffix-heads.ts';
 import { type Axis, axesOf, probeSizes, rowWidth, type TensorInfo } from './tensor-shapes.ts';
 import { WorkerClient } from './worker-client.ts';
+import type { Device } from './worker-messages.ts';
 
 /** A tensor of a model that a dictionary can be trained on. */
 export interface HookPoint {
@@ -58,6 +59,8 @@ export class OnnxModel {
   readonly name: string;
   /** SHA-256 of the file; with external data, of its hash and those of the data files. */
   readonly sha256: string;
+  /** Where all its sessions run. */
+  readonly device: Device;
   /** From which its external data are read. */
   readonly dataFolder: string;
   readonly tokenizerPath: string | undefined;
@@ -79,14 +82,14 @@ export class OnnxModel {
    *
    * @param path a .onnx file, a folder with `model.onnx` or `onnx/model.onnx`, or `hf:owner/repo` (see `localModel`)
    * @param options inputs: constants, and sizes of samples (`InputArrays.given`), of inputs that are not understood
-   * from the graph; hub: of a download
+   * from the graph; hub: of a download; device: where it runs, the CPU by default
    * @throws {MonosemeError} ERR_NOT_FOUND, ERR_LIMIT (over 2 GiB in one file), ERR_MODEL (not ONNX, an input
-   * that is not understood, or ONNX Runtime cannot run it), ERR_OPTION (an input given that is not there); what the hub
-   * refuses
+   * that is not understood, or ONNX Runtime cannot run it), ERR_OPTION (an input given that is not there, a device that
+   * cannot be used here); what the hub refuses
    */
   static async open(
     path: string,
-    options: { inputs?: GivenInputs; hub?: HubOptions } = {},
+    options: { inputs?: GivenInputs; hub?: HubOptions; device?: Device } = {},
   ): Promise<OnnxModel> {
     const files = await modelFiles(await localModel(path, options.hub));
     const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
@@ -96,11 +99,12 @@ export class OnnxModel {
     for (const file of external) hashes.push(await sha256File(file));
     const dataFolder = await resolveDataFolder_(graph, files.onnx);
     const inputs = understandInputs(graph.inputs, options.inputs);
-    const tensors = await inspect(graph, inputs, dataFolder);
+    const { device = 'cpu' } = options;
+    const tensors = await inspect(graph, inputs, dataFolder, device);
     const name = isHubPath(path) ? path.slice('hf:'.length) : nameOf(files.onnx);
     return new OnnxModel(
       name,
-      { ...files, dataFolder },
+      { ...files, dataFolder, device },
       hashes.length === 1 ? hashes[0] : sha256(...hashes),
       graph,
       inputs,
@@ -110,7 +114,7 @@ export class OnnxModel {
 
   private constructor(
     name: string,
-    files: ModelFiles & { dataFolder: string },
+    files: ModelFiles & { dataFolder: string; device: Device },
     hash: string,
     graph: OnnxGraph,
     inputs: ModelInput[],
@@ -118,6 +122,7 @@ export class OnnxModel {
   ) {
     this.path = files.onnx;
     this.dataFolder = files.dataFolder;
+    this.device = files.device;
     this.name = name;
     this.sha256 = hash;
     this.tokenizerPath = files.tokenizer;
@@ -185,6 +190,13 @@ export class OnnxModel {
   }
 
   #notHooked(name: string, point: HookPoint | undefined, reason: string): MonosemeError {
+    const holder = point ? undefined : this.graph.holderOf(name);
+    if (holder)
+      return new MonosemeError(
+        'ERR_HOOK',
+        `The tensor "${name}" is inside the body of ${holder.opType} "${holder.name.slice(0, 80)}", which runs as one.`,
+        `Hook what that gives: ${holder.output.join(', ')}.`,
+      );
     const names = this.hookPoints().flatMap((other) => [...other.aliases, other.name]);
     const what = point
       ? `The tensor "${name}" (${point.dtype} [${point.shape.join(', ')}]) cannot be hooked: ${reason}.`
@@ -237,13 +249,15 @@ async function inspect(
   graph: OnnxGraph,
   inputs: ModelInput[],
   dataFolder: string,
+  device: Device,
 ): Promise<Map<string, TensorInfo>> {
   const fixed = fixedSizes(inputs);
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
     const part = { bytes, folder: dataFolder, inputs, reads: new Map(), gives: [], edits: [] };
-    const session = { ...part, threads: 1, optimize: false };
+    if (device !== 'cpu') await worker.ask('expectDevice', { device });
+    const session = { ...part, threads: 1, device: 'cpu' as const, optimize: false };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(
       found.map(({ name, type, sizes: [first, second] }) => [

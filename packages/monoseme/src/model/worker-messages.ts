@@ -14,6 +14,8 @@ export interface WorkerRequests {
     request: { session: SessionSpec; probes: [number, number][] };
     answer: { name: string; type: string; sizes: number[][] }[];
   };
+  /** Refuse a device that cannot be used here, by running a graph of one node on it. */
+  expectDevice: { request: { device: Device }; answer: void };
   /** Run a session on values of all its inputs; its outputs are floats. */
   runFeeds: {
     request: { session: SessionName; feeds: Record<string, Feed> };
@@ -94,12 +96,17 @@ export type SessionName = RunnerSession | `part ${string}`;
 export type RunnerSession = 'harvest' | 'harvest-half' | 'prefix' | SuffixName;
 export type SuffixName = 'losses' | 'outcomes' | 'token-outcomes' | 'last-logits';
 
+/** Where ONNX Runtime computes; its build for a platform has some of these. */
+export const DEVICES = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
+export type Device = (typeof DEVICES)[number];
+
 /** A graph for ONNX Runtime and what to feed it. */
 export interface SessionSpec {
   bytes: Uint8Array<ArrayBuffer>;
   /** Folder of the external data that the graph may name. */
   folder: string;
   threads: number;
+  device: Device;
   /** Inputs of the model that the graph reads, besides tensors of other parts. */
   inputs: ModelInput[];
   /** Tensors that it takes from the parts before it, with their axes. */
