@@ -11,7 +11,7 @@ import { resample_, resampleSteps } from './resample.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { StageClock } from './stage-clock.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
-import { followTargetL0_, sparsityFactor } from './sparsity-control.ts';
+import { followTargetL0_, PACE_STEPS, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
 import { followWeights_ } from './weight-average.ts';
 
@@ -85,8 +85,13 @@ export async function trainLoop_(
       });
     watch.see(batch, sums, state);
     const { targetL0 } = options;
-    if (targetL0 !== undefined && l1Share === 1)
-      followTargetL0_(state.sparsity, sums.l0 / options.batchRows, targetL0);
+    if (targetL0 !== undefined && l1Share === 1 && architecture.coefficient)
+      followTargetL0_(
+        state.sparsity,
+        sums.l0 / options.batchRows,
+        targetL0,
+        PACE_STEPS[architecture.coefficient],
+      );
     if (state.average) followWeights_(state.average, state, options.emaDecay);
     const resampled = resampleAfter.has(state.step)
       ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)

@@ -7,7 +7,7 @@ import type { Moments } from '../kernels/index.ts';
 import type { TrainOptions } from './options.ts';
 import { Buffers } from '../tensor/index.ts';
 import type { RowLayout } from './row-layout.ts';
-import type { SparsityControl } from './sparsity-control.ts';
+import { type SparsityControl, startOfControl } from './sparsity-control.ts';
 import type { WeightAverage } from './weight-average.ts';
 
 /** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
@@ -92,7 +92,7 @@ export function trainState(
     ...(weights.W_skip && { skip: withMoments(weights.W_skip) }),
     memory: start.memory,
     lastFiredStep: new Float32Array(dSae),
-    sparsity: { integral: 0, error: 0 },
+    sparsity: startOfControl(),
     buffers: new Buffers(floats),
     step: 0,
   };

@@ -15,6 +15,7 @@ import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { finishedForm } from './parameters.ts';
 import { resolveOptions } from './presets.ts';
 import { learningRateAt } from './schedule.ts';
+import { followTargetL0_, PACE_STEPS, sparsityFactor, startOfControl } from './sparsity-control.ts';
 import { trainInMemory } from './train-in-memory.ts';
 import { trainDictionary } from './train.ts';
 import { followWeights_, type WeightAverage } from './weight-average.ts';
@@ -62,6 +63,27 @@ describe('schedule', () => {
 });
 
 describe('target L0', () => {
+  test('an L0 that follows λ slowly, and at a bounded pace, is not overshot', () => {
+    const control = startOfControl();
+    // log L0 goes to 3 − log λ, by a 500th of the way a step and by 0.003 at most; the target is far below the start.
+    let logL0 = 3;
+    let least = Infinity;
+    for (let step = 0; step < 6000; step++) {
+      followTargetL0_(control, Math.exp(logL0), 3, PACE_STEPS.l0Coefficient);
+      const way = 3 - Math.log(sparsityFactor(control)) - logL0;
+      logL0 += Math.min(0.003, Math.max(-0.003, way / 500));
+      least = Math.min(least, Math.exp(logL0));
+    }
+    assert.ok(least > 0.9 * 3, `L0 fell to ${least}`);
+    assert.ok(Math.abs(Math.exp(logL0) / 3 - 1) < 0.01, `L0 ${Math.exp(logL0)}`);
+  });
+
+  test('an L0 of 0 makes λ smaller', () => {
+    const control = startOfControl();
+    for (let step = 0; step < 100; step++) followTargetL0_(control, 0, 8, 0);
+    assert.ok(sparsityFactor(control) > 0 && sparsityFactor(control) < 0.5, `${sparsityFactor(control)}`);
+  });
+
   test('λ is steered until L0 is there', async () => {
     const { last } = await train({ tokens: 64 * 2500, targetL0: 4, resampleAt: [], learningRateDecay: 0 });
     assert.ok(Math.abs(last.l0 / 4 - 1) < 0.15, `L0 ${last.l0}`);

@@ -1,21 +1,58 @@
-/** How much one step moves log λ for an L0 that is e times the target; λ follows in a few hundred steps. */
+/** How much one step moves log λ for an L0 that is e times the target and stays there. */
 const INTEGRAL = 0.01;
-/** Of the present error, at once: it damps the swings that a slow dictionary and a patient control would make together. */
+/** Of the error of this batch, at once: it damps the swings of an L0 that follows λ within some steps. */
 const PROPORTIONAL = 1;
+/**
+ * Where λ acts on thresholds alone (an L0 penalty), L0 follows it only after hundreds of steps, because these move by no
+ * more than the learning rate a step. There an error that falls to 1/e of itself in fewer steps than this counts as
+ * overcome, and λ goes back before the target is overshot. Under an L1 penalty L0 follows at once.
+ */
+export const PACE_STEPS = { l0Coefficient: 500, l1Coefficient: 0 } as const;
+/** Share of a new batch in the smoothed error, and of its change in the smoothed change. */
+const RATE = 0.1;
+/** Errors beyond this (20 times the target, or a 20th of it) count as this: an L0 of 0 has no logarithm. */
+const MOST = 3;
 
-/** What the control remembers: the sum of its errors times 0.01, and the last error. */
+/** What the control remembers. */
 export interface SparsityControl {
+  /** log of the factor of λ, but for what the last batch adds. */
   integral: number;
+  /** log(L0 / target) of the last batch, within ±1. */
   error: number;
+  /** Smoothed log(L0 / target); null before the first batch. */
+  level: number | null;
+  /** Smoothed change of `level` a step. */
+  trend: number;
 }
+
+export const startOfControl = (): SparsityControl => ({ integral: 0, error: 0, level: null, trend: 0 });
 
 /** The factor of λ that steers L0 towards its target: exp(I + u). */
 export function sparsityFactor({ integral, error }: SparsityControl): number {
   return Math.exp(integral + PROPORTIONAL * error);
 }
 
-/** Take in the L0 of a batch: u = log(L0 / target), within ±1, and I ← I + 0.01 u. */
-export function followTargetL0_(control: SparsityControl, l0: number, targetL0: number): void {
-  control.error = Math.min(1, Math.max(-1, Math.log(l0 / targetL0)));
-  control.integral += INTEGRAL * control.error;
+/**
+ * Take in the L0 of a batch. With e = log(L0 / target), u is e within ±1; the level l ← l + 0.1 (e − l), the trend d of l
+ * a step is smoothed alike; I ← I + 0.01 (l within ±1, + paceSteps · d).
+ *
+ * Mutates control
+ */
+export function followTargetL0_(
+  control: SparsityControl,
+  l0: number,
+  targetL0: number,
+  paceSteps: number,
+): void {
+  const error = within(MOST, Math.log(l0 / targetL0));
+  control.error = within(1, error);
+  control.level ??= error;
+  const change = RATE * (error - control.level);
+  control.level += change;
+  control.trend += RATE * (change - control.trend);
+  control.integral += INTEGRAL * (within(1, control.level) + paceSteps * control.trend);
+}
+
+function within(limit: number, value: number): number {
+  return Math.min(limit, Math.max(-limit, value));
 }
