@@ -7,6 +7,9 @@ import { gradientsOfActs } from './top-k.ts';
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
 
+/** Share of the run, at its start, in which the k largest of every row are kept. */
+const BY_ROW = 0.3;
+
 /** A latent that is lifted fires so often in the tokens after which it would count as dead. */
 const LEAST_FIRINGS = 5;
 
@@ -19,11 +22,13 @@ const LIFT_RATE = 0.01;
  * Loss       that of TopK, but the k·B largest positive pre-activations of the whole batch are kept
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
  *            divided by the weight it has gathered, so that it is right from the first step.
+ * By row     in the first 0.3 of the run the k largest of every row are kept, as in TopK: a row in which little is active
+ *            has places over for latents that stand for nothing yet, and these learn. A batch gives such places away.
  * Lift       a latent that fires less often than five times in `deadAfterTokens` tokens is chosen by h + l instead of h:
  *            l ← l + 0.01 θ (5 B / deadAfterTokens − firings of the batch), within 0 … θ. Without it latents that the others
  *            have no use for never reach the threshold of the batch, and die.
  * Finish     saved as `jumprelu` with the thresholds θ − l
- * Deviation  with an encoder bias (theirs has none); the lift
+ * Deviation  with an encoder bias (theirs has none); by row at the start; the lift
  */
 export const batchTopK: Architecture = {
   name: 'batchtopk',
@@ -48,7 +53,7 @@ export const batchTopK: Architecture = {
 };
 
 /**
- * Codes by BatchTopK of h + lift; their values are h.
+ * Codes by BatchTopK of h + lift (at the start of the run by TopK of h); their values are h.
  *
  * Mutates step.memory (running sum of thresholds, and its weight) and step.further.lift
  */
@@ -56,6 +61,7 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   const { weights, further, memory, settings, deadAfterSteps } = step;
   const { lift } = further;
   const k = settings.k as number;
+  if (step.progress < BY_ROW) return encodeBatch(step, { kind: 'topK', k });
   const b_enc = weights.b_enc.map((bias, j) => bias + lift[j]);
   const lifted = await encodeBatch(step, { kind: 'batchTopK', k }, { b_enc });
   followThreshold_(memory, lifted, k);
