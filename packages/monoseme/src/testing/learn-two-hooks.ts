@@ -3,22 +3,24 @@ import { architectureNamed, encode } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { recovery, type Recovery } from '../toy/index.ts';
 import { resolveOptions, trainInMemory, type TrainOptions } from '../training/index.ts';
-import { PLANTED } from './learn.ts';
+import { SMALL, SMALL_SET } from './learn-all.ts';
 import { plantedSource } from './planted.ts';
 
-/** As `learn`, for architectures that read two hook points: the same features in other directions at the second. */
+const WIDTH = SMALL_SET.dIn;
+
+/** As `learnAll`, for one that reads two hook points: the same features in other directions at the second. */
 export async function learnTwoHooks(
   backend: KernelBackend,
   steps: number,
   changes: Partial<TrainOptions>,
 ): Promise<Recovery & { l0: number }> {
-  const given = { ...PLANTED, ...changes };
+  const given = { ...SMALL, ...changes };
   const options = resolveOptions({ ...given, tokens: steps * (given.batchRows as number) });
   const nChunks = Math.ceil(options.tokens / 4096);
-  const [first, second] = [1, 2].map((seed) => plantedSource({ nChunks, chunkRows: 4096, seed }));
+  const [first, second] = [1, 2].map((seed) => plantedSource({ nChunks, chunkRows: 4096, seed }, SMALL_SET));
   const source: ActivationSource = {
-    ...{ dIn: 128, contextSize: 1, nChunks, description: 'planted twice', hash: first.hash },
-    widths: [64, 64],
+    ...{ dIn: 2 * WIDTH, contextSize: 1, nChunks, description: 'planted twice', hash: first.hash },
+    widths: [WIDTH, WIDTH],
     chunkRows: () => 4096,
     readChunk: async (chunk) => {
       const truth = first.truth(chunk);
@@ -33,15 +35,15 @@ export async function learnTwoHooks(
   const truth = isTranscoder
     ? withoutSkip(second.features, first.features, W_skip)
     : sideBySide(first.features, second.features);
-  return { ...recovery(truth, W_dec, isTranscoder ? 64 : 128), l0: codes.values.length / 4096 };
+  return { ...recovery(truth, W_dec, isTranscoder ? WIDTH : 2 * WIDTH), l0: codes.values.length / 4096 };
 }
 
-/** [a | b], rows 64 wide. */
+/** [a | b] row by row. */
 function sideBySide(a: Float32Array, b: Float32Array): Float32Array {
   const both = new Float32Array(2 * a.length);
-  for (let at = 0; at < a.length; at += 64) {
-    both.set(a.subarray(at, at + 64), 2 * at);
-    both.set(b.subarray(at, at + 64), 2 * at + 64);
+  for (let at = 0; at < a.length; at += WIDTH) {
+    both.set(a.subarray(at, at + WIDTH), 2 * at);
+    both.set(b.subarray(at, at + WIDTH), 2 * at + WIDTH);
   }
   return both;
 }
@@ -50,8 +52,8 @@ function sideBySide(a: Float32Array, b: Float32Array): Float32Array {
 function withoutSkip(targets: Float32Array, inputs: Float32Array, W_skip?: Float32Array): Float32Array {
   if (!W_skip) return targets;
   return targets.map((value, at) => {
-    const [feature, o] = [Math.floor(at / 64), at % 64];
-    for (let i = 0; i < 64; i++) value -= inputs[feature * 64 + i] * W_skip[i * 64 + o];
+    const [feature, o] = [Math.floor(at / WIDTH), at % WIDTH];
+    for (let i = 0; i < WIDTH; i++) value -= inputs[feature * WIDTH + i] * W_skip[i * WIDTH + o];
     return value;
   });
 }
