@@ -58,7 +58,7 @@ const crowded = {
     standard: { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
     'april-2024': { l1Coefficient: 0.4, ...AS_THEY_ARE },
     matryoshka: { prefixes: [1 / 8, 1 / 4, 1 / 2, 1] },
-    gated: { l1Coefficient: 0.6, ...AS_THEY_ARE },
+    gated: { l1Coefficient: 1, ...AS_THEY_ARE },
     'p-annealing': { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
   }),
 };
