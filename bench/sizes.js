@@ -114,11 +114,17 @@ const HEADER = [
   'a million tokens',
   'peak MiB',
   'weights and moments',
-  'beyond, with batch and process',
+  'working',
+  'of at most',
   'L0',
 ];
 
-function tableRow({ dIn, dSae, nRows }, { step, million, peakMemory, l0 }) {
+/** What a step may hold beyond weights, moments and batch: a tenth of the weights and 64 MiB. */
+function workingLimit({ dIn, dSae }) {
+  return 0.1 * 8 * dIn * dSae + 64 * 2 ** 20;
+}
+
+function tableRow({ dIn, dSae, nRows }, { step, million, peakMemory, working, l0 }) {
   const weights = 24 * dIn * dSae;
   return [
     String(dIn),
@@ -128,7 +134,8 @@ function tableRow({ dIn, dSae, nRows }, { step, million, peakMemory, l0 }) {
     duration(million.median),
     mebibytes(peakMemory),
     mebibytes(weights),
-    mebibytes(peakMemory - weights),
+    mebibytes(working),
+    mebibytes(workingLimit({ dIn, dSae })),
     l0.toFixed(1),
   ];
 }

@@ -7,6 +7,10 @@ export interface Binding {
   instructionSets(): string[];
   /** The first byte of an array that starts a cache line; from there on it gets large pages where the system has them. */
   place(bytes: Uint8Array): number;
+  /** Gives the memory of arrays back at once: they have no elements afterwards. No pending call may read them. */
+  release(arrays: ArrayBufferLike[]): void;
+  /** Most bytes that the kernels held at once so far, results that JavaScript still has among them. */
+  mostHeldBytes(): number;
   Kernels: new (threads: number, instructionSet?: string) => NativeKernels;
 }
 

@@ -54,7 +54,7 @@ pub struct EncodeInput<'a> {
     pub selection: Selection<'a>,
     /// Only these latents take part (ascending, unique); all when absent.
     pub latents: Option<&'a [u32]>,
-    /// `w_enc` in 8 bits: what they rule out is not worked out.
+    /// The first rows of `w_enc` in 8 bits: what they rule out is not worked out.
     pub screened: Option<ScreenedView<'a>>,
 }
 
@@ -90,6 +90,12 @@ impl EncodeInput<'_> {
         self.latents.map_or(self.d_sae, <[u32]>::len)
     }
 
+    /// How many of the latents that take part are screened: the first ones.
+    fn n_screened(&self) -> usize {
+        let n = self.screened.map_or(0, |screened| screened.n_latents());
+        self.latents.map_or(n, |latents| latents.partition_point(|&latent| (latent as usize) < n))
+    }
+
     /// The latent at a place of those that take part.
     #[inline(always)]
     fn latent(&self, place: usize) -> usize {
@@ -117,7 +123,8 @@ fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Rows are cut so that a task's packed X fits in L2, and latents only where that leaves threads without work.
+/// Rows are cut so that a task's packed X fits in L2, and latents only where that leaves threads without work, and
+/// where those end that are screened.
 fn plan(input: &EncodeInput<'_>, threads: usize, panel_rows: usize) -> Vec<Vec<Task>> {
     let panel_bytes = 4 * panel_rows * input.d_in.min(panels::BLOCK);
     let task_rows = panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_ROWS / panel_rows);
@@ -125,15 +132,17 @@ fn plan(input: &EncodeInput<'_>, threads: usize, panel_rows: usize) -> Vec<Vec<T
     let row_ranges = even_ranges(input.n_rows, panel_rows, row_parts);
     let idle = if row_ranges.len() < threads { threads.div_ceil(row_ranges.len().max(1)) } else { 1 };
     let latent_parts = idle.max(input.n_latents().div_ceil(MAX_PLACES));
-    row_ranges
+    let place_ranges: Vec<_> = [0..input.n_screened(), input.n_screened()..input.n_latents()]
         .into_iter()
-        .map(|rows| {
-            even_ranges(input.n_latents(), 64, latent_parts)
-                .into_iter()
-                .map(|places| Task { rows: rows.clone(), places })
-                .collect()
+        .flat_map(|Range { start, end }| {
+            let ranges = even_ranges(end - start, 64, latent_parts);
+            ranges.into_iter().map(move |range| start + range.start..start + range.end)
         })
-        .collect()
+        .collect();
+    let tasks_of = |rows: Range<usize>| {
+        place_ranges.iter().map(|places| Task { rows: rows.clone(), places: places.clone() }).collect()
+    };
+    row_ranges.into_iter().map(tasks_of).collect()
 }
 
 thread_local! {
@@ -183,7 +192,7 @@ fn run_task(input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.collector.start(input, task, shared);
         let run = RunTask { input, task, shared, scratch: &mut *scratch };
-        match input.screened {
+        match input.screened.filter(|_| task.places.end <= input.n_screened()) {
             Some(screened) => shared.set.run_dots(RunScreened { screened, task: run }),
             None => shared.set.run(run),
         }

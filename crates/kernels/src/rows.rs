@@ -12,40 +12,31 @@ fn expect_width(width: usize) -> Result<(), KernelError> {
     if width > 0 { Ok(()) } else { Err(KernelError::option("width is 0.")) }
 }
 
-/// centered = row − offset.
+/// row −= offset.
 struct CenterRow<'a> {
-    row: &'a [f32],
+    row: &'a mut [f32],
     offset: &'a [f32],
-    centered: &'a mut [f32],
 }
 
 impl Kernel for CenterRow<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let inputs = self.row.chunks(L::WIDTH).zip(self.offset.chunks(L::WIDTH));
-        for ((row, offset), centered) in inputs.zip(self.centered.chunks_mut(L::WIDTH)) {
-            lanes.store_some(centered, lanes.subtract(lanes.load_some(row), lanes.load_some(offset)));
+        for (row, offset) in self.row.chunks_mut(L::WIDTH).zip(self.offset.chunks(L::WIDTH)) {
+            lanes.store_some(row, lanes.subtract(lanes.load_some(row), lanes.load_some(offset)));
         }
     }
 }
 
-/// centered = rows − offset: `[n_rows, width]` both, offset `[width]`.
-pub fn center(
-    engine: &Engine,
-    rows: &[f32],
-    offset: &[f32],
-    centered: &mut [f32],
-) -> Result<(), KernelError> {
+/// rows −= offset: `[n_rows, width]`, offset `[width]`.
+pub fn center(engine: &Engine, rows: &mut [f32], offset: &[f32]) -> Result<(), KernelError> {
     let width = offset.len();
     expect_width(width)?;
     expect_length("rows", rows.len(), &[rows.len() / width, width])?;
-    expect_length("centered", centered.len(), &[rows.len()])?;
     engine.install(|| {
-        let blocks = rows.par_chunks(BLOCK * width).zip(centered.par_chunks_mut(BLOCK * width));
-        blocks.for_each(|(rows, centered)| {
-            for (row, centered) in rows.chunks_exact(width).zip(centered.chunks_exact_mut(width)) {
-                engine.instruction_set.run(CenterRow { row, offset, centered });
+        rows.par_chunks_mut(BLOCK * width).for_each(|rows| {
+            for row in rows.chunks_exact_mut(width) {
+                engine.instruction_set.run(CenterRow { row, offset });
             }
         });
     });

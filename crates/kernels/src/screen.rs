@@ -56,25 +56,32 @@ pub(crate) struct Facts {
 /// Facts of a weight row as they are stored.
 const N_FACTS: usize = 4;
 
-/// W_enc in 8 bits, as its owner keeps it.
+/// The first rows of W_enc in 8 bits, all or some, as their owner keeps them.
 #[derive(Clone, Copy)]
 pub struct ScreenedView<'a> {
-    /// `[d_sae, padded_inputs(d_in)]`
+    /// `[n, padded_inputs(d_in)]`
     pub bytes: &'a [i8],
-    /// `[d_sae, 4]`
+    /// `[n, 4]`
     pub facts: &'a [f32],
 }
 
 /// The same, to be written.
+#[derive(Default)]
 pub struct ScreenedMut<'a> {
     pub bytes: &'a mut [i8],
     pub facts: &'a mut [f32],
 }
 
 impl ScreenedView<'_> {
+    /// Latents of which it knows.
+    pub(crate) fn n_latents(&self) -> usize {
+        self.facts.len() / N_FACTS
+    }
+
     pub(crate) fn check(&self, d_sae: usize, d_in: usize) -> Result<(), KernelError> {
-        expect_length("screened.bytes", self.bytes.len(), &[d_sae, padded_inputs(d_in)])?;
-        expect_length("screened.facts", self.facts.len(), &[d_sae, N_FACTS])
+        let n = self.n_latents().min(d_sae);
+        expect_length("screened.bytes", self.bytes.len(), &[n, padded_inputs(d_in)])?;
+        expect_length("screened.facts", self.facts.len(), &[n, N_FACTS])
     }
 
     #[inline(always)]

@@ -222,18 +222,17 @@ impl Update<'_> {
                 }
             }
         };
-        let size = blocks.size();
+        let (size, n_latents) = (blocks.size(), blocks.traversal.block);
+        let screened = screened.unwrap_or_default().par_chunks(n_latents, width);
+        // Past the latents that are screened there are no bytes to be made.
+        let unscreened =
+            (screened.len()..weights.len().div_ceil(size)).into_par_iter().map(|_| Default::default());
+        let screened = screened.chain(unscreened);
         engine.install(|| {
             let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
-            let parts = weights.par_chunks_mut(size).zip(moments).enumerate();
-            let Some(screened) = screened else {
-                return parts.for_each_init(Vec::new, |gradients, (block, (weights, (m, v)))| {
-                    step(gradients, block * blocks.traversal.block, weights, m, v);
-                });
-            };
-            let parts = parts.zip(screened.par_chunks(blocks.traversal.block, width));
-            parts.for_each_init(Vec::new, |buffer, ((block, (weights, (m, v))), (bytes, facts))| {
-                step(buffer, block * blocks.traversal.block, weights, m, v);
+            let parts = weights.par_chunks_mut(size).zip(moments).zip(screened).enumerate();
+            parts.for_each_init(Vec::new, |buffer, (block, ((weights, (m, v)), (bytes, facts)))| {
+                step(buffer, block * n_latents, weights, m, v);
                 screen_rows(blocks.set, weights, width, buffer, bytes, facts);
             });
         });

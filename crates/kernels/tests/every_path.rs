@@ -5,8 +5,8 @@
 use monoseme_kernels::{
     Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
     GradientInput, InstructionSet, Moments, ScreenedView, Selection, UpdateRowsInput, center, column_sums,
-    decode, encode, geometric_median, residuals, sampled_products, screen, squared_gradient_norm, transpose,
-    update_rows,
+    decode, encode, geometric_median, padded_inputs, residuals, sampled_products, screen,
+    squared_gradient_norm, transpose, update_rows,
 };
 
 /// Xorshift64.
@@ -91,8 +91,8 @@ fn run_all(engine: &Engine, random: &mut Random) {
     }
     run_screened(engine, &x, &w, &bias, width);
     let offset = random.values(width);
-    let mut centered = vec![0.0; x.len()];
-    center(engine, &x, &offset, &mut centered).unwrap();
+    let mut centered = x.clone();
+    center(engine, &mut centered, &offset).unwrap();
     assert!(centered.iter().enumerate().all(|(i, value)| *value == x[i] - offset[i % width]));
     assert_eq!(column_sums(engine, &x, width).unwrap().len(), width);
     if n_rows > 0 {
@@ -118,11 +118,16 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
             latents: None,
             screened: None,
         };
-        let screened = EncodeInput { screened: Some(ScreenedView { bytes: &bytes, facts: &facts }), ..dense };
-        let [expected, codes] = [dense, screened].map(|input| encode(engine, &input).unwrap());
-        assert_eq!(codes.row_pointers, expected.row_pointers);
-        assert_eq!(codes.latent_indices, expected.latent_indices);
-        assert_eq!(codes.values, expected.values);
+        let expected = encode(engine, &dense).unwrap();
+        // All latents, and some of them.
+        for n in [d_sae, d_sae / 2] {
+            let (bytes, facts) = (&bytes[..n * padded_inputs(width)], &facts[..n * facts.len() / d_sae]);
+            let screened = EncodeInput { screened: Some(ScreenedView { bytes, facts }), ..dense };
+            let codes = encode(engine, &screened).unwrap();
+            assert_eq!(codes.row_pointers, expected.row_pointers);
+            assert_eq!(codes.latent_indices, expected.latent_indices);
+            assert_eq!(codes.values, expected.values);
+        }
     }
 }
 

@@ -1,7 +1,59 @@
-//! Where arrays lie in memory.
+//! Where arrays lie in memory, and how long.
 
-use napi::bindgen_prelude::Uint8Array;
+use napi::Result;
+use napi::bindgen_prelude::{ArrayBuffer, Uint8Array};
 use napi_derive::napi;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The system's memory, counted: what the kernels hold beside the arrays of JavaScript.
+struct Counted;
+
+#[global_allocator]
+static COUNTED: Counted = Counted;
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
+
+fn count(memory: *mut u8, bytes: usize) -> *mut u8 {
+    if !memory.is_null() {
+        MOST_HELD.fetch_max(HELD.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+    }
+    memory
+}
+
+// SAFETY: every call goes to the system's allocator as it came, and what that answers goes back as it is.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc`.
+        count(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
+        count(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`, and all memory is the system's.
+        unsafe { System.dealloc(memory, layout) };
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `realloc`, and all memory is the system's.
+        let moved = count(unsafe { System.realloc(memory, layout, bytes) }, bytes);
+        if !moved.is_null() {
+            HELD.fetch_sub(layout.size(), Relaxed);
+        }
+        moved
+    }
+}
+
+/// Most bytes that the kernels held at once so far, results that JavaScript still has among them.
+#[napi]
+pub fn most_held_bytes() -> f64 {
+    MOST_HELD.load(Relaxed) as f64
+}
 
 /// A cache line, and the widest vector: one that lies on two lines is loaded twice.
 const LINE: usize = 64;
@@ -35,3 +87,10 @@ fn advise_large_pages(bytes: &[u8]) {
 
 #[cfg(not(target_os = "linux"))]
 fn advise_large_pages(_bytes: &[u8]) {}
+
+/// Give the memory of arrays back, without waiting for the garbage to be collected. They have no elements afterwards.
+/// No pending call may read them.
+#[napi]
+pub fn release(arrays: Vec<ArrayBuffer>) -> Result<()> {
+    arrays.into_iter().try_for_each(ArrayBuffer::detach)
+}

@@ -226,7 +226,6 @@ struct Parts<'a> {
 pub struct CenterInput {
     pub rows: Float32Array,
     pub offset: Float32Array,
-    pub centered: Float32Array,
 }
 
 #[napi(object, object_to_js = false)]
@@ -339,10 +338,10 @@ impl Kernels {
     #[napi]
     pub fn center(&self, mut input: CenterInput) -> AsyncTask<Call<()>> {
         Call::start(&self.engine, move |engine| {
-            let CenterInput { rows, offset, centered } = &mut input;
+            let CenterInput { rows, offset } = &mut input;
             // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
-            let centered = unsafe { centered.as_mut() };
-            kernels::center(engine, rows, offset, centered)
+            let rows = unsafe { rows.as_mut() };
+            kernels::center(engine, rows, offset)
         })
     }
 

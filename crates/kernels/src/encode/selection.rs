@@ -62,7 +62,7 @@ impl Shared {
             Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
             _ => 0,
         };
-        let n_blocks = input.screened.map_or(0, |_| input.n_latents().div_ceil(SCREENED_LATENTS));
+        let n_blocks = input.n_screened().div_ceil(SCREENED_LATENTS);
         Self {
             set,
             batch: Mutex::new(Histogram::new(n)),

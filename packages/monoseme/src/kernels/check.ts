@@ -155,10 +155,9 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   }
 }
 
-export function checkCenter({ rows, offset, centered }: CenterInput): void {
+export function checkCenter({ rows, offset }: CenterInput): void {
   expectSize('The length of offset', offset.length, 1);
   expectLength('rows', rows, Math.floor(rows.length / offset.length), offset.length);
-  expectLength('centered', centered, rows.length);
 }
 
 export function checkColumnSums({ rows, width }: ColumnSumsInput): void {

@@ -54,12 +54,13 @@ export type Selection =
 
 /**
  * W_enc in 8 bits and the bounds of its rounding, by which `encode` rules out latents without working them out in fp32.
+ * It may be of the first latents alone, to save memory: the others are worked out.
  *
  * Its owner keeps it beside the weights and in step with them: made by `screen`, made again by `updateRows` when it is
  * passed there. One that belongs to other weights gives wrong codes. Only the kind of backend that made it reads it.
  */
 export interface ScreenedWeights {
-  /** Each row rotated and in steps of its own, dIn padded to a multiple of 64. Empty on the reference. */
+  /** Each row rotated and in steps of its own, dIn padded to a multiple of 64: [n ≤ dSae, ·]. Empty on the reference. */
   readonly bytes: Int8Array;
   /** Step, length, length of what rounding left out, and sum of the bytes of each row. */
   readonly facts: Float32Array;
@@ -175,12 +176,10 @@ export interface UpdateRowsInput extends GradientInput {
 }
 
 export interface CenterInput {
-  /** [nRows, width] */
+  /** [nRows, width]. Mutated: rows − offset. */
   readonly rows: Float32Array;
   /** [width] */
   readonly offset: Float32Array;
-  /** [nRows, width]. Mutated: rows − offset. */
-  readonly centered: Float32Array;
 }
 
 export interface ColumnSumsInput {
@@ -210,6 +209,12 @@ export interface KernelBackend {
 
   /** An array of zeros that lies in memory as this backend reads it fastest. Any other array gives the same results. */
   floats(length: number): Float32Array<ArrayBuffer>;
+
+  /**
+   * Gives the memory of arrays back at once, where it can: garbage is collected late, and its arrays are large. They
+   * have no elements afterwards. No pending call may read them.
+   */
+  release(arrays: readonly ArrayBufferView[]): void;
 
   /**
    * Codes of a batch: preActs[b, j] = ⟨x[b], W_enc[j]⟩ + b_enc[j], kept by `selection`.
@@ -260,7 +265,7 @@ export interface KernelBackend {
    */
   squaredGradientNorm(input: GradientInput): Promise<number>;
 
-  /** centered = rows − offset. Mutates centered. */
+  /** rows −= offset, row by row. Mutates rows. */
   center(input: CenterInput): Promise<void>;
 
   /** Σ_b rows[b], [width], f64. */

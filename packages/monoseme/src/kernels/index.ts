@@ -18,5 +18,6 @@ export type {
   Selection,
   UpdateRowsInput,
 } from './contract.ts';
+export { withPassingResults } from './passing-results.ts';
 export { screenedIfItPays } from './screening-pays.ts';
 export { type BackendOptions, selectBackend } from './select-backend.ts';

@@ -55,7 +55,7 @@ async function typed<T>(result: Promise<unknown>): Promise<T> {
 export function nativeBackend(
   kernels: NativeKernels,
   threads: number,
-  place: Binding['place'] = () => 0,
+  { place, release }: Pick<Binding, 'place' | 'release'> = { place: () => 0, release: () => {} },
 ): KernelBackend {
   return {
     name: 'native',
@@ -65,6 +65,9 @@ export function nativeBackend(
     floats(length) {
       const bytes = new Uint8Array(4 * length + LINE_BYTES);
       return new Float32Array(bytes.buffer, place(bytes), length);
+    },
+    release(arrays) {
+      release(arrays.map(({ buffer }) => buffer));
     },
     async encode(input) {
       checkEncode(input);

@@ -44,8 +44,7 @@ function nativeFailures(): void {
       ...moments,
       ...options,
       scale: 1,
-      offset: x,
-      centered: new Float32Array(3),
+      offset: new Float32Array(3),
     };
     for (const name of [
       'encode',

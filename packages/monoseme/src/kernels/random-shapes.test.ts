@@ -58,9 +58,8 @@ async function results(backend: KernelBackend, seed: number) {
   const update = updateCase(random, byLatent, dIn, 'none');
   update.firstMoments.fill(0);
   const gradient = { ...update, coefficients: codes.values, rows, constraint: 'none' } as const;
-  const centered = unaligned(new Float32Array(rows.length));
-  const offset = wholeNumbers(random, dIn);
-  await backend.center({ rows, offset, centered });
+  const centered = unaligned(rows);
+  await backend.center({ rows: centered, offset: wholeNumbers(random, dIn) });
   const { learningRate, beta1, beta2, epsilon } = update.adam;
   await backend.updateRows({
     ...gradient,

@@ -26,7 +26,7 @@ async function openNative(options: BackendOptions): Promise<KernelBackend> {
   const { loadBinding } = await import('@monoseme/kernels-native');
   const binding = loadBinding();
   try {
-    return nativeBackend(new binding.Kernels(threads, options.instructionSet), threads, binding.place);
+    return nativeBackend(new binding.Kernels(threads, options.instructionSet), threads, binding);
   } catch (error) {
     throw nativeError(error);
   }

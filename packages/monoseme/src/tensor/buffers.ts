@@ -15,7 +15,8 @@ export class Buffers {
   floats(name: string, length: number): Float32Array {
     let buffer = this.#floats.get(name);
     if (buffer === undefined || buffer.length < length) {
-      buffer = this.#allocate(length);
+      // A length that grew will grow again.
+      buffer = this.#allocate(buffer ? Math.ceil(1.25 * length) : length);
       this.#floats.set(name, buffer);
     }
     return buffer.subarray(0, length);

@@ -31,13 +31,11 @@ export function* wrongCalls(backend: KernelBackend): Generator<WrongCall> {
     const input = { ...encode, latents: Uint32Array.from(latents) };
     yield [`latents ${latents}`, 'ERR_OPTION', () => backend.encode(input)];
   }
-  const rows = { rows: new Float32Array(6), offset: new Float32Array(3) };
   for (const [change, code] of [
-    [{ centered: short }, 'ERR_SHAPE'],
     [{ rows: short }, 'ERR_SHAPE'],
     [{ offset: new Float32Array(0) }, 'ERR_OPTION'],
   ] as const) {
-    const input = { ...rows, centered: new Float32Array(6), ...change };
+    const input = { rows: new Float32Array(6), offset: new Float32Array(3), ...change };
     yield [`center ${Object.keys(change)}`, code, () => backend.center(input)];
   }
   yield ['columnSums', 'ERR_SHAPE', () => backend.columnSums({ rows: short, width: 3 })];

@@ -174,7 +174,7 @@ test('the threshold of JumpReLU gets the rectangle-kernel pseudo-gradient', asyn
     const state = randomState(which, random);
     const batch = new Float32Array(B * D).map(() => random.normal());
     const point = pointOf(state);
-    const gradients: Gradients = await gradientsOf(state, backend, batch, optionsOf(which));
+    const gradients: Gradients = await gradientsOf(state, backend, batch.slice(), optionsOf(which));
     const theta = point['log_threshold'].map(Math.exp);
     const pre = preActs(point, Float64Array.from(batch));
     const expected = new Float64Array(F);
@@ -223,10 +223,10 @@ test('trap: AuxK has b_dec on neither side, and revives the encoder', async () =
   const state = randomState(which, random);
   const batch = new Float32Array(B * D).map(() => random.normal());
   // A shift of b_dec and the batch together leaves x − b_dec, the residual and so every gradient as they were.
-  const before = await gradientsOf(state, backend, batch, optionsOf(which));
+  const before = await gradientsOf(state, backend, batch.slice(), optionsOf(which));
   state.decoderBias.values.forEach((value, i) => (state.decoderBias.values[i] = value + 4));
   const shifted = batch.map((value) => value + 4);
-  const after = await gradientsOf(state, backend, shifted, optionsOf(which));
+  const after = await gradientsOf(state, backend, shifted.slice(), optionsOf(which));
   const close = (a: Float64Array, b: Float64Array) =>
     a.forEach((value, i) =>
       assert.ok(Math.abs(value - b[i]) < 1e-3 * (1 + Math.abs(value)), `${value} ${b[i]}`),

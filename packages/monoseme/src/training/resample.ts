@@ -54,6 +54,8 @@ export async function resample_(
     if (seen >= options.resampleInputs) break;
   }
   const inputs = reservoir.drawn();
+  if (state.screened) backend.release([state.screened.bytes, state.screened.facts]);
+  state.screened = undefined;
   replaceLatents_(state, dead, inputs);
   return inputs.length;
 }
@@ -99,7 +101,6 @@ async function inputLosses(
 function replaceLatents_(state: TrainState, dead: readonly number[], inputs: readonly Float32Array[]): void {
   const { dIn, encoder, decoder, encoderBias } = state;
   const encoderNorm = ENCODER_NORM_SHARE * meanRowNorm(encoder.weights, dIn, new Set(dead));
-  state.screened = undefined;
   inputs.forEach((input, n) => {
     const j = dead[n];
     const norm = Math.sqrt(input.reduce((square, value) => square + value * value, 0));

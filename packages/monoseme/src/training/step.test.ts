@@ -50,7 +50,7 @@ test('gradients agree with finite differences of the loss', async () => {
     const state = trainState(copies, rowLayout({ dIn: D }, standard));
     const adam = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
     const options = { l1Coefficient: LAMBDA, adam, unitNormDecoder: false, trainDecoderBias: true };
-    await trainStep_(state, backend, batch, options);
+    await trainStep_(state, backend, batch.slice(), options);
     // Moments started at zero, so m = (1 − β₁) g after one step.
     const gradients = {
       W_enc: state.encoder.firstMoments,

@@ -13,7 +13,7 @@ import type {
   KernelBackend,
   UpdateRowsInput,
 } from '../kernels/contract.ts';
-import { screenedIfItPays } from '../kernels/index.ts';
+import { screenedIfItPays, withPassingResults } from '../kernels/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
 import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
@@ -45,7 +45,8 @@ export interface StepOptions {
  * b_dec      its gradient is that of the decoder path, and of the encoder path with its minus where the encoder sees
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, columns of the layout], already times their factors
- * Mutates    state
+ * Mutates    state; and batch as `gradientsOf` does
+ * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB
  */
 export async function trainStep_(
   state: TrainState,
@@ -53,9 +54,27 @@ export async function trainStep_(
   batch: Float32Array,
   options: StepOptions,
 ): Promise<StepSums> {
+  const { encoder, dIn } = state;
+  state.screened ??= await screenedIfItPays(backend, encoder.weights, dIn, screenedBytes(state, batch));
+  return withPassingResults(backend, (passing) => descend_(state, passing, batch, options));
+}
+
+/** Of 64 MiB what is left for the encoder in 8 bits beside residuals as large as the batch and the rest of a step. */
+const SCREENED_BYTES = 30 << 20;
+
+function screenedBytes({ encoder, decoder }: TrainState, batch: Float32Array): number {
+  const weights = encoder.weights.byteLength + decoder.weights.byteLength;
+  return Math.max(0.05 * weights, 0.1 * weights + SCREENED_BYTES - batch.byteLength);
+}
+
+async function descend_(
+  state: TrainState,
+  backend: KernelBackend,
+  batch: Float32Array,
+  options: StepOptions,
+): Promise<StepSums> {
   const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
-  state.screened ??= await screenedIfItPays(backend, encoder.weights, state.dIn);
   const gradients = await gradientsOf(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
@@ -76,6 +95,7 @@ export async function trainStep_(
 
   state.step++;
   markFired_(state, gradients.acts);
+  backend.release([gradients.b_enc, gradients.preActs]);
   return gradients.sums;
 }
 
@@ -95,7 +115,12 @@ async function clippingScale(
   return Math.min(1, limit / Math.sqrt(square));
 }
 
-/** The gradients of a step without taking it. Mutates the architecture's memory alone. */
+/**
+ * The gradients of a step without taking it.
+ *
+ * Mutates the architecture's memory; and batch, which loses b_dec where the input is centred: both sides of the
+ * autoencoder are then seen from b_dec, and no second batch is needed.
+ */
 export async function gradientsOf(
   state: TrainState,
   backend: KernelBackend,
@@ -111,17 +136,20 @@ export async function gradientsOf(
     seed = 0,
   } = options;
   const { x, target } = splitRows(batch, layout);
+  const weights = currentWeights(state);
+  const { b_dec } = weights;
+  if (architecture.centersInput) await backend.center({ rows: x, offset: b_dec });
   return architecture.gradients({
     backend,
     target,
     buffers: state.buffers,
-    x: architecture.centersInput ? await withoutBias(state, backend, x) : x,
+    x,
     nRows: x.length / dIn,
     dIn,
     dOut,
     parts: layout.outputs.map(({ width }) => width),
     dSae,
-    weights: currentWeights(state),
+    weights: architecture.centersInput ? { ...weights, b_dec: new Float32Array(dOut) } : weights,
     screened: state.screened,
     further: furtherVectors(state),
     memory: state.memory,
@@ -132,17 +160,6 @@ export async function gradientsOf(
     random: () => new Random(hashSeed(seed, 'step', state.step)),
     deadLatents: () => Uint32Array.from(deadLatents(state, deadAfterSteps)),
   });
-}
-
-/** x − b_dec for every row, in a buffer. */
-async function withoutBias(
-  state: TrainState,
-  backend: KernelBackend,
-  rows: Float32Array,
-): Promise<Float32Array> {
-  const centered = state.buffers.floats('x', rows.length);
-  await backend.center({ rows, offset: state.decoderBias.values, centered });
-  return centered;
 }
 
 /** Latents that have not fired in the last so many steps, ascending. */
@@ -163,12 +180,14 @@ async function gradientOfDecoderBias(
   const { rows, factor } = gradients.b_dec;
   const gradient = (await backend.columnSums({ rows, width: dOut })).map((sum) => factor * sum);
   if (!architecture.centersInput) return gradient;
+  const values = buffers.floats('gradients of the pre-activations', dSae);
+  values.set(gradients.preActs);
   const oneFullRow = {
     nRows: 1,
     dSae,
     rowPointers: Uint32Array.of(0, dSae),
     latentIndices: buffers.ascending(dSae),
-    values: Float32Array.from(gradients.preActs),
+    values,
   };
   const throughEncoder = await backend.decode({
     codes: oneFullRow,

@@ -19,6 +19,7 @@ export const referenceBackend: KernelBackend = {
   threads: 1,
   hasFastBytes: false,
   floats: (length) => new Float32Array(length),
+  release: () => {},
   encode: async (input) => encode(input),
   screen: async (input) => screen(input),
   decode: async (input) => decode(input),

@@ -4,8 +4,8 @@ import type { CenterInput, ColumnSumsInput } from '../contract.ts';
 /** See `KernelBackend.center`. */
 export function center(input: CenterInput): void {
   checkCenter(input);
-  const { rows, offset, centered } = input;
-  for (let i = 0; i < rows.length; i++) centered[i] = rows[i] - offset[i % offset.length];
+  const { rows, offset } = input;
+  for (let i = 0; i < rows.length; i++) rows[i] -= offset[i % offset.length];
 }
 
 /** See `KernelBackend.columnSums`. */
