@@ -50,7 +50,8 @@ export interface TrainState {
 /**
  * The state before the first step.
  *
- * @param backend where matrices are moved to memory that it reads fastest; they stay where they are when absent
+ * @param backend where matrices are moved to memory that it reads fastest, and where they were is given back; they stay
+ *   where they are when absent
  */
 export function trainState(
   weights: Weights,
@@ -77,7 +78,7 @@ export function trainState(
     firstMoments: momentsOf(matrix),
     secondMoments: momentsOf(matrix),
   });
-  return {
+  const state: TrainState = {
     layout,
     dIn: weights.W_enc.length / dSae,
     dOut: weights.b_dec.length,
@@ -96,6 +97,9 @@ export function trainState(
     buffers: new Buffers(floats),
     step: 0,
   };
+  const { W_enc, W_dec, W_skip } = weights;
+  backend?.release([W_enc, W_dec, ...(W_skip ? [W_skip] : [])]);
+  return state;
 }
 
 /** The weights as they are trained; the arrays are those of the state. */

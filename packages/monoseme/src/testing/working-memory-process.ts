@@ -1,0 +1,81 @@
+/*
+ * Takes steps of training and prints what they held beyond weights, moments and batch, by counting what is allocated: by
+ * the kernels, and as arrays by JavaScript, looked at around every call of a primitive. A program of its own, so that it
+ * counts nothing else. Arguments: architecture, dIn, dSae.
+ */
+import { loadBinding } from '@monoseme/kernels-native';
+import { architectureNamed } from '../dictionary/index.ts';
+import { type KernelBackend, selectBackend } from '../kernels/index.ts';
+import { Random } from '../random/index.ts';
+import { trainState } from '../training/parameters.ts';
+import { rowLayout } from '../training/row-layout.ts';
+import { trainStep_ } from '../training/step.ts';
+
+/** The most bytes in arrays of JavaScript around any call of the backend. */
+class Watched {
+  most = 0;
+
+  watch(backend: KernelBackend): KernelBackend {
+    const looking =
+      <I, O>(call: (input: I) => Promise<O>) =>
+      async (input: I): Promise<O> => {
+        this.#look();
+        const result = await call(input);
+        this.#look();
+        return result;
+      };
+    return {
+      ...backend,
+      encode: looking(backend.encode),
+      residuals: looking(backend.residuals),
+      transpose: looking(backend.transpose),
+      updateRows: looking(backend.updateRows),
+    };
+  }
+
+  #look(): void {
+    this.most = Math.max(this.most, process.memoryUsage().arrayBuffers);
+  }
+}
+
+/** Numbers between −1 and 1 that cost nothing to draw. */
+function filled_(values: Float32Array, scale: number, random: Random): Float32Array {
+  let state = random.integer(2 ** 31);
+  for (let i = 0; i < values.length; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) | 0;
+    values[i] = (scale * state) / 2 ** 31;
+  }
+  return values;
+}
+
+const N_ROWS = 4096;
+const N_STEPS = 4;
+const [name, dIn, dSae] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const random = new Random(3);
+const watched = new Watched();
+const backend = watched.watch(await selectBackend({ name: 'native', threads: 2 }));
+const batch = filled_(new Float32Array(N_ROWS * dIn), 1.7, random);
+// The bias leaves about 60 latents a row: pre-activations have a standard deviation of about 1.
+const weights = {
+  W_enc: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
+  b_enc: new Float32Array(dSae).fill(-2.45),
+  W_dec: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
+  b_dec: new Float32Array(dIn),
+};
+const architecture = architectureNamed(name);
+const state = trainState(weights, rowLayout({ dIn }, architecture));
+let l0 = 0;
+for (let step = 1; step <= N_STEPS; step++) {
+  const sums = await trainStep_(state, backend, batch, {
+    l1Coefficient: 0,
+    adam: { learningRate: 1e-7, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step },
+    unitNormDecoder: true,
+    trainDecoderBias: true,
+    architecture,
+    settings: { k: 64 },
+  });
+  l0 = sums.l0 / N_ROWS;
+}
+const weightBytes = 8 * dSae * dIn;
+const working = watched.most + loadBinding().mostHeldBytes() - 3 * weightBytes - batch.byteLength;
+console.log(JSON.stringify({ l0, working, weights: weightBytes, batch: batch.byteLength }));
