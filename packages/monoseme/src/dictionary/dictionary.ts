@@ -171,7 +171,8 @@ async function withCentered<T>(
   spare.delete(backend);
   const memory = known && known.length >= rows.length ? known : backend.floats(rows.length);
   const centered = memory.subarray(0, rows.length);
-  await backend.center({ rows, offset, centered });
+  centered.set(rows);
+  await backend.center({ rows: centered, offset });
   const result = await use(centered);
   spare.set(backend, memory);
   return result;
