@@ -78,4 +78,4 @@ for (let step = 1; step <= N_STEPS; step++) {
 }
 const weightBytes = 8 * dSae * dIn;
 const working = watched.most + loadBinding().mostHeldBytes() - 3 * weightBytes - batch.byteLength;
-console.log(JSON.stringify({ l0, working, weights: weightBytes, batch: batch.byteLength }));
+process.stdout.write(`${JSON.stringify({ l0, working, weights: weightBytes, batch: batch.byteLength })}\n`);
