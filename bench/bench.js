@@ -5,6 +5,7 @@ const BENCHES = {
   demo: { about: 'the main job, from text to the index', load: () => import('./demo.js') },
   evaluate: { about: 'a dictionary measured with ablations', load: () => import('./evaluate.js') },
   index: { about: 'the feature index, beside SAEDashboard', load: () => import('./index-bench.js') },
+  page: { about: 'the page on a plain static host, in Chromium', load: () => import('./page.js') },
   million: { about: 'the page over an index of a million features', load: () => import('./million.js') },
   harvest: {
     about: 'activations of a model to disk, beside TransformerLens',

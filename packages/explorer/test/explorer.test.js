@@ -1,6 +1,6 @@
 /** The built page over a small real index, in a real browser, as a reader uses it. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -347,6 +347,11 @@ describe('the page', { skip }, () => {
         { json: { kind: 'feature-index', details: { index_version: 9 } } },
         'The index is of another version',
       ],
+      [
+        'manifest.json',
+        { json: { kind: 'feature-index', details: { index_version: 1 } } },
+        'The index is of another version',
+      ],
       ['features.parquet', { status: 404 }, 'A file of the index is missing'],
       ['features.parquet', { body: 'short' }, 'A file of the index is cut short'],
       ['vocabulary.json', { status: 500 }, 'The host refused a file of the index'],
@@ -363,6 +368,56 @@ describe('the page', { skip }, () => {
       assert.ok((await notice.locator('p').allInnerTexts()).every((text) => text.length > 8));
       await context.close();
     }
+  });
+
+  test('where a table is missing or the text is another, the rest can be read', async () => {
+    const damaged = join(folder.path, 'damaged');
+    cpSync(join(folder.path, 'index'), damaged, { recursive: true });
+    const other = await serveExplorer({ index: damaged, page, port: 0 });
+    const tokens = readFileSync(join(damaged, 'corpus/tokens.bin'));
+    writeFileSync(
+      join(damaged, 'corpus/tokens.bin'),
+      tokens.map((byte, i) => (i === 100 ? byte ^ 1 : byte)),
+    );
+    const { tab, complaints, close } = await open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, other.url);
+    await tab.getByRole('alert').getByText('The text is not the one of this index').waitFor();
+    assert.equal(await tab.locator('.token-table.raises code').first().innerText(), '␣sat');
+    await tab.getByLabel('Back to the list').click();
+    await tab.locator('.rows .row .density-cell').first().waitFor();
+    assert.deepEqual(complaints, []);
+    await close();
+
+    rmSync(join(damaged, 'details/part-00000.parquet'));
+    const again = await open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, other.url);
+    await again.tab.getByRole('alert').getByText('A file of the index is missing').waitFor();
+    await again.tab.getByRole('link', { name: 'Back to the list' }).click();
+    await again.tab.locator('.rows .row .density-cell').first().waitFor();
+    await again.close();
+    await other.close();
+  });
+
+  test('a server that ends in the middle: what was read stays, and what is asked says so', async () => {
+    const parts = await liveParts();
+    const mortal = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0, live: parts });
+    const { tab, close } = await open('#/text?a=a+cat', SIZES.desktop, mortal.url);
+    await tab.locator('.feature-list tr').first().waitFor();
+    await mortal.close();
+    await parts.runner.close();
+    await tab.getByLabel('Text', { exact: true }).fill('another text');
+    await tab.getByRole('button', { name: 'Read' }).click();
+    const notice = tab.getByRole('alert');
+    await notice.getByText('The model does not answer').waitFor();
+    await notice.getByText(/All other views go on working|Start .monoseme explore. again/).waitFor();
+    await close();
+    const reader = await serveExplorer({ index: join(folder.path, 'index'), page, port: 0 });
+    const list = await open('#/', SIZES.desktop, reader.url);
+    await list.tab.locator('.rows .row .density-cell').first().waitFor();
+    await reader.close();
+    await list.tab.evaluate((latent) => (location.hash = `#/feature/${latent}`), SMALL_LATENTS.contexts);
+    await list.tab.getByRole('alert').getByText('The host does not answer').waitFor();
+    await list.tab.getByRole('link', { name: 'Back to the list' }).click();
+    await list.tab.locator('.rows .row .density-cell').first().waitFor();
+    await list.close();
   });
 
   test('works from a plain file host that knows no ranges, in a folder', async () => {

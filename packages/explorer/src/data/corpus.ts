@@ -1,3 +1,4 @@
+import { IndexError } from './index-error.ts';
 import type { Manifest } from './manifest.ts';
 import type { RemoteFile } from './remote-file.ts';
 
@@ -11,20 +12,41 @@ export class Corpus {
   readonly nTokens: number;
   readonly #file: RemoteFile;
   readonly #tokenBytes: 2 | 4;
-  #whole: Uint16Array | Uint32Array | undefined;
+  readonly #sha256: string | undefined;
+  #whole: Promise<Uint16Array | Uint32Array> | undefined;
   readonly #blocks = new Map<number, Promise<Uint16Array | Uint32Array>>();
 
-  constructor(file: RemoteFile, { corpus }: Manifest) {
+  constructor(file: RemoteFile, { corpus, files }: Manifest) {
     this.#file = file;
     this.contextSize = corpus.context_size;
     this.nTokens = corpus.n_tokens;
     this.#tokenBytes = corpus.token_bytes;
+    this.#sha256 = files.find(({ path }) => path === 'corpus/tokens.bin')?.sha256;
   }
 
-  /** All tokens at once, for a search through the text. */
-  async all(): Promise<Uint16Array | Uint32Array> {
-    this.#whole ??= this.#view(await this.#file.whole());
+  /**
+   * All tokens at once, for a search through the text.
+   *
+   * @throws {IndexError} for a text that is not the one of the manifest, by its hash
+   */
+  all(): Promise<Uint16Array | Uint32Array> {
+    if (!this.#whole) {
+      this.#whole = this.#read();
+      this.#whole.catch(() => (this.#whole = undefined));
+    }
     return this.#whole;
+  }
+
+  async #read(): Promise<Uint16Array | Uint32Array> {
+    const bytes = await this.#file.whole();
+    // Browsers hash only on hosts that they trust: their own machine, and those with a certificate.
+    const hash = this.#sha256 && globalThis.crypto?.subtle ? await sha256(bytes) : this.#sha256;
+    if (hash === this.#sha256) return this.#view(bytes);
+    throw new IndexError(
+      'The text is not the one of this index',
+      'corpus/tokens.bin has another hash than the manifest says, so the examples would point to wrong words.',
+      'Figures, histograms and logits can be read all the same. Copy the whole index again to read its examples.',
+    );
   }
 
   /** Tokens `start` … `end − 1`, cut to the context that holds `inside`. */
@@ -63,4 +85,9 @@ export class Corpus {
   #view(bytes: ArrayBuffer): Uint16Array | Uint32Array {
     return this.#tokenBytes === 2 ? new Uint16Array(bytes) : new Uint32Array(bytes);
   }
+}
+
+async function sha256(bytes: ArrayBuffer): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -7,6 +7,7 @@ import type {
   FeatureIndex,
   FeatureRow,
 } from './feature-index.ts';
+import { type IndexError, toIndexError } from './index-error.ts';
 import { type Segment, segmentsOf } from './segments.ts';
 
 /** Tokens of text that are read around an example, on each side. */
@@ -29,9 +30,31 @@ export interface FeaturePage {
   /** Causal effects by corpus index. */
   readonly effects: ReadonlyMap<number, EffectRow>;
   readonly explanations: readonly ExplanationRow[];
+  /** Why the text of the examples cannot be shown; then their segments are empty. */
+  readonly textProblem: IndexError | undefined;
 }
 
-export async function loadFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
+/** Pages that are kept: the one that is read, those beside it, and some that were read before. */
+const MOST_KEPT = 8;
+const kept = new WeakMap<FeatureIndex, Map<number, Promise<FeaturePage>>>();
+
+/** What the index knows of a feature; read beforehand for a neighbour, it is there at once. */
+export function loadFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
+  const pages = kept.get(index) ?? new Map<number, Promise<FeaturePage>>();
+  kept.set(index, pages);
+  const page = pages.get(latent) ?? readFeature(index, latent);
+  // The last one asked for is the last to be forgotten.
+  pages.delete(latent);
+  pages.set(latent, page);
+  page.then(
+    ({ textProblem }) => textProblem && pages.delete(latent),
+    () => pages.delete(latent),
+  );
+  if (pages.size > MOST_KEPT) pages.delete(pages.keys().next().value!);
+  return page;
+}
+
+async function readFeature(index: FeatureIndex, latent: number): Promise<FeaturePage> {
   const [feature, details, rows, effects, explanations] = await Promise.all([
     index.feature(latent),
     index.details(latent),
@@ -39,9 +62,13 @@ export async function loadFeature(index: FeatureIndex, latent: number): Promise<
     index.effects(latent),
     index.explanations(latent),
   ]);
-  const examples = await Promise.all(rows.map((row) => loadExample(index, row)));
+  let textProblem: IndexError | undefined;
+  const examples = await Promise.all(rows.map((row) => loadExample(index, row))).catch((error: unknown) => {
+    textProblem = toIndexError(error);
+    return rows.map((row): Example => ({ row, segments: [], document: undefined }));
+  });
   const byToken = new Map(effects.map((row) => [row.token_index, row]));
-  return { latent, feature, details, examples, effects: byToken, explanations };
+  return { latent, feature, details, examples, effects: byToken, explanations, textProblem };
 }
 
 async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {

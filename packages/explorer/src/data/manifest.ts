@@ -36,7 +36,7 @@ export interface Manifest {
   readonly explanations?: { readonly path: string; readonly n_rows: number };
   readonly latents_per_part: number;
   readonly latents_per_row_group: number;
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256?: string }[];
 }
 
 /** A manifest as it stands on the host, not looked into. */

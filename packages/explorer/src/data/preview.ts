@@ -20,5 +20,7 @@ export async function loadPreview(index: FeatureIndex, latent: number): Promise<
   const { preview_token, preview_offsets, preview_activations, max_activation: max } = row;
   const highlight = highlightOf(preview_token, max, preview_offsets, preview_activations, max);
   if (preview_token < 0) return { row, segments: [], highlight };
-  return { row, segments: await textAround(index, preview_token, BEFORE, AFTER), highlight };
+  // Without its text a row has its figures; the feature's page says what is wrong.
+  const segments = await textAround(index, preview_token, BEFORE, AFTER).catch(() => []);
+  return { row, segments, highlight };
 }

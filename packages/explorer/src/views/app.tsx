@@ -49,7 +49,7 @@ export function App() {
   const collection = () => folder.value()?.collection;
   const index = createLoad(
     () => [folder.value(), route().member] as const,
-    async ([opened, member]) => opened?.index ?? (member ? opened?.collection?.index(member) : undefined),
+    async ([opened, name]) => opened?.index ?? (name ? opened?.collection?.index(name) : undefined),
   );
   const needsModel = () => ['text', 'steer'].includes(route().view);
   const live = createLoad(needsModel, (needed) => (needed ? serverModel() : Promise.resolve(undefined)));

@@ -82,8 +82,8 @@ function MemberChoice(props: { collection: Collection; label: string; name: 'a' 
 
 function Compared(props: { comparison: Comparison; names: readonly [string, string] }) {
   const own = () => route().own;
-  const order = () => PAIR_ORDERS.find((known) => known === own()['order']) ?? 'nearest';
-  const bin = () => (/^\d+$/.test(own()['bin'] ?? '') ? Number(own()['bin']) : undefined);
+  const order = createMemo(() => PAIR_ORDERS.find((known) => known === own()['order']) ?? 'nearest');
+  const bin = createMemo(() => (/^\d+$/.test(own()['bin'] ?? '') ? Number(own()['bin']) : undefined));
   const range = (): [number, number] | undefined => {
     const chosen = bin();
     // A cosine may exceed 1 by rounding.

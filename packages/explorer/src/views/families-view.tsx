@@ -18,14 +18,13 @@ const FAMILIES_LISTED = 40;
 export function FamiliesView(props: { collection: Collection }) {
   const own = () => route().own;
   const chosen = createMemo(() => own()['layers'] ?? '');
-  const layers = createMemo(() =>
-    layersOf(props.collection, route().member, chosen().split(',').filter(Boolean)),
-  );
+  const member = createMemo(() => route().member);
+  const layers = createMemo(() => layersOf(props.collection, member(), chosen().split(',').filter(Boolean)));
   const least = createMemo(() => {
     const value = Number(own()['least'] ?? USUAL_COSINE);
     return value >= 0.1 && value <= 1 ? value : USUAL_COSINE;
   });
-  const layer = () => layers().findIndex(({ name }) => name === route().member);
+  const layer = () => layers().findIndex(({ name }) => name === member());
   return (
     <section class="families" aria-labelledby="families-title">
       <h1 id="families-title">Families</h1>

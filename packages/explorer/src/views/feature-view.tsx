@@ -109,7 +109,12 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
                 </div>
               }
             >
-              <Examples index={props.index} page={shown()} onPoint={setPointed} />
+              <Show
+                when={shown().textProblem === undefined}
+                fallback={<ErrorNotice error={shown().textProblem!} />}
+              >
+                <Examples index={props.index} page={shown()} onPoint={setPointed} />
+              </Show>
             </Show>
           </article>
         )}
@@ -168,5 +173,5 @@ function neighboursInList(latents: Uint32Array | undefined, latent: number) {
 
 function prefetch(index: FeatureIndex, latent: number): void {
   // Errors are met when the feature is opened.
-  Promise.all([index.feature(latent), index.details(latent), index.examples(latent)]).catch(() => {});
+  loadFeature(index, latent).catch(() => {});
 }
