@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { skipReason } from '../testing/every-backend.ts';
 
 const MAIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'monoseme-toy-'));
@@ -50,4 +51,16 @@ test('contradictory flags and unknown sets are refused', () => {
   const set = monoseme('toy', '--set', 'plantd');
   assert.equal(set.status, 2);
   assert.match(set.stderr, /nearest is planted/);
+});
+
+test('--instruction-set forces a code path, or says why not', { skip: skipReason('portable') }, () => {
+  const least = ['toy', '--set', 'circle', '--no-architectures', '--steps', '1', '--classical-rows', '100'];
+  const forced = monoseme(...least, '--d-sae', '8', '--instruction-set', 'portable');
+  assert.equal(forced.status, 0, forced.stderr);
+  assert.match(forced.stderr + forced.stdout, /^kernels +native portable/m);
+  const absent = monoseme(...least, '--instruction-set', 'mmx');
+  assert.match(absent.stderr, /^ERR_BACKEND: The instruction set mmx is not available here/m);
+  const reference = monoseme(...least, '--backend', 'reference', '--instruction-set', 'portable');
+  assert.equal(reference.status, 2);
+  assert.match(reference.stderr, /^ERR_OPTION: The reference has no instruction sets/m);
 });

@@ -46,7 +46,8 @@ export interface StepOptions {
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, columns of the layout], already times their factors
  * Mutates    state; and batch as `gradientsOf` does
- * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB
+ * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; AuxK at work holds four batches
+ *            more, a penalty on decoder norms a copy of the decoder
  */
 export async function trainStep_(
   state: TrainState,
