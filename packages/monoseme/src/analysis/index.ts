@@ -14,7 +14,8 @@ export { effectsAnalysis, type PinnedSample } from './effects-analysis.ts';
 export { type ContextEffects, latentEffects, type LatentEffects } from './latent-effects.ts';
 export type { TokenBytes } from './context-text.ts';
 export { neurons, principalComponents, randomDirections } from './controls.ts';
-export { automataAnalysis, CLEAR_LEAD, proxyAnalysis } from './findings.ts';
+export { automataAnalysis } from './automata-analysis.ts';
+export { CLEAR_LEAD, proxyAnalysis } from './proxies-analysis.ts';
 export type { GroupShape } from './group-shape.ts';
 export { type CoActivationEdge, type Groups, latentGroups } from './groups.ts';
 export { groupsAnalysis } from './groups-analysis.ts';
@@ -32,8 +33,10 @@ export { type Pair, PairSums } from './pair-sums.ts';
 export { type Persistence, persistence } from './persistence.ts';
 export { persistenceAnalysis } from './persistence-analysis.ts';
 export { DEFAULT_PROXIES, type Proxy, ProxyScorer } from './proxies.ts';
-export type { ProxyIntervals } from './proxy-intervals.ts';
+export type { ProxyIntervals } from './proxy-measures.ts';
+export type { SplitHistogram } from './split-histogram.ts';
 export {
+  type ChosenLatent,
   type MeasuredProxy,
   type ProxyFit,
   type ProxyResult,

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import type { TokenSet } from '../corpus/index.ts';
 import { selectBackend } from '../kernels/index.ts';
 import {
+  smallActivation,
   smallDictionary,
   smallSource,
   smallText,
@@ -122,9 +123,17 @@ test('the search finds the planted latent, with its confusion grid; what is abse
   const cat: Proxy = { kind: 'pattern', name: 'cat', pattern: / cat/g };
   const absent: Proxy = { kind: 'pattern', name: 'absent', pattern: /zebra/g };
   const text = { dictionary: smallDictionary(), source: smallSource(tokens) };
-  const search = await searchProxies(text, tokens, smallTokenizer, [cat, absent], { backend }, [
-    randomDirections(24, 24, 1),
-  ]);
+  const search = await searchProxies(
+    text,
+    tokens,
+    smallTokenizer,
+    [cat, absent],
+    { backend },
+    {
+      controls: [randomDirections(24, 24, 1)],
+      latents: [0, 5, 4],
+    },
+  );
   const [found, none] = search.results;
   const cats = tokens.tokens.filter((token) => token === smallToken(' cat')).length;
   assert.equal(found.nTokens, cats);
@@ -138,6 +147,22 @@ test('the search finds the planted latent, with its confusion grid; what is abse
   );
   assert.ok(found.latent!.correlation > 0.8);
   assert.ok(found.controls[0]!.correlation < found.latent!.correlation);
+  // By hand: the activations of latent 5, which fires on every fifth context, split by the word.
+  const [own, contexts, silent] = search.chosen;
+  assert.deepEqual([own.fits[0].proxy, contexts.fits.length, silent.fits.length], ['cat', 1, 0]);
+  assert.equal(silent.histogram, undefined);
+  const { counts, mass, edges } = contexts.histogram!;
+  const expected = [0, 0, 0, 0];
+  tokens.tokens.forEach((token, t) => {
+    const value = smallActivation(tokens, 5, t);
+    const side = token === smallToken(' cat') ? 0 : 1;
+    if (value > 0) expected[side]++;
+    expected[2 + side] += value;
+  });
+  const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+  assert.deepEqual([sum(counts[0]), sum(counts[1])], expected.slice(0, 2));
+  assert.ok(Math.abs(sum(mass[0]) - expected[2]) < 1e-3 && Math.abs(sum(mass[1]) - expected[3]) < 1e-2);
+  assert.ok(Math.abs(edges.at(-1)! - contexts.fits[0].fit.largest) < 1e-6 && counts[1].at(-1)! > 0);
   assert.deepEqual(search.controlNames, ['random directions']);
   assert.deepEqual([none.nTokens, none.latent, none.neuron], [0, undefined, undefined]);
 

@@ -5,7 +5,7 @@ import type { Dictionary } from '../dictionary/index.ts';
 import { neurons } from './controls.ts';
 import { type Pair, PairSums } from './pair-sums.ts';
 import { type Proxy, ProxyScorer } from './proxies.ts';
-import { type ProxyIntervals, proxyIntervals } from './proxy-intervals.ts';
+import { type ProxyMeasures, proxyMeasures, type ProxySubject } from './proxy-measures.ts';
 
 /** Tokens that a proxy needs before a correlation with it means anything. */
 const MIN_TOKENS = 50;
@@ -13,6 +13,8 @@ const MIN_TOKENS = 50;
 /** How one column (a latent or a neuron) stands to a proxy. */
 export interface ProxyFit {
   readonly index: number;
+  /** Its largest activation. */
+  readonly largest: number;
   /** Sensitivity: Pearson correlation of the activation with the proxy's score, over all tokens. */
   readonly correlation: number;
   /** Share of its firing tokens that are of the concept, and the same weighted by activation (expected value). */
@@ -41,9 +43,16 @@ export interface ProxyResult {
   readonly controls: readonly (ProxyFit | undefined)[];
 }
 
-/** A result with how sure it is. */
-export interface MeasuredProxy extends ProxyResult {
-  readonly intervals: ProxyIntervals;
+/** A result with how sure it is, and the activations of the latent split by the proxy. */
+export type MeasuredProxy = ProxyResult & ProxyMeasures;
+
+/** A latent that was asked for, by every concept. */
+export interface ChosenLatent {
+  readonly latent: number;
+  /** Concepts that it is active on at all, the largest correlation first. */
+  readonly fits: readonly { readonly proxy: string; readonly fit: ProxyFit }[];
+  /** Split by the first of them; undefined without one. */
+  readonly histogram: ProxyMeasures['histogram'];
 }
 
 export interface ProxySearch {
@@ -51,14 +60,16 @@ export interface ProxySearch {
   /** Names of the further controls. */
   readonly controlNames: readonly string[];
   readonly results: readonly MeasuredProxy[];
+  readonly chosen: readonly ChosenLatent[];
   readonly nDocuments: number;
 }
 
 /**
  * For each proxy the latent that fits it best, by correlation, beside the best neuron and the best of further controls.
- * Two passes: the search, and the intervals of what it found.
+ * Two passes: the search, and what is measured of what it found.
  *
- * @param controls dictionaries over the same activations, as `principalComponents` and `randomDirections` make them
+ * @param options.controls dictionaries over the same activations, as `principalComponents` and `randomDirections` make them
+ * @param options.latents latents to look at by every proxy
  * @throws {MonosemeError} ERR_MISMATCH, ERR_OPTION, ERR_INTERRUPTED
  */
 export async function searchProxies(
@@ -67,7 +78,10 @@ export async function searchProxies(
   vocabulary: TokenBytes,
   proxies: readonly Proxy[],
   pass: Pass,
-  controls: readonly Dictionary[] = [],
+  {
+    controls = [],
+    latents: asked = [],
+  }: { controls?: readonly Dictionary[]; latents?: readonly number[] } = {},
 ): Promise<ProxySearch> {
   const scorer = new ProxyScorer(proxies, tokens, vocabulary);
   const compared = [neurons(text.source.dIn), ...controls];
@@ -93,12 +107,34 @@ export async function searchProxies(
       controls: others.map((best) => (known ? best[p] : undefined)),
     };
   });
-  const intervals = await proxyIntervals(text, tokens, vocabulary, proxies, results, pass);
+  const chosen = asked.map((latent) => {
+    const fits = columns[0].fitsOf(latent).filter(({ proxy }) => b.fired[proxy] >= MIN_TOKENS);
+    return { latent, fits: fits.sort((x, y) => y.fit.correlation - x.fit.correlation || x.proxy - y.proxy) };
+  });
+  const subjects = [
+    ...results.map(({ latent, neuron }, proxy): ProxySubject => ({
+      ...{ proxy, latent: latent?.index, largest: latent?.largest ?? 0, neuron: neuron?.index },
+    })),
+    ...chosen.map(({ latent, fits: [best] }): ProxySubject => ({
+      ...{
+        proxy: best?.proxy ?? 0,
+        latent: best && latent,
+        largest: best?.fit.largest ?? 0,
+        neuron: undefined,
+      },
+    })),
+  ];
+  const measures = await proxyMeasures(text, tokens, vocabulary, proxies, subjects, pass);
   return {
     nTokens,
     nDocuments: tokens.documents.length,
     controlNames: controls.map(({ config }) => config.modelName),
-    results: results.map((result, p) => ({ ...result, intervals: intervals[p] })),
+    results: results.map((result, p) => ({ ...result, ...measures[p] })),
+    chosen: chosen.map(({ latent, fits }, i) => ({
+      latent,
+      fits: fits.map(({ proxy, fit }) => ({ proxy: proxies[proxy].name, fit })),
+      histogram: measures[proxies.length + i].histogram,
+    })),
   };
 }
 
@@ -107,14 +143,20 @@ class ColumnSums {
   readonly sums: PairSums;
   /** [columns, proxies]: Σ f where the proxy is positive. */
   readonly #mass: Float64Array;
+  /** [columns] */
+  readonly #largest: Float32Array;
 
   constructor(sums: PairSums) {
     this.sums = sums;
+    this.#largest = new Float32Array(sums.dA);
     this.#mass = new Float64Array(sums.dA * sums.dB);
   }
 
   add(codes: Parameters<PairSums['add']>[0], scores: Parameters<PairSums['add']>[1]): void {
     this.sums.add(codes, scores);
+    codes.latentIndices.forEach((column, i) => {
+      if (codes.values[i] > this.#largest[column]) this.#largest[column] = codes.values[i];
+    });
     for (let row = 0; row < codes.nRows; row++) {
       for (let k = scores.rowPointers[row]; k < scores.rowPointers[row + 1]; k++) {
         const proxy = scores.latentIndices[k];
@@ -130,12 +172,20 @@ class ColumnSums {
     return this.sums.best((pair) => pair.correlation, 'b').map((pair) => pair && this.#fit(pair));
   }
 
+  /** Of one column, by proxy. */
+  fitsOf(column: number): { proxy: number; fit: ProxyFit }[] {
+    return [...this.sums.pairs()]
+      .filter(({ a }) => a === column)
+      .map((pair) => ({ proxy: pair.b, fit: this.#fit(pair) }));
+  }
+
   #fit({ a, b, together, correlation }: Pair): ProxyFit {
     const { nTokens } = this.sums;
     const active = this.sums.a.fired[a];
     const ofConcept = this.sums.b.fired[b];
     return {
       index: a,
+      largest: this.#largest[a],
       correlation,
       specificity: together / active,
       weightedSpecificity: this.#mass[a * this.sums.dB + b] / this.sums.a.sums[a],

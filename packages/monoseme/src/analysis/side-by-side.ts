@@ -3,7 +3,7 @@ import type { Share } from '../evaluation/index.ts';
 import type { CodedText, Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
 import { neurons, principalComponents, randomDirections } from './controls.ts';
-import { CLEAR_LEAD } from './findings.ts';
+import { CLEAR_LEAD } from './proxies-analysis.ts';
 import { type Motif, motifs, motifShares } from './motifs.ts';
 import type { Proxy } from './proxies.ts';
 import { searchProxies } from './proxy-search.ts';

@@ -48,7 +48,7 @@ async function train(out: string, model: string, ...more: string[]): Promise<voi
 const SOURCE = ['--text', 'texts', '--split', 'all', '--tokens', '4k'];
 /** Every analysis, and what it is given. */
 const ANALYSES: readonly (readonly string[])[] = [
-  ['proxies', 'dictionary', '--by-source', '--controls', '--pattern', 'cat=cat'],
+  ['proxies', 'dictionary', '--by-source', '--controls', '--pattern', 'cat=cat', '--latent', '3'],
   ['universality', 'dictionary', 'larger', '--effects'],
   ['splitting', 'dictionary', 'larger', '--latent', '3'],
   ['automata', 'dictionary'],

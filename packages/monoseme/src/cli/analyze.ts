@@ -46,7 +46,7 @@ interface LatentFlags extends AnalyzeFlags {
   readonly latent?: string[];
 }
 
-interface ProxyFlags extends AnalyzeFlags {
+interface ProxyFlags extends LatentFlags {
   readonly pattern?: string[];
   readonly bySource?: boolean;
   readonly controls?: boolean;
@@ -71,6 +71,7 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
       repeatable,
     )
     .option('--by-source', 'every source of the text as a concept too')
+    .option('--latent <n>', 'a latent to look at by every concept; may be repeated', repeatable)
     .option('--controls', 'compare with principal components and as many random directions too')
     .action(
       run((context, flags: ProxyFlags, folder) => analyze(context, flags, [folder], findProxies(flags))),
@@ -181,6 +182,7 @@ function findProxies(flags: ProxyFlags) {
   const own = (flags.pattern ?? []).map(ownPattern);
   return async ({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) => {
     const { dIn, dSae } = text.dictionary.config;
+    const latents = (flags.latent ?? []).map((number) => latentNumber(number, dSae));
     const controls = flags.controls
       ? [
           await principalComponents(text.source, { signal: pass.signal }),
@@ -190,7 +192,7 @@ function findProxies(flags: ProxyFlags) {
     const sources = [...new Set(tokens.documents.map(({ source }) => source))];
     const bySource = sources.map((source): Proxy => ({ kind: 'source', name: `source ${source}`, source }));
     const all = [...DEFAULT_PROXIES, ...own, ...(flags.bySource ? bySource : [])];
-    return proxyAnalysis(await searchProxies(text, tokens, tokenizer, all, pass, controls));
+    return proxyAnalysis(await searchProxies(text, tokens, tokenizer, all, pass, { controls, latents }));
   };
 }
 

@@ -71,7 +71,7 @@ export function proxyStep(work: ReproduceWork, rung: Rung, beside: boolean): Pro
     const principal = () => principalComponents(texts[0].source, { signal: pass.signal });
     const controls = beside ? [await principal(), randomDirections(dIn, dSae, 0)] : [];
     const { tokens, tokenizer } = text;
-    const search = await searchProxies(texts[0], tokens, tokenizer, DEFAULT_PROXIES, pass, controls);
+    const search = await searchProxies(texts[0], tokens, tokenizer, DEFAULT_PROXIES, pass, { controls });
     return {
       ...{ figures: proxyFindings(search), sections: work.titled(rung.name, proxyAnalysis(search)), text },
       command: `monoseme analyze proxies ${work.folder(rung)}${beside ? ' --controls' : ''} ${work.analysisArguments}`,

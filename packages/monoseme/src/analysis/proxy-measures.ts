@@ -6,7 +6,7 @@ import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
 import { neurons } from './controls.ts';
 import { type Proxy, ProxyScorer } from './proxies.ts';
-import type { ProxyResult } from './proxy-search.ts';
+import { addActivation, emptyHistogram, type SplitHistogram } from './split-histogram.ts';
 
 /** Documents are joined to so many blocks. */
 const MAX_BLOCKS = 64;
@@ -21,27 +21,45 @@ export interface ProxyIntervals {
   readonly lead: Interval | undefined;
 }
 
+/** A latent and a neuron that are looked at by one proxy. */
+export interface ProxySubject {
+  /** Place among the proxies. */
+  readonly proxy: number;
+  readonly latent: number | undefined;
+  /** Largest activation of the latent. */
+  readonly largest: number;
+  readonly neuron: number | undefined;
+}
+
+export interface ProxyMeasures {
+  readonly intervals: ProxyIntervals;
+  /** Undefined without a latent that is active. */
+  readonly histogram: SplitHistogram | undefined;
+}
+
 /**
- * How much another text would change the correlations of the best latents and neurons: percentile intervals of 95 % by
- * block bootstrap over documents, in a pass of its own.
+ * What a second pass says of the latents and neurons that a search found: how much another text would change their
+ * correlations (percentile intervals of 95 % by block bootstrap over documents), and the latent's activations split by
+ * the proxy.
  *
- * @returns one entry a result; undefined intervals where a correlation is, or with fewer than {@link MIN_BLOCKS} documents
+ * @returns one entry a subject; undefined intervals where a correlation is, or with fewer than {@link MIN_BLOCKS} documents
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
-export async function proxyIntervals(
+export async function proxyMeasures(
   text: CodedText,
   tokens: TokenSet,
   vocabulary: TokenBytes,
   proxies: readonly Proxy[],
-  results: readonly ProxyResult[],
+  subjects: readonly ProxySubject[],
   pass: Pass,
-): Promise<ProxyIntervals[]> {
+): Promise<ProxyMeasures[]> {
   const blockOf = blocks(tokens);
   const nBlocks = Math.min(MAX_BLOCKS, tokens.documents.length);
-  const nothing = { latent: undefined, neuron: undefined, lead: undefined };
-  if (nBlocks < MIN_BLOCKS) return results.map(() => nothing);
   const scorer = new ProxyScorer(proxies, tokens, vocabulary);
-  const sums = results.map(() => new Float64Array(nBlocks * SUMS));
+  const sums = subjects.map(() => new Float64Array(nBlocks * SUMS));
+  const histograms = subjects.map(({ latent, largest }) =>
+    latent !== undefined && largest > 0 ? emptyHistogram(largest) : undefined,
+  );
   const sizes = new Float64Array(nBlocks);
   const texts = [text, { dictionary: neurons(text.source.dIn), source: text.source }];
   for await (const { codes, firstToken } of codedChunks(texts, pass)) {
@@ -49,13 +67,15 @@ export async function proxyIntervals(
     for (let row = 0; row < scores.nRows; row++) {
       const block = blockOf(firstToken + row);
       sizes[block]++;
-      results.forEach(({ latent, neuron }, p) => {
-        const score = valueAt(scores, row, p);
-        const at = sums[p].subarray(block * SUMS, (block + 1) * SUMS);
+      subjects.forEach(({ proxy, latent, neuron }, s) => {
+        const score = valueAt(scores, row, proxy);
+        const at = sums[s].subarray(block * SUMS, (block + 1) * SUMS);
         at[0] += score;
         at[1] += score * score;
-        [latent, neuron].forEach((fit, side) => {
-          const value = fit === undefined ? 0 : valueAt(codes[side], row, fit.index);
+        [latent, neuron].forEach((column, side) => {
+          const value = column === undefined ? 0 : valueAt(codes[side], row, column);
+          const histogram = histograms[s];
+          if (side === 0 && value > 0 && histogram) addActivation(histogram, value, score > 0);
           at[2 + 3 * side] += value;
           at[3 + 3 * side] += value * value;
           at[4 + 3 * side] += value * score;
@@ -63,9 +83,12 @@ export async function proxyIntervals(
       });
     }
   }
-  return results.map(({ latent, neuron, proxy }, p) =>
-    latent && neuron ? resampled(sums[p], sizes, hashSeed(0, 'proxy', proxy)) : nothing,
-  );
+  const nothing = { latent: undefined, neuron: undefined, lead: undefined };
+  return subjects.map(({ latent, neuron, proxy }, s) => {
+    const known = latent !== undefined && neuron !== undefined && nBlocks >= MIN_BLOCKS;
+    const seed = hashSeed(0, 'proxy', proxies[proxy].name);
+    return { intervals: known ? resampled(sums[s], sizes, seed) : nothing, histogram: histograms[s] };
+  });
 }
 
 function resampled(sums: Float64Array, sizes: Float64Array, seed: number): ProxyIntervals {

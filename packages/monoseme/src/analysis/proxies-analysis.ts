@@ -1,22 +1,20 @@
 import { MIN_BLOCKS } from '../evaluation/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
-import { figureText, intervalText, percentText } from '../report/index.ts';
-import type { Automata, AutomatonSystem } from './automata.ts';
-import { automatonGraph } from './automaton-graph.ts';
-import type { ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
+import { figureText, intervalText, percentText, type ReportSection } from '../report/index.ts';
+import type { ChosenLatent, ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
+import type { SplitHistogram } from './split-histogram.ts';
 import type { Analysis } from './write-analysis.ts';
 
 /** A search counts as won by the latent when its correlation is this much larger than the best neuron's. */
 export const CLEAR_LEAD = 0.2;
 
 /** What a proxy search says, as JSON and as a report. */
-export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: ProxySearch): Analysis {
+export function proxyAnalysis(search: ProxySearch): Analysis {
+  const { results, nTokens, nDocuments, controlNames, chosen } = search;
   const compared = results.filter(({ latent }) => latent !== undefined);
   const won = compared.filter((result) => leadOf(result) >= CLEAR_LEAD);
   const absent = results.filter(({ latent }) => latent === undefined).map(({ proxy }) => proxy);
-  const fitJson = (fit: ProxyFit | undefined) =>
-    fit ? { ...snakeCaseKeys({ ...fit }), confusion: snakeCaseKeys({ ...fit.confusion }) } : null;
   const bars = (name: string, fit: (result: ProxyResult) => ProxyFit | undefined) =>
     ({ kind: 'bars', name, values: compared.map((result) => fit(result)?.correlation ?? 0) }) as const;
   return {
@@ -27,16 +25,25 @@ export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: Pr
       n_tokens: nTokens,
       n_compared: compared.length,
       n_clear_leads: won.length,
-      proxies: results.map(({ latent, neuron, controls, proxy, nTokens: found, share, intervals }) => ({
-        ...{ proxy, n_tokens: found, share },
-        ...{ latent: fitJson(latent), neuron: fitJson(neuron) },
-        intervals: Object.fromEntries(
-          (['latent', 'neuron', 'lead'] as const).map((name) => [name, intervals[name] ?? null]),
-        ),
-        controls: Object.fromEntries(controlNames.map((name, i) => [name, fitJson(controls[i])])),
+      proxies: results.map(
+        ({ latent, neuron, controls, proxy, nTokens: found, share, intervals, histogram }) => ({
+          ...{ proxy, n_tokens: found, share },
+          ...{ latent: fitJson(latent), neuron: fitJson(neuron) },
+          intervals: Object.fromEntries(
+            (['latent', 'neuron', 'lead'] as const).map((name) => [name, intervals[name] ?? null]),
+          ),
+          histogram: histogramJson(histogram),
+          controls: Object.fromEntries(controlNames.map((name, i) => [name, fitJson(controls[i])])),
+        }),
+      ),
+      latents: chosen.map(({ latent, fits, histogram }) => ({
+        latent,
+        fits: fits.map(({ proxy, fit }) => ({ proxy, ...fitJson(fit) })),
+        histogram: histogramJson(histogram),
       })),
     },
     sections: [
+      ...chosen.map(chosenSection),
       {
         title: 'Best latent and best neuron',
         text: [
@@ -102,54 +109,80 @@ export function proxyAnalysis({ results, nTokens, nDocuments, controlNames }: Pr
           },
         ],
       },
+      {
+        title: 'Specificity of the best latents',
+        text: [
+          'Activations of each latent where it is active, split by whether the token is of the concept: on the left how often ' +
+            'each strength occurs, on the right how much of the activation lies there.',
+        ],
+        figures: compared.flatMap(({ proxy, latent, histogram }) =>
+          histogramPlots(`${proxy}, latent ${latent!.index}`, proxy, histogram),
+        ),
+      },
     ],
+  };
+}
+
+/** A latent that was asked for. */
+function chosenSection({ latent, fits, histogram }: ChosenLatent): ReportSection {
+  const title = `Latent ${latent}`;
+  const [best] = fits;
+  if (best === undefined)
+    return { title, text: ['It is active on no token of any concept that this text has enough of.'] };
+  return {
+    title,
+    text: [`Of the concepts it goes best with ${best.proxy}.`],
+    figures: histogramPlots(`Latent ${latent} by ${best.proxy}`, best.proxy, histogram),
+    tables: [
+      {
+        header: ['concept', 'correlation', 'specificity', 'weighted', 'recall'],
+        rows: fits.map(({ proxy, fit }) => [
+          ...[proxy, figureText(fit.correlation), percentText(fit.specificity)],
+          ...[percentText(fit.weightedSpecificity), percentText(fit.recall)],
+        ]),
+      },
+    ],
+  };
+}
+
+function histogramPlots(title: string, concept: string, histogram: SplitHistogram | undefined): string[] {
+  if (histogram === undefined) return [];
+  const { edges, counts, mass } = histogram;
+  const drawn = [
+    ['tokens', counts],
+    ['activation × tokens', mass],
+  ] as const;
+  return drawn.map(([label, [ofConcept, others]]) =>
+    plot({
+      ...{ title, width: 380, height: 200, x: { label: 'activation' }, y: { label } },
+      marks: [
+        { kind: 'histogram', name: concept, edges, counts: ofConcept },
+        { kind: 'histogram', name: 'other tokens', edges, counts: others },
+      ],
+    }),
+  );
+}
+
+function fitJson(fit: ProxyFit | undefined) {
+  return fit ? { ...snakeCaseKeys({ ...fit }), confusion: snakeCaseKeys({ ...fit.confusion }) } : null;
+}
+
+function histogramJson(histogram: SplitHistogram | undefined) {
+  if (histogram === undefined) return null;
+  const { edges, counts, mass } = histogram;
+  const [ofConcept, others] = counts.map((values) => [...values]);
+  const [massOfConcept, massOfOthers] = mass.map((values) =>
+    Array.from(values, (value) => Number(value.toPrecision(6))),
+  );
+  return {
+    edges,
+    of_concept: ofConcept,
+    others,
+    mass_of_concept: massOfConcept,
+    mass_of_others: massOfOthers,
   };
 }
 
 function leadOf({ latent, neuron }: ProxyResult): number {
   return latent ? latent.correlation - (neuron?.correlation ?? 0) : -Infinity;
-}
-
-const LISTED_SYSTEMS = 12;
-
-/** @param label the token that a latent fires on most */
-export function automataAnalysis(
-  { edges, systems, nSteps }: Automata,
-  label: (latent: number) => string,
-): Analysis {
-  const larger = systems.filter(({ latents }) => latents.length > 1);
-  const json = ({ latents, edges, strength }: AutomatonSystem) => ({
-    latents: latents.map((latent) => ({ latent, top_token: label(latent) })),
-    strength,
-    edges: edges.map((edge) => snakeCaseKeys({ ...edge })),
-  });
-  return {
-    name: 'automata',
-    title: 'Finite-state automata',
-    summary: `${larger.length} systems of two or more latents, ${systems.length - larger.length} latents that lead to themselves.`,
-    json: { n_steps: nSteps, n_edges: edges.length, systems: systems.map(json) },
-    sections: [
-      {
-        title: 'Systems',
-        text: [
-          `From ${edges.length} steps that are likely and much likelier than by chance, over ` +
-            `${nSteps.toLocaleString('en')} pairs of neighbouring tokens. In a circle: the latent and the token it fires on most.`,
-          ...(systems.length === 0 ? ['No system was found in this text.'] : []),
-        ],
-        figures: systems.slice(0, LISTED_SYSTEMS).map((system) => automatonGraph(system, label)),
-        tables: [
-          {
-            header: ['latents', 'strength', 'steps'],
-            rows: systems.map(({ latents, strength, edges }) => [
-              latents.map((latent) => `${latent} (${label(latent)})`).join(', '),
-              percentText(strength),
-              edges
-                .map(({ from, to, probability }) => `${from}→${to} ${percentText(probability, 0)}`)
-                .join(', '),
-            ]),
-          },
-        ],
-      },
-    ],
-  };
 }
