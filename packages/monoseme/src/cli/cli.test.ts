@@ -245,7 +245,7 @@ describe('help', () => {
     test(`${command} --help shows an example`, async () => {
       const { code, stdout } = await monoseme(command, '--help');
       assert.equal(code, 0);
-      assert.match(stdout, new RegExp(`Example:\n +monoseme ${command}`));
+      assert.match(stdout, new RegExp(`Examples?:\n +monoseme ${command}`));
     });
   }
 });
