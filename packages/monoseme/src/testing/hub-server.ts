@@ -125,7 +125,7 @@ export class HubServer {
     response.writeHead(from > 0 ? 206 : 200, headers);
     const { cutAfter = Infinity } = this.faults;
     if (rest.length <= cutAfter) response.end(rest);
-    else response.write(rest.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 5));
+    else response.write(rest.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 100));
   }
 }
 
