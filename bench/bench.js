@@ -37,7 +37,6 @@ const BENCHES = {
 const USAGE = `Usage: npm run bench -- <what> [options]
 
 ${Object.entries(BENCHES)
-  .map(([name, { about }]) => `  ${name.padEnd(13)} ${about}`)
   .map(([name, { about }]) => `  ${name.padEnd(14)} ${about}`)
   .join('\n')}
 
