@@ -4,13 +4,21 @@ import { ModelRunner, type OnnxModel } from '../model/index.ts';
 import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { addInputFlag, DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
+import {
+  addBatchFlag,
+  addInputFlag,
+  type BatchFlags,
+  DEFAULT_HOOK,
+  MODEL_HELP,
+  openModel,
+  setBatch,
+} from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addRowFlags, droppedLine, type RowFlags, rowOptions, storeDtype } from './row-options.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface HarvestFlags extends TextFlags, RowFlags, ArrayFlags {
+interface HarvestFlags extends TextFlags, RowFlags, ArrayFlags, BatchFlags {
   readonly hook?: string;
   readonly out: string;
   readonly tokens: number;
@@ -51,6 +59,7 @@ export const harvestCommand: DeclareCommand = (program, run) => {
       }),
     );
   addInputFlag(command);
+  addBatchFlag(command);
   addArrayFlags(command);
   addRowFlags(command);
   addTextFlags(command, 'train');
@@ -68,6 +77,7 @@ async function harvestTokens(
   const half = dtype === 'F16' && flags.maxNormRatio === undefined;
   const runner = await ModelRunner.start(model, { hook, threads, half });
   try {
+    await setBatch(context, runner, tokens.contextSize, flags);
     return await withStage(context, 'harvest', 'tokens', async (stage) => {
       const store = await ActivationStore.write(flags.out, runner, tokens, {
         dtype,

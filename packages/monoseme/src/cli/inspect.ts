@@ -24,7 +24,12 @@ export const inspectCommand: DeclareCommand = (program, run) => {
         context.print(hookTable(shown));
         if (shown.length < hooks.length)
           context.print(`and ${hooks.length - shown.length} more; --all lists them`);
-        context.result({ model: model.path, sha256: model.sha256, inputs: model.inputs, hookPoints: hooks });
+        context.result({
+          model: model.path,
+          sha256: model.sha256,
+          inputs: model.inputs.map(({ name, role, dims }) => ({ name, role, dims })),
+          hookPoints: hooks,
+        });
       }),
     );
   addInputFlag(command);

@@ -5,9 +5,9 @@ import { Tokenizer } from '../corpus/index.ts';
 import { type Command, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { type HubOptions, isHubPath } from '../hub/index.ts';
-import { type Device, DEVICES, InputArrays, OnnxModel } from '../model/index.ts';
+import { type Device, DEVICES, InputArrays, type ModelRunner, OnnxModel } from '../model/index.ts';
 import type { CommandContext } from './context.ts';
-import { repeatable } from './options.ts';
+import { repeatable, wholeOption } from './options.ts';
 import { Stage } from './progress.ts';
 
 /** The models that come with the toolkit: in the package, or at the root of a checkout. */
@@ -94,6 +94,31 @@ function givenInputs({ input = [] }: InputFlags): [string, string][] {
 }
 
 const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
+
+export interface BatchFlags {
+  readonly modelBatch?: number | 'auto';
+}
+
+export function addBatchFlag(command: Command): Command {
+  return command.option(
+    '--model-batch <tokens>',
+    'tokens that the model reads at once, or auto: the fastest, by measuring (default: 1024)',
+    (text: string) => (text === 'auto' ? text : wholeOption(text)),
+  );
+}
+
+/** Let a runner read as many tokens at once as was asked for, and say what was measured. */
+export async function setBatch(
+  context: CommandContext,
+  runner: ModelRunner,
+  contextSize: number,
+  { modelBatch }: BatchFlags,
+): Promise<void> {
+  if (modelBatch === undefined) return;
+  await runner.tuneBatch(contextSize, modelBatch);
+  if (modelBatch === 'auto')
+    context.progress.write(`batch      ${runner.tokensPerRun} tokens at once are fastest\n`);
+}
 
 /** The tokenizer in the model's folder, or the one named. */
 export async function openTokenizer(model: OnnxModel, path: string | undefined): Promise<Tokenizer> {

@@ -91,6 +91,7 @@ export async function readTokens(
   flags: TextFlags,
   in_: { maxTokens: number; seed: number; split?: TextFlags['split'] },
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
+  model.expectReadsTokens();
   const tokenizer = await openTokenizer(model, flags.tokenizer);
   model.expectVocabulary(tokenizer.vocabSize);
   const counts: TextCounts = { brokenSequences: 0, duplicates: 0 };

@@ -5,12 +5,20 @@ import { ModelRunner } from '../model/index.ts';
 import type { HookPoint, TrainOptions } from '../training/index.ts';
 import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import type { CommandContext } from './context.ts';
-import { addInputFlag, DEFAULT_HOOK, MODEL_HELP, openModel } from './model-option.ts';
+import {
+  addBatchFlag,
+  addInputFlag,
+  type BatchFlags,
+  DEFAULT_HOOK,
+  MODEL_HELP,
+  openModel,
+  setBatch,
+} from './model-option.ts';
 import { repeatable } from './options.ts';
 import { addRowFlags, type RowFlags, rowOptions } from './row-options.ts';
 import { readTokens, type TextFlags } from './text.ts';
 
-export interface SourceFlags extends TextFlags, RowFlags, ArrayFlags {
+export interface SourceFlags extends TextFlags, RowFlags, ArrayFlags, BatchFlags {
   readonly salvage?: boolean;
   readonly store?: string[];
   readonly targetStore?: string;
@@ -28,7 +36,7 @@ interface OpenedSource extends HookPoint {
 }
 
 export function addSourceFlags(command: Command): Command {
-  return addArrayFlags(addInputFlag(addRowFlags(command)))
+  return addArrayFlags(addBatchFlag(addInputFlag(addRowFlags(command))))
     .option('--store <folder>', 'an activation store (monoseme harvest); again for a crosscoder', repeatable)
     .option('--target-store <folder>', 'store of what a transcoder reconstructs')
     .option('--salvage', 'use the shards that are whole of stores that are damaged or not finished')
@@ -141,6 +149,7 @@ async function openModels(
       const rows = rowOptions(flags, tokenizer, options.seed);
       for (const name of hooks) {
         const runner = await ModelRunner.start(model, { hook: name, threads });
+        await setBatch(context, runner, tokens.contextSize, flags);
         const source = modelSource(runner, tokens, { rows });
         opened.push({ source, hookName: runner.hookName, modelName, close: () => runner.close() });
       }

@@ -237,3 +237,20 @@ describe('the average Jacobian of the logits', () => {
     await runner.close();
   });
 });
+
+test('as many tokens at once as is fastest, or as is said: the same activations', async () => {
+  const model = await OnnxModel.open(fixture('models/one-layer'));
+  const { tokens } = randomTokens(40, 12);
+  const runner = await ModelRunner.start(model, { hook: 'blocks.0.mlp.hook_post', threads: 1 });
+  const usual = await runner.activations(tokens, 12);
+  assert.equal(runner.tokensPerRun, 1024);
+  await runner.tuneBatch(12, 'auto');
+  assert.ok([256, 512, 1024, 2048].includes(runner.tokensPerRun));
+  for (const size of [runner.tokensPerRun, 30, 1]) {
+    await runner.tuneBatch(12, size);
+    const found = await runner.activations(tokens, 12);
+    usual.forEach((value, i) => assert.ok(Math.abs(found[i] - value) < 1e-5));
+  }
+  await assert.rejects(runner.tuneBatch(12, 0), { code: 'ERR_OPTION' });
+  await runner.close();
+});

@@ -9,12 +9,14 @@ import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
 import { tokenOutcomeHead } from './token-outcome-head.ts';
 import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
-import { expectReadsTokens, expectTokens, loadPart, noLogits } from './model-session.ts';
+import { expectTokens, loadPart, noLogits } from './model-session.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { RunnerSession } from './worker-messages.ts';
 
 /** Tokens of one call of ONNX Runtime: enough to keep its threads busy, little enough to stay in cache. */
 const TOKENS_PER_RUN = 1024;
+/** Those that are tried where the fastest is wanted. */
+const BATCHES = [256, 512, 1024, 2048] as const;
 /** Logits of one call of a suffix, at most: 64 MiB, which LogSoftmax doubles. */
 const LOGITS_PER_RUN = 2 ** 24;
 
@@ -89,6 +91,9 @@ export class ModelRunner {
   /** Width of the logits; undefined for a model without. */
   readonly vocabSize: number | undefined;
   readonly threads: number;
+  /** Whether activations are asked for in half precision. */
+  readonly half: boolean;
+  #tokensPerRun = TOKENS_PER_RUN;
   readonly #worker = new WorkerClient();
   readonly #loaded = new Map<RunnerSession, Promise<void>>();
 
@@ -99,7 +104,7 @@ export class ModelRunner {
   static async start(model: OnnxModel, options: RunnerOptions): Promise<ModelRunner> {
     const { hook, threads = availableParallelism(), suffix = false, half = false } = options;
     expectPositiveInteger('The number of threads', threads);
-    expectReadsTokens(model);
+    model.expectReadsTokens();
     const point = model.resolveHook(hook);
     if (point.dIn === undefined)
       throw new MonosemeError(
@@ -108,7 +113,7 @@ export class ModelRunner {
         'Choose a tensor [batch, sequence, …].',
       );
     const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
-    const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads);
+    const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads, half);
     try {
       await runner.#load(suffix ? 'prefix' : half ? 'harvest-half' : 'harvest');
     } catch (error) {
@@ -118,8 +123,16 @@ export class ModelRunner {
     return runner;
   }
 
-  private constructor(model: OnnxModel, hookName: string, tensorName: string, dIn: number, threads: number) {
+  private constructor(
+    model: OnnxModel,
+    hookName: string,
+    tensorName: string,
+    dIn: number,
+    threads: number,
+    half: boolean,
+  ) {
     this.model = model;
+    this.half = half;
     this.hookName = hookName;
     this.tensorName = tensorName;
     this.dIn = dIn;
@@ -233,6 +246,43 @@ export class ModelRunner {
     if (!isPerToken(hook.shape)) throw notPerToken('the hook is not one row a token');
   }
 
+  /** Tokens that go through the model in one call: those of as many whole contexts as fit, at least one. */
+  get tokensPerRun(): number {
+    return this.#tokensPerRun;
+  }
+
+  /**
+   * Set {@link tokensPerRun}: to a number, or to the fastest of 256, 512, 1,024 and 2,048 for contexts of a size, measured
+   * on token 0. Activations may differ in their last bits from one number to another.
+   *
+   * @throws {MonosemeError} as {@link activations}
+   */
+  async tuneBatch(contextSize: number, tokens: number | 'auto'): Promise<void> {
+    if (tokens !== 'auto') expectPositiveInteger('The number of tokens at once', tokens);
+    this.#tokensPerRun = tokens === 'auto' ? await this.#fastestBatch(contextSize) : tokens;
+  }
+
+  async #fastestBatch(contextSize: number): Promise<number> {
+    const { half } = this;
+    let best = { tokens: TOKENS_PER_RUN, rate: 0 };
+    for (const tokens of BATCHES) {
+      this.#tokensPerRun = tokens;
+      const text = new Uint32Array(this.#contextsPerRun(contextSize) * contextSize);
+      const run = () =>
+        half ? this.halfActivations(text, contextSize) : this.activations(text, contextSize);
+      await run(); // the first allocates
+      let seconds = Infinity;
+      for (let i = 0; i < 3; i++) {
+        const started = performance.now();
+        await run();
+        seconds = Math.min(seconds, performance.now() - started);
+      }
+      // A larger batch needs more memory: it has to be worth it.
+      if (text.length / seconds > 1.02 * best.rate) best = { tokens, rate: text.length / seconds };
+    }
+    return best.tokens;
+  }
+
   /** Finish what was asked, then end the worker. */
   async close(): Promise<void> {
     await this.#worker.close();
@@ -240,7 +290,7 @@ export class ModelRunner {
 
   #contextsPerRun(contextSize: number, vocabSize = 0): number {
     const { batch } = fixedSizes(this.model.inputs);
-    const tokens = Math.min(TOKENS_PER_RUN, LOGITS_PER_RUN / vocabSize);
+    const tokens = Math.min(this.#tokensPerRun, LOGITS_PER_RUN / vocabSize);
     return batch ?? Math.max(1, Math.floor(tokens / contextSize));
   }
 

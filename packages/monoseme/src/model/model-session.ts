@@ -37,7 +37,7 @@ export async function loadPart(
  * than the model's), ERR_TOKENIZER (id too large)
  */
 export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number): void {
-  expectReadsTokens(model);
+  model.expectReadsTokens();
   expectPositiveInteger('The context size', contextSize);
   const nContexts = Math.floor(tokens.length / contextSize);
   expectLength('The tokens', tokens, nContexts, contextSize);
@@ -58,16 +58,6 @@ export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize:
         'Use the tokenizer.json that belongs to the model.',
       );
   }
-}
-
-/** @throws {MonosemeError} ERR_MODEL for a model that reads arrays */
-export function expectReadsTokens(model: OnnxModel): void {
-  if (model.readsTokens) return;
-  throw new MonosemeError(
-    'ERR_MODEL',
-    `${model.name} reads ${model.inputs.map(({ name }) => name).join(', ')}, not tokens.`,
-    'Give its inputs as files: --input NAME=FILE.',
-  );
 }
 
 export const noLogits = (): MonosemeError =>

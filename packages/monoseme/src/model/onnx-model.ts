@@ -204,6 +204,16 @@ export class OnnxModel {
     return new MonosemeError('ERR_HOOK', what, `The nearest are: ${nearestNames(name, names).join(', ')}.`);
   }
 
+  /** @throws {MonosemeError} ERR_MODEL for a model that reads arrays */
+  expectReadsTokens(): void {
+    if (this.readsTokens) return;
+    throw new MonosemeError(
+      'ERR_MODEL',
+      `${this.name} reads ${this.inputs.map(({ name }) => name).join(', ')}, not tokens.`,
+      'Give its inputs as files (--input NAME=FILE) to harvest or train; measures by next tokens are not for it.',
+    );
+  }
+
   /** @throws {MonosemeError} ERR_TOKENIZER when the vocabulary has more ids than the embedding has rows */
   expectVocabulary(size: number): void {
     if (this.embeddingRows === undefined || size <= this.embeddingRows) return;
