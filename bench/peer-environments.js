@@ -25,20 +25,22 @@ export function torchPython(python, { canInstall }) {
     command(python, ['-c', 'import torch, numpy, safetensors']);
     return python;
   }
-  const make = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
-  return environment('torch', SYSTEM_PYTHON, canInstall, make);
+  return environment('torch', SYSTEM_PYTHON, canInstall, plainEnvironment);
 }
+
+const plainEnvironment = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
 
 /** Run a script with the interpreter of an environment that needs no torch. @returns stdout */
 export function runPeerScript(name, args, { canInstall }) {
-  const make = (folder) => command(SYSTEM_PYTHON, ['-m', 'venv', '--clear', folder]);
-  return command(environment(name, SYSTEM_PYTHON, canInstall, make), args);
+  return command(environment(name, SYSTEM_PYTHON, canInstall, plainEnvironment), args);
 }
 
 /** The interpreter of an environment that is there, else of one that is installed now. */
 export function installedPython(name) {
   const python = pythonIn(join(PEERS_FOLDER, name));
   if (existsSync(python)) return python;
+  // What reads tables needs no torch.
+  if (name === 'tables') return environment(name, SYSTEM_PYTHON, true, plainEnvironment);
   const base = torchPython(undefined, { canInstall: true });
   return name === 'torch' ? base : peerPython(name, base, { canInstall: true });
 }

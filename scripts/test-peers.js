@@ -9,7 +9,7 @@ import { installedPython } from '../bench/peer-environments.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const peers = Object.fromEntries(
-  ['saelens', 'sparsify', 'dictionary_learning'].map((name) => {
+  ['saelens', 'sparsify', 'dictionary_learning', 'tables'].map((name) => {
     try {
       return [name, { python: installedPython(name) }];
     } catch (error) {
@@ -19,7 +19,12 @@ const peers = Object.fromEntries(
 );
 const { status } = spawnSync(
   process.execPath,
-  ['--test', join(root, 'packages/monoseme/dist/dictionary/peers.test.js')],
+  [
+    '--test',
+    ...['dictionary/peers.test.js', 'features/read-by-others.test.js'].map((path) =>
+      join(root, 'packages/monoseme/dist', path),
+    ),
+  ],
   { stdio: 'inherit', env: { ...process.env, MONOSEME_PEERS: JSON.stringify(peers) } },
 );
 process.exitCode = status ?? 1;
