@@ -18,8 +18,25 @@ export interface FeatureList {
 
 type Condition = (latent: number) => boolean;
 
-/** The features of a query, in its order. Ties stay in order of their numbers. */
-export async function makeList(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
+let last:
+  { readonly index: FeatureIndex; readonly key: string; readonly list: Promise<FeatureList> } | undefined;
+
+/**
+ * The features of a query, in its order. Ties stay in order of their numbers. The last list is kept: from feature to
+ * feature it is the same.
+ */
+export function makeList(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
+  const key = JSON.stringify(query);
+  // Stars come and go.
+  if (last?.index === index && last.key === key && !query.starred) return last.list;
+  const list = listOf(index, query);
+  const mine = { index, key, list };
+  list.catch(() => last === mine && (last = undefined));
+  last = mine;
+  return list;
+}
+
+async function listOf(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
   const nFired = await index.column('n_fired');
   const { scores, isPartial } = await matches(index, query);
   const conditions = await conditionsOf(index, query);
@@ -28,11 +45,16 @@ export async function makeList(index: FeatureIndex, query: ListQuery): Promise<F
   let [nListed, nSilent] = [0, 0];
   for (let i = 0; i < order.length; i++) {
     const latent = order[i];
-    if (!conditions.every((holds) => holds(latent))) continue;
+    if (!holdAll(conditions, latent)) continue;
     if (query.silent || nFired[latent] > 0) latents[nListed++] = latent;
     else nSilent++;
   }
   return { latents: latents.subarray(0, nListed), nSilent, scores, isPartial };
+}
+
+function holdAll(conditions: readonly Condition[], latent: number): boolean {
+  for (let i = 0; i < conditions.length; i++) if (!conditions[i](latent)) return false;
+  return true;
 }
 
 async function conditionsOf(index: FeatureIndex, query: ListQuery): Promise<Condition[]> {

@@ -88,14 +88,21 @@ async function makeCorpusText(
   const tokens = await corpus.all();
   const starts = new Uint32Array(tokens.length);
   const pieces = tokenTexts(tokens, vocabulary);
+  // Lower case may change the length of a text, so it is made token by token; the same few over and over.
+  const lower = new Map<string, string>();
   let length = 0;
   for (let i = 0; i < tokens.length; i++) {
-    // Lower case may change the length of a text, so it is made token by token.
-    if (letters === 'lower') pieces[i] = pieces[i].toLowerCase();
+    if (letters === 'lower') pieces[i] = loweredOnce(pieces[i], lower);
     starts[i] = length;
     length += pieces[i].length;
   }
   return { text: pieces.join(''), starts };
+}
+
+function loweredOnce(text: string, known: Map<string, string>): string {
+  let lowered = known.get(text);
+  if (lowered === undefined) known.set(text, (lowered = text.toLowerCase()));
+  return lowered;
 }
 
 function tokenAt(starts: Uint32Array, at: number): number {

@@ -6,6 +6,8 @@ export class Vocabulary {
   /** How often each token occurs in the corpus. */
   readonly counts: readonly number[];
   readonly #bytes = new Map<number, Uint8Array>();
+  /** By token: 1 for those in `#bytes`. Most are not, and are asked for millions of times. */
+  readonly #isPartial: Uint8Array;
 
   constructor(json: { texts?: unknown; counts?: unknown; bytes?: unknown }) {
     if (!Array.isArray(json?.texts) || !Array.isArray(json.counts))
@@ -16,8 +18,10 @@ export class Vocabulary {
       );
     this.texts = json.texts as string[];
     this.counts = json.counts as number[];
+    this.#isPartial = new Uint8Array(this.texts.length);
     for (const [id, hex] of Object.entries((json.bytes ?? {}) as Record<string, string>)) {
       const pairs = hex.match(/../g) ?? [];
+      this.#isPartial[Number(id)] = 1;
       this.#bytes.set(
         Number(id),
         Uint8Array.from(pairs, (pair) => parseInt(pair, 16)),
@@ -31,7 +35,7 @@ export class Vocabulary {
 
   /** The bytes of a token that is not whole characters; undefined for the others. */
   partialBytes(token: number): Uint8Array | undefined {
-    return this.#bytes.get(token);
+    return this.#isPartial[token] === 1 ? this.#bytes.get(token) : undefined;
   }
 
   /** Tokens of the corpus in whose text a pattern matches, the most frequent first. */

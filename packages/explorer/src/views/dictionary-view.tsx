@@ -1,6 +1,7 @@
 import { createEffect, createMemo, For, Match, Show, Switch } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
+import { DENSITY_STEPS, densityHistogram } from '../data/density-histogram.ts';
 import { makeList } from '../data/list.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { Bars } from '../parts/bars.tsx';
@@ -193,14 +194,8 @@ function SortMenu(props: { query: ListQuery }) {
 
 function Overview(props: { index: FeatureIndex; query: ListQuery }) {
   const { dictionary, corpus, evaluation } = props.index.manifest;
-  const nFired = createLoad(
-    () => props.index,
-    (index) => index.column('n_fired'),
-  );
-  const silent = () => {
-    const column = nFired.value();
-    return column ? column.reduce((n, fired) => n + (fired === 0 ? 1 : 0), 0) / column.length : undefined;
-  };
+  const density = createLoad(() => props.index, densityHistogram);
+  const silent = () => density.value()?.silent;
   const figures = (): [string, string, string][] => [
     ['Features', count(dictionary.d_sae), `of ${count(dictionary.d_in)} activations`],
     ['Tokens read', roughCount(corpus.n_tokens), `in ${count(corpus.n_documents)} documents`],
@@ -240,30 +235,15 @@ function figureIf(
   return value === undefined || !Number.isFinite(value) ? [] : [[name, format(value), note]];
 }
 
-/** Bins of a quarter of a power of ten. */
-const STEPS = 4;
-
 function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
-  const density = createLoad(
-    () => props.index,
-    (index) => index.column('density'),
-  );
-  const histogram = createMemo(() => {
-    const shares = density.value() ?? new Float64Array(0);
-    const byBin = new Map<number, number>();
-    for (let latent = 0; latent < shares.length; latent++) {
-      if (!(shares[latent] > 0)) continue;
-      const bin = Math.min(-1, Math.floor(Math.log10(shares[latent]) * STEPS));
-      byBin.set(bin, (byBin.get(bin) ?? 0) + 1);
-    }
-    if (byBin.size === 0) return undefined;
-    const low = Math.min(...byBin.keys());
-    const counts = Array.from({ length: -low }, (_, i) => byBin.get(low + i) ?? 0);
-    return { counts, low };
-  });
+  const density = createLoad(() => props.index, densityHistogram);
+  const histogram = () => {
+    const shown = density.value();
+    return shown && shown.counts.length > 0 ? shown : undefined;
+  };
   const range = (bin: number, low: number): [number, number] => [
-    (bin + low) / STEPS,
-    (bin + low + 1) / STEPS,
+    (bin + low) / DENSITY_STEPS,
+    (bin + low + 1) / DENSITY_STEPS,
   ];
   return (
     <div class="density">
@@ -275,8 +255,8 @@ function DensityHistogram(props: { index: FeatureIndex; query: ListQuery }) {
             <Bars
               label={`Histogram of the density of ${count(shown().counts.reduce((a, b) => a + b))} features`}
               counts={shown().counts}
-              from={shown().low / STEPS}
-              to={(shown().low + shown().counts.length) / STEPS}
+              from={shown().low / DENSITY_STEPS}
+              to={(shown().low + shown().counts.length) / DENSITY_STEPS}
               format={(power) => oneIn(10 ** power)}
               tone={() => ({ kind: 'plain', strength: 1 })}
               unit="features"

@@ -61,3 +61,9 @@ export function gatherTokenRows(tensor: ort.Tensor, shape: readonly Axis[], rows
   const gathered = gatherContexts(flat, ['batch*sequence'], 1, rows);
   return joined ? gathered : gathered.reshape([rows.length, 1, ...rest]);
 }
+
+/** Tokens in pieces of `perRun` contexts. */
+export function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Generator<Uint32Array> {
+  const step = perRun * contextSize;
+  for (let start = 0; start < tokens.length; start += step) yield tokens.subarray(start, start + step);
+}

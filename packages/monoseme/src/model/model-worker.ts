@@ -2,18 +2,28 @@ import { parentPort, workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, EDITED, editedInput, oneNode } from './cut.ts';
-import { type Feed, makeArrayFeeds, makeFeeds, readsTokens } from './model-inputs.ts';
-import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext } from './gather-contexts.ts';
+import { makeArrayFeeds, makeFeeds, readsTokens } from './model-inputs.ts';
+import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext, runsOf } from './gather-contexts.ts';
 import { ORIGINAL_ROWS, ORIGINALS, TOP } from './outcome-head.ts';
 import { type AskedOutcomes, emptyOutcomes, listedRows, takeOutcomes } from './take-outcomes.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type SuffixBatch, suffixBatches } from './suffix-batches.ts';
 import { LOG_PROBS, ROW_WEIGHTS, ROWS, TARGETS, WEIGHTED_LOGITS } from './suffix-heads.ts';
-import { type AnswerMessage, GUARD, type Op, type RequestMessage } from './worker-messages.ts';
+import { asMonosemeError } from './runtime-error.ts';
+import { type AnswerMessage, GUARD, type Op, type RequestMessage, transferList } from './worker-messages.ts';
+import {
+  floats,
+  floatTensors,
+  halves,
+  int64Tensor,
+  joined,
+  targetTensor,
+  toTensors,
+} from './worker-tensors.ts';
 import { TOKEN_OUTCOME } from './token-outcome-head.ts';
 import type { TokenEdits, TokenOutcomes } from './token-outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
-import type { FloatTensor, SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
+import type { SessionName, SessionSpec, SuffixName } from './worker-messages.ts';
 import type { AnswerOf, RequestOf } from './worker-messages.ts';
 
 /**
@@ -275,11 +285,6 @@ async function native<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-function* runsOf(tokens: Uint32Array, contextSize: number, perRun: number): Generator<Uint32Array> {
-  const step = perRun * contextSize;
-  for (let start = 0; start < tokens.length; start += step) yield tokens.subarray(start, start + step);
-}
-
 /** Run a session on the model's inputs for some tokens and on what it reads of `tensors`. */
 async function runPart(
   name: SessionName,
@@ -400,86 +405,6 @@ async function runOfContexts(run: Run, contextSize: number, contexts: Uint32Arra
   const tensors: Record<string, ort.Tensor> = {};
   for (const [name, shape] of reads) tensors[name] = gather(run.tensors[name], shape);
   return { tokens, activations: gather(run.activations, [rows]), tensors };
-}
-
-function toTensors(feeds: Record<string, Feed>): Record<string, ort.Tensor> {
-  const tensors: Record<string, ort.Tensor> = {};
-  for (const [name, { type, data, dims }] of Object.entries(feeds))
-    tensors[name] = new ort.Tensor(type as 'float32', data as Float32Array, dims);
-  return tensors;
-}
-
-function int64Tensor(values: ArrayLike<number>): ort.Tensor {
-  return new ort.Tensor('int64', BigInt64Array.from(Array.from(values, BigInt)), [values.length]);
-}
-
-/** The next token of every position but the last, int64 [contexts, contextSize − 1, 1]. */
-function targetTensor(tokens: Uint32Array, contextSize: number): ort.Tensor {
-  const nContexts = tokens.length / contextSize;
-  const targets = new BigInt64Array(nContexts * (contextSize - 1));
-  const low = new Int32Array(targets.buffer);
-  let at = 0;
-  for (let context = 0; context < nContexts; context++) {
-    for (let i = 1; i < contextSize; i++, at += 2) low[at] = tokens[context * contextSize + i];
-  }
-  return new ort.Tensor('int64', targets, [nContexts, contextSize - 1, 1]);
-}
-
-/** Outputs as copies that can leave this thread. */
-function floatTensors(outputs: Record<string, ort.Tensor>): Record<string, FloatTensor> {
-  return Object.fromEntries(
-    Object.entries(outputs).map(([name, tensor]) => [
-      name,
-      { values: floats(tensor).slice(), dims: [...tensor.dims] },
-    ]),
-  );
-}
-
-const floats = (tensor: ort.Tensor): Float32Array => tensor.data as Float32Array;
-
-/** Bits of f16 elements, as which some versions of Node have a type of their own. */
-function halves({ data }: ort.Tensor): Uint16Array {
-  const { buffer, byteOffset, length } = data as Uint16Array;
-  return new Uint16Array(buffer, byteOffset, length);
-}
-
-function joined(parts: Float32Array[]): Float32Array<ArrayBuffer>;
-function joined(parts: Uint16Array[], type: typeof Uint16Array): Uint16Array<ArrayBuffer>;
-function joined(
-  parts: (Float32Array | Uint16Array)[],
-  Type: typeof Uint16Array | typeof Float32Array = Float32Array,
-) {
-  const out = new Type(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    out.set(part, offset);
-    offset += part.length;
-  }
-  return out;
-}
-
-function asMonosemeError(error: unknown): MonosemeError {
-  if (error instanceof MonosemeError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  const reason = message.split('\n')[0].slice(0, 300);
-  if (/allocat|bad_alloc|out of memory/i.test(message))
-    return new MonosemeError(
-      'ERR_MEMORY',
-      `The model did not fit in memory: ${reason}.`,
-      'Use shorter contexts.',
-    );
-  return new MonosemeError(
-    'ERR_MODEL',
-    `ONNX Runtime could not run the model: ${reason}.`,
-    'Check the model with another program, or export it again.',
-  );
-}
-
-/** Arrays of an answer, up to two levels deep, are handed over rather than copied. */
-function transferList(answer: unknown, depth = 2): ArrayBuffer[] {
-  if (ArrayBuffer.isView(answer)) return [answer.buffer as ArrayBuffer];
-  if (depth === 0 || typeof answer !== 'object' || Array.isArray(answer)) return [];
-  return Object.values(answer ?? {}).flatMap((value) => transferList(value, depth - 1));
 }
 
 let queue: Promise<void> = Promise.resolve();

@@ -139,3 +139,10 @@ export type AnswerMessage =
  * (`BUSY`).
  */
 export const GUARD = { STOP: 0, BUSY: 1, LENGTH: 2 } as const;
+
+/** Arrays of an answer, up to two levels deep, are handed over rather than copied. */
+export function transferList(answer: unknown, depth = 2): ArrayBuffer[] {
+  if (ArrayBuffer.isView(answer)) return [answer.buffer as ArrayBuffer];
+  if (depth === 0 || typeof answer !== 'object' || Array.isArray(answer)) return [];
+  return Object.values(answer ?? {}).flatMap((value) => transferList(value, depth - 1));
+}
