@@ -1,4 +1,4 @@
-import { createEffect, createMemo, For, Match, Show, Switch } from 'solid-js';
+import { createEffect, For, Match, Show, Switch } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
 import { DENSITY_STEPS, densityHistogram } from '../data/density-histogram.ts';
