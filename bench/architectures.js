@@ -132,7 +132,7 @@ function withTargets(x, dIn, dOut, random) {
   return rows;
 }
 
-/** Steps so small that L0 stays, in the middle of a run. */
+/** Steps so small that L0 stays, near the end of a run. */
 const stepOptions = (architecture, settings, learningRate = 1e-7, epsilon = 1e-8) => ({
   l1Coefficient: architecture.coefficient ? 1e-3 : 0,
   adam: { learningRate, beta1: 0.9, beta2: 0.999, epsilon, step: 1 },
@@ -140,7 +140,7 @@ const stepOptions = (architecture, settings, learningRate = 1e-7, epsilon = 1e-8
   trainDecoderBias: true,
   architecture,
   settings,
-  progress: 0.5,
+  progress: 0.9,
 });
 
 /** Throws where the backends disagree after one step by more than rounding. */

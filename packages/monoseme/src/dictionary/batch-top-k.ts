@@ -7,8 +7,8 @@ import { gradientsOfActs } from './top-k.ts';
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
 
-/** Share of the run, at its start, in which the k largest of every row are kept. */
-const BY_ROW = 0.3;
+/** Share of the run, at its start, in which the k largest of every row are kept: until the learning rate falls. */
+const BY_ROW = 0.8;
 
 /** A latent that is lifted fires so often in the tokens after which it would count as dead. */
 const LEAST_FIRINGS = 5;
@@ -22,7 +22,7 @@ const LIFT_RATE = 0.01;
  * Loss       that of TopK, but the k·B largest positive pre-activations of the whole batch are kept
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
  *            divided by the weight it has gathered, so that it is right from the first step.
- * By row     in the first 0.3 of the run the k largest of every row are kept, as in TopK: a row in which little is active
+ * By row     in the first 0.8 of the run the k largest of every row are kept, as in TopK: a row in which little is active
  *            has places over for latents that stand for nothing yet, and these learn. A batch gives such places away.
  * Lift       a latent that fires less often than five times in `deadAfterTokens` tokens is chosen by h + l instead of h:
  *            l ← l + 0.01 θ (5 B / deadAfterTokens − firings of the batch), within 0 … θ. Without it latents that the others

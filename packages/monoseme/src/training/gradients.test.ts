@@ -78,8 +78,8 @@ const optionsOf = ({ name, settings }: Case): StepOptions => ({
   trainDecoderBias: true,
   architecture: architectureNamed(name),
   settings,
-  // Past what an architecture does otherwise at the start of a run.
-  progress: 0.5,
+  // Past what an architecture does otherwise for most of a run; p-annealing is at the stage of its memory.
+  progress: name === 'p-annealing' ? 0.5 : 0.9,
   deadAfterSteps: 50,
 });
 

@@ -50,7 +50,7 @@ async function startOf(changes: Partial<TrainOptions>) {
     ...{ l1Coefficient: 0, unitNormDecoder: true, trainDecoderBias: true, settings: options },
     architecture: architectureNamed(options.architecture),
     adam: { learningRate, beta1, beta2, epsilon, step: 1 },
-    progress: 0.5,
+    progress: 0.9,
   };
   const batch = (await SOURCE.readChunk(0)).subarray(0, batchRows * SOURCE.dIn);
   return { state, batch, stepOptions };
