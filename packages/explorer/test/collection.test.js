@@ -42,6 +42,7 @@ describe('a collection', { skip }, () => {
       await tab.waitForURL(/by=l0/);
       await eventually(() => memberNames(tab), ['coarse', 'small', 'fine']);
       await tab.locator('.members th a', { hasText: 'Loss recovered' }).click();
+      await tab.locator('th[aria-sort=ascending]', { hasText: 'Loss recovered' }).waitFor();
       await tab.locator('.members th a', { hasText: 'Loss recovered' }).click();
       await tab.waitForURL(/order=desc/);
       await eventually(() => memberNames(tab), ['small', 'fine', 'coarse']);
