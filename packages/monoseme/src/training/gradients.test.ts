@@ -25,7 +25,7 @@ import {
 } from '../testing/gradient-cases.ts';
 import { trainState, type TrainState } from './parameters.ts';
 import { rowLayout, totalWidth } from './row-layout.ts';
-import { gradientsOf, type StepOptions, trainStep_ } from './step.ts';
+import { gradientsOf_, type StepOptions, trainStep_ } from './step.ts';
 
 const ADAM = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
 const backend = await selectBackend({ name: 'reference' });
@@ -174,7 +174,7 @@ test('the threshold of JumpReLU gets the rectangle-kernel pseudo-gradient', asyn
     const state = randomState(which, random);
     const batch = new Float32Array(B * D).map(() => random.normal());
     const point = pointOf(state);
-    const gradients: Gradients = await gradientsOf(state, backend, batch.slice(), optionsOf(which));
+    const gradients: Gradients = await gradientsOf_(state, backend, batch.slice(), optionsOf(which));
     const theta = point['log_threshold'].map(Math.exp);
     const pre = preActs(point, Float64Array.from(batch));
     const expected = new Float64Array(F);
@@ -202,8 +202,8 @@ test('January 2025 gives the pre-activations in the window the gradient of the t
   const state = randomState(wide, random);
   const batch = randomBatch(wide, random);
   const [a, b] = [
-    await gradientsOf(state, backend, batch, optionsOf(wide)),
-    await gradientsOf(state, backend, batch, optionsOf(narrow)),
+    await gradientsOf_(state, backend, batch.slice(), optionsOf(wide)),
+    await gradientsOf_(state, backend, batch.slice(), optionsOf(narrow)),
   ];
   let moved = 0;
   for (let j = 0; j < F; j++) {
@@ -223,17 +223,20 @@ test('trap: AuxK has b_dec on neither side, and revives the encoder', async () =
   const state = randomState(which, random);
   const batch = new Float32Array(B * D).map(() => random.normal());
   // A shift of b_dec and the batch together leaves x − b_dec, the residual and so every gradient as they were.
-  const before = await gradientsOf(state, backend, batch.slice(), optionsOf(which));
+  const before = await gradientsOf_(state, backend, batch.slice(), optionsOf(which));
   state.decoderBias.values.forEach((value, i) => (state.decoderBias.values[i] = value + 4));
   const shifted = batch.map((value) => value + 4);
-  const after = await gradientsOf(state, backend, shifted.slice(), optionsOf(which));
+  const after = await gradientsOf_(state, backend, shifted.slice(), optionsOf(which));
   const close = (a: Float64Array, b: Float64Array) =>
     a.forEach((value, i) =>
       assert.ok(Math.abs(value - b[i]) < 1e-3 * (1 + Math.abs(value)), `${value} ${b[i]}`),
     );
   close(dense(before.decoder), dense(after.decoder));
   close(dense(before.encoder), dense(after.encoder));
-  const without = await gradientsOf(state, backend, shifted, { ...optionsOf(which), settings: { k: K } });
+  const without = await gradientsOf_(state, backend, shifted.slice(), {
+    ...optionsOf(which),
+    settings: { k: K },
+  });
   const moved = dense(after.encoder).map((value, i) => value - dense(without.encoder)[i]);
   assert.ok(
     [1, 4, 6].some((j) => norm(row(moved, j)) > 1e-3),

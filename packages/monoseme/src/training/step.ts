@@ -45,7 +45,7 @@ export interface StepOptions {
  * b_dec      its gradient is that of the decoder path, and of the encoder path with its minus where the encoder sees
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, columns of the layout], already times their factors
- * Mutates    state; and batch as `gradientsOf` does
+ * Mutates    state; and batch as `gradientsOf_` does
  * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; AuxK at work holds four batches
  *            more, a penalty on decoder norms a copy of the decoder
  */
@@ -76,7 +76,7 @@ async function descend_(
 ): Promise<StepSums> {
   const { encoder, decoder, encoderBias, decoderBias, skip } = state;
   const { adam } = options;
-  const gradients = await gradientsOf(state, backend, batch, options);
+  const gradients = await gradientsOf_(state, backend, batch, options);
   const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
 
   const decoderConstraint = options.unitNormDecoder ? 'unitNorm' : 'none';
@@ -122,7 +122,7 @@ async function clippingScale(
  * Mutates the architecture's memory; and batch, which loses b_dec where the input is centred: both sides of the
  * autoencoder are then seen from b_dec, and no second batch is needed.
  */
-export async function gradientsOf(
+export async function gradientsOf_(
   state: TrainState,
   backend: KernelBackend,
   batch: Float32Array,

@@ -18,7 +18,7 @@ import { initialState } from './initialize.ts';
 import type { TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { PRESETS, resolveOptions } from './presets.ts';
-import { deadLatents, gradientsOf, trainStep_ } from './step.ts';
+import { deadLatents, gradientsOf_, trainStep_ } from './step.ts';
 import { trainInMemory } from './train-in-memory.ts';
 import { trainDictionary } from './train.ts';
 
@@ -61,7 +61,7 @@ const silence_ = (state: TrainState) => state.encoderBias.values.fill(-100);
 
 test("sparsify counts the 4k latents of Multi-TopK's second loss as fired; ours counts the k", async () => {
   const { state, batch, stepOptions } = await startOf({ architecture: 'multi-topk', k: 2 });
-  const { acts, sums } = await gradientsOf(state, backend, batch, stepOptions);
+  const { acts, sums } = await gradientsOf_(state, backend, batch.slice(), stepOptions);
   assert.equal(sums.l0, acts.values.length);
   for (let row = 0; row < ROWS; row++)
     assert.ok(acts.rowPointers[row + 1] - acts.rowPointers[row] <= 2, `row ${row}`);
