@@ -15,7 +15,8 @@ const HELP = `Usage: npm run bench -- page [options]
 
 How long the page takes on a plain static host (ranges, gzip, no cache), in a browser that starts anew for every case:
 first paint, a feature opened by its address, a feature far from all that was read, the next feature by its key; and how
-much compressed script the reading view fetches. Every feature shown is compared with the index.
+much compressed script the reading view fetches. A time ends when the frame is painted in which the feature's number and
+its strongest examples stand. Every feature shown is compared with the index.
 
   --index <folder>    a real index (default: 1,024 features are trained and indexed first)
   --rounds <n>        (default: 5)
@@ -104,8 +105,10 @@ async function measured(browser, url, index, [first, far, further]) {
 async function freshTab(browser, url, hash) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   await context.addInitScript(() => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = () => (globalThis.examplesPainted = performance.now());
     const look = () => {
-      if (document.querySelector('.example .t.peak')) globalThis.examplesDrawn = performance.now();
+      if (document.querySelector('.example .t.peak')) painted.port2.postMessage('');
       else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
@@ -122,38 +125,50 @@ async function freshTab(browser, url, hash) {
   return { tab, scripts: () => sizes, close: () => context.close() };
 }
 
-/** Milliseconds from the start of the navigation until the examples are drawn. */
+/** Milliseconds from the start of the navigation until the examples are painted. */
 async function readyTime(tab, index, latent) {
-  await tab.waitForFunction(() => globalThis.examplesDrawn !== undefined);
-  const time = await tab.evaluate(() => globalThis.examplesDrawn);
+  await tab.waitForFunction(() => globalThis.examplesPainted !== undefined);
+  const time = await tab.evaluate(() => globalThis.examplesPainted);
   await expectFeature(tab, index, latent);
   return time;
 }
 
-/** Go to a feature. @returns milliseconds until the frame with its examples */
+/** Go to a feature. @returns milliseconds until the frame with its number and its strongest example is painted */
 async function step(tab, index, latent, { hash, key }) {
-  const time = await tab.evaluate(
-    ([to, pressed, wanted]) =>
+  const [{ activation }] = await index.examplesOf(latent);
+  const shown = tab.evaluate(
+    ([to, wanted, strongest]) =>
       new Promise((resolve, reject) => {
-        const start = performance.now();
-        const look = () => {
+        let start;
+        const isShown = () => {
           const title = document.querySelector('.feature-head h1')?.textContent ?? '';
-          const isShown = title.endsWith(` ${wanted}`) && document.querySelector('.example .t.peak');
-          if (isShown) requestAnimationFrame(() => resolve(performance.now() - start));
-          else if (performance.now() - start > 20_000) reject(new Error(`feature ${wanted} is not shown`));
+          const first = document.querySelector('.example:has(.t.peak) > .value')?.textContent;
+          return title.endsWith(` ${wanted}`) && Math.abs(Number(first) / strongest - 1) < 0.01;
+        };
+        const painted = new MessageChannel();
+        painted.port1.onmessage = () => resolve(performance.now() - start);
+        const look = () => {
+          // A message that is sent inside a frame arrives when it is painted.
+          if (isShown()) painted.port2.postMessage('');
+          else if (start && performance.now() - start > 20_000)
+            reject(new Error(`feature ${wanted} is not shown`));
           else requestAnimationFrame(look);
         };
-        if (to) location.hash = to;
-        else document.body.dispatchEvent(new KeyboardEvent('keydown', { key: pressed, bubbles: true }));
         requestAnimationFrame(look);
+        if (to) {
+          start = performance.now();
+          location.hash = to;
+        } else document.addEventListener('keydown', (event) => (start = event.timeStamp), { once: true });
       }),
-    [hash, key, String(latent)],
+    [hash, String(latent), activation],
   );
+  if (key) await tab.keyboard.press(key);
+  const time = await shown;
   await expectFeature(tab, index, latent);
   return time;
 }
 
-/** What is shown is what the index holds: the number, the largest activation, the peaks of the strongest examples. */
+/** What is shown is what the index holds: the number, and the activations of the strongest examples. */
 async function expectFeature(tab, index, latent) {
   const shown = await tab.evaluate(() => ({
     title: document.querySelector('.feature-head h1').textContent.trim(),

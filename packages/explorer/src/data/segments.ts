@@ -67,6 +67,8 @@ function characterAt(bytes: Uint8Array, at: number): { text: string; length: num
 
 /** White space that would not be seen, as symbols; a line break keeps none of its effect. */
 export function visible(text: string): string {
+  // Most tokens have none, and thousands of them are drawn at once.
+  if (!/[\n\r\t]/.test(text)) return text;
   return text.replace(/\r?\n/g, '↵').replaceAll('\t', '⇥').replaceAll('\r', '\\r');
 }
 

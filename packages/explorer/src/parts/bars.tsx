@@ -1,4 +1,4 @@
-import { createMemo, createSignal, For, Show } from 'solid-js';
+import { createMemo, createSignal, For, Index } from 'solid-js';
 import { count } from '../data/format.ts';
 import { countScale } from '../state/settings.ts';
 
@@ -18,8 +18,8 @@ interface BarsProps {
   /** Colour of a bar by the value in its middle: a class, and a strength from 0 to 1. */
   readonly tone: (middle: number) => { kind: string; strength: number };
   readonly unit: string;
-  /** A value to point at. */
-  readonly mark?: Mark;
+  /** Values to point at. */
+  readonly marks?: readonly Mark[];
   /** Other values written on the axis. */
   readonly ticks?: readonly number[];
   readonly onPick?: (bin: number) => void;
@@ -29,7 +29,7 @@ interface BarsProps {
 const WIDTH = 336;
 const HEIGHT = 84;
 
-/** A histogram. Pointing at it names the bin; a mark from elsewhere is drawn as a line. */
+/** A histogram. Pointing at it names the bin; marks from elsewhere are drawn as lines. */
 export function Bars(props: BarsProps) {
   const [pointed, setPointed] = createSignal<number>();
   const width = () => WIDTH / props.counts.length;
@@ -48,7 +48,7 @@ export function Bars(props: BarsProps) {
   };
   const readout = () => {
     const bin = pointed();
-    if (bin === undefined) return props.mark?.label ?? '';
+    if (bin === undefined) return (props.marks ?? []).map(({ label }) => label).join(' · ');
     return `${props.format(edge(bin))} to ${props.format(edge(bin + 1))}: ${count(props.counts[bin])} ${props.unit}`;
   };
 
@@ -64,25 +64,25 @@ export function Bars(props: BarsProps) {
         onPointerLeave={() => setPointed(undefined)}
         onClick={() => pointed() !== undefined && props.onPick?.(pointed()!)}
       >
-        <For each={props.counts}>
+        <Index each={props.counts}>
           {(n, bin) => {
-            const tone = () => props.tone((edge(bin()) + edge(bin() + 1)) / 2);
+            const tone = createMemo(() => props.tone((edge(bin) + edge(bin + 1)) / 2));
             return (
               <rect
                 class={tone().kind}
-                classList={{ pointed: pointed() === bin(), picked: props.picked?.(bin()) ?? false }}
+                classList={{ pointed: pointed() === bin, picked: props.picked?.(bin) ?? false }}
                 style={{ '--a': String(tone().strength) }}
-                x={bin() * width() + 0.3}
+                x={bin * width() + 0.3}
                 width={Math.max(0.5, width() - 0.6)}
-                y={HEIGHT - height(n)}
-                height={height(n)}
+                y={HEIGHT - height(n())}
+                height={height(n())}
               />
             );
           }}
+        </Index>
+        <For each={props.marks}>
+          {({ value }) => <line class="marker" x1={x(value)} x2={x(value)} y1="0" y2={HEIGHT} />}
         </For>
-        <Show when={props.mark}>
-          {(mark) => <line class="marker" x1={x(mark().value)} x2={x(mark().value)} y1="0" y2={HEIGHT} />}
-        </Show>
       </svg>
       <div class="axis" aria-hidden="true">
         <span>{props.format(props.from)}</span>

@@ -1,24 +1,23 @@
-import { createEffect, createMemo, createSignal, For, Show } from 'solid-js';
-import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
+import { createMemo, createSignal, For } from 'solid-js';
+import { type ExampleGroup, exampleGroups, type Section, SECTIONS } from '../data/example-groups.ts';
+import type { EffectRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
-import { count, figure, percent, signed } from '../data/format.ts';
-import { type Segment, tokenLabel } from '../data/segments.ts';
+import type { Segment } from '../data/segments.ts';
+import { createPainted } from '../state/painted.ts';
 import { go, ownHref, route } from '../state/route.ts';
 import { type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
+import { ExampleLine } from './example-line.tsx';
 import { Legend } from './legend.tsx';
-import { AlignedLine, WrappedText } from './token-line.tsx';
 import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
-import { activationOf, type Highlight, highlightOf, holdsPeak } from './tokens.ts';
+import { activationOf, type Highlight } from './tokens.ts';
 
 /** A token that the reader points at, by pointer or keyboard. */
 export interface PointedToken {
   readonly activation: number;
+  /** The token, or those that share its character, and the one behind. */
+  readonly tokens: readonly number[];
   readonly nextToken: number | undefined;
 }
-
-/** Which examples are shown. */
-const SECTIONS = ['height', 'share', 'random', 'contrast'] as const;
-type Section = (typeof SECTIONS)[number];
 
 const SECTION_NAMES: Readonly<Record<Section, readonly [string, string]>> = {
   height: ['By activation', 'The strongest, then twelve intervals of equal width'],
@@ -37,19 +36,6 @@ export function nextSection(): void {
   go(ownHref({ show: next === 'height' ? '' : next }));
 }
 
-interface Group {
-  readonly title: string;
-  readonly note: string;
-  readonly examples: readonly Example[];
-}
-
-/** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
-const SHOWN: Record<ContextMode, readonly [number, number]> = {
-  near: [4, 4],
-  line: [24, 32],
-  wide: [Infinity, Infinity],
-};
-
 const MODES: readonly [ContextMode, string, string][] = [
   ['near', 'Near', 'Four tokens on each side, as in the paper'],
   ['line', 'Line', 'One line, peaks under each other'],
@@ -64,7 +50,10 @@ export function Examples(props: {
 }) {
   const [tooltip, setTooltip] = createSignal<TooltipContent>();
   const max = () => props.page.feature.max_activation;
-  const groups = createMemo(() => groupsOf(props.index, props.page, currentSection()));
+  const section = createMemo(currentSection);
+  const groups = createMemo(() => exampleGroups(props.index, props.page, section()));
+  const painted = createPainted(groups);
+  const drawn = () => (painted() === groups() ? groups() : inSight(groups()));
   const lines = new WeakMap<
     Element,
     { example: Example; segments: readonly Segment[]; highlight: Highlight }
@@ -79,9 +68,9 @@ export function Examples(props: {
       props.onPoint(undefined);
       return;
     }
-    const segment = entry.segments[Number((span as HTMLElement).dataset.i)];
+    const place = [...line.querySelectorAll('.t')].indexOf(span);
+    const segment = entry.segments[place];
     const activation = activationOf(segment, entry.highlight);
-    const after = entry.segments[Number((span as HTMLElement).dataset.i) + 1];
     setTooltip({
       anchor: span,
       segment,
@@ -92,7 +81,7 @@ export function Examples(props: {
       document: entry.example.document,
       contextSize: props.index.corpus.contextSize,
     });
-    props.onPoint({ activation, nextToken: after?.tokens[0] });
+    props.onPoint({ activation, tokens: segment.tokens, nextToken: entry.segments[place + 1]?.tokens[0] });
   };
   const onPointer = (event: PointerEvent) => {
     if (event.pointerType === 'touch' && event.type === 'pointerover') return;
@@ -116,15 +105,15 @@ export function Examples(props: {
         <Legend max={max()} causal={props.page.effects.size > 0} />
         <div class="modes" role="radiogroup" aria-label="Which examples">
           <For each={SECTIONS}>
-            {(section) => (
+            {(choice) => (
               <button
                 type="button"
                 role="radio"
-                aria-checked={currentSection() === section}
-                title={`${SECTION_NAMES[section][1]} (x)`}
-                onClick={() => go(ownHref({ show: section === 'height' ? '' : section }))}
+                aria-checked={section() === choice}
+                title={`${SECTION_NAMES[choice][1]} (x)`}
+                onClick={() => go(ownHref({ show: choice === 'height' ? '' : choice }))}
               >
-                {SECTION_NAMES[section][0]}
+                {SECTION_NAMES[choice][0]}
               </button>
             )}
           </For>
@@ -145,10 +134,10 @@ export function Examples(props: {
           </For>
         </div>
       </div>
-      <div class="groups" classList={{ contrast: currentSection() === 'contrast' }}>
-        <For each={groups()}>
+      <div class="groups" classList={{ contrast: section() === 'contrast' }}>
+        <For each={drawn()}>
           {(group) => (
-            <section class="group">
+            <section class="group" style={{ '--lines': String(group.examples.length) }}>
               <h2>
                 {group.title} <span class="faint">{group.note}</span>
               </h2>
@@ -176,69 +165,18 @@ export function Examples(props: {
   );
 }
 
-function ExampleLine(props: {
-  index: FeatureIndex;
-  page: FeaturePage;
-  example: Example;
-  max: number;
-  onChange: (element: Element, segments: readonly Segment[], highlight: Highlight) => void;
-}) {
-  let element!: HTMLLIElement;
-  const row = () => props.example.row;
-  const highlight = createMemo(() => {
-    const { token_index, activation, near_offsets, near_activations } = row();
-    return {
-      ...highlightOf(token_index, activation, near_offsets, near_activations, props.max),
-      effects: props.page.effects,
-    };
-  });
-  const segments = createMemo(() => {
-    const [before, after] = SHOWN[contextMode()];
-    const { token_index } = row();
-    return props.example.segments.filter(
-      (segment) => segment.position >= token_index - before && segment.position <= token_index + after,
-    );
-  });
-  const known = (): [number, number] => {
-    const radius = props.index.manifest.examples.window_radius;
-    return [row().token_index - radius, row().token_index + radius];
-  };
-  createEffect(() => props.onChange(element, segments(), highlight()));
-  const peak = () => segments().find((segment) => holdsPeak(segment, highlight()));
-  return (
-    <li
-      class="example"
-      data-example
-      tabindex="0"
-      classList={{ repeats: row().repeats, silent: row().group === 'near_miss' }}
-      title={row().repeats ? 'Shown above already, or of the same context' : undefined}
-      ref={element}
-    >
-      <span class="value" aria-hidden="true">
-        {figure(row().activation)}
-      </span>
-      <span class="sr">{spoken(peak(), row(), props.page.effects.get(row().token_index))}</span>
-      <span class="text">
-        <Show
-          when={contextMode() !== 'wide'}
-          fallback={<WrappedText segments={segments()} highlight={highlight()} known={known()} />}
-        >
-          <AlignedLine segments={segments()} highlight={highlight()} known={known()} />
-        </Show>
-      </span>
-      <span class="source" title={props.example.document?.id}>
-        {props.example.document?.id}
-      </span>
-    </li>
-  );
-}
+/** The least height of an example, in pixels. */
+const LINE_HEIGHT = 25;
 
-/** What a screen reader says before the text of an example. */
-function spoken(peak: Segment | undefined, row: ExampleRow, effect: EffectRow | undefined): string {
-  const token = tokenLabel(peak?.text ?? '');
-  if (row.group === 'near_miss') return `Silent on ${token}: `;
-  const without = effect ? `, without it the next token's loss changes by ${signed(effect.loss_change)}` : '';
-  return `Peak ${token}, activation ${figure(row.activation)}${without}${row.repeats ? ', repeated' : ''}: `;
+/** The groups at the top that fill the window. */
+function inSight(groups: readonly ExampleGroup[]): readonly ExampleGroup[] {
+  let height = 0;
+  const behind = groups.findIndex(({ examples }) => {
+    const isBehind = height > window.innerHeight;
+    height += examples.length * LINE_HEIGHT;
+    return isBehind;
+  });
+  return behind < 0 ? groups : groups.slice(0, behind);
 }
 
 function effectAt(page: FeaturePage, segment: Segment): EffectRow | undefined {
@@ -279,55 +217,4 @@ function moveByKey(
   now?.classList.remove('cursor');
   next.classList.add('cursor');
   point(next);
-}
-
-/** The groups of a section, in the order of reading. */
-function groupsOf(index: FeatureIndex, page: FeaturePage, section: Section): Group[] {
-  const of = (name: ExampleRow['group']) => page.examples.filter(({ row }) => row.group === name);
-  const top: Group = { title: 'Top', note: 'the largest activations', examples: of('top') };
-  if (section === 'height') return [top, ...intervals(index, page, of('interval'))];
-  if (section === 'share') return fifths(page, of('quantile'));
-  if (section === 'random')
-    return [
-      { title: 'Random', note: 'drawn from all its firings, none passed over', examples: of('random') },
-    ];
-  const silent = of('near_miss');
-  return [
-    { title: 'Fires', note: 'the largest activations', examples: top.examples.slice(0, 10) },
-    {
-      title: 'Stays silent',
-      note:
-        silent.length > 0
-          ? 'on the same tokens, in the most similar text'
-          : 'nowhere on its tokens, as far as was looked',
-      examples: silent,
-    },
-  ];
-}
-
-/** Intervals carry their bounds and what share of the firings lies in them. */
-function intervals(index: FeatureIndex, { feature, details }: FeaturePage, examples: Example[]): Group[] {
-  const { n_intervals } = index.manifest.examples;
-  const perInterval = details.histogram.length / n_intervals;
-  return Array.from({ length: n_intervals }, (_, interval) => {
-    const high = (feature.max_activation * (n_intervals - interval)) / n_intervals;
-    const low = (feature.max_activation * (n_intervals - interval - 1)) / n_intervals;
-    const first = (n_intervals - interval - 1) * perInterval;
-    const firings = details.histogram.slice(first, first + perInterval).reduce((sum, n) => sum + n, 0);
-    return {
-      title: `${figure(low)} to ${figure(high)}`,
-      note: `interval ${interval} · ${percent(firings / feature.n_fired)} of its firings, ${count(firings)}`,
-      examples: examples.filter(({ row }) => row.interval === interval),
-    };
-  }).filter((group) => group.examples.length > 0);
-}
-
-const FIFTHS = ['Strongest fifth', 'Second fifth', 'Middle fifth', 'Fourth fifth', 'Weakest fifth'];
-
-function fifths({ feature }: FeaturePage, examples: Example[]): Group[] {
-  return FIFTHS.map((title, fifth) => ({
-    title,
-    note: `of its firings, ${count(Math.round(feature.n_fired / 5))}`,
-    examples: examples.filter(({ row }) => row.interval === fifth),
-  })).filter((group) => group.examples.length > 0);
 }

@@ -1,5 +1,5 @@
-import { createSignal, For } from 'solid-js';
-import type { FeatureIndex } from '../data/feature-index.ts';
+import { createSignal, Index } from 'solid-js';
+import type { DetailsRow, FeatureIndex } from '../data/feature-index.ts';
 import { count, signed } from '../data/format.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { freshListHref } from '../state/route.ts';
@@ -18,20 +18,15 @@ export function LogitPanel(props: PanelProps & { pointed: PointedToken | undefin
     value: weight,
     label: `${text(token)} ${signed(weight)}`,
   });
-  const mark = () => hovered() ?? nextTokenMark();
-  /** The token after the one pointed at, where its weight is known: what the feature did for the prediction. */
-  const nextTokenMark = (): Mark | undefined => {
-    const next = props.pointed?.nextToken;
-    if (next === undefined) return undefined;
-    const weights = [
-      [details().top_logit_tokens, details().top_logits],
-      [details().bottom_logit_tokens, details().bottom_logits],
-    ] as const;
-    for (const [tokens, values] of weights) {
-      const place = tokens.indexOf(next);
-      if (place >= 0) return markOf(next, values[place]);
-    }
-    return undefined;
+  /** The token pointed at and the one behind it, for whose prediction the feature fires, where their weights are known. */
+  const marks = (): Mark[] => {
+    const row = hovered();
+    if (row) return [row];
+    const { tokens = [], nextToken } = props.pointed ?? {};
+    return [...new Set([...tokens, nextToken])].flatMap((token) => {
+      const weight = token === undefined ? undefined : weightOf(details(), token);
+      return weight === undefined ? [] : [markOf(token!, weight)];
+    });
   };
   return (
     <Panel title="Logits" note="What it adds to the next token, per unit of activation.">
@@ -43,7 +38,7 @@ export function LogitPanel(props: PanelProps & { pointed: PointedToken | undefin
         format={signed}
         tone={(middle) => ({ kind: middle < 0 ? 'lowers' : 'raises', strength: 1 })}
         unit="tokens"
-        mark={mark()}
+        marks={marks()}
       />
       <div class="logits">
         <LogitTable
@@ -67,6 +62,14 @@ export function LogitPanel(props: PanelProps & { pointed: PointedToken | undefin
   );
 }
 
+/** The weight of a token's logit: known of those that the feature raises and lowers most. */
+function weightOf(details: DetailsRow, token: number): number | undefined {
+  const high = details.top_logit_tokens.indexOf(token);
+  if (high >= 0) return details.top_logits[high];
+  const low = details.bottom_logit_tokens.indexOf(token);
+  return low >= 0 ? details.bottom_logits[low] : undefined;
+}
+
 function LogitTable(props: {
   title: string;
   kind: string;
@@ -80,20 +83,20 @@ function LogitTable(props: {
     <table class={`token-table ${props.kind}`}>
       <caption>{props.title}</caption>
       <tbody onPointerLeave={() => props.onHover(undefined, 0)}>
-        <For each={props.tokens}>
+        <Index each={props.tokens}>
           {(token, i) => (
-            <tr onPointerEnter={() => props.onHover(token, props.weights[i()])}>
+            <tr onPointerEnter={() => props.onHover(token(), props.weights[i])}>
               <td>
-                <a href={freshListHref({ promotes: token })} title="Features that predict this token">
-                  <code>{tokenLabel(props.index.vocabulary.text(token))}</code>
+                <a href={freshListHref({ promotes: token() })} title="Features that predict this token">
+                  <code>{tokenLabel(props.index.vocabulary.text(token()))}</code>
                 </a>
               </td>
-              <td class="value" style={{ '--share': String(Math.abs(props.weights[i()]) / largest()) }}>
-                {signed(props.weights[i()])}
+              <td class="value" style={{ '--share': String(Math.abs(props.weights[i]) / largest()) }}>
+                {signed(props.weights[i])}
               </td>
             </tr>
           )}
-        </For>
+        </Index>
       </tbody>
     </table>
   );

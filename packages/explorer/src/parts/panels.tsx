@@ -1,4 +1,4 @@
-import { For, Show } from 'solid-js';
+import { Index, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
 import { count, figure, oneIn, percent, signed } from '../data/format.ts';
@@ -44,17 +44,17 @@ export function FiguresPanel(props: PanelProps) {
   };
   return (
     <dl class="figures small">
-      <For each={figures()}>
-        {([name, value, note, range]) => (
-          <div title={note}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-            <Show when={range}>
-              <dd class="note">{range}</dd>
+      <Index each={figures()}>
+        {(figure) => (
+          <div title={figure()[2]}>
+            <dt>{figure()[0]}</dt>
+            <dd>{figure()[1]}</dd>
+            <Show when={figure()[3]}>
+              <dd class="note">{figure()[3]}</dd>
             </Show>
           </div>
         )}
-      </For>
+      </Index>
     </dl>
   );
 }
@@ -74,10 +74,10 @@ function ScaleButton() {
 
 export function ActivationPanel(props: PanelProps & { pointed: PointedToken | undefined }) {
   const max = () => props.page.feature.max_activation;
-  const mark = (): Mark | undefined =>
+  const marks = (): Mark[] =>
     props.pointed && props.pointed.activation > 0
-      ? { value: props.pointed.activation, label: figure(props.pointed.activation) }
-      : undefined;
+      ? [{ value: props.pointed.activation, label: figure(props.pointed.activation) }]
+      : [];
   return (
     <Panel title="Activations" aside={<ScaleButton />}>
       <Bars
@@ -88,7 +88,7 @@ export function ActivationPanel(props: PanelProps & { pointed: PointedToken | un
         format={figure}
         tone={(middle) => ({ kind: 'heat', strength: middle / max() })}
         unit="firings"
-        mark={mark()}
+        marks={marks()}
       />
     </Panel>
   );
@@ -141,26 +141,26 @@ export function TokenPanel(props: PanelProps) {
       <Panel title="Tokens" note="Where its activation falls: share of the whole, and firings.">
         <table class="token-table mass">
           <tbody>
-            <For each={details().top_tokens}>
+            <Index each={details().top_tokens}>
               {(token, i) => (
                 <tr>
                   <td>
-                    <a href={freshListHref({ tokens: [token] })} title="Features that fire on this token">
-                      <code>{tokenLabel(props.index.vocabulary.text(token))}</code>
+                    <a href={freshListHref({ tokens: [token()] })} title="Features that fire on this token">
+                      <code>{tokenLabel(props.index.vocabulary.text(token()))}</code>
                     </a>
                   </td>
                   <td
                     class="value"
                     style={{
-                      '--share': String(details().top_token_shares[i()] / details().top_token_shares[0]),
+                      '--share': String(details().top_token_shares[i] / details().top_token_shares[0]),
                     }}
                   >
-                    {percent(details().top_token_shares[i()])}
+                    {percent(details().top_token_shares[i])}
                   </td>
-                  <td class="faint value">{count(details().top_token_firings[i()])}</td>
+                  <td class="faint value">{count(details().top_token_firings[i])}</td>
                 </tr>
               )}
-            </For>
+            </Index>
           </tbody>
         </table>
       </Panel>

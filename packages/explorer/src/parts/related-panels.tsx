@@ -1,4 +1,4 @@
-import { For, Show } from 'solid-js';
+import { Index, Show } from 'solid-js';
 import { figure, percent, roughCount, signed } from '../data/format.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
 import { createTopTokens, FeatureCells } from './feature-cells.tsx';
@@ -13,14 +13,14 @@ export function NeighbourPanel(props: PanelProps) {
       <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
         <table class="token-table">
           <tbody>
-            <For each={details().neighbours}>
+            <Index each={details().neighbours}>
               {(latent, i) => (
                 <tr>
-                  <FeatureCells latent={latent} topToken={topToken(i())} />
-                  <td class="value faint">{figure(details().neighbour_cosines[i()])}</td>
+                  <FeatureCells latent={latent()} topToken={topToken(i)} />
+                  <td class="value faint">{figure(details().neighbour_cosines[i])}</td>
                 </tr>
               )}
-            </For>
+            </Index>
           </tbody>
         </table>
       </Panel>
@@ -46,21 +46,19 @@ export function CoActivePanel(props: PanelProps) {
       >
         <table class="token-table coactive">
           <tbody>
-            <For each={details().coactive}>
+            <Index each={details().coactive}>
               {(latent, i) => (
                 <tr>
-                  <FeatureCells latent={latent} topToken={topToken(i())} />
-                  <td class="faint lag" title={lagName(details().coactive_lags[i()])}>
-                    {details().coactive_lags[i()] === 0 ? 'here' : signed(details().coactive_lags[i()])}
-                    <span class="sr">{lagName(details().coactive_lags[i()])}</span>
+                  <FeatureCells latent={latent()} topToken={topToken(i)} />
+                  <td class="faint lag" title={lagName(details().coactive_lags[i])}>
+                    {details().coactive_lags[i] === 0 ? 'here' : signed(details().coactive_lags[i])}
+                    <span class="sr">{lagName(details().coactive_lags[i])}</span>
                   </td>
-                  <td class="value">{Math.round(details().coactive_shares[i()] * 100)} %</td>
-                  <td class="value faint">
-                    ×{roughCount(Math.round(Math.exp(details().coactive_pmis[i()])))}
-                  </td>
+                  <td class="value">{Math.round(details().coactive_shares[i] * 100)} %</td>
+                  <td class="value faint">×{roughCount(Math.round(Math.exp(details().coactive_pmis[i])))}</td>
                 </tr>
               )}
-            </For>
+            </Index>
           </tbody>
         </table>
       </Panel>
@@ -79,28 +77,28 @@ export function NeuronPanel(props: { page: FeaturePage }) {
         <table class="token-table">
           <caption>Weight, share of all</caption>
           <tbody>
-            <For each={details().neurons}>
+            <Index each={details().neurons}>
               {(neuron, i) => (
                 <tr>
-                  <td>{neuron}</td>
-                  <td class="value">{signed(details().neuron_weights[i()])}</td>
-                  <td class="faint value">{percent(details().neuron_shares[i()])}</td>
+                  <td>{neuron()}</td>
+                  <td class="value">{signed(details().neuron_weights[i])}</td>
+                  <td class="faint value">{percent(details().neuron_shares[i])}</td>
                 </tr>
               )}
-            </For>
+            </Index>
           </tbody>
         </table>
         <table class="token-table">
           <caption>Correlation</caption>
           <tbody>
-            <For each={details().correlated_neurons}>
+            <Index each={details().correlated_neurons}>
               {(neuron, i) => (
                 <tr>
-                  <td>{neuron}</td>
-                  <td class="value">{signed(details().neuron_correlations[i()])}</td>
+                  <td>{neuron()}</td>
+                  <td class="value">{signed(details().neuron_correlations[i])}</td>
                 </tr>
               )}
-            </For>
+            </Index>
           </tbody>
         </table>
       </div>

@@ -46,8 +46,8 @@ export function holdsPeak(segment: Segment, { peak }: Highlight): boolean {
 }
 
 /**
- * One plain span a segment, coloured by activation. `data-i` is the segment's place, for the tooltip, which listens
- * on the container: a page shows thousands of tokens.
+ * One plain span a segment, in their order, coloured by activation. The tooltip listens on the container: a page shows
+ * thousands of tokens.
  *
  * @param known first and last corpus index with known activations; text outside is dimmed
  */
@@ -59,7 +59,6 @@ export function tokenSpans(
   return segments.map((segment, i) => {
     const span = document.createElement('span');
     span.textContent = visible(segment.text);
-    span.dataset.i = String(i);
     const activation = activationOf(segment, highlight);
     let kind = 't';
     if (activation > 0) {

@@ -1,4 +1,4 @@
-import { createSignal } from 'solid-js';
+import { createMemo, createRoot, createSignal } from 'solid-js';
 import type { FigureColumn } from '../data/feature-index.ts';
 
 export type SortKey = 'latent_index' | FigureColumn | 'match';
@@ -50,6 +50,7 @@ export interface Route {
   readonly own: Readonly<Record<string, string>>;
 }
 
+const NOTHING: Readonly<Record<string, string>> = {};
 const WHOLE_LIST: ListQuery = {
   sort: 'latent_index',
   descending: false,
@@ -149,35 +150,62 @@ window.addEventListener('hashchange', () => followAddress());
 
 function followAddress(): void {
   const next = parseRoute(location.hash);
-  // The same query stays the same object: a list is not made again for every feature that is opened from it.
-  const same = JSON.stringify(next.query) === JSON.stringify(route().query);
-  setRoute(same ? { ...next, query: route().query } : next);
+  setRoute((last) => ({
+    ...next,
+    query: sameIfEqual(last.query, next.query),
+    own: sameIfEqual(last.own, next.own),
+  }));
+}
+
+/** What says the same stays the same object: a list is not made again for every feature that is opened from it. */
+function sameIfEqual<T>(last: T, next: T): T {
+  return JSON.stringify(last) === JSON.stringify(next) ? last : next;
 }
 
 export { route };
 
+/** Parts of the route that seldom change from feature to feature: links that are made of them are not made again. */
+const { currentMember, currentQuery, keptOwn } = createRoot(() => ({
+  currentMember: createMemo(() => route().member),
+  currentQuery: createMemo(() => route().query),
+  /** Only what the view of features keeps goes from feature to feature. */
+  keptOwn: createMemo(() => (route().view === 'feature' ? route().own : NOTHING)),
+}));
+
 /** The address of a feature in the list that is shown. */
-export function featureHref(latent: number, query: ListQuery = route().query): string {
-  const { view, member, own } = route();
-  return formatRoute({ view: 'feature', member, latent, query, own: view === 'feature' ? own : {} });
+export function featureHref(latent: number): string {
+  return formatRoute({
+    view: 'feature',
+    member: currentMember(),
+    latent,
+    query: currentQuery(),
+    own: keptOwn(),
+  });
 }
 
 /** The address of the list with some of its query changed. */
 export function listHref(change: Partial<ListQuery> = {}): string {
-  const { member, query } = route();
-  return formatRoute({ view: 'list', member, latent: undefined, query: { ...query, ...change }, own: {} });
+  const changed = { ...currentQuery(), ...change };
+  return formatRoute({
+    view: 'list',
+    member: currentMember(),
+    latent: undefined,
+    query: changed,
+    own: NOTHING,
+  });
 }
 
 /** The address of the whole list in its usual order, with this query. */
-export function freshListHref(query: Partial<ListQuery> = {}): string {
-  const matches = (query.tokens?.length ?? 0) > 0 || (query.text ?? '') !== '' || (query.about ?? '') !== '';
+export function freshListHref(wanted: Partial<ListQuery> = {}): string {
+  const matches =
+    (wanted.tokens?.length ?? 0) > 0 || (wanted.text ?? '') !== '' || (wanted.about ?? '') !== '';
   const order: Partial<ListQuery> = matches ? { sort: 'match', descending: true } : {};
   return formatRoute({
     view: 'list',
-    member: route().member,
+    member: currentMember(),
     latent: undefined,
-    query: { ...WHOLE_LIST, ...order, ...query },
-    own: {},
+    query: { ...WHOLE_LIST, ...order, ...wanted },
+    own: NOTHING,
   });
 }
 
@@ -185,22 +213,21 @@ export function freshListHref(query: Partial<ListQuery> = {}): string {
 export function viewHref(
   view: ViewName,
   latent?: number,
-  own: Readonly<Record<string, string>> = {},
+  own: Readonly<Record<string, string>> = NOTHING,
 ): string {
-  const { member, query } = route();
-  return formatRoute({ view, member, latent, query, own });
+  return formatRoute({ view, member: currentMember(), latent, query: currentQuery(), own });
 }
 
 /** The address of a dictionary of the collection: its list, or one of its features. */
 export function memberHref(member: string, latent?: number): string {
   const view = latent === undefined ? 'list' : 'feature';
-  return formatRoute({ view, member, latent, query: WHOLE_LIST, own: {} });
+  return formatRoute({ view, member, latent, query: WHOLE_LIST, own: NOTHING });
 }
 
 /** The address of a view of the collection itself. */
 export function collectionHref(
   view: 'collection' | 'compare' = 'collection',
-  own: Readonly<Record<string, string>> = {},
+  own: Readonly<Record<string, string>> = NOTHING,
   latent?: number,
 ): string {
   return formatRoute({ view, member: '', latent, query: WHOLE_LIST, own });

@@ -14,6 +14,7 @@ import { Explanations } from '../parts/explanations.tsx';
 import { FeatureTools } from '../parts/feature-tools.tsx';
 import { currentList, setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
+import { createPainted } from '../state/painted.ts';
 import { featureHref, go, listHref, route } from '../state/route.ts';
 import { onShortcut } from '../state/shortcuts.ts';
 
@@ -23,6 +24,7 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
     () => props.latent,
     (latent) => loadFeature(props.index, latent),
   );
+  const painted = createPainted(page.value);
   const [pointed, setPointed] = createSignal<PointedToken>();
   // Opened by its address: the list that it stands in is made beside it.
   const list = createLoad(
@@ -71,7 +73,7 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
       </Match>
       <Match when={page.value()}>
         {(shown) => (
-          <article class="feature" aria-busy={page.loading()}>
+          <article class="feature" aria-busy={page.loading() || painted() !== shown()}>
             <div class="side">
               <div class="summary">
                 <FeatureHead page={shown()} around={around()} />
@@ -86,15 +88,25 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
               <Show when={shown().details.top_logits.length > 0}>
                 <LogitPanel index={props.index} page={shown()} pointed={pointed()} />
               </Show>
-              <TokenPanel index={props.index} page={shown()} />
-              <CoActivePanel index={props.index} page={shown()} />
-              <NeighbourPanel index={props.index} page={shown()} />
-              <Show when={props.collection}>
-                {(collection) => (
-                  <MatchesPanel collection={collection()} member={route().member} latent={shown().latent} />
+              <Show when={painted()}>
+                {(shown) => (
+                  <>
+                    <TokenPanel index={props.index} page={shown()} />
+                    <CoActivePanel index={props.index} page={shown()} />
+                    <NeighbourPanel index={props.index} page={shown()} />
+                    <Show when={props.collection}>
+                      {(collection) => (
+                        <MatchesPanel
+                          collection={collection()}
+                          member={route().member}
+                          latent={shown().latent}
+                        />
+                      )}
+                    </Show>
+                    <NeuronPanel page={shown()} />
+                  </>
                 )}
               </Show>
-              <NeuronPanel page={shown()} />
             </div>
             <Show
               when={shown().examples.length > 0}

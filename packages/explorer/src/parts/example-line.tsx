@@ -1,0 +1,80 @@
+import { createEffect, createMemo, Show } from 'solid-js';
+import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
+import type { Example, FeaturePage } from '../data/feature-page.ts';
+import { figure, signed } from '../data/format.ts';
+import { type Segment, tokenLabel } from '../data/segments.ts';
+import { type ContextMode, contextMode } from '../state/settings.ts';
+import { AlignedLine, WrappedText } from './token-line.tsx';
+import { type Highlight, highlightOf, holdsPeak } from './tokens.ts';
+
+/** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
+const SHOWN: Record<ContextMode, readonly [number, number]> = {
+  near: [4, 4],
+  line: [24, 32],
+  wide: [Infinity, Infinity],
+};
+
+/** One example: its activation, its text, where it stands. */
+export function ExampleLine(props: {
+  index: FeatureIndex;
+  page: FeaturePage;
+  example: Example;
+  max: number;
+  onChange: (element: Element, segments: readonly Segment[], highlight: Highlight) => void;
+}) {
+  let element!: HTMLLIElement;
+  const { row, segments: all, document } = props.example;
+  const { effects } = props.page;
+  const near = highlightOf(
+    row.token_index,
+    row.activation,
+    row.near_offsets,
+    row.near_activations,
+    props.max,
+  );
+  const highlight: Highlight = { ...near, effects };
+  const segments = createMemo(() => {
+    const [before, after] = SHOWN[contextMode()];
+    return all.filter(
+      ({ position }) => position >= row.token_index - before && position <= row.token_index + after,
+    );
+  });
+  const radius = props.index.manifest.examples.window_radius;
+  const known = [row.token_index - radius, row.token_index + radius] as const;
+  createEffect(() => props.onChange(element, segments(), highlight));
+  const peak = () => segments().find((segment) => holdsPeak(segment, highlight));
+  return (
+    <li
+      class="example"
+      data-example
+      tabindex="0"
+      classList={{ repeats: row.repeats, silent: row.group === 'near_miss' }}
+      title={row.repeats ? 'Shown above already, or of the same context' : undefined}
+      ref={element}
+    >
+      <span class="value" aria-hidden="true">
+        {figure(row.activation)}
+      </span>
+      <span class="sr">{spoken(peak(), row, effects.get(row.token_index))}</span>
+      <span class="text">
+        <Show
+          when={contextMode() !== 'wide'}
+          fallback={<WrappedText segments={segments()} highlight={highlight} known={known} />}
+        >
+          <AlignedLine segments={segments()} highlight={highlight} known={known} />
+        </Show>
+      </span>
+      <span class="source" title={document?.id}>
+        {document?.id}
+      </span>
+    </li>
+  );
+}
+
+/** What a screen reader says before the text of an example. */
+function spoken(peak: Segment | undefined, row: ExampleRow, effect: EffectRow | undefined): string {
+  const token = tokenLabel(peak?.text ?? '');
+  if (row.group === 'near_miss') return `Silent on ${token}: `;
+  const without = effect ? `, without it the next token's loss changes by ${signed(effect.loss_change)}` : '';
+  return `Peak ${token}, activation ${figure(row.activation)}${without}${row.repeats ? ', repeated' : ''}: `;
+}
