@@ -14,7 +14,7 @@ import { type CommandContext, withStage } from './context.ts';
 import { dictionaryHash, tokensHash, subjectText } from './dictionary-option.ts';
 import { evaluateWithProgress } from './evaluate.ts';
 import { DEFAULT_PORT, serveUntilInterrupted } from './explore.ts';
-import { indexWithProgress } from './index-features.ts';
+import { indexSource, indexWithProgress } from './index-features.ts';
 import type { DeclareCommand } from './main.ts';
 import { DEFAULT_HOOK, DEFAULT_MODEL, MODEL_HELP, openModel } from './model-option.ts';
 import { portOption } from './options.ts';
@@ -188,7 +188,8 @@ async function buildIndex(
   index: string,
   evaluation: Readonly<Record<string, number>>,
 ): Promise<void> {
-  const { backend, runner, source, training, tokenizer, options, out, modelHash } = work;
+  const { backend, runner, training, tokenizer, options, out, modelHash } = work;
+  const source = indexSource(runner, training);
   const madeFrom = { dictionary: await dictionaryHash(join(out, 'dictionary')), model: modelHash };
   const existing = (await openFeatureIndex(index).catch(() => undefined))?.manifest;
   const isUnchanged =

@@ -1,4 +1,5 @@
-import { modelSource } from '../activations/index.ts';
+import { type ActivationSource, modelSource } from '../activations/index.ts';
+import type { TokenSet } from '../corpus/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
 import { readReport } from '../evaluation/index.ts';
 import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
@@ -90,10 +91,21 @@ async function modelSubject(
   const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   const limits = { maxTokens: flags.tokens, seed: flags.seed };
   const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
+  tokenizer.forgetWords();
   const suffix = model.logits !== undefined;
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix });
   const madeFrom = { model: model.sha256 };
-  return { runner, source: modelSource(runner, tokens), tokens, tokenizer, madeFrom };
+  return { runner, source: indexSource(runner, tokens), tokens, tokenizer, madeFrom };
+}
+
+/** Floats of a chunk, about: what is known of a latent is fetched once a chunk, so that larger ones are faster. */
+const FLOATS_PER_CHUNK = 2 ** 22;
+
+/** The activations of a text in chunks as the index likes them. */
+export function indexSource(runner: ModelRunner, tokens: TokenSet): ActivationSource {
+  const floatsPerContext = tokens.contextSize * runner.dIn;
+  const contextsPerChunk = Math.max(1, Math.floor(FLOATS_PER_CHUNK / floatsPerContext));
+  return modelSource(runner, tokens, { contextsPerChunk });
 }
 
 /** Enough for all examples of 8,192 features of a model whose last half runs token by token. */

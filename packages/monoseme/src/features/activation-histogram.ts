@@ -42,10 +42,12 @@ export class ActivationHistogram {
     return { exponents: this.#exponents, counts: this.#counts };
   }
 
-  /** @param max largest value of the run or more */
-  addRun(latent: number, values: Float32Array, start: number, end: number, max: number): void {
+  /**
+   * @param bits of the f32 values of a batch, `start` … `end − 1` those of the latent
+   * @param max largest value of the run or more
+   */
+  addRun(latent: number, bits: Uint32Array, start: number, end: number, max: number): void {
     this.#grow(latent, max);
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
     const counts = this.#counts;
     const base = latent * (1 + BINS);
     // The lowest resolved bin begins at limit · 2^−OCTAVES.

@@ -1,10 +1,10 @@
-import { firingHash, latentHash } from './firing-hash.ts';
+import { latentHash } from './firing-hash.ts';
 import type { KeptCodes } from './kept-codes.ts';
 
 /** Distances in tokens at which another latent may fire. */
 const LAGS = [-2, -1, 0, 1, 2] as const;
 /** Firings of a latent that are looked at, about. */
-const SAMPLE = 256;
+const SAMPLE = 1024;
 /** Seen together fewer times than this, two latents have met by chance. */
 const FEWEST = 3;
 
@@ -19,12 +19,20 @@ export interface CoActiveLatents {
   readonly pmis: number[];
 }
 
+/** Another latent at a lag (its place in LAGS). */
+interface Company {
+  readonly other: number;
+  readonly lag: number;
+  readonly share: number;
+  readonly score: number;
+}
+
 /**
  * Co-active latents over the kept text, from a seeded sample of each latent's firings.
  *
  * Formula  for each other latent the lag with the largest share · ln(share / density), its part of the Kullback-Leibler
  *          divergence between what fires around this latent and what fires anywhere; ranked by the same
- * Cost     5 · 256 · L0 counts a latent
+ * Cost     5 · 1,024 · L0 counts a latent
  */
 export class CoActivation {
   readonly #kept: KeptCodes;
@@ -37,10 +45,6 @@ export class CoActivation {
   readonly #counts: Uint16Array;
   /** [lags, dSae]: places in `counts` that are not 0. */
   readonly #touched: Uint32Array;
-  /** [dSae], all 0 between two calls: score of a latent at its best lag; place of that in `counts`; those that have one. */
-  readonly #scores: Float64Array;
-  readonly #best: Uint32Array;
-  readonly #others: Uint32Array;
 
   constructor(kept: KeptCodes, contextSize: number, seed: number) {
     this.#kept = kept;
@@ -48,9 +52,6 @@ export class CoActivation {
     this.#dSae = kept.nFired.length;
     this.#counts = new Uint16Array(LAGS.length * this.#dSae);
     this.#touched = new Uint32Array(LAGS.length * this.#dSae);
-    this.#scores = new Float64Array(this.#dSae);
-    this.#best = new Uint32Array(this.#dSae);
-    this.#others = new Uint32Array(this.#dSae);
     const { starts, positions } = samplePositions(kept, seed);
     this.#starts = starts;
     this.#positions = positions;
@@ -60,40 +61,35 @@ export class CoActivation {
     const [first, end] = [this.#starts[latent], this.#starts[latent + 1]];
     const nSampled = end - first;
     const nTouched = this.#count(latent, first, end);
-    const nOthers = this.#score(nTouched, nSampled);
-    const scores = this.#scores;
-    const ranked = largest(this.#others.subarray(0, nOthers), scores, n);
-    const places = ranked.map((other) => this.#best[other]);
-    const shares = places.map((place) => this.#counts[place] / nSampled);
-    const found = {
-      latents: ranked,
-      lags: places.map((place) => LAGS[Math.floor(place / this.#dSae)]),
-      shares,
-      pmis: ranked.map((other, i) => scores[other] / shares[i]),
-    };
+    const ranked = this.#ranked(nTouched, nSampled, n);
     for (let i = 0; i < nTouched; i++) this.#counts[this.#touched[i]] = 0;
-    for (let i = 0; i < nOthers; i++) scores[this.#others[i]] = 0;
-    return found;
+    const shares = ranked.map(({ share }) => share);
+    return {
+      latents: ranked.map(({ other }) => other),
+      lags: ranked.map(({ lag }) => LAGS[lag]),
+      shares,
+      pmis: ranked.map(({ score }, i) => score / shares[i]),
+    };
   }
 
-  /** Score each other latent at its best lag. @returns how many score above 0 */
-  #score(nTouched: number, nSampled: number): number {
+  /** Of each other latent the best lag; the `n` best of them, ties to the lower latent, then to the earlier lag. */
+  #ranked(nTouched: number, nSampled: number, n: number): Company[] {
     const { nFired, nTokens } = this.#kept;
-    const scores = this.#scores;
-    let nOthers = 0;
+    const found: Company[] = [];
     for (let i = 0; i < nTouched; i++) {
       const place = this.#touched[i];
       const count = this.#counts[place];
       if (count < FEWEST) continue;
       const other = place % this.#dSae;
       const share = count / nSampled;
-      const score = share * Math.log((share * nTokens) / nFired[other]);
-      if (!(score > scores[other])) continue;
-      if (scores[other] === 0) this.#others[nOthers++] = other;
-      scores[other] = score;
-      this.#best[other] = place;
+      const ratio = (share * nTokens) / nFired[other];
+      const least = found.length < n ? 0 : found[n - 1].score;
+      // As ln x ≤ x − 1, most need no logarithm.
+      if (!(share * (ratio - 1) > least)) continue;
+      const lag = (place - other) / this.#dSae;
+      enter_(found, { other, lag, share, score: share * Math.log(ratio) }, n);
     }
-    return nOthers;
+    return found;
   }
 
   /** Count what fires around the sampled firings. @returns how many places in `counts` are not 0 any more */
@@ -102,14 +98,12 @@ export class CoActivation {
     const counts = this.#counts;
     const touched = this.#touched;
     let nTouched = 0;
-    for (let i = first; i < end; i++) {
-      const position = this.#positions[i];
-      const contextStart = position - (position % this.#contextSize);
-      const contextEnd = Math.min(nTokens, contextStart + this.#contextSize);
-      for (let l = 0; l < LAGS.length; l++) {
-        const token = position + LAGS[l];
-        if (token < contextStart || token >= contextEnd) continue;
-        const base = l * this.#dSae;
+    for (let l = 0; l < LAGS.length; l++) {
+      const base = l * this.#dSae;
+      for (let i = first; i < end; i++) {
+        const token = this.#positions[i] + LAGS[l];
+        const contextStart = this.#positions[i] - (this.#positions[i] % this.#contextSize);
+        if (token < contextStart || token >= Math.min(nTokens, contextStart + this.#contextSize)) continue;
         const last = ends[token + 1];
         for (let pair = ends[token]; pair < last; pair++) {
           const place = base + latents[pair];
@@ -123,39 +117,47 @@ export class CoActivation {
   }
 }
 
-/** The `n` items of largest score, largest first; ties go to the lower item. */
-function largest(items: Uint32Array, scores: Float64Array, n: number): number[] {
-  const found: number[] = [];
-  for (const item of items) {
-    let place = found.length;
-    const isBefore = (other: number) =>
-      scores[item] > scores[other] || (scores[item] === scores[other] && item < other);
-    while (place > 0 && isBefore(found[place - 1])) place--;
-    if (place >= n) continue;
-    found.splice(place, 0, item);
-    if (found.length > n) found.pop();
+/** Put one in its place, in place of what is there of the same latent. Mutates ranked */
+function enter_(ranked: Company[], company: Company, n: number): void {
+  const known = ranked.findIndex(({ other }) => other === company.other);
+  if (known >= 0) {
+    if (!isBefore(company, ranked[known])) return;
+    ranked.splice(known, 1);
   }
-  return found;
+  let place = ranked.length;
+  while (place > 0 && isBefore(company, ranked[place - 1])) place--;
+  ranked.splice(place, 0, company);
+  if (ranked.length > n) ranked.pop();
 }
 
-/** About SAMPLE firings of every latent, those with the smallest hashes; all where there are fewer. */
+function isBefore(a: Company, b: Company): boolean {
+  return (
+    a.score > b.score ||
+    (a.score === b.score && (a.other < b.other || (a.other === b.other && a.lag < b.lag)))
+  );
+}
+
+/**
+ * SAMPLE firings of every latent, evenly over the text; all where there are fewer. Of n firings one is taken whenever a sum
+ * to which each adds SAMPLE passes n; where it starts is drawn.
+ */
 function samplePositions({ ends, latents, nTokens, nFired }: KeptCodes, seed: number) {
   const dSae = nFired.length;
-  const hashes = Uint32Array.from(nFired, (_, latent) => latentHash(seed, latent));
-  const limits = Float64Array.from(nFired, (n) => (n <= SAMPLE ? Infinity : (SAMPLE / n) * 2 ** 32));
-  const each = (visit: (latent: number, token: number) => void) => {
-    for (let token = 0; token < nTokens; token++) {
-      for (let pair = ends[token]; pair < ends[token + 1]; pair++) {
-        const latent = latents[pair];
-        if (firingHash(hashes[latent], token) < limits[latent]) visit(latent, token);
-      }
-    }
-  };
   const starts = new Uint32Array(dSae + 1);
-  each((latent) => starts[latent + 1]++);
-  for (let latent = 0; latent < dSae; latent++) starts[latent + 1] += starts[latent];
+  for (let latent = 0; latent < dSae; latent++)
+    starts[latent + 1] = starts[latent] + Math.min(nFired[latent], SAMPLE);
+  const sums = Float64Array.from(nFired, (n, latent) => latentHash(seed, latent) % Math.max(1, n));
   const positions = new Uint32Array(starts[dSae]);
   const next = starts.slice(0, dSae);
-  each((latent, token) => (positions[next[latent]++] = token));
+  for (let token = 0; token < nTokens; token++) {
+    for (let pair = ends[token]; pair < ends[token + 1]; pair++) {
+      const latent = latents[pair];
+      const step = starts[latent + 1] - starts[latent];
+      sums[latent] += step;
+      if (sums[latent] < nFired[latent]) continue;
+      sums[latent] -= nFired[latent];
+      positions[next[latent]++] = token;
+    }
+  }
   return { starts, positions };
 }

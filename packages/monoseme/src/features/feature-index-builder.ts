@@ -132,6 +132,7 @@ export class FeatureIndexBuilder {
     expectLength('The activations', x, codes.nRows, this.#options.dIn);
     this.#correlation.addRows(x, firstToken);
     const { starts, positions, values } = this.#sorter.sort(codes, firstToken);
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
     for (let latent = 0; latent < this.#options.dSae; latent++) {
       const start = starts[latent];
       const end = starts[latent + 1];
@@ -140,7 +141,7 @@ export class FeatureIndexBuilder {
       this.#correlation.addRun(latent, nBefore, x, firstToken, positions, values, start, end);
       this.moments.addRun(latent, positions, values, start, end);
       const max = this.moments.max[latent];
-      this.histogram.addRun(latent, values, start, end, max);
+      this.histogram.addRun(latent, bits, start, end, max);
       this.#samples.addRun(latent, positions, values, start, end, max);
       this.tokenMass.addRun(latent, this.#tokens, positions, values, start, end);
     }

@@ -133,7 +133,7 @@ describe('an index that was built', () => {
       .map((position) => smallActivation(text, SMALL_LATENTS.cat, position))
       .reduce((sum, activation, _, all) => sum + activation / all.length, 0);
     const cat = onCat.find(({ latent_index }) => latent_index === SMALL_LATENTS.cat)!;
-    assert.ok(Math.abs(cat.mean_activation - expected) < 1e-4 * expected);
+    assert.ok(Math.abs(cat.mean_activation - expected) < 4e-3 * expected);
     assert.deepEqual(await index.latentsOf(999), []);
   });
 
@@ -169,7 +169,7 @@ describe('an index that was built', () => {
       top_logit_tokens.forEach((token, i) => (raised[token] ??= []).push({ latent, weight: top_logits[i] }));
       const firing = (await index.examplesOf(latent)).filter(
         ({ group, rank, repeats }) =>
-          group !== 'near_miss' && !repeats && (group !== 'interval' || rank === 0),
+          !repeats && (group === 'top' || group === 'random' || (group === 'interval' && rank === 0)),
       );
       for (const place of new Set(firing.map(({ token_index }) => token_index))) places.push([place, latent]);
     }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ActivationSource } from '../activations/index.ts';
 import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
 import { isInterruption, throwIfAborted } from '../errors.ts';
@@ -67,6 +68,8 @@ async function gather(input: GatherInput): Promise<FeatureIndexBuilder> {
       throwIfAborted(signal);
       const [x, found] = [await rows!, await codes!];
       [rows, codes, nextRows] = [nextRows, encoded(chunk + 1, nextRows), read(chunk + 2)];
+      // The model hears of its next chunk before the builder takes this thread.
+      await nextTurn();
       builder.addBatch(found, x, builder.nTokens);
       if (checkpoint.isDue) await checkpoint.write(builder.arrays(), builder.counts);
       onProgress?.(builder.nTokens);

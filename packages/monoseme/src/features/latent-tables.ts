@@ -108,5 +108,6 @@ export class LatentTables {
 
 /** Of the intervals, which hold most of the examples, a search of the text finds one each, and nothing twice. */
 function isFound({ group, rank, repeats }: TableRow<typeof EXAMPLES>): boolean {
-  return group !== 'near_miss' && !repeats && (group !== 'interval' || rank === 0);
+  if (repeats) return false;
+  return group === 'top' || group === 'random' || (group === 'interval' && rank === 0);
 }

@@ -99,37 +99,72 @@ function describe(
   n: number,
   scratch: Float32Array,
 ): LogitEffects {
+  const top = largestPlaces(weights, n, 1);
+  const bottom = largestPlaces(weights, n, -1);
   scratch.set(weights);
-  scratch.sort();
-  const middle = weights.length >> 1;
-  const median = weights.length % 2 === 1 ? scratch[middle] : (scratch[middle - 1] + scratch[middle]) / 2;
-  const top = placesOf(weights, n, scratch[scratch.length - n], 1);
-  const bottom = placesOf(weights, n, scratch[n - 1], -1);
+  const middle = medianOf_(scratch);
   return {
-    topTokens: top.map((place) => tokens[place]),
-    topWeights: Float32Array.from(top, (place) => weights[place] - median),
-    bottomTokens: bottom.map((place) => tokens[place]),
-    bottomWeights: Float32Array.from(bottom, (place) => weights[place] - median),
-    histogram: histogram(scratch),
+    topTokens: Uint32Array.from(top, (place) => tokens[place]),
+    topWeights: Float32Array.from(top, (place) => weights[place] - middle),
+    bottomTokens: Uint32Array.from(bottom, (place) => tokens[place]),
+    bottomWeights: Float32Array.from(bottom, (place) => weights[place] - middle),
+    histogram: histogram(weights, weights[bottom[0]], weights[top[0]]),
     kurtosis: kurtosis(weights),
   };
 }
 
-/** Where the n largest (sign 1) or smallest (−1) weights stand, best first. `last` is the n-th of them. */
-function placesOf(weights: Float32Array, n: number, last: number, sign: 1 | -1): Uint32Array {
+/** Where the n largest (sign 1) or smallest (−1) weights stand, best first; ties go to the lower place. */
+function largestPlaces(weights: Float32Array, n: number, sign: 1 | -1): number[] {
   const places: number[] = [];
-  for (let i = 0; i < weights.length; i++) if (sign * (weights[i] - last) >= 0) places.push(i);
-  places.sort((a, b) => sign * (weights[b] - weights[a]) || a - b);
-  return Uint32Array.from(places.slice(0, n));
+  let least = -Infinity;
+  for (let i = 0; i < weights.length; i++) {
+    const weight = sign * weights[i];
+    if (places.length === n && weight <= least) continue;
+    let place = places.length;
+    while (place > 0 && sign * weights[places[place - 1]] < weight) place--;
+    places.splice(place, 0, i);
+    if (places.length > n) places.pop();
+    least = sign * weights[places[places.length - 1]];
+  }
+  return places;
 }
 
-function histogram(sorted: Float32Array): Uint32Array {
-  const counts = new Uint32Array(LOGIT_BINS);
-  const low = sorted[0];
-  const scale = LOGIT_BINS / (sorted[sorted.length - 1] - low || 1);
-  for (let i = 0; i < sorted.length; i++) {
-    counts[Math.min(LOGIT_BINS - 1, Math.floor((sorted[i] - low) * scale))]++;
+/** The median; of an even number of values the mean of the middle two. Mutates values: they are reordered */
+function medianOf_(values: Float32Array): number {
+  const middle = values.length >> 1;
+  const upper = select_(values, middle);
+  if (values.length % 2 === 1) return upper;
+  let lower = -Infinity;
+  for (let i = 0; i < middle; i++) if (values[i] > lower) lower = values[i];
+  return (lower + upper) / 2;
+}
+
+/** Quickselect (Hoare): the value that would stand at `k` were they sorted; none before it is larger. Mutates values */
+function select_(values: Float32Array, k: number): number {
+  let [low, high] = [0, values.length - 1];
+  while (low < high) {
+    const pivot = values[(low + high) >>> 1];
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while (values[i] < pivot) i++;
+      while (values[j] > pivot) j--;
+      if (i > j) break;
+      const value = values[i];
+      values[i++] = values[j];
+      values[j--] = value;
+    }
+    if (k <= j) high = j;
+    else if (k >= i) low = i;
+    else break;
   }
+  return values[k];
+}
+
+function histogram(weights: Float32Array, low: number, high: number): Uint32Array {
+  const counts = new Uint32Array(LOGIT_BINS);
+  const scale = LOGIT_BINS / (high - low || 1);
+  for (let i = 0; i < weights.length; i++)
+    counts[Math.min(LOGIT_BINS - 1, Math.floor((weights[i] - low) * scale))]++;
   return counts;
 }
 

@@ -11,6 +11,13 @@ const COMPARED = 6;
 const OFFSETS = Int32Array.of(-1, -2, 1, -3, -4, 2);
 const WEIGHTS = Int32Array.of(4, 3, 2, 2, 1, 1);
 const MOST_AGREEMENT = WEIGHTS.reduce((sum, weight) => sum + weight, 0);
+/** Of each set of those offsets, as bits: the sum of their weights. */
+const AGREEMENTS = Uint8Array.from({ length: 2 ** OFFSETS.length }, (_, set) =>
+  WEIGHTS.reduce((sum, weight, k) => sum + ((set >>> k) & 1) * weight, 0),
+);
+
+/** Which examples have the token at each offset of a place that is looked at. */
+const sharing = new Uint8Array(OFFSETS.length);
 
 /**
  * Text that looks like a latent's examples and on which it stays silent: occurrences of its heaviest tokens, those
@@ -24,6 +31,9 @@ export class NearMisses {
   /** [vocab + 1], and the kept positions by token. */
   readonly #starts: Uint32Array;
   readonly #positions: Uint32Array;
+  /** [OFFSETS, vocab], all 0 between two latents: which of its examples, as bits, have a token at an offset. */
+  readonly #having: Uint8Array;
+  readonly #vocabSize: number;
   /** Occurrences of one latent's tokens, by agreement with its examples. */
   readonly #byAgreement: number[][] = Array.from({ length: MOST_AGREEMENT + 1 }, () => []);
 
@@ -33,7 +43,9 @@ export class NearMisses {
     this.#contextSize = contextSize;
     this.#radius = radius;
     let vocabSize = 0;
-    for (let i = 0; i < kept.nTokens; i++) vocabSize = Math.max(vocabSize, tokens[i] + 1);
+    for (let i = 0; i < tokens.length; i++) if (tokens[i] >= vocabSize) vocabSize = tokens[i] + 1;
+    this.#vocabSize = vocabSize;
+    this.#having = new Uint8Array(OFFSETS.length * vocabSize);
     this.#starts = new Uint32Array(vocabSize + 1);
     for (let i = 0; i < kept.nTokens; i++) this.#starts[tokens[i] + 1]++;
     for (let id = 0; id < vocabSize; id++) this.#starts[id + 1] += this.#starts[id];
@@ -47,8 +59,10 @@ export class NearMisses {
     if (n === 0) return [];
     const peaks = examples.filter(({ group }) => group === 'top').slice(0, COMPARED);
     for (const positions of this.#byAgreement) positions.length = 0;
-    const around = Uint32Array.from(peaks.flatMap(({ position }) => this.#around(position)));
-    for (const { token } of mass.slice(0, TOKENS)) this.#compare(token, around);
+    const places = peaks.map(({ position }) => this.#around(position));
+    places.forEach((around, example) => around.forEach((place) => (this.#having[place] |= 1 << example)));
+    for (const { token } of mass.slice(0, TOKENS)) this.#compare(token);
+    for (const around of places) for (const place of around) this.#having[place] = 0;
     const contexts = new Set<number>();
     const found: Example[] = [];
     for (let agreement = MOST_AGREEMENT; agreement >= 0; agreement--) {
@@ -71,31 +85,38 @@ export class NearMisses {
     return found;
   }
 
-  /** The tokens around a place; one that no token is beyond the ends of the text. */
+  /** Where in `having` the tokens around a place stand, without those beyond the ends of the text. */
   #around(position: number): number[] {
-    return Array.from(OFFSETS, (offset) => this.#tokens[position + offset] ?? 0xffffffff);
+    return Array.from(OFFSETS, (offset, k) => k * this.#vocabSize + this.#tokens[position + offset]).filter(
+      (place) => place < this.#having.length,
+    );
   }
 
-  /**
-   * Sort occurrences of a token by how much their text agrees with the example most like them.
-   *
-   * @param around [examples, OFFSETS]: the tokens around each
-   */
-  #compare(token: number, around: Uint32Array): void {
-    const tokens = this.#tokens;
+  /** Sort occurrences of a token by how much their text agrees with the example most like them. */
+  #compare(token: number): void {
     const [first, end] = [this.#starts[token] ?? 0, this.#starts[token + 1] ?? 0];
     const step = Math.max(1, Math.floor((end - first) / OCCURRENCES));
-    for (let i = first; i < end; i += step) {
-      const position = this.#positions[i];
-      let most = 0;
-      for (let example = 0; example < around.length; example += OFFSETS.length) {
-        let agreement = 0;
-        for (let k = 0; k < OFFSETS.length; k++)
-          if (tokens[position + OFFSETS[k]] === around[example + k]) agreement += WEIGHTS[k];
-        if (agreement > most) most = agreement;
-      }
-      this.#byAgreement[most].push(position);
+    for (let i = first; i < end; i += step)
+      this.#byAgreement[this.#agreement(this.#positions[i])].push(this.#positions[i]);
+  }
+
+  #agreement(position: number): number {
+    const tokens = this.#tokens;
+    const having = this.#having;
+    let examples = 0;
+    for (let k = 0, base = 0; k < OFFSETS.length; k++, base += this.#vocabSize) {
+      const bits = having[base + tokens[position + OFFSETS[k]]];
+      sharing[k] = bits;
+      examples |= bits;
     }
+    let most = 0;
+    for (; examples !== 0; examples &= examples - 1) {
+      const example = 31 - Math.clz32(examples & -examples);
+      let offsets = 0;
+      for (let k = 0; k < OFFSETS.length; k++) offsets |= ((sharing[k] >>> example) & 1) << k;
+      most = Math.max(most, AGREEMENTS[offsets]);
+    }
+    return most;
   }
 
   #isSilent(latent: number, position: number): boolean {

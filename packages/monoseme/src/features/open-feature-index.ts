@@ -34,7 +34,7 @@ type Row<S extends TableSchema> = {
     ? string
     : S[name] extends 'boolean'
       ? boolean
-      : S[name] extends 'list<int32>' | 'list<float>'
+      : S[name] extends `list${string}`
         ? number[]
         : number;
 };

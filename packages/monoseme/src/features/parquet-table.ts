@@ -2,7 +2,17 @@ import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { atomicWrite, sha256, TOOLKIT_VERSION } from '../formats/index.ts';
 
-export type ColumnType = 'int32' | 'float' | 'boolean' | 'string' | 'list<int32>' | 'list<float>';
+/** `few`: numbers of which few are different, written as places in a list of those. */
+export type ColumnType =
+  | 'int32'
+  | 'float'
+  | 'boolean'
+  | 'string'
+  | 'list<int32>'
+  | 'list<float>'
+  | 'few int32'
+  | 'list<few int32>'
+  | 'list<few float>';
 
 /** Columns of a table in order, with their types. No column holds nulls. */
 export type TableSchema = Readonly<Record<string, ColumnType>>;
@@ -23,7 +33,7 @@ export interface WrittenFile {
  * A Parquet table (Snappy) that is written row group by row group: of its rows only those of the group at hand are
  * held, and of the others their compressed bytes.
  *
- * Whole numbers are delta-packed and floats split into byte streams where that is smaller; statistics are kept for the
+ * Whole numbers are delta-packed and floats split into byte streams, unless few are different; statistics are kept for the
  * first column only, the one a table is sorted by.
  */
 export class TableWriter<S extends TableSchema> {
@@ -100,9 +110,12 @@ export async function writeTable<S extends TableSchema>(
   return table.finish(path);
 }
 
-function encodingOf(type: ColumnType): 'DELTA_BINARY_PACKED' | 'BYTE_STREAM_SPLIT' | undefined {
-  if (type === 'int32' || type === 'list<int32>') return 'DELTA_BINARY_PACKED';
-  if (type === 'float' || type === 'list<float>') return 'BYTE_STREAM_SPLIT';
+function encodingOf(
+  type: ColumnType,
+): 'RLE_DICTIONARY' | 'DELTA_BINARY_PACKED' | 'BYTE_STREAM_SPLIT' | undefined {
+  if (type.includes('few')) return 'RLE_DICTIONARY';
+  if (type.includes('int32')) return 'DELTA_BINARY_PACKED';
+  if (type.includes('float')) return 'BYTE_STREAM_SPLIT';
   return undefined;
 }
 
@@ -113,13 +126,13 @@ function schemaElements(schema: TableSchema): SchemaElement[] {
 
 function columnElements(name: string, type: ColumnType): SchemaElement[] {
   const required = { name, repetition_type: 'REQUIRED' } as const;
-  if (type === 'int32') return [{ ...required, type: 'INT32' }];
-  if (type === 'float') return [{ ...required, type: 'FLOAT' }];
   if (type === 'boolean') return [{ ...required, type: 'BOOLEAN' }];
   if (type === 'string') return [{ ...required, type: 'BYTE_ARRAY', converted_type: 'UTF8' }];
+  const number = type.includes('int32') ? 'INT32' : 'FLOAT';
+  if (!type.startsWith('list')) return [{ ...required, type: number }];
   return [
     { ...required, converted_type: 'LIST', num_children: 1 },
     { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-    { name: 'element', repetition_type: 'REQUIRED', type: type === 'list<int32>' ? 'INT32' : 'FLOAT' },
+    { name: 'element', repetition_type: 'REQUIRED', type: number },
   ];
 }

@@ -96,16 +96,16 @@ export const EXAMPLES = {
   latent_index: 'int32',
   /** `top`, `interval`, `quantile`, `random` or `near_miss` (similar text on which the latent is silent). */
   group: 'string',
-  rank: 'int32',
+  rank: 'few int32',
   /** Which twelfth of [0, max] the activation lies in, 0 the highest; for `quantile` which fifth of the firings. */
-  interval: 'int32',
+  interval: 'few int32',
   repeats: 'boolean',
   /** The peak: index into `corpus/tokens.bin`. */
   token_index: 'int32',
   activation: 'float',
-  /** Other firings within `window_radius` tokens and in the same context: distance from the peak, activation. */
-  near_offsets: 'list<int32>',
-  near_activations: 'list<float>',
+  /** Other firings within `window_radius` tokens and in the same context: distance from the peak, activation (to 1.6 %). */
+  near_offsets: 'list<few int32>',
+  near_activations: 'list<few float>',
 } as const satisfies TableSchema;
 
 /** `effects/part-NNNNN.parquet`, in an index with ablations: what taking a latent out at one token changes. */

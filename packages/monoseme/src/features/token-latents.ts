@@ -1,6 +1,6 @@
 import { writeByToken } from './by-token.ts';
 import { type IndexFile, TOKEN_LATENTS } from './schema.ts';
-import { rough, short } from './short-float.ts';
+import { rough } from './short-float.ts';
 import type { TokenMassEntry } from './token-mass.ts';
 
 /** Heaviest tokens of a latent that are listed: the end of the list tells little. */
@@ -38,7 +38,7 @@ export async function writeTokenLatents(
     token: tokens[i],
     latent_index: latents[i],
     n_fired: firings[i],
-    mean_activation: short(sums[i] / counts[tokens[i]]),
+    mean_activation: rough(sums[i] / counts[tokens[i]]),
     share: rough(shares[i]),
   }));
 }

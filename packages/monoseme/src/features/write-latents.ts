@@ -16,7 +16,7 @@ import {
   QUANTILES,
 } from './schema.ts';
 import { TOP_TOKENS, wilsonInterval } from './row-parts.ts';
-import { rough, short, shorts } from './short-float.ts';
+import { besidePeak, rough, short, shorts } from './short-float.ts';
 
 const NEIGHBOURS = 10;
 const CO_ACTIVE = 10;
@@ -63,7 +63,7 @@ export async function writeLatentTables(input: LatentTablesInput): Promise<Index
     await tables.add(
       featureRow(builder, record, input.map, input.meanEffects.get(latent)),
       detailsRow(builder, record, input.logRange),
-      record.examples.map((example) => exampleRow(latent, example)),
+      record.examples.map((example) => exampleRow(latent, example, builder.moments.max[latent])),
     );
     onLatent?.(latent + 1);
   }
@@ -136,7 +136,7 @@ function detailsRow(
     top_token_shares: mass.map((entry) => rough(entry.sum / total)),
     top_token_firings: mass.map((entry) => entry.nFired),
     neighbours: neighbours.latents.subarray(0, NEIGHBOURS),
-    neighbour_cosines: shorts(neighbours.cosines.subarray(0, NEIGHBOURS)),
+    neighbour_cosines: neighbours.cosines.subarray(0, NEIGHBOURS).map(rough),
     neurons: weights.neurons,
     neuron_weights: shorts(weights.neuronWeights),
     neuron_shares: shorts(weights.neuronShares),
@@ -149,7 +149,7 @@ function detailsRow(
   };
 }
 
-function exampleRow(latent: number, example: Example): TableRow<typeof EXAMPLES> {
+function exampleRow(latent: number, example: Example, max: number): TableRow<typeof EXAMPLES> {
   return {
     latent_index: latent,
     group: example.group,
@@ -159,7 +159,7 @@ function exampleRow(latent: number, example: Example): TableRow<typeof EXAMPLES>
     token_index: example.position,
     activation: short(example.activation),
     near_offsets: example.near.offsets,
-    near_activations: example.near.activations,
+    near_activations: besidePeak(example.near.activations, example.activation, max),
   };
 }
 

@@ -40,7 +40,12 @@ function plainText(html: string): string {
 
 /** Whether most letters of a text are Latin. */
 export function isLatin(text: string): boolean {
-  const letters = text.match(/\p{L}/gu)?.length ?? 0;
-  const latin = text.match(/\p{Script=Latin}/gu)?.length ?? 0;
-  return latin > letters / 2;
+  return countOf(text, /\p{Script=Latin}+/gu) > countOf(text, /\p{L}+/gu) / 2;
+}
+
+/** Characters in the runs that a pattern finds. */
+function countOf(text: string, runs: RegExp): number {
+  let count = 0;
+  for (const [run] of text.matchAll(runs)) for (const _ of run) count++;
+  return count;
 }

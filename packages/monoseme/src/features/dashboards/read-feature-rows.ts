@@ -2,7 +2,7 @@ import { wholeCounts } from '../activation-histogram.ts';
 import type { TableRow } from '../parquet-table.ts';
 import { TOP_TOKENS, wilsonInterval } from '../row-parts.ts';
 import { type DETAILS, type EXAMPLES, type FEATURES, LINEAR_BINS, QUANTILES } from '../schema.ts';
-import { short } from '../short-float.ts';
+import { besidePeak, short } from '../short-float.ts';
 import type { TokenMassEntry } from '../token-mass.ts';
 import type { ReadFigures, ReadHistogram, TokenValue } from './dashboard-entry.ts';
 
@@ -148,6 +148,7 @@ function exampleRows(
   );
   const groupOf = (row: ReadRow) => (row.binMin < 0 ? -1 : intervals.indexOf(row.binMax));
   const inOrder = [...read].sort((a, b) => groupOf(a) - groupOf(b) || b.activation - a.activation);
+  const largest = read.reduce((most, { activation }) => Math.max(most, activation), 0);
   const ranks = new Map<number, number>();
   const shown = new Set<string>();
   const rows = inOrder.map((row) => {
@@ -166,7 +167,7 @@ function exampleRows(
       token_index: row.context * contextSize + row.peak,
       activation: short(row.activation),
       near_offsets: [...row.offsets],
-      near_activations: row.activations.map(short),
+      near_activations: besidePeak(row.activations, row.activation, largest),
     };
   });
   return { rows, nIntervals: intervals.length };
