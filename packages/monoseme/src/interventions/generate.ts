@@ -2,6 +2,7 @@ import { MonosemeError, throwIfAborted } from '../errors.ts';
 import type { HookedModel, Hooks } from '../model/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
+import { TextReader } from './text-reader.ts';
 
 export interface GenerateInput {
   hooked: HookedModel;
@@ -28,8 +29,8 @@ export interface Generated {
 }
 
 /**
- * Continue prompts, with edits in force at every step. The whole text goes through the model for each token:
- * an edit may depend on all of it, so nothing is kept from step to step.
+ * Continue prompts, with edits in force at every step. A model with caches of keys and values reads each token once, where
+ * the edits change each row by itself ({@link HookedModel.openCache}); else the whole text goes through it for each token.
  *
  * @throws {MonosemeError} ERR_OPTION (prompt and continuation do not fit the model's context, a temperature
  * below 0), ERR_SHAPE, ERR_INTERRUPTED, what {@link HookedModel.run} throws
@@ -44,24 +45,28 @@ export async function generate(input: GenerateInput): Promise<Generated> {
   expectLength('The seeds', seeds, n);
   expectRoom(hooked, promptSize, nTokens, temperature);
   const randoms = seeds.map((seed) => new Random(hashSeed(seed, 'generate')));
+  const reader = new TextReader(hooked, hooks, signal);
   let texts = prompts;
   const generated = { tokens: new Uint32Array(n * nTokens), logProbs: new Float32Array(n * nTokens) };
-  for (let step = 0; step < nTokens; step++) {
-    throwIfAborted(signal);
-    const size = promptSize + step;
-    const rows = Uint32Array.from({ length: n }, (_, i) => (i + 1) * size - 1);
-    const logits = await hooked.run({ tokens: texts, contextSize: size, hooks, rows, signal });
-    const longer = new Uint32Array(n * (size + 1));
-    for (let i = 0; i < n; i++) {
-      const own = logits.subarray(i * hooked.vocabSize, (i + 1) * hooked.vocabSize);
-      const token = temperature === 0 ? likeliest(own) : draw(own, temperature, randoms[i]);
-      generated.tokens[i * nTokens + step] = token;
-      generated.logProbs[i * nTokens + step] = logProb(own, token);
-      longer.set(texts.subarray(i * size, (i + 1) * size), i * (size + 1));
-      longer[i * (size + 1) + size] = token;
+  try {
+    for (let step = 0; step < nTokens; step++) {
+      throwIfAborted(signal);
+      const size = promptSize + step;
+      const logits = await reader.lastLogits(texts, size);
+      const longer = new Uint32Array(n * (size + 1));
+      for (let i = 0; i < n; i++) {
+        const own = logits.subarray(i * hooked.vocabSize, (i + 1) * hooked.vocabSize);
+        const token = temperature === 0 ? likeliest(own) : draw(own, temperature, randoms[i]);
+        generated.tokens[i * nTokens + step] = token;
+        generated.logProbs[i * nTokens + step] = logProb(own, token);
+        longer.set(texts.subarray(i * size, (i + 1) * size), i * (size + 1));
+        longer[i * (size + 1) + size] = token;
+      }
+      texts = longer;
+      onProgress?.(step + 1, nTokens);
     }
-    texts = longer;
-    onProgress?.(step + 1, nTokens);
+  } finally {
+    await reader.close();
   }
   return generated;
 }

@@ -56,7 +56,7 @@ const dictionary = randomDictionary();
 function activations(): HookedActivations {
   const random = new Random(2);
   const values = Float32Array.from({ length: tokens.length * D_IN }, () => random.normal());
-  return { hookName: POST, values, dims: [2, CONTEXT, D_IN], tokens, contextSize: CONTEXT };
+  return { hookName: POST, values, dims: [2, CONTEXT, D_IN], tokens, contextSize: CONTEXT, nBefore: 0 };
 }
 
 /** What an edit makes of the same activations. */
@@ -343,6 +343,22 @@ describe('generation', () => {
     assert.deepEqual(steered[1].tokens, await alone({ [POST]: zero(late) }));
     const latents: LatentEdit[] = [{ latent: 2, op: 'ablate' }];
     await assert.rejects(steer({ ...options, versions: [latents] }), { code: 'ERR_OPTION' });
+  });
+
+  test('steering by what is drawn: the original is scored under the draw that the steered was written under', async () => {
+    const pool = Float32Array.from({ length: 9 * D_IN }, (_, i) => 3 * Math.sin(i));
+    const prompt = tokens.slice(0, 4);
+    const { original, steered } = await steer({
+      ...{ hooked, hookName: POST, prompt, nTokens: 5 },
+      versions: [(where) => resample(pool, 7, where)],
+    });
+    const score = async (own: Uint32Array) => {
+      const text = [...prompt, ...own];
+      const hooks = { [POST]: resample(pool, 7, (_, context) => context === 1) };
+      return (await scoreTokens(hooked, Uint32Array.of(...text, ...text), 9, 5, hooks)).slice(5);
+    };
+    close(steered[0].logProbsOfOriginal, await score(original.tokens), 1e-5);
+    close(steered[0].logProbs, await score(steered[0].tokens), 1e-5);
   });
 
   test('what does not fit is refused before anything runs', async () => {

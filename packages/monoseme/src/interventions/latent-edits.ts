@@ -2,7 +2,7 @@ import { decode, type Dictionary, encode, rowDeviations } from '../dictionary/in
 import { MonosemeError } from '../errors.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import type { Edit } from '../model/index.ts';
-import { chosenRows, type Where } from './edits.ts';
+import { byRow, chosenRows, type Where } from './edits.ts';
 
 /** A change of one latent's activation f: to 0, to `value`, to value · f, or to f + value. */
 export interface LatentEdit {
@@ -22,6 +22,8 @@ export interface LatentEditOptions {
   readonly keepError?: boolean;
   /** Rows that are touched at all; all by default. */
   readonly where?: Where;
+  /** Place of a context's first row in its text; 0 by default. */
+  readonly nBefore?: number;
 }
 
 /**
@@ -46,11 +48,11 @@ export async function editLatentsOf(
   options: LatentEditOptions = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const { dIn, dSae } = dictionary.config;
-  const { keepError = true, where } = options;
+  const { keepError = true, where, nBefore = 0 } = options;
   expectOneTensor(dictionary);
   expectEdits(edits, dSae);
   const all = Array.from({ length: x.length / dIn }, (_, row) => row);
-  const places = all.map((row) => [row % contextSize, Math.floor(row / contextSize)] as const);
+  const places = all.map((row) => [nBefore + (row % contextSize), Math.floor(row / contextSize)] as const);
   const chosen = all.filter((row) => where?.(...places[row]) ?? true);
   const out = Float32Array.from(x);
   if (chosen.length === 0) return out;
@@ -97,7 +99,7 @@ export function editLatents(
 ): Edit {
   expectOneTensor(dictionary);
   expectEdits(edits, dictionary.config.dSae);
-  return (activations) => {
+  return byRow((activations) => {
     const { dIn } = chosenRows(activations);
     if (dIn !== dictionary.config.dIn)
       throw new MonosemeError(
@@ -105,8 +107,9 @@ export function editLatents(
         `The dictionary reads ${dictionary.config.dIn} inputs, but ${activations.hookName} is ${dIn} wide.`,
         'Choose the hook that the dictionary was trained on.',
       );
-    return editLatentsOf(dictionary, backend, activations.values, activations.contextSize, edits, options);
-  };
+    const { values, contextSize, nBefore } = activations;
+    return editLatentsOf(dictionary, backend, values, contextSize, edits, { ...options, nBefore });
+  });
 }
 
 /** x ← x̂, or with `where` only there. */

@@ -60,9 +60,10 @@ export async function steer(input: SteerInput): Promise<Steered> {
   const { hooked, prompt, nTokens, versions, temperature, seed = 0, signal, onProgress } = input;
   const n = versions.length + 1;
   const prompts = repeat(prompt, n);
+  const hooks = hooksOf(input);
   const { tokens, logProbs } = await generate({
     ...{ hooked, prompts, promptSize: prompt.length, nTokens, temperature, signal, onProgress },
-    hooks: hooksOf(input, (context) => context - 1),
+    hooks,
     seeds: new Array<number>(n).fill(seed),
   });
   const of = (values: Float32Array, i: number) => values.slice(i * nTokens, (i + 1) * nTokens);
@@ -70,10 +71,8 @@ export async function steer(input: SteerInput): Promise<Steered> {
   const size = prompt.length + nTokens;
   const all = concat(Array.from({ length: n }, (_, i) => text(i)));
   const originalLogProbs = await scoreTokens(hooked, all, size, nTokens);
-  const ofOriginal = await scoreTokens(
-    ...([hooked, repeat(text(0), n - 1), size, nTokens] as const),
-    hooksOf(input, (context) => context),
-  );
+  // Each version has the number of context that it was generated with: what it draws for a place stays the same.
+  const ofOriginal = await scoreTokens(hooked, repeat(text(0), n), size, nTokens, hooks);
   const continuation = (i: number): Continuation => ({
     tokens: tokens.slice(i * nTokens, (i + 1) * nTokens),
     logProbs: of(logProbs, i),
@@ -81,16 +80,16 @@ export async function steer(input: SteerInput): Promise<Steered> {
   });
   return {
     original: continuation(0),
-    steered: versions.map((_, i) => ({ ...continuation(i + 1), logProbsOfOriginal: of(ofOriginal, i) })),
+    steered: versions.map((_, i) => ({ ...continuation(i + 1), logProbsOfOriginal: of(ofOriginal, i + 1) })),
   };
 }
 
-/** Edits of a batch whose context c holds the given version; −1 is the untouched one. */
-function hooksOf(input: SteerInput, versionOf: (context: number) => number): Hooks {
+/** Edits of a batch whose context v + 1 holds version v; context 0 is the untouched one. */
+function hooksOf(input: SteerInput): Hooks {
   const { dictionary, backend, hookName, versions, keepError, prompt } = input;
   const from = input.onlyGenerated ? prompt.length - 1 : 0;
   const edits = versions.map((version, v): Edit => {
-    const where: Where = (position, context) => versionOf(context) === v && position >= from;
+    const where: Where = (position, context) => context === v + 1 && position >= from;
     if (typeof version === 'function') return version(where);
     if (dictionary && backend) return editLatents(dictionary, backend, version, { keepError, where });
     throw new MonosemeError('ERR_OPTION', 'Latents were to be edited without a dictionary.', 'Give one.');

@@ -4,7 +4,7 @@ import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { ACTIVATIONS, prefixOf } from './cut.ts';
 import { type Feed, fixedSizes, makeArrayFeeds } from './model-inputs.ts';
-import { loadPart } from './model-session.ts';
+import { loadPart, namedHook, withFirstSession } from './model-session.ts';
 import type { OnnxModel } from './onnx-model.ts';
 import { type RowAxes, type RowLayout, rowsHead } from './row-layout.ts';
 import { WorkerClient } from './worker-client.ts';
@@ -43,17 +43,11 @@ export class ArrayRunner {
     expectPositiveInteger('The number of threads', threads);
     if (model.readsTokens)
       throw new MonosemeError('ERR_MODEL', `${model.name} reads tokens, not arrays.`, 'Give it a text.');
-    const point = model.resolveHook(hook);
-    const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
+    const { point, hookName } = namedHook(model, hook);
     const runner = new ArrayRunner(model, hookName, point.name, model.layoutOf(point.name, axes), threads);
-    try {
-      const head = rowsHead(point.name, runner.layout, ACTIVATIONS);
-      await loadPart(runner.#worker, model, 'harvest', prefixOf(model.graph, point.name, head), threads);
-    } catch (error) {
-      await runner.close();
-      throw error;
-    }
-    return runner;
+    const head = rowsHead(point.name, runner.layout, ACTIVATIONS);
+    const prefix = prefixOf(model.graph, point.name, head);
+    return withFirstSession(runner, () => loadPart(runner.#worker, model, 'harvest', prefix, threads));
   }
 
   private constructor(

@@ -70,16 +70,18 @@ export function prefixOf(graph: OnnxGraph, hook: string, head: Head): GraphPart 
  * @param hooks tensors, in the order of the graph ({@link inGraphOrder})
  * @param infos element types and axes of the graph's tensors
  * @param head what the last part computes; it may read any tensor of the model
+ * @param kept tensors that the parts give out besides, each that which computes it
  */
 export function cutGraph(
   graph: OnnxGraph,
   hooks: readonly string[],
   infos: ReadonlyMap<string, TensorInfo>,
   head: Head,
+  kept: readonly string[] = [],
 ): GraphPart[] {
   const heads: Head[] = hooks.map((hook) => ({ nodes: [activationsOutput(hook)], outputs: [ACTIVATIONS] }));
   heads.push(head);
-  const stages = stagesOf(graph, hooks, heads);
+  const stages = stagesOf(graph, hooks, heads, kept);
   const parts = heads.map((own, i) => {
     const nodes = new Set([...stages].flatMap(([node, stage]) => (stage === i ? [node] : [])));
     const wanted = own.nodes.flatMap(({ input }) => input).concat(own === head ? head.outputs : []);
@@ -95,7 +97,7 @@ export function cutGraph(
     return { own, nodes, reads: reads.filter((name) => !isEdited(name)), edits: reads.filter(isEdited) };
   });
   return parts.map(({ own, nodes, reads, edits }, i) => {
-    const after = new Set(parts.slice(i + 1).flatMap((part) => part.reads));
+    const after = new Set([...parts.slice(i + 1).flatMap((part) => part.reads), ...kept]);
     const gives = [...after].filter((name) => stages.get(graph.producer(name)!) === i);
     const numbers = edits.map((name) => hooks.indexOf(name));
     const info = (name: string) => infos.get(name)!;
@@ -127,6 +129,7 @@ function stagesOf(
   graph: OnnxGraph,
   hooks: readonly string[],
   heads: readonly Head[],
+  kept: readonly string[],
 ): Map<NodeProto, number> {
   const given = new Set(hooks);
   const needed = new Set<NodeProto>();
@@ -142,7 +145,7 @@ function stagesOf(
     heads
       .at(-1)!
       .nodes.flatMap(({ input }) => input)
-      .concat(heads.at(-1)!.outputs),
+      .concat(heads.at(-1)!.outputs, kept),
   );
   const stages = new Map<NodeProto, number>();
   for (const node of graph.nodes) {
@@ -289,10 +292,10 @@ const ELEMENT_OF: Record<string, number> = {
   uint64: 13,
 };
 
-/** A graph input with its type; axes that are not fixed are left free. */
+/** A graph input with its type; axes that are not fixed are left free, and those of nothing, where a cache may come. */
 export function valueInfo(name: string, { type, shape }: TensorInfo): ValueInfoProto {
   const dim = shape.map((axis) =>
-    typeof axis === 'number' ? { value: { case: 'dimValue' as const, value: BigInt(axis) } } : {},
+    typeof axis === 'number' && axis > 0 ? { value: { case: 'dimValue' as const, value: BigInt(axis) } } : {},
   );
   const tensorType: TypeProto = create(TypeProtoSchema, {
     value: { case: 'tensorType', value: { elemType: ELEMENT_OF[type], shape: { dim } } },

@@ -4,10 +4,12 @@ import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import { countElements } from '../formats/index.ts';
 import { samplesToFeeds } from './array-runner.ts';
 import { ACTIVATIONS, cutGraph, inGraphOrder } from './cut.ts';
+import { type CachePair, cachePairs } from './key-value-cache.ts';
 import { type Feed, fixedSizes, makeFeeds } from './model-inputs.ts';
 import { expectTokens, loadPart, noLogits } from './model-session.ts';
 import type { OnnxModel } from './onnx-model.ts';
 import { outputsHead, ROW_LOGITS, rowLogitsHead } from './suffix-heads.ts';
+import { rowWidth } from './tensor-shapes.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { FloatTensor, SessionName } from './worker-messages.ts';
 
@@ -26,10 +28,28 @@ export interface HookedActivations {
   readonly tokens: Uint32Array;
   /** Rows of a context; of a sample of arrays, as many as its axes between the first and the last have places. */
   readonly contextSize: number;
+  /** Tokens of each context that were read before these ({@link TextCache}): the place of the first row. */
+  readonly nBefore: number;
 }
 
 /** Looks at activations or changes them: in place, or by returning other values of the same length. */
-export type Edit = (activations: HookedActivations) => Float32Array | void | Promise<Float32Array | void>;
+export interface Edit {
+  (activations: HookedActivations): Float32Array | void | Promise<Float32Array | void>;
+  /**
+   * Whether what becomes of a row depends on that row, its place and its context's number alone. Then a text can be read
+   * piece by piece under the edit ({@link HookedModel.openCache}).
+   */
+  readonly byRow?: boolean;
+}
+
+/** Texts of one length that a model has read: the keys and values of them, which stay with its worker. */
+export interface TextCache {
+  readonly id: number;
+  /** Tokens of each context that were read. */
+  readonly length: number;
+  /** Whether the texts can go on; not where the model turned out to forget what is far behind. */
+  readonly isWhole: boolean;
+}
 
 /** Edits by hook: a tensor's name or alias. Several edits of one hook are applied in order. */
 export type Hooks = Readonly<Record<string, Edit | readonly Edit[]>>;
@@ -48,6 +68,11 @@ interface TokenInput extends HookedInput {
 export interface RunInput extends TokenInput {
   /** Rows (context · contextSize + position) whose logits are wanted; all by default. */
   rows?: Uint32Array;
+  /**
+   * What was read of the contexts before: `tokens` go on from there, and are added to it. The same hooks each time, and one
+   * run after the other.
+   */
+  cache?: TextCache;
 }
 
 /** A batch of a model that reads arrays. */
@@ -58,6 +83,7 @@ export interface SamplesInput extends HookedInput {
 }
 
 type Head = 'logits' | 'outputs';
+type GrowingCache = { -readonly [K in keyof TextCache]: TextCache[K] };
 
 /**
  * A model whose activations can be read and changed at any number of hook points in one run, in the spirit of
@@ -76,6 +102,7 @@ export class HookedModel {
   readonly threads: number;
   readonly #worker = new WorkerClient();
   #nextSession = 0;
+  #nextCache = 0;
   /** By head and hooks; the one used last stands last. */
   readonly #sets = new Map<string, { parts: Promise<SessionName[]>; users: number }>();
 
@@ -101,7 +128,7 @@ export class HookedModel {
    * values), ERR_OPTION, ERR_TOKENIZER, ERR_MODEL (also without logits), ERR_MEMORY, ERR_INTERRUPTED; what an edit throws
    */
   async run(input: RunInput): Promise<Float32Array<ArrayBuffer>> {
-    const { tokens } = input;
+    const { tokens, cache } = input;
     const { rows = Uint32Array.from(tokens, (_, row) => row) } = input;
     if (!this.model.logits) throw noLogits();
     const feeds = this.#tokenFeeds(input);
@@ -112,7 +139,29 @@ export class HookedModel {
         `There is no row ${wrong} of logits.`,
         `There are ${tokens.length}.`,
       );
-    return (await this.#pass('logits', feeds, input, rows.slice()))[ROW_LOGITS].values;
+    const found = await this.#pass('logits', feeds, input, { rows: rows.slice(), cache });
+    return found[ROW_LOGITS].values;
+  }
+
+  /**
+   * Begin texts that {@link run} reads piece by piece: with the keys and values of what it has read, a piece costs only
+   * itself. The logits are those of whole texts, up to rounding. Close it with {@link closeCache}.
+   *
+   * @returns undefined where the model has no such caches, or pieces might not give the same: an edit that is not `byRow`,
+   * or of a tensor without one row per token
+   * @throws {MonosemeError} ERR_HOOK
+   */
+  openCache(hooks: Hooks = {}): TextCache | undefined {
+    const byRow = Object.values(hooks).flat() as readonly Edit[];
+    const perToken = Object.keys(hooks).every(
+      (name) => rowWidth(this.model.tensors.get(this.model.resolveTensor(name))!.shape) !== undefined,
+    );
+    if (!cachePairs(this.model) || !perToken || !byRow.every((edit) => edit.byRow)) return undefined;
+    return { id: this.#nextCache++, length: 0, isWhole: true };
+  }
+
+  async closeCache({ id }: TextCache): Promise<void> {
+    await this.#worker.ask('dropCache', { cache: id });
   }
 
   /**
@@ -129,10 +178,11 @@ export class HookedModel {
     return Object.fromEntries([...names].map(([head, name]) => [name, found[head]]));
   }
 
-  #tokenFeeds({ tokens, contextSize }: TokenInput): Record<string, Feed> {
-    expectTokens(this.model, tokens, contextSize);
+  #tokenFeeds({ tokens, contextSize, cache }: RunInput): Record<string, Feed> {
+    const nBefore = cache?.length ?? 0;
+    expectTokens(this.model, tokens, contextSize, nBefore);
     this.#expectBatch(tokens.length / contextSize);
-    return makeFeeds(this.model.inputs, tokens, contextSize);
+    return makeFeeds(this.model.inputs, tokens, contextSize, nBefore);
   }
 
   #arrayFeeds({ nSamples, samples }: SamplesInput): Record<string, Feed> {
@@ -146,14 +196,16 @@ export class HookedModel {
     head: Head,
     feeds: Record<string, Feed>,
     input: TokenInput | SamplesInput,
-    rows?: Uint32Array,
+    { rows, cache }: { rows?: Uint32Array; cache?: TextCache } = {},
   ): Promise<Record<string, FloatTensor>> {
     const { hooks = {}, signal } = input;
+    const pairs = cache && cachePairs(this.model);
+    const nBefore = cache?.length ?? 0;
     const names = Object.keys(hooks);
     const tensors = names.map((name) => this.model.resolveTensor(name));
     const ordered = inGraphOrder(this.model.graph, tensors);
-    return this.#withParts(head, ordered, async (parts) => {
-      const pass = await this.#worker.ask('openPass', { feeds });
+    return this.#withParts(head, ordered, pairs, async (parts) => {
+      const pass = await this.#worker.ask('openPass', { feeds, cache: cache?.id });
       try {
         let edited: { hook: number; values: Float32Array<ArrayBuffer> } | undefined;
         for (const [i, tensor] of ordered.entries()) {
@@ -162,16 +214,28 @@ export class HookedModel {
           const { values, dims } = found[ACTIVATIONS];
           edited = { hook: i, values };
           for (const hookName of names.filter((_, n) => tensors[n] === tensor)) {
-            const activations = { hookName, dims, ...tokensOf(input, dims), values: edited.values };
+            const activations = { hookName, dims, ...tokensOf(input, dims), nBefore, values: edited.values };
             edited.values = await applyEdits(hooks[hookName], activations);
           }
         }
         throwIfAborted(signal);
-        return await this.#worker.ask('nextPart', { pass, part: parts.at(-1)!, edited, rows });
+        const found = await this.#worker.ask('nextPart', { pass, part: parts.at(-1)!, edited, rows });
+        if (cache && pairs && 'tokens' in input) await this.#grow(cache, pass, pairs, input.contextSize);
+        return found;
       } finally {
         await this.#worker.ask('closePass', { pass });
       }
     });
+  }
+
+  async #grow(
+    cache: GrowingCache,
+    pass: number,
+    pairs: readonly CachePair[],
+    grownBy: number,
+  ): Promise<void> {
+    cache.length += grownBy;
+    cache.isWhole &&= await this.#worker.ask('keepCache', { pass, cache: cache.id, pairs, grownBy });
   }
 
   /** Finish what was asked, then end the worker. */
@@ -193,10 +257,11 @@ export class HookedModel {
   async #withParts<T>(
     head: Head,
     tensors: readonly string[],
+    pairs: readonly CachePair[] | undefined,
     work: (parts: SessionName[]) => Promise<T>,
   ): Promise<T> {
-    const key = [head, ...tensors].join(' ');
-    const set = this.#sets.get(key) ?? { parts: this.#loadNow(head, tensors), users: 0 };
+    const key = [head, pairs !== undefined, ...tensors].join(' ');
+    const set = this.#sets.get(key) ?? { parts: this.#loadNow(head, tensors, pairs), users: 0 };
     this.#sets.delete(key);
     this.#sets.set(key, set);
     set.users++;
@@ -219,10 +284,15 @@ export class HookedModel {
     }
   }
 
-  async #loadNow(head: Head, tensors: readonly string[]): Promise<SessionName[]> {
+  async #loadNow(
+    head: Head,
+    tensors: readonly string[],
+    pairs: readonly CachePair[] = [],
+  ): Promise<SessionName[]> {
     const { graph, tensors: infos, logits } = this.model;
     const nodes = head === 'logits' ? rowLogitsHead(graph, logits!, infos) : outputsHead(graph, infos);
-    const parts = cutGraph(graph, tensors, infos, nodes);
+    const kept = pairs.map(({ present }) => present);
+    const parts = cutGraph(graph, tensors, infos, nodes, kept);
     const names = parts.map((_, i): SessionName => `part ${this.#nextSession + i}`);
     this.#nextSession += parts.length;
     for (const [i, part] of parts.entries())

@@ -7,6 +7,7 @@ export {
   type Hooks,
   type RunInput,
   type SamplesInput,
+  type TextCache,
 } from './hooked-model.ts';
 export { InputArrays } from './input-arrays.ts';
 export { averageLogitJacobian, type JacobianOptions } from './logit-jacobian.ts';

@@ -73,6 +73,12 @@ function understand(
     const role = roleOf(input.name);
     const rankFits = role === 'past' ? input.dims.length >= 3 : input.dims.length === 2;
     if (role !== undefined && ALLOWED[role].includes(input.elementType) && rankFits) return as(role);
+    if (role === 'input_ids' && !rankFits)
+      throw new MonosemeError(
+        'ERR_MODEL',
+        `The model has no sequence axis: its input_ids are [${input.dims.map((size) => size ?? '?').join(', ')}], not [batch, sequence].`,
+        'Export it again so that it reads whole contexts.',
+      );
     throw notUnderstood(input, 'is not understood', readsTokens);
   }
   const sizes = input.dims.slice(1);
@@ -123,26 +129,33 @@ export interface Feed {
   dims: number[];
 }
 
-/** Values of the inputs of a model that reads tokens, for tokens [batch, sequence], by name. */
+/**
+ * Values of the inputs of a model that reads tokens, for tokens [batch, sequence], by name.
+ *
+ * @param past tokens of each context that were read before, whose keys and values are given by others
+ */
 export function makeFeeds(
   inputs: readonly ModelInput[],
   tokens: Uint32Array,
   sequence: number,
+  past = 0,
 ): Record<string, Feed> {
   const batch = tokens.length / sequence;
   const feeds: Record<string, Feed> = {};
   for (const input of inputs) {
     if (input.role === 'past') {
+      if (past > 0) continue;
       const dims = input.dims.map((size, axis) => (axis === 0 ? batch : (size ?? 0)));
       feeds[input.name] = makeFeed(input.elementType, dims, () => 0);
     } else if (input.role === 'constant') {
       const dims = input.dims.map((size, axis) => size ?? [batch, sequence][axis] ?? 1);
       feeds[input.name] = makeFeed(input.elementType, dims, () => input.value);
+    } else if (input.role === 'attention_mask') {
+      feeds[input.name] = makeFeed(input.elementType, [batch, past + sequence], () => 1);
     } else {
       feeds[input.name] = makeFeed(input.elementType, [batch, sequence], (i) => {
         if (input.role === 'input_ids') return tokens[i];
-        if (input.role === 'position_ids') return i % sequence;
-        return input.role === 'attention_mask' ? 1 : 0;
+        return input.role === 'position_ids' ? past + (i % sequence) : 0;
       });
     }
   }

@@ -9,7 +9,7 @@ import { outcomeHead } from './outcome-head.ts';
 import { lastLogitsHead, lossHead } from './suffix-heads.ts';
 import { tokenOutcomeHead } from './token-outcome-head.ts';
 import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
-import { expectTokens, loadPart, noLogits } from './model-session.ts';
+import { expectTokens, loadPart, namedHook, noLogits, withFirstSession } from './model-session.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { RunnerSession } from './worker-messages.ts';
 
@@ -105,22 +105,16 @@ export class ModelRunner {
     const { hook, threads = availableParallelism(), suffix = false, half = false } = options;
     expectPositiveInteger('The number of threads', threads);
     model.expectReadsTokens();
-    const point = model.resolveHook(hook);
+    const { point, hookName } = namedHook(model, hook);
     if (point.dIn === undefined)
       throw new MonosemeError(
         'ERR_HOOK',
         `"${hook}" has the axes [${point.shape.join(', ')}], not one row per token.`,
         'Choose a tensor [batch, sequence, …].',
       );
-    const hookName = point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name);
     const runner = new ModelRunner(model, hookName, point.name, point.dIn, threads, half);
-    try {
-      await runner.#load(suffix ? 'prefix' : half ? 'harvest-half' : 'harvest');
-    } catch (error) {
-      await runner.close();
-      throw error;
-    }
-    return runner;
+    const first = suffix ? 'prefix' : half ? 'harvest-half' : 'harvest';
+    return withFirstSession(runner, () => runner.#load(first));
   }
 
   private constructor(

@@ -2,7 +2,7 @@ import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import type { GraphPart } from './cut.ts';
 import { fixedSizes } from './model-inputs.ts';
-import type { OnnxModel } from './onnx-model.ts';
+import type { HookPoint, OnnxModel } from './onnx-model.ts';
 import type { WorkerClient } from './worker-client.ts';
 import type { SessionName } from './worker-messages.ts';
 
@@ -30,23 +30,44 @@ export async function loadPart(
   await worker.ask('load', { as, session }, [bytes.buffer]);
 }
 
+/** A hook as it was asked for, with the name that people know it by: TransformerLens's where it has one. */
+export function namedHook(model: OnnxModel, hook: string): { point: HookPoint; hookName: string } {
+  const point = model.resolveHook(hook);
+  return { point, hookName: point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name) };
+}
+
+/** A runner whose first session is loaded; its worker is ended where that fails. */
+export async function withFirstSession<T extends { close(): Promise<void> }>(
+  runner: T,
+  load: () => Promise<void>,
+): Promise<T> {
+  try {
+    await load();
+    return runner;
+  } catch (error) {
+    await runner.close();
+    throw error;
+  }
+}
+
 /**
  * Refuse tokens that do not fit a model before it runs.
  *
+ * @param nBefore tokens of each context that were read before
  * @throws {MonosemeError} ERR_MODEL (the model reads arrays), ERR_SHAPE (no whole contexts), ERR_OPTION (context longer
  * than the model's), ERR_TOKENIZER (id too large)
  */
-export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number): void {
+export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number, nBefore = 0): void {
   model.expectReadsTokens();
   expectPositiveInteger('The context size', contextSize);
   const nContexts = Math.floor(tokens.length / contextSize);
   expectLength('The tokens', tokens, nContexts, contextSize);
   const longest = model.contextSize ?? Infinity;
   const { sequence } = fixedSizes(model.inputs);
-  if (contextSize > longest || contextSize !== (sequence ?? contextSize))
+  if (nBefore + contextSize > longest || contextSize !== (sequence ?? contextSize))
     throw new MonosemeError(
       'ERR_OPTION',
-      `The context size is ${contextSize}, but the model takes ${sequence ?? `at most ${longest}`}.`,
+      `The context size is ${nBefore + contextSize}, but the model takes ${sequence ?? `at most ${longest}`}.`,
       'Choose another context size.',
     );
   const rows = model.embeddingRows ?? Infinity;

@@ -257,6 +257,13 @@ test('graphs that cannot be: a cycle, a tensor made twice, unknown operators and
     code: 'ERR_MODEL',
     message: /"pixel_values" \(float \[\?, 3, 8\]\)/,
   });
+  const flat = await changed('flat', ({ graph }) => {
+    graph!.input[0] = valueInfo('input_ids', { type: 'int64', shape: ['batch'] });
+  });
+  await assert.rejects(OnnxModel.open(flat), {
+    code: 'ERR_MODEL',
+    message: /no sequence axis: its input_ids are \[\?\]/,
+  });
   const noIds = await changed('no-ids', ({ graph }) => {
     graph!.input[0].name = 'attention_mask';
     for (const node of graph!.node)

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
+import type { CachePair } from './key-value-cache.ts';
 import type { Feed, ModelInput } from './model-inputs.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { Axis } from './tensor-shapes.ts';
@@ -62,8 +63,11 @@ export interface WorkerRequests {
   tokenOutcomes: { request: { batch: number; edits: TokenEdits }; answer: TokenOutcomes };
   closeBatch: { request: { batch: number }; answer: void };
   unload: { request: { session: SessionName }; answer: void };
-  /** A batch that goes through the parts of a model one after the other, under the answer's number. */
-  openPass: { request: { feeds: Record<string, Feed> }; answer: number };
+  /**
+   * A batch that goes through the parts of a model one after the other, under the answer's number; behind texts of which
+   * a cache of that number holds keys and values, if it does.
+   */
+  openPass: { request: { feeds: Record<string, Feed>; cache?: number }; answer: number };
   /**
    * Run the next part, first with what the activations of the part before were edited to. The last part takes
    * the rows whose logits are wanted.
@@ -79,6 +83,16 @@ export interface WorkerRequests {
     };
     answer: Record<string, FloatTensor>;
   };
+  /**
+   * Keep the keys and values of a pass that is through, under the cache's number, in place of those of the texts before it.
+   *
+   * @returns whether they are those before and `grownBy` more: a model may forget
+   */
+  keepCache: {
+    request: { pass: number; cache: number; pairs: readonly CachePair[]; grownBy: number };
+    answer: boolean;
+  };
+  dropCache: { request: { cache: number }; answer: void };
   closePass: { request: { pass: number }; answer: void };
 }
 
@@ -122,6 +136,9 @@ export interface SessionSpec {
 export type Op = keyof WorkerRequests;
 export type RequestOf<K extends Op> = WorkerRequests[K]['request'];
 export type AnswerOf<K extends Op> = WorkerRequests[K]['answer'];
+
+/** What answers some of the requests. */
+export type Handlers<K extends Op> = { [O in K]: (request: RequestOf<O>) => Promise<AnswerOf<O>> };
 
 export interface RequestMessage {
   id: number;
