@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { collect } from '../testing/collect.ts';
+import { fixture } from '../testing/fixtures.ts';
 import { ChatTemplate, type RenderedChat } from './chat-template.ts';
 import { toDocuments } from './document.ts';
-import { messagesOf } from './messages.ts';
+import { type Message, messagesOf } from './messages.ts';
 import { packContexts } from './pack-contexts.ts';
 import { readDocuments } from './read-documents.ts';
 import { Tokenizer } from './tokenizer.ts';
@@ -45,6 +46,31 @@ test('a conversation as text, and who says what in it', () => {
     ['assistant', 'Seven 𝒳 naïve.'],
   ]);
 });
+
+const goldens = JSON.parse(readFileSync(fixture('chats/expected.json'), 'utf8')) as {
+  tokens: Record<string, string>;
+  chats: Record<string, Message[]>;
+  expected: Record<string, Record<string, { text?: string; refused?: string }>>;
+};
+for (const [name, chats] of Object.entries(goldens.expected)) {
+  test(`${name}: conversations are the texts that transformers makes of them`, () => {
+    const place = mkdtempSync(join(folder, 'golden-'));
+    writeFileSync(join(place, 'tokenizer_config.json'), JSON.stringify(goldens.tokens));
+    copyFileSync(fixture('chats', `${name}.jinja`), join(place, 'chat_template.jinja'));
+    const found = ChatTemplate.find(place);
+    for (const [chat, { text, refused }] of Object.entries(chats)) {
+      if (text === undefined) {
+        const told = refused === 'error' ? {} : { message: new RegExp(refused!.slice(0, 40)) };
+        assert.throws(() => found.render(goldens.chats[chat]), { code: 'ERR_CHAT_TEMPLATE', ...told });
+        continue;
+      }
+      const rendered = found.render(goldens.chats[chat]);
+      assert.equal(rendered.text, text, chat);
+      const roles = new Set(goldens.chats[chat].map(({ role }) => role));
+      assert.deepEqual(new Set(rendered.roles.map(({ role }) => role)), roles, chat);
+    }
+  });
+}
 
 test('messages that a template joins, moves, cuts or leaves out keep their places', () => {
   const moved = template(
