@@ -9,9 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ActivationStore } from 'monoseme/activations';
 import { packContexts, readSources, Tokenizer } from 'monoseme/corpus';
-import { ModelRunner, OnnxModel } from 'monoseme/model';
+import { generate, zero } from 'monoseme/interventions';
+import { HookedModel, ModelRunner, OnnxModel } from 'monoseme/model';
 import ort from 'onnxruntime-node';
 import { harvestPrefix } from '../packages/monoseme/dist/model/cut.js';
+import { makeFeeds } from '../packages/monoseme/dist/model/model-inputs.js';
 import { monoseme } from './command.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { PEERS_FOLDER, runPeerScript } from './peer-environments.js';
@@ -54,9 +56,11 @@ export async function languageModel(args) {
   const path = flags.model ?? madeModel(flags.install === true);
   const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-language-model-'));
   try {
-    const rates = await compare(path, folder, flags.quick ? 1 : Number(flags.rounds));
+    const rounds = flags.quick ? 1 : Number(flags.rounds);
+    const rates = await compare(path, folder, rounds);
+    const generated = await generation(path, rounds, flags.quick ? 4 : 64);
     const trained = await dictionary(path, folder, flags);
-    report({ ...rates, ...trained }, flags, log);
+    report({ ...rates, ...generated, ...trained }, flags, log);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -85,7 +89,7 @@ async function compare(path, folder, rounds) {
   });
   const threads = availableParallelism();
   const runner = await ModelRunner.start(model, { hook: HOOK, half: true, threads });
-  const { bytes } = harvestPrefix(model.graph, HOOK);
+  const { bytes, modelInputs } = harvestPrefix(model.graph, HOOK);
   const session = await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: threads,
     extra: { session: { intra_op: { allow_spinning: '0' } } },
@@ -93,8 +97,12 @@ async function compare(path, folder, rounds) {
   const step = CONTEXTS_PER_RUN * CONTEXT;
   const feeds = [];
   for (let at = 0; at < set.tokens.length; at += step) {
-    const ids = BigInt64Array.from(set.tokens.subarray(at, at + step), BigInt);
-    feeds.push({ input_ids: new ort.Tensor('int64', ids, [ids.length / CONTEXT, CONTEXT]) });
+    const fed = makeFeeds(model.inputs, set.tokens.slice(at, at + step), CONTEXT);
+    feeds.push(
+      Object.fromEntries(
+        modelInputs.map((name) => [name, new ort.Tensor(fed[name].type, fed[name].data, fed[name].dims)]),
+      ),
+    );
   }
   const found = { bare: [], harvest: [] };
   const out = join(folder, 'round');
@@ -114,6 +122,30 @@ async function compare(path, folder, rounds) {
   }
   await session.release();
   await runner.close();
+  return found;
+}
+
+/** Tokens a second of a continuation under an edit: with the keys and values of what was read, and reading it all again. */
+async function generation(path, rounds, nTokens) {
+  const hooked = new HookedModel(await OnnxModel.open(path));
+  const promptSize = 64;
+  const prompts = Uint32Array.from({ length: promptSize }, (_, i) => 1000 + 37 * i);
+  const edit = zero((position) => position % 16 === 5);
+  const edits = { generateCached: edit, generateWhole: (activations) => edit(activations) };
+  const found = { generateCached: [], generateWhole: [] };
+  const written = {};
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, hook] of Object.entries(edits)) {
+      const started = performance.now();
+      written[name] = await generate({ hooked, prompts, promptSize, nTokens, hooks: { [HOOK]: hook } });
+      if (round >= 0) found[name].push((1000 * nTokens) / (performance.now() - started));
+    }
+  }
+  await hooked.close();
+  const { generateCached, generateWhole } = written;
+  const apart = generateCached.logProbs.map((value, i) => Math.abs(value - generateWhole.logProbs[i]));
+  if (String(generateCached.tokens) !== String(generateWhole.tokens) || !(Math.max(...apart) < 1e-3))
+    throw new Error(`The continuations differ: ${Math.max(...apart)} in log-probability.`);
   return found;
 }
 
@@ -161,7 +193,8 @@ async function dictionary(model, folder, { quick, tokens, epochs }) {
   return { harvested, trained, evaluated };
 }
 
-function report({ bare, harvest, harvested, trained, evaluated }, flags, log) {
+function report(figures, flags, log) {
+  const { bare, harvest, generateCached, generateWhole, harvested, trained, evaluated } = figures;
   const share = (value) => `${(100 * value).toFixed(1)} %`;
   const ratio = harvest.map((rate, i) => rate / bare[i]);
   const rows = [];
@@ -173,6 +206,8 @@ function report({ bare, harvest, harvested, trained, evaluated }, flags, log) {
   add('bare graph', 'token/s', bare, grouped);
   add('harvest', 'token/s', harvest, grouped);
   add('harvest / bare graph', 'share', ratio, share, 'at least 90 %');
+  add('generated, each token read once', 'token/s', generateCached, (value) => value.toFixed(1));
+  add('generated, the whole text read again', 'token/s', generateWhole, (value) => value.toFixed(1));
   add('rows harvested', 'row', [harvested.rows], grouped);
   add('harvest, whole', 's', [harvested.seconds], grouped);
   add('harvest, peak memory', 'MiB', [harvested.peak_memory_bytes], mebibytes);

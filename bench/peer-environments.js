@@ -93,7 +93,11 @@ function environment(name, base, canInstall, make) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(PEERS_FOLDER, { recursive: true });
   make(folder);
-  command(pythonIn(folder), ['-m', 'pip', 'install', '--quiet', '--requirement', requirements]);
+  const install = (args) => command(pythonIn(folder), ['-m', 'pip', 'install', '--quiet', ...args]);
+  install(['--requirement', requirements]);
+  // A package of which only the data are wanted: what it needs to run would be built for minutes.
+  const alone = [...packages.matchAll(/^# alone: (\S+)$/gm)].map(([, name]) => name);
+  if (alone.length > 0) install(['--no-deps', ...alone]);
   writeFileSync(finished, wanted);
   return pythonIn(folder);
 }

