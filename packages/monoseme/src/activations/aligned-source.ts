@@ -26,6 +26,7 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     hash: sha256(...sources.map(({ hash }) => `${hash} `)),
     // A dictionary says by what it reads first which model it belongs to.
     ...(first.modelHash !== undefined && { modelHash: first.modelHash }),
+    ...(first.leftOut && { leftOut: first.leftOut }),
     chunkRows: (chunk) => first.chunkRows(chunk),
     readChunk: async (chunk, signal) => (await readRows(chunk, signal)).activations,
     readRows,

@@ -4,8 +4,16 @@ export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
 export type { MixingFigures } from './mixing-statistic.ts';
 export { modelSource } from './model-source.ts';
 export { type StoreDtype, STORE_DTYPES } from './encoding.ts';
-export type { RowOptions } from './row-selection.ts';
-export { type ActivationSource, type DroppedRows, totalRows } from './source.ts';
+export {
+  gatherRows,
+  type LeftOut,
+  leftOutOf,
+  readLeftOut,
+  rowNorms,
+  type RowOptions,
+  selectTokens,
+} from './row-selection.ts';
+export { type ActivationSource, type DroppedRows, type SourceRows, totalRows } from './source.ts';
 export { sourceText } from './source-text.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';

@@ -3,8 +3,17 @@ import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { allFinite, encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
-import { checkRowOptions, gatherRows, rowNorms, type RowOptions, selectionText } from './row-selection.ts';
-import { type SelectedTokens, selectTokens } from './row-selection.ts';
+import {
+  checkRowOptions,
+  gatherRows,
+  type LeftOut,
+  leftOutOf,
+  rowNorms,
+  type RowOptions,
+  selectionText,
+  type SelectedTokens,
+  selectTokens,
+} from './row-selection.ts';
 import type { DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import type { HarvestSource } from './write-store.ts';
 
@@ -60,6 +69,7 @@ export class ModelSource implements HarvestSource {
   readonly modelHash: string;
   readonly modelName: string;
   readonly hookName: string;
+  readonly leftOut: LeftOut | undefined;
   readonly #runner: ModelRunner;
   readonly #tokens: TokenSet;
   readonly #rows: RowOptions;
@@ -101,6 +111,7 @@ export class ModelSource implements HarvestSource {
     this.modelHash = model.sha256;
     this.modelName = model.name;
     this.hookName = hookName;
+    this.leftOut = leftOutOf(rows);
   }
 
   chunkRows(chunk: number): number {
@@ -136,7 +147,7 @@ export class ModelSource implements HarvestSource {
 
   async readRows(chunk: number, signal?: AbortSignal): Promise<ModelRows> {
     throwIfAborted(signal);
-    const largest = await this.#normLimit();
+    const largest = await this.largestNorm();
     const [from, to] = this.#contexts(chunk);
     const { activations, places, nDropped } = await this.#selectedRows(from, to);
     this.#count((to - from) * this.contextSize, places.length, nDropped);
@@ -213,8 +224,8 @@ export class ModelSource implements HarvestSource {
     return { ...selected, activations };
   }
 
-  /** The norm above which rows are dropped; Infinity for none. Measured at first use. */
-  #normLimit(): Promise<number> | number {
+  /** The norm above which rows are dropped; Infinity for none. Measured at first use. @throws as readChunk */
+  largestNorm(): Promise<number> | number {
     const { maxNormRatio } = this.#rows;
     if (maxNormRatio === undefined) return Infinity;
     this.#largestNorm ??= this.#medianNorm().then((median) => maxNormRatio * median);

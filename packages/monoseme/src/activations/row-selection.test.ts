@@ -98,6 +98,7 @@ describe('which tokens give a row', () => {
     assert.ok(streamed.every(([place]) => ![3, 7].includes(tokens.tokens[place])));
     const store = await ActivationStore.write(join(root, 'dropped'), withSinks(), tokens, { ...SIZES, rows });
     assert.deepEqual(store.dropped, expected);
+    assert.deepEqual([store.leftOut, streaming.leftOut], [rows, rows]);
     assert.equal(store.nRows, streamed.length);
     assert.deepEqual(await placedRows(store), streamed);
   });

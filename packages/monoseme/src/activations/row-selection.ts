@@ -20,6 +20,23 @@ export interface RowOptions {
   readonly maxNormRatio?: number;
 }
 
+/** What is left out because it is unlike all other rows: a dictionary that was trained without it is none for it. */
+export type LeftOut = Pick<RowOptions, 'dropTokens' | 'maxNormRatio'>;
+
+/** Of all that chooses rows; undefined where nothing is left out. */
+export function leftOutOf({ dropTokens = [], maxNormRatio }: RowOptions): LeftOut | undefined {
+  if (dropTokens.length === 0 && maxNormRatio === undefined) return undefined;
+  return { dropTokens, ...(maxNormRatio !== undefined && { maxNormRatio }) };
+}
+
+/** The same from an artifact's JSON, `{ drop_tokens, max_norm_ratio }`; undefined for anything else. */
+export function readLeftOut(json: unknown): LeftOut | undefined {
+  const { drop_tokens: dropTokens = [], max_norm_ratio: ratio } = (json ?? {}) as Record<string, unknown>;
+  const maxNormRatio = typeof ratio === 'number' ? ratio : undefined;
+  if (!Array.isArray(dropTokens) || !dropTokens.every(Number.isSafeInteger)) return undefined;
+  return leftOutOf({ dropTokens, maxNormRatio });
+}
+
 /** @throws {MonosemeError} ERR_OPTION, ERR_EMPTY_TEXT for a role that the text does not have */
 export function checkRowOptions(
   { tokensPerContext, maxNormRatio, roles = [] }: RowOptions,

@@ -1,3 +1,6 @@
+import type { RowAxis } from '../model/index.ts';
+import type { LeftOut } from './row-selection.ts';
+
 /**
  * Activations in pieces. Rows are in the order of the contexts; a chunk is what is read at once.
  */
@@ -6,6 +9,8 @@ export interface ActivationSource {
   readonly dIn: number;
   /** Where a row holds the activations of several hook points side by side: how many numbers each has. */
   readonly widths?: readonly number[];
+  /** What the place of a row in its sample stands for, where a sample is no row of tokens. */
+  readonly axes?: readonly RowAxis[];
   readonly contextSize: number;
   readonly nChunks: number;
   /** One line for people: what it is and how much. */
@@ -24,6 +29,8 @@ export interface ActivationSource {
   readOrigins?(chunk: number, signal?: AbortSignal): Promise<RowOrigins>;
   /** What was left out so far, where something is. */
   readonly dropped?: DroppedRows;
+  /** By which rule, where it is one of what rows hold. */
+  readonly leftOut?: LeftOut;
 }
 
 /** Where the rows of a chunk are from, one entry a row; absent is what is not known. */

@@ -4,6 +4,7 @@ import { fileError, MonosemeError } from '../errors.ts';
 import { isLock, readJson, sha256, snakeCaseKeys, writeJson } from '../formats/index.ts';
 import type { RowAxis } from '../model/index.ts';
 import { STORE_DTYPES, type StoreDtype } from './encoding.ts';
+import { type LeftOut, readLeftOut } from './row-selection.ts';
 
 /** All that decides the content of a store, written before its first shard as `plan.json`. */
 export interface StorePlan {
@@ -21,6 +22,8 @@ export interface StorePlan {
   rowsPerChunk: number;
   /** Axes of the rows of a sample, where it is no row of tokens: contextSize is the product of their sizes. */
   axes?: readonly RowAxis[];
+  /** Tokens without a row, where they are left out by what they hold. */
+  leftOut?: LeftOut;
 }
 
 const PLAN_FILE = 'plan.json';
@@ -90,6 +93,7 @@ export async function readPlan(folder: string): Promise<StorePlan> {
     nShards: json?.n_shards,
     rowsPerChunk: json?.rows_per_chunk,
     ...(json?.axes !== undefined && { axes: json.axes }),
+    ...(json?.left_out !== undefined && { leftOut: readLeftOut(json.left_out) }),
   };
   const texts = [plan.sourceHash, plan.description, plan.modelName, plan.hookName];
   const sizes = [plan.dIn, plan.contextSize, plan.mostRows, plan.nShards, plan.rowsPerChunk];
@@ -112,5 +116,7 @@ function areAxes(axes: unknown, contextSize: number): axes is RowAxis[] {
 
 /** In one order, whatever that of the object. */
 function toDisk(plan: StorePlan): Record<string, unknown> {
-  return snakeCaseKeys(Object.fromEntries(Object.entries({ ...plan }).sort(([a], [b]) => (a < b ? -1 : 1))));
+  const { leftOut } = plan;
+  const flat = { ...plan, ...(leftOut && { leftOut: snakeCaseKeys({ ...leftOut }) }) };
+  return snakeCaseKeys(Object.fromEntries(Object.entries(flat).sort(([a], [b]) => (a < b ? -1 : 1))));
 }

@@ -3,6 +3,7 @@ import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import type { ModelRunner, RowAxis } from '../model/index.ts';
 import { checkShard, LOST, readShardOrigins, readShardRows, type OpenShard } from './shard.ts';
+import type { LeftOut } from './row-selection.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import { type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
 import type { StorePlan } from './store-plan.ts';
@@ -39,6 +40,8 @@ export class ActivationStore implements ActivationSource {
   readonly axes: readonly RowAxis[] | undefined;
   /** What the harvest left out of its text. */
   readonly dropped: DroppedRows | undefined;
+  /** By which rule, where it is one of what rows hold. */
+  readonly leftOut: LeftOut | undefined;
   /** Shards of the plan that are left out: missing or damaged ones of a salvaged store. */
   readonly nLost: number;
   readonly #plan: StorePlan;
@@ -115,6 +118,7 @@ export class ActivationStore implements ActivationSource {
     this.hookName = plan.hookName;
     this.modelName = plan.modelName;
     this.axes = plan.axes;
+    this.leftOut = plan.leftOut;
   }
 
   chunkRows(chunk: number): number {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { lockFolder } from '../formats/index.ts';
-import { type ModelRunner, type RowAxis, RUNTIME_VERSION } from '../model/index.ts';
+import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
 import { bytesPerRow, encodeRows, STORE_DTYPES, type StoreDtype } from './encoding.ts';
 import { expectSpace } from './expect-space.ts';
@@ -38,8 +38,6 @@ export interface WriteStoreOptions extends WriteSourceOptions {
 export interface HarvestSource extends ActivationSource {
   readonly modelName: string;
   readonly hookName: string;
-  /** What the place of a row in its sample stands for, where a sample is no row of tokens. */
-  readonly axes?: readonly RowAxis[];
   /** Tokens that a chunk reads, or rows before any is left out. */
   chunkTokens(chunk: number): number;
   /** Tokens of the whole text: those dropped by their ids, and those not drawn. */
@@ -118,6 +116,7 @@ export async function writeSource(
     nShards: Math.ceil(source.nChunks / chunksPerShard),
     rowsPerChunk,
     ...(source.axes && { axes: source.axes }),
+    ...(source.leftOut && { leftOut: source.leftOut }),
   };
   throwIfAborted(signal);
   await findPlan(folder, plan); // before the folder is touched

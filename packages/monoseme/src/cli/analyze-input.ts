@@ -16,12 +16,13 @@ import {
   reportFolder,
   tokensHash,
 } from './dictionary-option.ts';
+import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-export interface AnalyzeFlags extends TextFlags, BackendFlags, DictionaryFlags {
+export interface AnalyzeFlags extends TextFlags, BackendFlags, DictionaryFlags, BatchFlags {
   readonly tokens: number;
   readonly seed: number;
   readonly out?: string;
@@ -36,6 +37,7 @@ export function addAnalyzeFlags(command: Command): void {
       'where the .json and the .html go (default: the folder of the first dictionary)',
     );
   addDictionaryFlags(command);
+  addBatchFlag(command);
   addBackendFlags(command);
   addTextFlags(command, 'heldOut');
 }
@@ -80,8 +82,10 @@ export async function analyze(
   const runners = new Map<string, ModelRunner>();
   try {
     for (const [i, { model, hook }] of opened.entries()) {
-      if (!runners.has(names[i]))
-        runners.set(names[i], await ModelRunner.start(model, { hook, threads: flags.threads }));
+      if (runners.has(names[i])) continue;
+      const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
+      runners.set(names[i], runner);
+      await setBatch(context, runner, cuts[i].tokens.contextSize, flags);
     }
     const sources = new Map(names.map((name, i) => [name, modelSource(runners.get(name)!, cuts[i].tokens)]));
     const texts = dictionaries.map((dictionary, i) => ({ dictionary, source: sources.get(names[i])! }));

@@ -207,7 +207,11 @@ async function benchmark(context: CommandContext, flags: Flags, folder: string):
     };
     let results: BenchmarkResults = {};
     for (const name of chosen) results = { ...results, ...(await MEASURES[name].run(state)) };
-    const report = benchmarkReport(subjectText(dictionary, runner), results, skipped);
+    const report = benchmarkReport(
+      subjectText(dictionary, runner.hookName, runner.model.name),
+      results,
+      skipped,
+    );
     const paths = await writeAnalysis(out, report, {
       ...{ madeFrom, backend: backend.description, seed: flags.seed, command: context.command },
     });

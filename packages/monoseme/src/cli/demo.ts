@@ -166,7 +166,7 @@ async function evaluate(
   const report = await evaluateWithProgress(context, { dictionary, backend, runner, tokens: heldOut });
   const provenance = {
     madeFrom,
-    subject: subjectText(dictionary, runner),
+    subject: subjectText(dictionary, runner.hookName, runner.model.name),
     backend: backend.description,
     seed: work.options.seed,
     split: 'heldOut',

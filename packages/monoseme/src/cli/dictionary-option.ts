@@ -6,7 +6,7 @@ import { type Dictionary, localDictionary, weightsFile } from '../dictionary/ind
 import { MonosemeError } from '../errors.ts';
 import { sha256, sha256File } from '../formats/index.ts';
 import { isInHubCache } from '../hub/index.ts';
-import type { ModelRunner, OnnxModel } from '../model/index.ts';
+import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
 import { addInputFlag, type InputFlags, MODEL_HELP, openModel } from './model-option.ts';
 
@@ -44,10 +44,10 @@ export async function reportFolder(path: string): Promise<string> {
 }
 
 /** What a report is about, for people. */
-export function subjectText({ config }: Dictionary, runner: ModelRunner): string {
+export function subjectText({ config }: Dictionary, hookName: string, modelName: string): string {
   const { dSae, dIn, architecture } = config;
   const size = `${dSae.toLocaleString('en')} latents (${architecture}) of ${dIn} inputs`;
-  return `${size} at ${runner.hookName} of ${runner.model.name}.`;
+  return `${size} at ${hookName} of ${modelName}.`;
 }
 
 /** The hash that stands for a text as a model reads it. */

@@ -1,16 +1,32 @@
 import { join } from 'node:path';
-import { loadDictionary } from '../dictionary/index.ts';
+import {
+  type ActivationSource,
+  ActivationStore,
+  type LeftOut,
+  leftOutOf,
+  modelSource,
+  readLeftOut,
+} from '../activations/index.ts';
+import type { Tokenizer } from '../corpus/index.ts';
+import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
 import {
   type EvaluationReport,
   evaluateDictionary,
+  evaluateRows,
   FIGURE_HEADER,
   figureRows,
+  hasDownstream,
   intervalNote,
+  NOT_RUN_ON,
+  type Provenance,
   reportFigures,
   writeReport,
   writeReportPage,
 } from '../evaluation/index.ts';
+import { MonosemeError } from '../errors.ts';
+import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
+import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { addCheckFlag, checkDictionary, type CheckFlags } from './check-dictionary.ts';
 import { type CommandContext, withStage } from './context.ts';
@@ -24,12 +40,18 @@ import {
   subjectText,
   tokensHash,
 } from './dictionary-option.ts';
+import { expectNoText } from './index-store.ts';
 import type { DeclareCommand } from './main.ts';
 import { wholeOption } from './options.ts';
+import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
+import { addLeftOutFlags, type LeftOutFlags, leftOutRows } from './row-options.ts';
 import { percent, table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
+interface Flags
+  extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, LeftOutFlags, BatchFlags, ArrayFlags {
+  readonly store?: string;
+  readonly everyToken?: boolean;
   readonly tokens: number;
   readonly downstreamTokens: number;
   readonly out?: string;
@@ -49,6 +71,11 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
       wholeOption,
       131_072,
     )
+    .option('--store <folder>', 'measure on an activation store, without the model')
+    .option(
+      '--every-token',
+      'measure on tokens too that the dictionary was trained without (as its cfg.json says)',
+    )
     .option('--seed <n>', 'order of the documents', wholeOption, 0)
     .option('--out <folder>', 'where evaluation.json and evaluation.html go (default: the dictionary)')
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
@@ -57,63 +84,149 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const out = flags.out ?? (await reportFolder(folder));
-        const { model, hook } = await modelOfDictionary(context, dictionary, flags);
-        const { tokens } = await readTokens(context, model, flags, {
-          maxTokens: flags.tokens,
-          seed: flags.seed,
-        });
-        const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix: true });
-        try {
-          if (flags.check)
-            await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
-          const provenance = {
-            madeFrom: {
-              dictionary: await dictionaryHash(folder),
-              model: model.sha256,
-              tokens: tokensHash(tokens),
-            },
-            subject: subjectText(dictionary, runner),
-            backend: backend.description,
-            seed: flags.seed,
-            split: flags.split ?? 'heldOut',
-            command: context.command,
-          };
-          const report = await evaluateWithProgress(context, {
-            ...{
-              dictionary,
-              backend,
-              runner,
-              tokens,
-              seed: flags.seed,
-              downstreamTokens: flags.downstreamTokens,
-            },
-            progressFile: {
-              path: join(out, 'evaluation.unfinished.safetensors'),
-              fingerprint: JSON.stringify([
-                runner.tensorName,
-                backend.description,
-                flags.downstreamTokens,
-                provenance.madeFrom,
-              ]),
-            },
-          });
-          const path = await writeReport(out, report, provenance);
-          const page = await writeReportPage(out, report, provenance);
-          context.print(table(FIGURE_HEADER, figureRows(report)));
-          context.print(clusterLine(report));
-          if (!report.intervals) context.print(intervalNote(report));
-          context.print(`${path}\n${page}`);
-          context.result({ report: path, page, ...reportFigures(report) });
-        } finally {
-          await runner.close();
-        }
+        const work = { context, flags, folder, out, dictionary, backend };
+        const [report, provenance] =
+          flags.store === undefined ? await measureModel(work) : await measureStore(work, flags.store);
+        const path = await writeReport(out, report, provenance);
+        const page = await writeReportPage(out, report, provenance);
+        context.print(table(FIGURE_HEADER, figureRows(report)));
+        context.print(clusterLine(report));
+        if (!hasDownstream(report)) context.print(NOT_RUN_ON);
+        if (report.nLeftOut > 0) context.print(leftOutLine(report));
+        if (!report.intervals) context.print(intervalNote(report));
+        context.print(`${path}\n${page}`);
+        context.result({ report: path, page, ...reportFigures(report) });
       }),
     );
   addDictionaryFlags(command);
   addCheckFlag(command);
   addBackendFlags(command);
+  addBatchFlag(command);
+  addLeftOutFlags(command);
+  addArrayFlags(command);
   addTextFlags(command, 'heldOut');
 };
+
+/** A dictionary to measure. */
+interface Work {
+  readonly context: CommandContext;
+  readonly flags: Flags;
+  readonly folder: string;
+  readonly out: string;
+  readonly dictionary: Dictionary;
+  readonly backend: KernelBackend;
+}
+
+type Found = [EvaluationReport, Provenance];
+
+/** On what its model makes of text, or of arrays. */
+async function measureModel(work: Work): Promise<Found> {
+  const { context, flags, folder, out, dictionary, backend } = work;
+  const { model, hook } = await modelOfDictionary(context, dictionary, flags);
+  if (!model.readsTokens) {
+    const { source, close } = await openArraySource(model, hook, flags);
+    try {
+      return await measureRows(work, source, source);
+    } finally {
+      await close();
+    }
+  }
+  const limits = { maxTokens: flags.tokens, seed: flags.seed };
+  const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
+  const suffix = model.logits !== undefined;
+  const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix });
+  try {
+    await setBatch(context, runner, tokens.contextSize, flags);
+    if (flags.check) await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
+    const leftOut = rowsLeftOut(dictionary, tokenizer, flags);
+    if (!suffix) {
+      const source = modelSource(runner, tokens, { rows: leftOut });
+      return await measureRows(work, source, source);
+    }
+    const madeFrom = {
+      dictionary: await dictionaryHash(folder),
+      model: model.sha256,
+      tokens: tokensHash(tokens),
+    };
+    const { downstreamTokens, seed, split = 'heldOut' } = flags;
+    const settings = [runner.tensorName, backend.description, downstreamTokens, leftOut, madeFrom];
+    const report = await evaluateWithProgress(context, {
+      ...{ dictionary, backend, runner, tokens, leftOut, seed, downstreamTokens },
+      progressFile: {
+        path: join(out, 'evaluation.unfinished.safetensors'),
+        fingerprint: JSON.stringify(settings),
+      },
+    });
+    return [report, { ...provenanceOf(work, madeFrom, runner.hookName, model.name), split, leftOut }];
+  } finally {
+    await runner.close();
+  }
+}
+
+/** @throws {MonosemeError} ERR_USAGE (a text beside the store), ERR_MISMATCH (activations of another model) */
+async function measureStore(work: Work, folder: string): Promise<Found> {
+  expectNoText(work.flags);
+  const store = await ActivationStore.open(folder);
+  const trainedOn = work.dictionary.config.metadata['model_sha256'];
+  if (typeof trainedOn === 'string' && store.modelHash !== undefined && trainedOn !== store.modelHash)
+    throw new MonosemeError(
+      'ERR_MISMATCH',
+      `${folder} holds activations of another model than the dictionary was trained on.`,
+      'Give a store of the same model.',
+    );
+  return measureRows(work, store, store);
+}
+
+/** On activations alone. */
+async function measureRows(
+  work: Work,
+  source: ActivationSource,
+  { hookName, modelName }: { hookName: string; modelName: string },
+): Promise<Found> {
+  const { context, flags, folder, dictionary, backend } = work;
+  const report = await withStage(context, 'evaluate', 'rows', async (stage) => {
+    const found = await evaluateRows({
+      ...{ dictionary, backend, source, seed: flags.seed, signal: context.signal },
+      onProgress: (done, total) => stage.update(done, total),
+    });
+    const { l0, explainedVariance } = found.figures;
+    return [found, `L0 ${l0.toFixed(1)}, explained variance ${percent(explainedVariance)}`];
+  });
+  const madeFrom = {
+    dictionary: await dictionaryHash(folder),
+    ...(source.modelHash !== undefined && { model: source.modelHash }),
+    activations: source.hash,
+  };
+  const { leftOut } = source;
+  return [report, { ...provenanceOf(work, madeFrom, hookName, modelName), split: 'all', leftOut }];
+}
+
+function provenanceOf(
+  { context, flags, dictionary, backend }: Work,
+  madeFrom: Readonly<Record<string, string>>,
+  hookName: string,
+  modelName: string,
+): Omit<Provenance, 'split'> {
+  return {
+    madeFrom,
+    subject: subjectText(dictionary, hookName, modelName),
+    backend: backend.description,
+    seed: flags.seed,
+    command: context.command,
+  };
+}
+
+/** What is asked for; without a word, what the dictionary says it was trained without. */
+function rowsLeftOut({ config }: Dictionary, tokenizer: Tokenizer, flags: Flags): LeftOut | undefined {
+  const asked = leftOutOf(leftOutRows(flags, tokenizer));
+  if (asked || flags.everyToken) return asked;
+  return readLeftOut(config.metadata['left_out']);
+}
+
+function leftOutLine({ nLeftOut, counts }: EvaluationReport): string {
+  const share = percent(nLeftOut / (nLeftOut + counts.tokens));
+  return `${nLeftOut} tokens (${share}) left out, where the activations stay as they are (--every-token: measured too)`;
+}
 
 export async function evaluateWithProgress(
   context: CommandContext,

@@ -137,7 +137,9 @@ async function openLive(
   index: string,
   flags: Flags,
 ): Promise<LiveParts | undefined> {
-  const { manifest } = await openFeatureIndex(index);
+  const { manifest, details } = await openFeatureIndex(index);
+  // A reader's own text is nothing for a model that reads arrays.
+  if (details.corpus.axes && flags.dictionary === undefined) return undefined;
   const path = flags.dictionary ?? join(index, '../dictionary');
   const hash = await dictionaryHash(path).catch((error: unknown) => {
     if (flags.dictionary === undefined) return undefined;

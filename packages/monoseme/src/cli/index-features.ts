@@ -16,13 +16,15 @@ import {
   modelOfDictionary,
   reportFolder,
 } from './dictionary-option.ts';
-import { type IndexSubject, storedSubject } from './index-store.ts';
+import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
+import { type IndexSubject, rowsSubject, storedSubject } from './index-store.ts';
 import type { DeclareCommand } from './main.ts';
+import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
-interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
+interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, BatchFlags, ArrayFlags {
   readonly tokens: number;
   readonly store?: string;
   readonly out: string;
@@ -59,6 +61,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
           : await modelSubject(context, dictionary, flags);
         const { runner, tokens } = subject;
         try {
+          if (runner) await setBatch(context, runner, tokens.contextSize, flags);
           if (flags.check && runner)
             await checkDictionary(context, { dictionary, path: folder, backend, runner, tokens });
           const madeFrom = { dictionary: await dictionaryHash(folder), ...subject.madeFrom };
@@ -72,30 +75,37 @@ export const indexCommand: DeclareCommand = (program, run) => {
           context.print(flags.out);
           context.result({ index: flags.out, ...built });
         } finally {
-          await runner?.close();
+          await subject.close();
         }
       }),
     );
   addDictionaryFlags(command);
   addCheckFlag(command);
+  addBatchFlag(command);
+  addArrayFlags(command);
   addBackendFlags(command);
   addTextFlags(command, 'all');
 };
 
-/** The model of a dictionary, over text. */
+/** The model of a dictionary, over text or arrays. */
 async function modelSubject(
   context: CommandContext,
   dictionary: Dictionary,
   flags: Flags,
 ): Promise<IndexSubject> {
   const { model, hook } = await modelOfDictionary(context, dictionary, flags);
+  if (!model.readsTokens) {
+    const { source, close } = await openArraySource(model, hook, flags);
+    return rowsSubject(context, source, close);
+  }
   const limits = { maxTokens: flags.tokens, seed: flags.seed };
   const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
   tokenizer.forgetWords();
   const suffix = model.logits !== undefined;
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix });
   const madeFrom = { model: model.sha256 };
-  return { runner, source: indexSource(runner, tokens), tokens, tokenizer, madeFrom };
+  const source = indexSource(runner, tokens);
+  return { runner, source, tokens, tokenizer, madeFrom, close: () => runner.close() };
 }
 
 /** Floats of a chunk, about: what is known of a latent is fetched once a chunk, so that larger ones are faster. */
@@ -111,7 +121,7 @@ export function indexSource(runner: ModelRunner, tokens: TokenSet): ActivationSo
 /** Enough for all examples of 8,192 features of a model whose last half runs token by token. */
 const DEFAULT_ABLATIONS = 1_000_000;
 
-export interface IndexInput extends IndexSubject {
+export interface IndexInput extends Omit<IndexSubject, 'close'> {
   readonly out: string;
   readonly dictionary: Dictionary;
   readonly backend: KernelBackend;

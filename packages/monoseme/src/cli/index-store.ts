@@ -1,4 +1,4 @@
-import { type ActivationSource, ActivationStore, sourceText } from '../activations/index.ts';
+import { type ActivationSource, ActivationStore, coordinatesOf, sourceText } from '../activations/index.ts';
 import { type TokenSet, Tokenizer } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { isHubPath } from '../hub/index.ts';
@@ -16,6 +16,7 @@ export interface IndexSubject {
   readonly tokens: TokenSet;
   readonly tokenizer: TokenTexts;
   readonly madeFrom: Readonly<Record<string, string>>;
+  close(): Promise<void>;
 }
 
 interface StoreFlags extends TextFlags {
@@ -34,10 +35,8 @@ interface StoreFlags extends TextFlags {
 export async function storedSubject(context: CommandContext, flags: StoreFlags): Promise<IndexSubject> {
   expectNoText(flags);
   const store = await ActivationStore.open(flags.store);
-  const tokens = await withStage(context, 'tokens', 'tokens', async () => {
-    const text = await sourceText(store, context.signal);
-    return [text, `${text.tokens.length} tokens in ${text.nContexts} contexts of ${text.contextSize}`];
-  });
+  if (store.axes) return rowsSubject(context, store);
+  const tokens = await textOf(context, store);
   const model = flags.model === undefined ? undefined : await openModel(context, flags.model);
   if (model && store.modelHash !== undefined && model.sha256 !== store.modelHash)
     throw new MonosemeError(
@@ -49,11 +48,33 @@ export async function storedSubject(context: CommandContext, flags: StoreFlags):
   const hook = flags.hook ?? store.hookName;
   const suffix = model?.logits !== undefined;
   const runner = model && (await ModelRunner.start(model, { hook, threads: flags.threads, suffix }));
-  const madeFrom: Record<string, string> = store.modelHash === undefined ? {} : { model: store.modelHash };
-  return { runner, source: store, tokens, tokenizer, madeFrom };
+  const close = async () => runner?.close();
+  return { runner, source: store, tokens, tokenizer, madeFrom: modelHash(store), close };
 }
 
-function expectNoText({ text, contextSize }: StoreFlags): void {
+/** Activations of a model that reads arrays: the place of a row in its sample stands for a token. */
+export async function rowsSubject(
+  context: CommandContext,
+  source: ActivationSource,
+  close: () => Promise<void> = async () => {},
+): Promise<IndexSubject> {
+  const tokens = await textOf(context, source);
+  return { source, tokens, tokenizer: placeTexts(source), madeFrom: modelHash(source), close };
+}
+
+function textOf(context: CommandContext, source: ActivationSource): Promise<TokenSet> {
+  const [row, part] = source.axes ? ['rows', 'samples'] : ['tokens', 'contexts'];
+  return withStage(context, row, row, async () => {
+    const text = await sourceText(source, context.signal);
+    return [text, `${text.tokens.length} ${row} in ${text.nContexts} ${part} of ${text.contextSize}`];
+  });
+}
+
+const modelHash = ({ modelHash: model }: ActivationSource): Record<string, string> =>
+  model === undefined ? {} : { model };
+
+/** @throws {MonosemeError} ERR_USAGE where a store and a text were given */
+export function expectNoText({ text, contextSize }: Pick<TextFlags, 'text' | 'contextSize'>): void {
   const strange = text ? `--text ${text[0]}` : contextSize && `--context-size ${contextSize}`;
   if (!strange) return;
   throw new MonosemeError(
@@ -81,8 +102,18 @@ async function tokenTexts(
 }
 
 /** Ids as texts. */
-const TOKEN_IDS: TokenTexts = {
-  vocabSize: 0,
-  tokenText: (id) => `⟨${id}⟩`,
-  tokenBytes: (id) => new TextEncoder().encode(`⟨${id}⟩`),
-};
+const TOKEN_IDS = textsOf(0, String);
+
+/** Places in a sample, as `⟨row 2, column 5⟩`. */
+function placeTexts({ axes = [], contextSize }: ActivationSource): TokenTexts {
+  return textsOf(contextSize, (position) =>
+    Object.entries(coordinatesOf(position, axes))
+      .map(([name, place]) => `${name} ${place}`)
+      .join(', '),
+  );
+}
+
+function textsOf(vocabSize: number, text: (id: number) => string): TokenTexts {
+  const tokenText = (id: number) => `⟨${text(id)}⟩`;
+  return { vocabSize, tokenText, tokenBytes: (id) => new TextEncoder().encode(tokenText(id)) };
+}

@@ -1,28 +1,36 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
-import type { ActivationSource, DroppedRows, RowOptions } from '../activations/index.ts';
+import type { ActivationSource, DroppedRows, LeftOut, RowOptions } from '../activations/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
 import { namesOption, numberOption, repeatable, wholeOption } from './options.ts';
 import { compact } from './progress.ts';
 import { percent } from './table.ts';
 
-/** Which tokens give a row of activations. */
-export interface RowFlags {
-  readonly tokensPerContext?: number;
-  readonly roles?: string[];
+/** Rows that are left out for what they hold. */
+export interface LeftOutFlags {
   readonly dropSpecial?: boolean;
   readonly dropToken?: string[];
   readonly maxNormRatio?: number;
 }
 
+/** Which tokens give a row of activations. */
+export interface RowFlags extends LeftOutFlags {
+  readonly tokensPerContext?: number;
+  readonly roles?: string[];
+}
+
 export function addRowFlags(command: Command): Command {
-  return command
+  return addLeftOutFlags(command)
     .option('--tokens-per-context <n>', 'tokens drawn from each context (default: all)', wholeOption)
     .option(
       '--roles <names>',
       'rows of what these roles of conversations say alone, with commas: assistant,user',
       namesOption,
-    )
+    );
+}
+
+export function addLeftOutFlags(command: Command): Command {
+  return command
     .option('--drop-special', "no rows of the tokenizer's special tokens (BOS, padding, …)")
     .option('--drop-token <id>', 'no rows of this token; may be repeated', repeatable)
     .option(
@@ -34,10 +42,18 @@ export function addRowFlags(command: Command): Command {
 
 /** @throws commander's error for a token id that is none */
 export function rowOptions(flags: RowFlags, tokenizer: Tokenizer, seed: number): RowOptions {
-  const { tokensPerContext, roles, dropSpecial, dropToken = [], maxNormRatio } = flags;
+  const { tokensPerContext, roles } = flags;
+  return { tokensPerContext, seed, roles, ...leftOutRows(flags, tokenizer) };
+}
+
+/** @throws commander's error for a token id that is none */
+export function leftOutRows(
+  { dropSpecial, dropToken = [], maxNormRatio }: LeftOutFlags,
+  tokenizer: Tokenizer,
+): LeftOut {
   const special = dropSpecial ? tokenizer.specialIds : [];
   const dropTokens = [...new Set([...special, ...dropToken.map(wholeOption)])].sort((a, b) => a - b);
-  return { tokensPerContext, seed, roles, dropTokens, maxNormRatio };
+  return { dropTokens, maxNormRatio };
 }
 
 /** `left out: 5,860 by their ids, …` of the tokens read; undefined where none was left out. */

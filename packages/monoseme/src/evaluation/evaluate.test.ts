@@ -112,6 +112,39 @@ describe('evaluation on the tiny model', () => {
     assert.deepEqual(counts, { tokens: 720, downstream: 720, predictions: 660 });
   });
 
+  test('rows that are left out are in no figure, and keep their activations where the model runs on', async () => {
+    const { tokens, contextSize } = input.tokens;
+    const x = await runner.activations(tokens, contextSize);
+    const norm = (row: number) => Math.hypot(...x.subarray(row * D_IN, (row + 1) * D_IN));
+    const norms = Array.from(tokens, (_, row) => norm(row));
+    const leftOut = { dropTokens: [3, 7, 41], maxNormRatio: 1.3 };
+    const others = [...tokens.keys()].filter((row) => !leftOut.dropTokens.includes(tokens[row]));
+    const sorted = others.map((row) => norms[row]).sort((a, b) => a - b);
+    const kept = others.filter((row) => norms[row] <= 1.3 * sorted[Math.floor(sorted.length / 2)]);
+    const report = await evaluateDictionary({ ...input, leftOut });
+    assert.ok(kept.length < tokens.length - 20 && kept.length > 400);
+    assert.equal(report.nLeftOut, tokens.length - kept.length);
+    const predictions = kept.filter((row) => (row + 1) % contextSize > 0);
+    assert.deepEqual(report.counts, {
+      ...{ tokens: kept.length, downstream: kept.length, predictions: predictions.length },
+    });
+    const errors = kept.map((row) =>
+      x.subarray(row * D_IN + 12, (row + 1) * D_IN).reduce((s, v) => s + v * v, 0),
+    );
+    assert.ok(Math.abs(report.figures.mse / (errors.reduce((a, b) => a + b) / kept.length) - 1) < 1e-5);
+    const edited = x.slice();
+    for (const row of kept) edited.fill(0, row * D_IN, (row + 1) * D_IN);
+    const batch = await runner.openBatch(tokens, contextSize);
+    const losses = await batch.losses(edited);
+    await batch.close();
+    const lossOf = (row: number) =>
+      losses[Math.floor(row / contextSize) * (contextSize - 1) + (row % contextSize)];
+    const mean = predictions.reduce((sum, row) => sum + lossOf(row), 0) / predictions.length;
+    assert.ok(Math.abs(report.figures.ceLossZeroAblated - mean) < 1e-5);
+    const all = { dropTokens: Array.from({ length: 50 }, (_, token) => token) };
+    await assert.rejects(evaluateDictionary({ ...input, leftOut: all }), { code: 'ERR_EMPTY_TEXT' });
+  });
+
   test('intervals hold the figures', async () => {
     const { figures, intervals } = await evaluateDictionary(input);
     for (const name of [

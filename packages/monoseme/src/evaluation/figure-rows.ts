@@ -1,6 +1,6 @@
 import { figureText, percentText, type ReportTable } from '../report/index.ts';
 import type { Interval } from './bootstrap.ts';
-import type { EvaluationReport } from './evaluate.ts';
+import type { EvaluationReport } from './evaluation-report.ts';
 import { tokensBehind, type TokenFigures } from './figures.ts';
 import type { DensityFigures } from './reconstruction.ts';
 
@@ -40,16 +40,20 @@ const DENSITY: readonly Row[] = [
 
 export const FIGURE_HEADER = ['figure', 'value', '95 % interval', 'tokens'];
 
+/** Whether the model was run on from edited activations. */
+export const hasDownstream = ({ counts }: Pick<EvaluationReport, 'counts'>): boolean => counts.downstream > 0;
+
 /** Every figure with its confidence interval and the tokens behind it, as a table for people. */
 export function figureRows(report: EvaluationReport): string[][] {
-  return [...RECONSTRUCTION, ...DOWNSTREAM, ...DENSITY].map((row) => figureRow(report, row));
+  const downstream = hasDownstream(report) ? DOWNSTREAM : [];
+  return [...RECONSTRUCTION, ...downstream, ...DENSITY].map((row) => figureRow(report, row));
 }
 
-/** The same in three tables. */
+/** The same in tables. */
 export function figureTables(report: EvaluationReport): ReportTable[] {
   return Object.entries({
     'Reconstruction of the activations': RECONSTRUCTION,
-    'What the model makes of edited activations': DOWNSTREAM,
+    ...(hasDownstream(report) && { 'What the model makes of edited activations': DOWNSTREAM }),
     'Density of the latents': DENSITY,
   }).map(([caption, rows]) => ({
     ...{ caption, header: FIGURE_HEADER },

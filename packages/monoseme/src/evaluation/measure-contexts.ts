@@ -1,10 +1,12 @@
+import { gatherRows } from '../activations/index.ts';
 import { decode, encode } from '../dictionary/index.ts';
 import { isInterruption, throwIfAborted } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
 import type { ModelBatch, Outcomes } from '../model/index.ts';
 import type { EvaluateInput } from './evaluate.ts';
+import type { Tally } from './evaluation-report.ts';
+import type { MeasuredRows } from './measured-rows.ts';
 import { readProgress, writeProgress } from './progress-file.ts';
-import type { ReconstructionSums } from './reconstruction.ts';
 import { addRow, COLUMN } from './sums.ts';
 import type { TokenGroups } from './token-groups.ts';
 
@@ -14,15 +16,11 @@ export const CONTEXTS_PER_BATCH = 16;
 const DOWNSTREAM_TOKENS = 131_072;
 const SAVE_INTERVAL_MS = 20_000;
 
-/** Sums of the tokens so far, in groups; tables are [groups, N_COLUMNS]. */
-export interface Tally {
-  readonly sums: ReconstructionSums;
-  readonly blocks: Float64Array;
-  readonly positions: Float64Array;
-  readonly sources: Float64Array;
-  /** [density blocks, dSae]: tokens on which a latent is active; and the tokens of each block. */
-  readonly blockFired: Float64Array;
-  readonly blockTokens: Float64Array;
+/** What the measurement compares with, and of which rows it is. */
+interface Terms {
+  readonly measured: MeasuredRows;
+  /** [dIn]: the mean activation. */
+  readonly mean: Float32Array;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface Tally {
 export async function measureContexts(
   input: EvaluateInput,
   groups: TokenGroups,
-  mean: Float32Array,
+  terms: Terms,
   tally: Tally,
 ): Promise<void> {
   const { tokens, signal, progressFile, onProgress } = input;
@@ -43,7 +41,7 @@ export async function measureContexts(
   let done = progressFile ? await readProgress(progressFile, arrays) : 0;
   let savedAt = performance.now();
   const finish = async (part: EncodedContexts): Promise<void> => {
-    await addContexts(input, groups, mean, tally, part);
+    await addContexts(input, groups, terms.mean, tally, part);
     done = part.end;
     onProgress?.(done * tokens.contextSize, tokens.tokens.length);
     if (!progressFile || performance.now() - savedAt < SAVE_INTERVAL_MS) return;
@@ -57,7 +55,7 @@ export async function measureContexts(
       throwIfAborted(signal);
       const batch = await ahead;
       ahead = openContexts(input, first + CONTEXTS_PER_BATCH);
-      const part = await encodeContexts(input, batch!, first);
+      const part = await encodeContexts(input, terms.measured, batch!, first);
       await finishing;
       finishing = finish(part);
       // Its failure is seen where it is awaited.
@@ -75,6 +73,9 @@ export async function measureContexts(
 /** What the model read, encoded and decoded: contexts from `first` on, before `end`. */
 interface EncodedContexts {
   readonly batch: ModelBatch;
+  /** The rows of the batch that are measured, rising; `codes` and what follows are of these. */
+  readonly rows: Uint32Array;
+  readonly x: Float32Array;
   readonly codes: Codes;
   readonly reconstructions: Float32Array;
   readonly first: number;
@@ -94,13 +95,17 @@ async function openContexts(
 
 async function encodeContexts(
   { dictionary, backend, tokens }: EvaluateInput,
+  measured: MeasuredRows,
   batch: ModelBatch,
   first: number,
 ): Promise<EncodedContexts> {
-  const x = batch.activations;
-  const codes = await encode(dictionary, backend, x, x.length / dictionary.config.dIn);
+  const { dIn } = dictionary.config;
+  const rows = measured.in(batch.activations, first);
+  const x = gatherRows(batch.activations, dIn, rows);
+  const codes = await encode(dictionary, backend, x, rows.length);
   const reconstructions = await decode(dictionary, backend, codes, x);
-  return { batch, codes, reconstructions, first, end: first + codes.nRows / tokens.contextSize };
+  const end = first + batch.activations.length / (dIn * tokens.contextSize);
+  return { batch, rows, x, codes, reconstructions, first, end };
 }
 
 async function addContexts(
@@ -108,19 +113,21 @@ async function addContexts(
   groups: TokenGroups,
   mean: Float32Array,
   { sums, blocks, positions, sources, blockFired, blockTokens }: Tally,
-  { batch, codes, reconstructions, first, end }: EncodedContexts,
+  part: EncodedContexts,
 ): Promise<void> {
   const { contextSize } = tokens;
+  const { batch, rows, x, codes, reconstructions, first, end } = part;
   const start = first * contextSize;
   try {
     const isChosen = evenlySpread(tokens.nContexts, Math.ceil(downstreamTokens / contextSize));
     const chosen = Array.from({ length: end - first }, (_, i) => i).filter((i) => isChosen(first + i));
-    const fillRow = await downstream(batch, chosen, reconstructions, mean, contextSize);
-    sums.add(batch.activations, reconstructions, codes, (row, token) => {
+    const fillRow = await downstream(part, chosen, mean, contextSize);
+    sums.add(x, reconstructions, codes, (row, measured) => {
+      const token = rows[measured];
       fillRow(row, token);
       const block = Math.floor((groups.blockOf[start + token] * blockTokens.length) / groups.nBlocks);
       blockTokens[block]++;
-      for (let pair = codes.rowPointers[token]; pair < codes.rowPointers[token + 1]; pair++)
+      for (let pair = codes.rowPointers[measured]; pair < codes.rowPointers[measured + 1]; pair++)
         blockFired[block * codes.dSae + codes.latentIndices[pair]]++;
       addRow(blocks, groups.blockOf[start + token], row, 0);
       addRow(positions, groups.positionOf[token % contextSize], row, 0);
@@ -141,22 +148,30 @@ function evenlySpread(n: number, wanted: number): (i: number) => boolean {
 
 /** Run the model on from the three edits of the chosen contexts; what it says of a token goes into the token's row. */
 async function downstream(
-  batch: ModelBatch,
+  { batch, rows, reconstructions }: EncodedContexts,
   chosen: readonly number[],
-  reconstructions: Float32Array,
   mean: Float32Array,
   contextSize: number,
 ): Promise<(row: Float64Array, token: number) => void> {
   const n = chosen.length;
-  const size = contextSize * mean.length;
+  const width = mean.length;
+  const size = contextSize * width;
   const edited = new Float32Array(EDITS.length * n * size);
+  const places = new Map(chosen.map((context, i) => [context, i]));
   chosen.forEach((context, i) => {
-    edited.set(reconstructions.subarray(context * size, (context + 1) * size), i * size);
-    for (let at = (2 * n + i) * size; at < (2 * n + i + 1) * size; at += mean.length) edited.set(mean, at);
+    const own = batch.activations.subarray(context * size, (context + 1) * size);
+    for (let edit = 0; edit < EDITS.length; edit++) edited.set(own, (edit * n + i) * size);
+  });
+  rows.forEach((row, measured) => {
+    const place = places.get(Math.floor(row / contextSize));
+    if (place === undefined) return;
+    const at = (place * contextSize + (row % contextSize)) * width;
+    edited.set(reconstructions.subarray(measured * width, (measured + 1) * width), at);
+    edited.fill(0, n * size + at, n * size + at + width);
+    edited.set(mean, 2 * n * size + at);
   });
   const contexts = Uint32Array.from({ length: EDITS.length * n }, (_, i) => chosen[i % n]);
   const outcomes = n === 0 ? undefined : await batch.outcomes(edited, { contexts });
-  const places = new Map(chosen.map((context, i) => [context, i]));
   return (row, token) => {
     row.fill(0, COLUMN.downstream);
     const position = token % contextSize;

@@ -3,8 +3,9 @@ import { atomicWrite, TOOLKIT_VERSION } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, htmlReport, percentText, type ReportSection } from '../report/index.ts';
 import { densityHistogram } from './density-histogram.ts';
-import { type EvaluationReport, type GroupFigures, intervalNote } from './evaluate.ts';
-import { figureTables } from './figure-rows.ts';
+import { type EvaluationReport, type GroupFigures, intervalNote } from './evaluation-report.ts';
+import { figureTables, hasDownstream } from './figure-rows.ts';
+import type { TokenFigures } from './figures.ts';
 import type { Provenance } from './report.ts';
 
 /** Write `evaluation.html` into a folder: the report for people, with plots, in one file. */
@@ -22,8 +23,8 @@ export function reportPage(report: EvaluationReport, provenance: Provenance): st
   const { figures, counts, nDocuments } = report;
   const summary =
     `${provenance.subject} ${counts.tokens.toLocaleString('en')} tokens of ${nDocuments.toLocaleString('en')} documents: ` +
-    `${figureText(figures.l0)} latents a token, ${percentText(figures.explainedVariance)} of the variance, ` +
-    `${percentText(figures.ceLossScore)} of the loss recovered.`;
+    `${figureText(figures.l0)} latents a token, ${percentText(figures.explainedVariance)} of the variance` +
+    (hasDownstream(report) ? `, ${percentText(figures.ceLossScore)} of the loss recovered.` : '.');
   const { madeFrom, command, backend, seed, split } = provenance;
   return htmlReport({
     title: 'Evaluation of a dictionary',
@@ -44,11 +45,22 @@ export function reportPage(report: EvaluationReport, provenance: Provenance): st
   });
 }
 
+/** Why a report has no losses, for people. */
+export const NOT_RUN_ON =
+  'Loss recovered, divergence and agreement are absent: no model was run on from edited activations.';
+
 function figuresSection(report: EvaluationReport): ReportSection {
   const how = 'Intervals: 95 %, block bootstrap over documents. Losses in nats, of the next token.';
+  const { nLeftOut } = report;
   return {
     title: 'Figures',
-    text: [report.intervals ? how : intervalNote(report)],
+    text: [
+      report.intervals ? how : intervalNote(report),
+      ...(hasDownstream(report) ? [] : [NOT_RUN_ON]),
+      ...(nLeftOut > 0
+        ? [`${nLeftOut.toLocaleString('en')} tokens that are left out are in no figure.`]
+        : []),
+    ],
     tables: figureTables(report),
   };
 }
@@ -128,13 +140,15 @@ function directionSection({ directions }: EvaluationReport): ReportSection {
 
 function groupSections({ byPosition, bySource }: EvaluationReport): ReportSection[] {
   return [
-    groupSection('By position in the context', 'position', byPosition),
-    groupSection('By source', 'source', bySource),
+    ...groupSection('By position in the context', 'position', byPosition),
+    ...groupSection('By source', 'source', bySource),
   ];
 }
 
-function groupSection(title: string, what: string, groups: readonly GroupFigures[]): ReportSection {
+function groupSection(title: string, what: string, groups: readonly GroupFigures[]): ReportSection[] {
   const used = groups.filter(({ counts }) => counts.tokens > 0);
+  if (used.length === 0) return [];
+  const ranOn = used.some(hasDownstream);
   const bars = (label: string, value: (group: GroupFigures) => number) =>
     plot({
       title: label,
@@ -142,36 +156,35 @@ function groupSection(title: string, what: string, groups: readonly GroupFigures
       y: { label: what, categories: used.map(({ name }) => name) },
       marks: [{ kind: 'bars', values: used.map(value) }],
     });
-  return {
+  const losses = ranOn ? ['loss', 'reconstructed', 'loss recovered', 'same token'] : [];
+  const section: ReportSection = {
     title,
     text: ['Explained variance is about the mean of the whole text, so that groups can be compared.'],
     tables: [
       {
-        header: [
-          what,
-          'tokens',
-          'L0',
-          'explained variance',
-          'loss',
-          'reconstructed',
-          'loss recovered',
-          'same token',
-        ],
+        header: [what, 'tokens', 'L0', 'explained variance', ...losses],
         rows: used.map(({ name, counts, figures }) => [
           name,
           counts.tokens.toLocaleString('en'),
           figureText(figures.l0),
           percentText(figures.explainedVariance),
-          figureText(figures.ceLoss),
-          figureText(figures.ceLossReconstructed),
-          percentText(figures.ceLossScore),
-          percentText(figures.top1Agreement),
+          ...(ranOn ? lossCells(figures) : []),
         ]),
       },
     ],
     figures: [
       bars('L0', ({ figures }) => figures.l0),
-      bars('loss recovered', ({ figures }) => figures.ceLossScore),
+      ...(ranOn ? [bars('loss recovered', ({ figures }) => figures.ceLossScore)] : []),
     ],
   };
+  return [section];
+}
+
+function lossCells({ ceLoss, ceLossReconstructed, ceLossScore, top1Agreement }: TokenFigures): string[] {
+  return [
+    figureText(ceLoss),
+    figureText(ceLossReconstructed),
+    percentText(ceLossScore),
+    percentText(top1Agreement),
+  ];
 }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
+import type { LeftOut } from '../activations/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { readJson, snakeCaseKeys, TOOLKIT_VERSION, writeJson } from '../formats/index.ts';
 import { densityHistogram } from './density-histogram.ts';
-import type { EvaluationReport, GroupFigures } from './evaluate.ts';
+import type { EvaluationReport, GroupFigures } from './evaluation-report.ts';
 import { tokensBehind } from './figures.ts';
 
 const SCHEMA_VERSION = 2;
@@ -18,6 +19,8 @@ export interface Provenance {
   readonly split: string;
   /** What was measured, in words. */
   readonly subject: string;
+  /** Which rows are in no figure, where some were left out. */
+  readonly leftOut?: LeftOut;
   /** The command line; absent when it was made by a function call. */
   readonly command?: string;
 }
@@ -35,7 +38,7 @@ function defined(figures: object): Record<string, number> {
 
 /** The report as it is on disk; docs/evaluation.md describes it. */
 export function reportJson(report: EvaluationReport, provenance: Provenance): Record<string, unknown> {
-  const { madeFrom, ...how } = provenance;
+  const { madeFrom, leftOut, ...how } = provenance;
   const { directions, clusters, intervals } = report;
   const { nearestCosines, encoderDecoderProducts, encoderBiases, histogram, ...shares } = directions;
   const { liveCentre = null, ultralowCentre = null, valley = null, ...clusterCounts } = clusters;
@@ -45,6 +48,8 @@ export function reportJson(report: EvaluationReport, provenance: Provenance): Re
     versions: { monoseme: TOOLKIT_VERSION },
     ...how,
     counts: report.counts,
+    n_left_out: report.nLeftOut,
+    left_out: leftOut ? snakeCaseKeys({ ...leftOut }) : null,
     n_documents: report.nDocuments,
     figures: reportFigures(report),
     not_defined: Object.keys(snakeCaseKeys({ ...report.figures })).filter(

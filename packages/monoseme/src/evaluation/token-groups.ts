@@ -26,20 +26,24 @@ export function tokenGroups(set: TokenSet): TokenGroups {
   const blockOf = new Uint16Array(tokens.length);
   const perBlock = Math.ceil(documents.length / MAX_BLOCKS);
   documents.forEach(({ start, length }, i) => blockOf.fill(Math.floor(i / perBlock), start, start + length));
-  const positions: [number, number][] = [[0, 0]];
-  for (let first = 1; first < contextSize; first *= 2) {
-    positions.push([first, Math.min(2 * first, contextSize) - 1]);
-  }
-  const positionOf = Uint8Array.from({ length: contextSize }, (_, i) => 32 - Math.clz32(i));
   return {
     blockOf,
     nBlocks: Math.ceil(documents.length / perBlock),
     nDocuments: documents.length,
     ...sourcesOf(set),
-    positionOf,
-    positions,
+    ...positionGroups(contextSize),
   };
 }
+
+/** Positions 0 to size − 1, grouped by powers of two. */
+export function positionGroups(size: number): Pick<TokenGroups, 'positionOf' | 'positions'> {
+  const positions: [number, number][] = [[0, 0]];
+  for (let first = 1; first < size; first *= 2) positions.push([first, Math.min(2 * first, size) - 1]);
+  return { positions, positionOf: Uint8Array.from({ length: size }, (_, i) => 32 - Math.clz32(i)) };
+}
+
+export const positionNames = (positions: TokenGroups['positions']): string[] =>
+  positions.map(([low, high]) => (low === high ? `${low}` : `${low}–${high}`));
 
 /** The sources in the order in which they come, the last one for all that are too many. */
 function sourcesOf(set: TokenSet): Pick<TokenGroups, 'sourceOf' | 'sources'> {

@@ -263,7 +263,7 @@ function details(
 }
 
 function corpusDetails(
-  { tokenSet }: BuildFeatureIndexInput,
+  { tokenSet, source }: BuildFeatureIndexInput,
   { tokenBytes, sources }: { tokenBytes: 2 | 4; sources: Record<string, number> },
   vocabSize: number,
 ): IndexDetails['corpus'] {
@@ -275,6 +275,7 @@ function corpusDetails(
     token_bytes: tokenBytes,
     vocab_size: vocabSize,
     sources,
+    ...(source.axes && { axes: source.axes.map(({ name, size }) => ({ name, size })) }),
   };
 }
 

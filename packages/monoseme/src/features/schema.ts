@@ -209,6 +209,8 @@ export interface IndexDetails {
     readonly vocab_size: number;
     /** Tokens of each source. */
     readonly sources: Readonly<Record<string, number>>;
+    /** Where contexts are samples of arrays: what tokens, the places in a sample, count in row-major order. */
+    readonly axes?: readonly { readonly name: string; readonly size: number }[];
   };
   readonly examples: {
     readonly n_top: number;

@@ -1,5 +1,6 @@
 import type { ActivationSource } from '../activations/index.ts';
 import { architectureNamed, type Dictionary } from '../dictionary/index.ts';
+import { snakeCaseKeys } from '../formats/index.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import { finishedForm, type TrainState } from './parameters.ts';
 
@@ -44,6 +45,7 @@ export function finishedDictionary(
       applyBDecToInput: architecture.centersInput,
       metadata: {
         ...(source.modelHash !== undefined && { model_sha256: source.modelHash }),
+        ...(source.leftOut && { left_out: snakeCaseKeys({ ...source.leftOut }) }),
         training_tokens: state.step * options.batchRows,
         ...(architecture.name === 'standard' ? {} : { training_architecture: architecture.name }),
         ...penaltyMetadata(options, state.dOut),
