@@ -47,7 +47,7 @@ test('train, evaluate and index, live and from a store, with what has no meaning
   assert.equal(figures.n_tokens, N * 12);
   assert.ok(figures.l0 > 0 && figures.explained_variance > 0);
   assert.equal(figures.ce_loss_score, undefined);
-  const report = JSON.parse(await readFile(figures.report, 'utf8'));
+  const report = JSON.parse(await readFile(join(folder, figures.report), 'utf8'));
   assert.ok(report.not_defined.includes('ce_loss_score') && report.not_defined.includes('kl_reconstructed'));
   assert.equal(report.n_documents, N);
   assert.deepEqual(
@@ -55,7 +55,7 @@ test('train, evaluate and index, live and from a store, with what has no meaning
     ['channel 0', 'channel 1', 'channel 2', 'patch 0', 'patch 1', 'patch 2', 'patch 3'],
   );
   assert.equal(report.by_position[0].counts.tokens, N * 4);
-  const page = await readFile(figures.page, 'utf8');
+  const page = await readFile(join(folder, figures.page), 'utf8');
   assert.match(page, /absent: no model was run on/);
   assert.doesNotMatch(page, /NaN|undefined/);
 

@@ -18,8 +18,6 @@ import { positionGroups, positionNames } from './token-groups.ts';
 
 /** Documents, or samples, are dealt to so many blocks of the bootstrap. */
 const MAX_BLOCKS = 4096;
-/** Chunks of which the mean is taken that sums are about, spread over the source. */
-const MEAN_CHUNKS = 16;
 /** Places of an axis that are groups of their own; those of a longer one are grouped by powers of two. */
 const MAX_PLACES = 64;
 
@@ -51,20 +49,14 @@ export async function evaluateRows(input: EvaluateRowsInput): Promise<Evaluation
   if (total === 0)
     throw new MonosemeError('ERR_EMPTY_TEXT', `${source.description} has no rows.`, 'Give some.');
   const places = placeGroups(source);
-  const tally: Tally = {
-    sums: new ReconstructionSums(dIn, dSae, await roughMean(source, signal)),
-    blocks: new Float64Array(MAX_BLOCKS * N_COLUMNS),
-    positions: new Float64Array(places.names.length * N_COLUMNS),
-    sources: new Float64Array(),
-    blockFired: new Float64Array(MAX_DENSITY_BLOCKS * dSae),
-    blockTokens: new Float64Array(MAX_DENSITY_BLOCKS),
-  };
+  let begun: Tally | undefined;
   let nDocuments = 0;
   let last = -1;
   for await (const { activations, origins } of readAhead(chunksOf(source), (chunk) =>
     rowsOf(source, chunk, signal),
   )) {
     throwIfAborted(signal);
+    const tally = (begun ??= emptyTally(dSae, places.names.length, meanRow(activations, dIn)));
     const first = tally.sums.nTokens;
     const nRows = activations.length / dIn;
     const codes = await encode(dictionary, backend, activations, nRows);
@@ -87,7 +79,7 @@ export async function evaluateRows(input: EvaluateRowsInput): Promise<Evaluation
   const directions = await directionFigures(dictionary, backend, signal);
   const { norms = 0, tokens = 0 } = source.dropped ?? {};
   const of = { nDocuments, nLeftOut: norms + tokens, positions: places.names, sources: [], seed };
-  return evaluationReport(of, withoutEmptyBlocks(tally), directions);
+  return evaluationReport(of, withoutEmptyBlocks(begun!), directions);
 }
 
 const chunksOf = ({ nChunks }: ActivationSource): number[] =>
@@ -102,18 +94,22 @@ async function rowsOf(
   return { activations: await source.readChunk(chunk, signal), origins: {} };
 }
 
-/** The mean of some chunks: sums of squares about it lose little to rounding. */
-async function roughMean(source: ActivationSource, signal: AbortSignal | undefined): Promise<Float32Array> {
-  const { dIn, nChunks } = source;
-  const n = Math.min(MEAN_CHUNKS, nChunks);
+/** @param reference near the mean: sums of squares about it lose little to rounding */
+function emptyTally(dSae: number, nPlaces: number, reference: Float32Array): Tally {
+  return {
+    sums: new ReconstructionSums(reference.length, dSae, reference),
+    blocks: new Float64Array(MAX_BLOCKS * N_COLUMNS),
+    positions: new Float64Array(nPlaces * N_COLUMNS),
+    sources: new Float64Array(),
+    blockFired: new Float64Array(MAX_DENSITY_BLOCKS * dSae),
+    blockTokens: new Float64Array(MAX_DENSITY_BLOCKS),
+  };
+}
+
+function meanRow(x: Float32Array, dIn: number): Float32Array {
   const sums = new Float64Array(dIn);
-  let nRows = 0;
-  for (let i = 0; i < n; i++) {
-    const x = await source.readChunk(Math.floor((i * nChunks) / n), signal);
-    nRows += x.length / dIn;
-    for (let row = 0; row < x.length; row += dIn) for (let d = 0; d < dIn; d++) sums[d] += x[row + d];
-  }
-  return Float32Array.from(sums, (sum) => sum / Math.max(1, nRows));
+  for (let row = 0; row < x.length; row += dIn) for (let d = 0; d < dIn; d++) sums[d] += x[row + d];
+  return Float32Array.from(sums, (sum) => sum / Math.max(1, x.length / dIn));
 }
 
 /** Groups of rows by their positions: of places along the axes of a sample, else of tokens in a context. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
+import { type GraphProto, ModelProtoSchema } from 'onnx-buf';
 import { node } from '../model/cut.ts';
 import { type Edit, HookedModel, type Hooks, OnnxModel } from '../model/index.ts';
 import { int64 } from '../model/suffix-heads.ts';
@@ -51,7 +51,7 @@ for (const name of FIXTURE_FAMILIES.filter((family) => family.includes('optimum'
       const input = { hooked, prompts, promptSize: PROMPT, nTokens: NEW, temperature: 1 };
       const found = await generate({
         ...input,
-        hooks: { ...hooks, 'blocks.1.hook_resid_mid': looking(seen) },
+        hooks: { ...hooks, 'blocks.1.attn.hook_z': looking(seen) },
       });
       assert.deepEqual(seen, [5, 1, 1, 1, 1, 1, 1]);
       const whole = await generate({ ...input, hooks: uncertain(hooks) });
@@ -72,36 +72,43 @@ for (const name of FIXTURE_FAMILIES.filter((family) => family.includes('optimum'
   }
 }
 
-test('a model that forgets is read whole', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'monoseme-forgetful-'));
-  const path = join(folder, 'model.onnx');
-  await writeFile(path, await forgetful(fixture('families/gpt2-optimum')));
-  const hooked = new HookedModel(await OnnxModel.open(path), { threads: 1 });
-  const whole = new HookedModel(await OnnxModel.open(fixture('families/gpt2-optimum')), { threads: 1 });
+/** Continue the prompts with a changed GPT-2, and with that as it is, looking at a hook of the first. */
+async function besideUnchanged(change: (graph: GraphProto) => void, hook: string): Promise<number[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'monoseme-cached-'));
+  const original = await OnnxModel.open(fixture('families/gpt2-optimum'));
+  const changed = fromBinary(ModelProtoSchema, toBinary(ModelProtoSchema, original.graph.model));
+  change(changed.graph!);
+  await writeFile(join(folder, 'model.onnx'), toBinary(ModelProtoSchema, changed));
+  const hooked = new HookedModel(await OnnxModel.open(folder), { threads: 1 });
+  const whole = new HookedModel(original, { threads: 1 });
   const seen: number[] = [];
   const input = { prompts, promptSize: PROMPT, nTokens: 4 };
-  const found = await generate({ ...input, hooked, hooks: { 'blocks.1.hook_resid_mid': looking(seen) } });
-  assert.deepEqual(seen, [5, 6, 7, 8]);
+  const found = await generate({ ...input, hooked, hooks: { [hook]: looking(seen) } });
   assert.deepEqual(found.tokens, (await generate({ ...input, hooked: whole })).tokens);
   await hooked.close();
   await whole.close();
   await rm(folder, { recursive: true });
+  return seen;
+}
+
+test('a model that forgets is read whole, as where caches are cut to a window', async () => {
+  const seen = await besideUnchanged((graph) => {
+    for (const { name } of graph.output.filter((output) => output.name.startsWith('present'))) {
+      const rename = (tensor: string) => (tensor === name ? `${name}.whole` : tensor);
+      for (const each of graph.node) {
+        each.input = each.input.map(rename);
+        each.output = each.output.map(rename);
+      }
+      graph.node.push(node('Slice', [`${name}.whole`, 'from', 'to', 'along'], name));
+    }
+    graph.initializer.push(int64('from', [-3]), int64('to', [2 ** 31]), int64('along', [2]));
+  }, 'blocks.1.attn.hook_z');
+  assert.deepEqual(seen, [5, 6, 7, 8]);
 });
 
-/** The model with caches of the last three tokens alone, as those of windows are. */
-async function forgetful(folder: string): Promise<Uint8Array> {
-  const { graph } = await OnnxModel.open(folder);
-  const changed = fromBinary(ModelProtoSchema, toBinary(ModelProtoSchema, graph.model));
-  const parts = changed.graph!;
-  for (const { name } of parts.output.filter((output) => output.name.startsWith('present'))) {
-    const rename = (tensor: string) => (tensor === name ? `${name}.whole` : tensor);
-    for (const each of parts.node) {
-      each.input = each.input.map(rename);
-      each.output = each.output.map(rename);
-    }
-    parts.node.push(node('Slice', [`${name}.whole`, 'from', 'to', 'along'], name));
-  }
-  const end = 2 ** 31;
-  parts.initializer.push(int64('from', [-3]), int64('to', [end]), int64('along', [2]));
-  return toBinary(ModelProtoSchema, changed);
-}
+test('a tensor that holds all keys, one row per token, is edited in whole texts', async () => {
+  const seen = await besideUnchanged((graph) => {
+    graph.node.push(node('Transpose', ['present.0.key'], 'keys', { perm: [0, 2, 1, 3] }));
+  }, 'keys');
+  assert.deepEqual(seen, [5, 6, 7, 8]);
+});

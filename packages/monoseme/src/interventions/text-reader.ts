@@ -21,6 +21,16 @@ export class TextReader {
    */
   async lastLogits(texts: Uint32Array, size: number): Promise<Float32Array<ArrayBuffer>> {
     const cache = this.#cache?.isWhole ? this.#cache : undefined;
+    try {
+      return await this.#run(texts, size, cache);
+    } catch (error) {
+      // What was found out on the way is no error of the texts.
+      if (!cache || cache.isWhole) throw error;
+      return this.#run(texts, size);
+    }
+  }
+
+  #run(texts: Uint32Array, size: number, cache?: TextCache): Promise<Float32Array<ArrayBuffer>> {
     const n = texts.length / size;
     const contextSize = size - (cache?.length ?? 0);
     const tokens = new Uint32Array(n * contextSize);

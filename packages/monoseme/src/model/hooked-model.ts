@@ -9,7 +9,7 @@ import { type Feed, fixedSizes, makeFeeds } from './model-inputs.ts';
 import { expectTokens, loadPart, noLogits } from './model-session.ts';
 import type { OnnxModel } from './onnx-model.ts';
 import { outputsHead, ROW_LOGITS, rowLogitsHead } from './suffix-heads.ts';
-import { rowWidth } from './tensor-shapes.ts';
+import { rowWidth, type TensorInfo } from './tensor-shapes.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { FloatTensor, SessionName } from './worker-messages.ts';
 
@@ -212,6 +212,7 @@ export class HookedModel {
           throwIfAborted(signal);
           const found = await this.#worker.ask('nextPart', { pass, part: parts[i], edited });
           const { values, dims } = found[ACTIVATIONS];
+          if (nBefore > 0) expectNewRows_(cache!, dims, this.model.tensors.get(tensor)!, input as TokenInput);
           edited = { hook: i, values };
           for (const hookName of names.filter((_, n) => tensors[n] === tensor)) {
             const activations = { hookName, dims, ...tokensOf(input, dims), nBefore, values: edited.values };
@@ -307,6 +308,25 @@ function tokensOf(
 ): Pick<HookedActivations, 'tokens' | 'contextSize'> {
   if ('tokens' in input) return { tokens: input.tokens, contextSize: input.contextSize };
   return { tokens: new Uint32Array(), contextSize: countElements(dims.slice(1, -1)) };
+}
+
+/**
+ * Refuse a tensor that holds rows of what was read before too, an edit of which would take them for new ones. Mutates the
+ * cache, which cannot go on.
+ */
+function expectNewRows_(
+  cache: GrowingCache,
+  dims: readonly number[],
+  { shape }: TensorInfo,
+  { tokens, contextSize }: TokenInput,
+): void {
+  if (shape[0] === 'batch*sequence' ? dims[0] === tokens.length : dims[1] === contextSize) return;
+  cache.isWhole = false;
+  throw new MonosemeError(
+    'ERR_HOOK',
+    'The tensor holds what was read before too, so it cannot be edited piece by piece.',
+    'Run whole texts.',
+  );
 }
 
 async function applyEdits(
