@@ -26,6 +26,7 @@ export interface NativeKernels {
   sampledProducts(input: object): Promise<unknown>;
   residuals(input: object): Promise<unknown>;
   transpose(codes: object): Promise<unknown>;
+  addPairSums(input: object): Promise<unknown>;
   updateRows(input: object): Promise<unknown>;
   squaredGradientNorm(input: object): Promise<unknown>;
   center(input: object): Promise<unknown>;

@@ -4,9 +4,9 @@
 
 use monoseme_kernels::{
     Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
-    GradientInput, InstructionSet, Moments, ScreenedView, Selection, UpdateRowsInput, center, column_sums,
-    decode, encode, geometric_median, padded_inputs, residuals, sampled_products, screen,
-    squared_gradient_norm, transpose, update_rows,
+    GradientInput, InstructionSet, Moments, PairSumsInput, ScreenedView, Selection, UpdateRowsInput,
+    add_pair_sums, center, column_sums, decode, encode, geometric_median, padded_inputs, residuals,
+    sampled_products, screen, squared_gradient_norm, transpose, update_rows,
 };
 
 /// Xorshift64.
@@ -88,6 +88,7 @@ fn run_all(engine: &Engine, random: &mut Random) {
             values: &codes.values,
         };
         run_sparse(engine, random, view, &w, &x, width);
+        run_pairs(engine, view);
     }
     run_screened(engine, &x, &w, &bias, width);
     let offset = random.values(width);
@@ -128,6 +129,27 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
             assert_eq!(codes.latent_indices, expected.latent_indices);
             assert_eq!(codes.values, expected.values);
         }
+    }
+}
+
+/// The codes with themselves.
+fn run_pairs(engine: &Engine, codes: CodesView<'_>) {
+    let d = codes.d_sae;
+    let mut expected = vec![0.0f64; d * d];
+    for row in codes.row_pointers.windows(2) {
+        let pairs = row[0] as usize..row[1] as usize;
+        for i in pairs.clone() {
+            for j in pairs.clone() {
+                let at = codes.latent_indices[i] as usize * d + codes.latent_indices[j] as usize;
+                expected[at] += f64::from(codes.values[i]) * f64::from(codes.values[j]);
+            }
+        }
+    }
+    for width in [1, 2, 4] {
+        let mut sums = vec![0.0; d * d * width];
+        add_pair_sums(engine, PairSumsInput { a: codes, b: codes, width, sums: &mut sums }).unwrap();
+        let products: Vec<f64> = sums.iter().step_by(width).copied().collect();
+        assert_eq!(products, expected);
     }
 }
 

@@ -223,6 +223,14 @@ struct Parts<'a> {
 }
 
 #[napi(object, object_to_js = false)]
+pub struct PairSumsInput {
+    pub a: Codes,
+    pub b: Codes,
+    pub width: u32,
+    pub sums: Float64Array,
+}
+
+#[napi(object, object_to_js = false)]
 pub struct CenterInput {
     pub rows: Float32Array,
     pub offset: Float32Array,
@@ -319,6 +327,17 @@ impl Kernels {
                 row_indices: result.row_indices.into(),
                 pair_indices: result.pair_indices.into(),
             })
+        })
+    }
+
+    #[napi]
+    pub fn add_pair_sums(&self, mut input: PairSumsInput) -> AsyncTask<Call<()>> {
+        Call::start(&self.engine, move |engine| {
+            let PairSumsInput { a, b, width, sums } = &mut input;
+            // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
+            let sums = unsafe { sums.as_mut() };
+            let input = kernels::PairSumsInput { a: a.view(), b: b.view(), width: *width as usize, sums };
+            kernels::add_pair_sums(engine, input)
         })
     }
 

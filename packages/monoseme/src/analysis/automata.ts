@@ -1,7 +1,8 @@
 import type { TokenSet } from '../corpus/index.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
-import { PairSums } from './pair-sums.ts';
+import type { PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { MIN_FIRED } from './universality.ts';
 
 /** A step of a finite-state automaton: when `from` is active, `to` tends to be at the next token. */
@@ -57,23 +58,29 @@ export async function automata(
   options: AutomataOptions = {},
 ): Promise<Automata> {
   const { dSae } = text.dictionary.config;
-  const sums = new PairSums(dSae, dSae, { masked: false });
+  const summer = new PairSummer(pass.backend, dSae, dSae, { masked: false });
   const { contextSize } = text.source;
   for await (const { codes } of codedChunks([text], pass)) {
     const [chunk] = codes;
-    for (let start = 0; start < chunk.nRows; start += contextSize) addSteps(sums, chunk, start, contextSize);
+    for (let start = 0; start < chunk.nRows; start += contextSize)
+      await addSteps(summer, chunk, start, contextSize);
   }
-  return automataOf(sums, options);
+  return automataOf(await summer.finish(), options);
 }
 
 /** The steps of a context: every row with the next one. */
-export function addSteps(sums: PairSums, codes: Codes, start: number, contextSize: number): void {
+export async function addSteps(
+  summer: PairSummer,
+  codes: Codes,
+  start: number,
+  contextSize: number,
+): Promise<void> {
   const rows = (from: number) => ({
     ...codes,
     nRows: contextSize - 1,
     rowPointers: codes.rowPointers.subarray(from, from + contextSize),
   });
-  sums.add(rows(start), rows(start + 1));
+  await summer.add(rows(start), rows(start + 1));
 }
 
 /** @param sums a: active at a token, b: active at the next */

@@ -19,7 +19,10 @@ export interface Pass {
 export interface CodedChunk {
   /** One for each dictionary that was asked for, over the same tokens. */
   readonly codes: readonly Codes[];
-  /** The activations that they are of: [nRows, dIn] each, the same array where texts share a source. */
+  /**
+   * The activations that they are of: [nRows, dIn] each, the same array where texts share a source. Their memory is given
+   * back when the next chunk is asked for.
+   */
   readonly activations: readonly Float32Array[];
   readonly firstToken: number;
 }
@@ -40,7 +43,10 @@ export async function* codedChunks(
   for (const text of texts) expectFit(text, first);
   // Three chunks at a time: one is read, one is encoded, one is looked at by the caller.
   let encoded: Promise<CodedChunk> | undefined;
-  const done = ({ firstToken, codes }: CodedChunk) => pass.onProgress?.(firstToken + codes[0].nRows);
+  const done = ({ firstToken, codes, activations }: CodedChunk) => {
+    giveBack(pass.backend, activations);
+    pass.onProgress?.(firstToken + codes[0].nRows);
+  };
   try {
     for await (const rows of readAhead(placesOf(first.source, every), (place) =>
       rowsAt(texts, place, pass),
@@ -62,6 +68,12 @@ export async function* codedChunks(
   } finally {
     await encoded?.catch(() => {});
   }
+}
+
+/** Megabytes a chunk keep the collector of garbage busy; what a source read into an array of its own is not needed again. */
+function giveBack(backend: KernelBackend, activations: readonly Float32Array[]): void {
+  const whole = activations.filter(({ buffer, byteLength }) => buffer.byteLength === byteLength);
+  backend.release([...new Set(whole)]);
 }
 
 interface Place {

@@ -2,7 +2,8 @@ import { nearestLatents } from '../dictionary/index.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 import { GroupRows, type GroupShape } from './group-shape.ts';
-import { PairSums } from './pair-sums.ts';
+import type { PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { MIN_FIRED } from './universality.ts';
 
 /** Cosine of decoder directions from which two latents are joined, and how many neighbours of a latent are looked at. */
@@ -38,7 +39,7 @@ export interface Groups {
  * A dictionary shatters a curved structure when many latents of a group tile few dimensions, one or two active at a
  * time: that is what dilution and mean active say. Parts are joined by single links, because a curve is a chain.
  *
- * Memory  sums of pairs that fire together ({@link PairSums}); up to 4,096 rows of each of up to 64 groups
+ * Memory  sums of pairs that fire together ({@link PairSummer}); up to 4,096 rows of each of up to 64 groups
  * @throws {MonosemeError} ERR_OPTION for transcoders and crosscoders; ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function latentGroups(text: CodedText, pass: Pass): Promise<Groups> {
@@ -49,11 +50,12 @@ export async function latentGroups(text: CodedText, pass: Pass): Promise<Groups>
   const looked = parts.slice(0, MAX_GROUPS).map((latents) => new GroupRows(latents, W_dec, dIn));
   const groupOf = new Int32Array(dSae).fill(-1);
   looked.forEach(({ latents }, group) => latents.forEach((latent) => (groupOf[latent] = group)));
-  const sums = new PairSums(dSae, dSae, { masked: false });
+  const summer = new PairSummer(pass.backend, dSae, dSae, { masked: false });
   for await (const { codes } of codedChunks([text], pass)) {
-    sums.add(codes[0], codes[0]);
+    await summer.add(codes[0], codes[0]);
     addToGroups(looked, groupOf, codes[0]);
   }
+  const sums = await summer.finish();
   const firing = (latents: readonly number[]) =>
     latents.filter((latent) => sums.a.fired[latent] >= MIN_FIRED);
   const fired = parts.map(firing).filter((latents) => latents.length >= 3);

@@ -29,7 +29,8 @@ export {
   type Scatter,
 } from './neuron-likeness.ts';
 export { notNeuronsAnalysis } from './not-neurons-analysis.ts';
-export { type Pair, PairSums } from './pair-sums.ts';
+export { PairSummer } from './pair-summer.ts';
+export type { Pair, PairSums } from './pair-sums.ts';
 export { type Persistence, persistence } from './persistence.ts';
 export { persistenceAnalysis } from './persistence-analysis.ts';
 export { DEFAULT_PROXIES, type Proxy, ProxyScorer } from './proxies.ts';

@@ -2,7 +2,7 @@ import type { TokenSet } from '../corpus/index.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { type Share, shareOf } from '../evaluation/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
-import { PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { MIN_FIRED } from './universality.ts';
 
 /** Share of a latent's activation on one token from which it counts as a latent of that token. */
@@ -66,7 +66,7 @@ export function motifShares({ latents, counts }: Motifs): ReadonlyMap<Motif, Sha
  * Sort the latents of a dictionary by what they fire on, in two passes: tokens and windows, then what stands before the
  * tokens of single-token latents.
  *
- * Memory  sums of every latent with the tokens it fires on ({@link PairSums})
+ * Memory  sums of every latent with the tokens it fires on ({@link PairSummer})
  * Deviation  the paper finds motifs by reading; the bounds here are ours
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
@@ -78,13 +78,14 @@ export async function motifs(
 ): Promise<Motifs> {
   const { dSae } = text.dictionary.config;
   const { contextSize } = text.source;
-  const sums = new PairSums(dSae, vocabSize, { masked: false });
+  const summer = new PairSummer(pass.backend, dSae, vocabSize, { masked: false });
   const follow = new Following(dSae, contextSize);
   for await (const { codes, firstToken } of codedChunks([text], pass)) {
     const [chunk] = codes;
-    sums.add(chunk, oneHot(tokens, firstToken, chunk.nRows, vocabSize));
+    await summer.add(chunk, oneHot(tokens, firstToken, chunk.nRows, vocabSize));
     follow.add(chunk);
   }
+  const sums = await summer.finish();
   const best = sums.best(({ product }) => product);
   const tokenOf = Int32Array.from(best, (pair, latent) =>
     pair && pair.product >= SINGLE * sums.a.sums[latent] ? pair.b : -1,

@@ -1,7 +1,7 @@
 import type { Interval } from '../evaluation/index.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, codesOfDense, expectAutoencoder, type Pass } from './coded-text.ts';
-import { PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { medianInterval, medianOf, MIN_FIRED } from './universality.ts';
 
 /** Decoder coefficients at least this large count (Bricken et al. 2023: 27 of the Arabic feature's). */
@@ -47,9 +47,10 @@ export interface NotNeurons {
 export async function notNeurons(text: CodedText, pass: Pass): Promise<NotNeurons> {
   expectAutoencoder(text.dictionary);
   const { dSae, dIn } = text.dictionary.config;
-  const sums = new PairSums(dSae, dIn, { masked: false, counted: false });
+  const summer = new PairSummer(pass.backend, dSae, dIn, { masked: false, counted: false });
   for await (const { codes, activations } of codedChunks([text], pass))
-    sums.add(codes[0], codesOfDense(activations[0], codes[0].nRows, dIn));
+    await summer.add(codes[0], codesOfDense(activations[0], codes[0].nRows, dIn));
+  const sums = await summer.finish();
   const best = sums.best(({ correlation }) => correlation);
   const latents = best.map((pair, latent): NeuronLikeness => {
     const nFired = sums.a.fired[latent];

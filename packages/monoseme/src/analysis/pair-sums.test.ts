@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random/index.ts';
+import { referenceBackend } from '../kernels/reference/index.ts';
 import { codesOfRows } from '../testing/sparse-rows.ts';
 import { addSteps, automataOf } from './automata.ts';
 import { automatonGraph } from './automaton-graph.ts';
 import { familyGraph, familyOf } from './family.ts';
-import { type Pair, PairSums } from './pair-sums.ts';
+import type { Pair, PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { splittingOf } from './splitting.ts';
 import { medianInterval, medianOf, universalityOf } from './universality.ts';
 
@@ -16,13 +18,17 @@ function randomRows(nRows: number, d: number, density: number, seed: number): nu
   return Array.from({ length: nRows }, row);
 }
 
-function sumsOf(a: number[][], b: number[][], options?: ConstructorParameters<typeof PairSums>[2]): PairSums {
-  const sums = new PairSums(a[0].length, b[0].length, options);
+async function sumsOf(
+  a: number[][],
+  b: number[][],
+  options?: ConstructorParameters<typeof PairSummer>[3],
+): Promise<PairSums> {
+  const sums = new PairSummer(referenceBackend, a[0].length, b[0].length, options);
   // Two batches: the result is that of all rows.
   const half = a.length >> 1;
-  sums.add(codesOfRows(a.slice(0, half), a[0].length), codesOfRows(b.slice(0, half), b[0].length));
-  sums.add(codesOfRows(a.slice(half), a[0].length), codesOfRows(b.slice(half), b[0].length));
-  return sums;
+  await sums.add(codesOfRows(a.slice(0, half), a[0].length), codesOfRows(b.slice(0, half), b[0].length));
+  await sums.add(codesOfRows(a.slice(half), a[0].length), codesOfRows(b.slice(half), b[0].length));
+  return sums.finish();
 }
 
 /** The definitions, over dense columns. */
@@ -45,10 +51,10 @@ function expected(a: number[][], b: number[][], i: number, j: number): Omit<Pair
   };
 }
 
-test('every pair has the values of the definitions, in the dense and in the sparse table', () => {
+test('every pair has the values of the definitions, in the dense and in the sparse table', async () => {
   const [a, b] = [randomRows(400, 7, 0.2, 1), randomRows(400, 9, 0.15, 2)];
   for (const options of [undefined, { densePairs: 0 }]) {
-    const pairs = [...sumsOf(a, b, options).pairs()];
+    const pairs = [...(await sumsOf(a, b, options)).pairs()];
     assert.equal(pairs.length, 63);
     for (const pair of pairs) {
       const { together, product, correlation, maskedCosine } = expected(a, b, pair.a, pair.b);
@@ -59,44 +65,44 @@ test('every pair has the values of the definitions, in the dense and in the spar
   }
 });
 
-test('a table that counts nothing has the same correlations', () => {
+test('a table that counts nothing has the same correlations', async () => {
   const [a, b] = [randomRows(400, 7, 0.2, 1), randomRows(400, 9, 0.15, 2)];
-  const counting = [...sumsOf(a, b, { masked: false }).pairs()];
-  const products = [...sumsOf(a, b, { masked: false, counted: false }).pairs()];
+  const counting = [...(await sumsOf(a, b, { masked: false })).pairs()];
+  const products = [...(await sumsOf(a, b, { masked: false, counted: false })).pairs()];
   assert.deepEqual(
     products,
     counting.map((pair) => ({ ...pair, together: 0 })),
   );
 });
 
-test('a sparse table that is full keeps the pairs that matter', () => {
+test('a sparse table that is full keeps the pairs that matter', async () => {
   const random = new Random(3);
   // Column j of a goes with column j of b; everything else is chance.
   const a = randomRows(3000, 60, 0.02, 4);
   const b = a.map((row) => row.map((value) => (random.uniform() < 0.005 ? 5 : value)));
-  const small = sumsOf(a, b, { densePairs: 0, maxSlots: 1024 });
+  const small = await sumsOf(a, b, { densePairs: 0, maxSlots: 1024 });
   small.best((pair) => pair.correlation).forEach((pair, latent) => assert.equal(pair?.b, latent));
   assert.ok(small.nPruned > 0, 'the table was full');
 });
 
-test('columns that never fire, or always alike, are without a correlation, not NaN', () => {
+test('columns that never fire, or always alike, are without a correlation, not NaN', async () => {
   const a = Array.from({ length: 50 }, (_, t) => [1, 0, t % 2]);
-  const sums = sumsOf(a, a);
+  const sums = await sumsOf(a, a);
   for (const { correlation, maskedCosine } of sums.pairs()) {
     assert.ok(Number.isFinite(correlation) && Number.isFinite(maskedCosine));
   }
   const { matches, median, nWithout } = universalityOf(sums);
   assert.deepEqual(matches[1], { latent: 1, nFired: 0, match: undefined, correlation: undefined });
   assert.deepEqual([nWithout, median], [1, 0.5], 'the constant column correlates with nothing');
-  const dead = universalityOf(sumsOf([[0], [0]], [[0], [0]]));
+  const dead = universalityOf(await sumsOf([[0], [0]], [[0], [0]]));
   assert.deepEqual([dead.median, dead.nWithout], [undefined, 1]);
 });
 
-test('a permutation of the latents is found, whatever their scale', () => {
+test('a permutation of the latents is found, whatever their scale', async () => {
   const order = [3, 0, 4, 1, 2];
   const a = randomRows(600, 5, 0.3, 5);
   const b = a.map((row) => order.map((from) => 2.5 * row[from]));
-  const { matches, median } = universalityOf(sumsOf(a, b));
+  const { matches, median } = universalityOf(await sumsOf(a, b));
   matches.forEach(({ match, latent, correlation }) => {
     assert.equal(order[match!], latent);
     assert.ok(Math.abs(correlation! - 1) < 1e-9);
@@ -104,8 +110,8 @@ test('a permutation of the latents is found, whatever their scale', () => {
   assert.ok(Math.abs(median! - 1) < 1e-9);
 });
 
-test('different text is refused', () => {
-  const sums = new PairSums(2, 2);
+test('different text is refused', async () => {
+  const sums = new PairSummer(referenceBackend, 2, 2);
   const [one, two] = [
     codesOfRows([[1, 0]], 2),
     codesOfRows(
@@ -116,11 +122,11 @@ test('different text is refused', () => {
       2,
     ),
   ];
-  assert.throws(() => sums.add(one, two), { code: 'ERR_MISMATCH' });
-  assert.throws(() => sums.add(one, codesOfRows([[1]], 1)), { code: 'ERR_MISMATCH' });
+  await assert.rejects(() => sums.add(one, two), { code: 'ERR_MISMATCH' });
+  await assert.rejects(() => sums.add(one, codesOfRows([[1]], 1)), { code: 'ERR_MISMATCH' });
 });
 
-test('a latent that is two in the larger dictionary splits, one that stays does not', () => {
+test('a latent that is two in the larger dictionary splits, one that stays does not', async () => {
   const random = new Random(6);
   const tokens = Array.from({ length: 2000 }, () => random.integer(8));
   const smaller = tokens.map((token) => [
@@ -129,7 +135,7 @@ test('a latent that is two in the larger dictionary splits, one that stays does 
     token === 3 ? 1 : 0,
   ]);
   const larger = tokens.map((token) => [0, 1, 2, 7].map((one) => (token === one ? 1 : 0)));
-  const found = splittingOf(sumsOf(smaller, larger));
+  const found = splittingOf(await sumsOf(smaller, larger));
   const { edges, children, nCompared, split } = found;
   assert.deepEqual(edges.map(({ from, to }) => [from, to]).sort(), [
     [0, 0],
@@ -147,12 +153,12 @@ test('a latent that is two in the larger dictionary splits, one that stays does 
   assert.deepEqual(familyOf(found, 2).children, [], 'no edge leaves it');
 });
 
-test('a family names the other latents that its members refine, and its drawing holds no markup of others', () => {
+test('a family names the other latents that its members refine, and its drawing holds no markup of others', async () => {
   const random = new Random(8);
   const tokens = Array.from({ length: 2000 }, () => random.integer(6));
   const smaller = tokens.map((token) => [token < 2 ? 1 : 0, token === 1 || token === 2 ? 1 : 0]);
   const larger = tokens.map((token) => [0, 1, 2].map((one) => (token === one ? 1 : 0)));
-  const family = familyOf(splittingOf(sumsOf(smaller, larger)), 0);
+  const family = familyOf(splittingOf(await sumsOf(smaller, larger)), 0);
   const members = family.children.map(({ latent, parents }) => [
     latent,
     parents.map((parent) => parent.latent),
@@ -181,7 +187,7 @@ test('the interval of a median holds the median of the population 95 times in 10
   assert.equal(medianInterval([1, 2, 3]), undefined);
 });
 
-test('a planted automaton is found with its probabilities, and chance is not', () => {
+test('a planted automaton is found with its probabilities, and chance is not', async () => {
   // 0 → 1 → 2 → 0, left one time in four; 3 leads to itself; 4 and 5 are noise.
   const random = new Random(7);
   let state = 0;
@@ -193,10 +199,10 @@ test('a planted automaton is found with its probabilities, and chance is not', (
     return state;
   });
   const rows = states.map((s) => Array.from({ length: 64 }, (_, j) => (j === s ? 1 : 0)));
-  const sums = new PairSums(64, 64);
+  const sums = new PairSummer(referenceBackend, 64, 64);
   const codes = codesOfRows(rows, 64);
-  addSteps(sums, codes, 0, rows.length);
-  const { systems, edges } = automataOf(sums, { minLift: 5 });
+  await addSteps(sums, codes, 0, rows.length);
+  const { systems, edges } = automataOf(await sums.finish(), { minLift: 5 });
   assert.deepEqual(
     systems.map(({ latents }) => latents),
     [[0, 1, 2], [3]],

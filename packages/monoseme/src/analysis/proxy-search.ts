@@ -1,9 +1,11 @@
 import type { TokenSet } from '../corpus/index.ts';
+import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import type { TokenBytes } from './context-text.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { neurons } from './controls.ts';
-import { type Pair, PairSums } from './pair-sums.ts';
+import type { Pair, PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { type Proxy, ProxyScorer } from './proxies.ts';
 import { type ProxyMeasures, proxyMeasures, type ProxySubject } from './proxy-measures.ts';
 
@@ -86,14 +88,14 @@ export async function searchProxies(
   const scorer = new ProxyScorer(proxies, tokens, vocabulary);
   const compared = [neurons(text.source.dIn), ...controls];
   const texts = [text, ...compared.map((dictionary) => ({ dictionary, source: text.source }))];
-  const columns = texts.map(
-    ({ dictionary }) =>
-      new ColumnSums(new PairSums(dictionary.config.dSae, proxies.length, { masked: false })),
+  const summers = texts.map(
+    ({ dictionary }) => new ColumnSummer(pass.backend, dictionary.config.dSae, proxies.length),
   );
   for await (const { codes, firstToken } of codedChunks(texts, pass)) {
     const scores = scorer.score(firstToken, codes[0].nRows);
-    columns.forEach((sums, i) => sums.add(codes[i], scores));
+    for (const [i, summer] of summers.entries()) await summer.add(codes[i], scores);
   }
+  const columns = await Promise.all(summers.map((summer) => summer.finish()));
   const [latents, cells, ...others] = columns.map((sums) => sums.best());
   const { nTokens, b } = columns[0].sums;
   const results = proxies.map(({ name }, p): ProxyResult => {
@@ -138,22 +140,24 @@ export async function searchProxies(
   };
 }
 
-/** Sums of columns with proxies, and how much of each column's activation lies on each proxy. */
-class ColumnSums {
-  readonly sums: PairSums;
+/** Makes the sums of columns with proxies, and of how much of each column's activation lies on each proxy. */
+class ColumnSummer {
+  readonly #summer: PairSummer;
+  readonly #nProxies: number;
   /** [columns, proxies]: Σ f where the proxy is positive. */
   readonly #mass: Float64Array;
   /** [columns] */
   readonly #largest: Float32Array;
 
-  constructor(sums: PairSums) {
-    this.sums = sums;
-    this.#largest = new Float32Array(sums.dA);
-    this.#mass = new Float64Array(sums.dA * sums.dB);
+  constructor(backend: KernelBackend, nColumns: number, nProxies: number) {
+    this.#summer = new PairSummer(backend, nColumns, nProxies, { masked: false });
+    this.#nProxies = nProxies;
+    this.#largest = new Float32Array(nColumns);
+    this.#mass = new Float64Array(nColumns * nProxies);
   }
 
-  add(codes: Parameters<PairSums['add']>[0], scores: Parameters<PairSums['add']>[1]): void {
-    this.sums.add(codes, scores);
+  async add(codes: Codes, scores: Codes): Promise<void> {
+    await this.#summer.add(codes, scores);
     codes.latentIndices.forEach((column, i) => {
       if (codes.values[i] > this.#largest[column]) this.#largest[column] = codes.values[i];
     });
@@ -161,10 +165,27 @@ class ColumnSums {
       for (let k = scores.rowPointers[row]; k < scores.rowPointers[row + 1]; k++) {
         const proxy = scores.latentIndices[k];
         for (let i = codes.rowPointers[row]; i < codes.rowPointers[row + 1]; i++) {
-          this.#mass[codes.latentIndices[i] * this.sums.dB + proxy] += codes.values[i];
+          this.#mass[codes.latentIndices[i] * this.#nProxies + proxy] += codes.values[i];
         }
       }
     }
+  }
+
+  async finish(): Promise<ColumnSums> {
+    return new ColumnSums(await this.#summer.finish(), this.#mass, this.#largest);
+  }
+}
+
+/** What a {@link ColumnSummer} made. */
+class ColumnSums {
+  readonly sums: PairSums;
+  readonly #mass: Float64Array;
+  readonly #largest: Float32Array;
+
+  constructor(sums: PairSums, mass: Float64Array, largest: Float32Array) {
+    this.sums = sums;
+    this.#mass = mass;
+    this.#largest = largest;
   }
 
   /** By proxy. */

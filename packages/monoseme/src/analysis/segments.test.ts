@@ -168,6 +168,18 @@ test('with another tokenizer a latent still finds itself, chunks and contexts be
   assert.doesNotMatch(JSON.stringify(report), /NaN|undefined/);
 });
 
+test('two dictionaries over different text, or over activations of another width, are refused', async () => {
+  const backend = await selectBackend({ name: 'reference' });
+  const dictionary = smallDictionary();
+  const text = { dictionary, source: smallSource(smallText(20, 64)) };
+  const longer = { dictionary, source: smallSource(smallText(40, 64)) };
+  const message = /over different texts: .*; /;
+  await assert.rejects(universality(text, longer, { backend }), { code: 'ERR_MISMATCH', message });
+  const wider = { dictionary, source: { ...text.source, dIn: text.source.dIn + 1 } };
+  const widths = { code: 'ERR_MISMATCH', message: /reads \d+ inputs/ };
+  await assert.rejects(universality(text, wider, { backend }), widths);
+});
+
 test('what matches do: the same latents do the same, and a reversed effect shows', async () => {
   const backend = await selectBackend({ name: 'reference' });
   const tokens = smallText(60, 64);

@@ -1,6 +1,7 @@
 import { type Share, shareOf } from '../evaluation/index.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
-import { PairSums } from './pair-sums.ts';
+import type { PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { MIN_FIRED } from './universality.ts';
 
 /** Masked cosines above this are edges of the refinement graph (Bricken et al. 2023, footnote 32: about 0.4). */
@@ -37,9 +38,10 @@ export interface Splitting {
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function splitting(smaller: CodedText, larger: CodedText, pass: Pass): Promise<Splitting> {
-  const sums = new PairSums(smaller.dictionary.config.dSae, larger.dictionary.config.dSae);
-  for await (const { codes } of codedChunks([smaller, larger], pass)) sums.add(codes[0], codes[1]);
-  return splittingOf(sums);
+  const sizes = [smaller.dictionary.config.dSae, larger.dictionary.config.dSae] as const;
+  const summer = new PairSummer(pass.backend, ...sizes);
+  for await (const { codes } of codedChunks([smaller, larger], pass)) await summer.add(codes[0], codes[1]);
+  return splittingOf(await summer.finish());
 }
 
 export function splittingOf(sums: PairSums): Splitting {

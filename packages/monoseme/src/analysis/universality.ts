@@ -2,7 +2,8 @@ import { type Interval, MIN_BLOCKS } from '../evaluation/index.ts';
 import { totalRows } from '../activations/index.ts';
 import { type CodedText, codedChunks, codesOfDense, type Pass } from './coded-text.ts';
 import { neurons } from './controls.ts';
-import { type Pair, PairSums } from './pair-sums.ts';
+import type { Pair, PairSums } from './pair-sums.ts';
+import { PairSummer } from './pair-summer.ts';
 import { inStep, segmentCodes } from './segment-codes.ts';
 import type { Segments } from './segments.ts';
 
@@ -49,22 +50,22 @@ export interface UniversalityWithNeurons {
  * @throws {MonosemeError} ERR_MISMATCH, ERR_INTERRUPTED
  */
 export async function universality(a: CodedText, b: CodedText, pass: Pass): Promise<UniversalityWithNeurons> {
-  const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, {
-    masked: false,
-    counted: false,
-  });
-  const cells = new PairSums(a.source.dIn, b.source.dIn, { masked: false, counted: false });
+  const summer = productsOf(pass, a.dictionary.config.dSae, b.dictionary.config.dSae);
+  const cells = productsOf(pass, a.source.dIn, b.source.dIn);
   const step = Math.max(1, Math.floor(totalRows(a.source) / NEURON_TOKENS));
   let chunk = 0;
   for await (const { codes, activations } of codedChunks([a, b], pass)) {
-    sums.add(codes[0], codes[1]);
+    await summer.add(codes[0], codes[1]);
     if (chunk++ % step !== 0) continue;
     const [ofA, ofB] = [a, b].map(({ source }, i) =>
       codesOfDense(activations[i], codes[0].nRows, source.dIn),
     );
-    cells.add(ofA, ofB);
+    await cells.add(ofA, ofB);
   }
-  return { latents: universalityOf(sums), neurons: universalityOf(cells) };
+  return {
+    latents: universalityOf(await summer.finish()),
+    neurons: universalityOf(await cells.finish()),
+  };
 }
 
 /**
@@ -82,22 +83,23 @@ export async function universalityBySegment(
   pass: Pass,
 ): Promise<UniversalityWithNeurons> {
   const compare = async ([a, b]: readonly CodedText[], enough: number, { onProgress, ...pass }: Pass) => {
-    const sums = new PairSums(a.dictionary.config.dSae, b.dictionary.config.dSae, {
-      masked: false,
-      counted: false,
-    });
+    const summer = productsOf(pass, a.dictionary.config.dSae, b.dictionary.config.dSae);
     const ofA = segmentCodes(a, ofTokens[0], { ...pass, onProgress });
     for await (const [codesA, codesB] of inStep(ofA, segmentCodes(b, ofTokens[1], pass))) {
-      sums.add(codesA, codesB);
-      if (sums.nTokens >= enough) break;
+      await summer.add(codesA, codesB);
+      if (summer.nTokens >= enough) break;
     }
-    return universalityOf(sums);
+    return universalityOf(await summer.finish());
   };
   const cells = texts.map(({ source }) => ({ source, dictionary: neurons(source.dIn) }));
   return {
     latents: await compare(texts, Infinity, pass),
     neurons: await compare(cells, NEURON_TOKENS, { ...pass, onProgress: undefined }),
   };
+}
+
+function productsOf({ backend }: Pass, dA: number, dB: number): PairSummer {
+  return new PairSummer(backend, dA, dB, { masked: false, counted: false });
 }
 
 export function universalityOf(sums: PairSums): Universality {

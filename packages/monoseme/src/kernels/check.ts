@@ -8,6 +8,7 @@ import type {
   EncodeInput,
   GeometricMedianInput,
   GradientInput,
+  PairSumsInput,
   ResidualsInput,
   SampledProductsInput,
   ScreenInput,
@@ -113,6 +114,20 @@ export function checkResiduals(input: ResidualsInput): void {
 export function checkSampledProducts(input: SampledProductsInput): void {
   checkDecode(input);
   expectLength('rows', input.rows, input.codes.nRows, input.dOut);
+}
+
+export function checkPairSums({ a, b, width, sums }: PairSumsInput): void {
+  checkCodes(a);
+  checkCodes(b);
+  if (a.nRows !== b.nRows)
+    throw new MonosemeError(
+      'ERR_SHAPE',
+      `a has ${a.nRows} rows and b ${b.nRows}.`,
+      'Pass codes of the same rows.',
+    );
+  if (![1, 2, 4].includes(width))
+    throw new MonosemeError('ERR_OPTION', `width is ${width}.`, 'It takes 1, 2 or 4.');
+  expectLength('sums', sums, a.dSae, b.dSae, width);
 }
 
 export function checkGradient(input: GradientInput): void {

@@ -9,6 +9,7 @@ import {
   codesCase,
   encodeCase,
   normals,
+  pairSumsCase,
   resultsOfAll,
   selections,
   someLatents,
@@ -17,6 +18,7 @@ import {
   wholeNumbers,
 } from '../testing/kernel-cases.ts';
 import { type KernelBackend, selectBackend } from './index.ts';
+import { codesOfRows } from '../testing/sparse-rows.ts';
 import { EVERY_BACKEND, shapes } from '../testing/every-backend.ts';
 import { wrongCalls } from '../testing/wrong-kernel-calls.ts';
 import { referenceBackend } from './reference/index.ts';
@@ -176,6 +178,43 @@ function contract(open: () => Promise<KernelBackend>): void {
         assert.ok(codes.rowPointers[row] <= pair && pair < codes.rowPointers[row + 1]);
       }
     }
+  });
+
+  test('addPairSums has the bits of the reference, and leaves the pairs that never stand together', async () => {
+    const backend = await open();
+    const random = new Random(19);
+    for (const shape of shapes(random)) {
+      const input = pairSumsCase(random, shape, normals);
+      const expected = { ...input, sums: input.sums.slice() };
+      await referenceBackend.addPairSums(expected);
+      await backend.addPairSums(input);
+      assertClose(JSON.stringify({ ...shape, width: input.width }), input.sums, expected.sums, () => 0);
+    }
+  });
+
+  test('addPairSums is the definition', async () => {
+    const backend = await open();
+    const [a, b] = [
+      [
+        [2, 0],
+        [0, 3],
+        [-1, 4],
+      ],
+      [
+        [5, 0, 1],
+        [0, 2, 7],
+        [3, 0, 0],
+      ],
+    ].map((rows) => codesOfRows(rows, rows[0].length));
+    const sums = new Float64Array(2 * 3 * 4);
+    await backend.addPairSums({ a, b, width: 4, sums });
+    // Of a 0: with b 0 on rows 0 and 2, with b 2 on row 0. Of a 1: with b 0 on row 2, with b 1 and b 2 on row 1.
+    const [none, expected] = [
+      [0, 0, 0, 0],
+      [7, 2, 34, 5],
+    ];
+    assert.deepEqual([...sums.subarray(0, 12)], [...expected, ...none, 2, 1, 1, 4]);
+    assert.deepEqual([...sums.subarray(12)], [12, 1, 9, 16, 6, 1, 4, 9, 21, 1, 49, 9]);
   });
 
   test('center and columnSums do what they say', async () => {

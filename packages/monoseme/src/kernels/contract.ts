@@ -175,6 +175,19 @@ export interface UpdateRowsInput extends GradientInput {
   readonly screened?: ScreenedWeights;
 }
 
+export interface PairSumsInput {
+  /** [nRows, dA] and [nRows, dB]: of the same rows. */
+  readonly a: Codes;
+  readonly b: Codes;
+  /** How many sums a pair of columns has. */
+  readonly width: 1 | 2 | 4;
+  /**
+   * [dA, dB, width], f64. Mutated: to each pair is added, over the rows on which both columns hold a pair, as many as
+   * `width` says of Σ f_a f_b, their number, Σ f_b², Σ f_a².
+   */
+  readonly sums: Float64Array;
+}
+
 export interface CenterInput {
   /** [nRows, width]. Mutated: rows − offset. */
   readonly rows: Float32Array;
@@ -245,6 +258,14 @@ export interface KernelBackend {
 
   /** Sort the pairs by latent. */
   transpose(codes: Codes): Promise<CodesByLatent>;
+
+  /**
+   * Add to the sums of all pairs of a column of a and one of b: what correlations between columns are made of. Cost Σ over
+   * rows of the pairs of a times those of b; a pass over the sums that are touched, so it pays to give many rows at once.
+   *
+   * Mutates  sums. Rows are added in their order, so the result is the same bits on every backend.
+   */
+  addPairSums(input: PairSumsInput): Promise<void>;
 
   /**
    * One Adam step on every row of a weight matrix whose gradient is a sparse sum of rows; the gradient matrix is

@@ -10,6 +10,7 @@ export type {
   GradientInput,
   KernelBackend,
   Moments,
+  PairSumsInput,
   Residuals,
   ResidualsInput,
   SampledProductsInput,

@@ -8,6 +8,7 @@ import {
   checkEncode,
   checkGeometricMedian,
   checkGradient,
+  checkPairSums,
   checkResiduals,
   checkSampledProducts,
   checkScreen,
@@ -94,6 +95,10 @@ export function nativeBackend(
     async transpose(codes) {
       checkCodes(codes);
       return typed<CodesByLatent>(kernels.transpose(codes));
+    },
+    async addPairSums(input) {
+      checkPairSums(input);
+      await typed<void>(kernels.addPairSums(input));
     },
     async updateRows(input) {
       checkUpdateRows(input);

@@ -6,6 +6,7 @@ import {
   assertGuards,
   codesCase,
   encodeCase,
+  pairSumsCase,
   selections,
   type Shape,
   someLatents,
@@ -58,6 +59,8 @@ async function results(backend: KernelBackend, seed: number) {
   const update = updateCase(random, byLatent, dIn, 'none');
   update.firstMoments.fill(0);
   const gradient = { ...update, coefficients: codes.values, rows, constraint: 'none' } as const;
+  const pairSums = pairSumsCase(random, shape, wholeNumbers);
+  await backend.addPairSums(pairSums);
   const centered = unaligned(rows);
   await backend.center({ rows: centered, offset: wholeNumbers(random, dIn) });
   const { learningRate, beta1, beta2, epsilon } = update.adam;
@@ -77,6 +80,7 @@ async function results(backend: KernelBackend, seed: number) {
     residuals,
     errors: [errors.squaredErrors, errors.products],
     byLatent,
+    pairSums: pairSums.sums,
     centered,
     sums: await backend.columnSums({ rows, width: dIn }),
     norm: await backend.squaredGradientNorm(gradient),

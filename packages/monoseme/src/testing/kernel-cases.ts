@@ -4,6 +4,7 @@ import type {
   CodesByLatent,
   EncodeInput,
   KernelBackend,
+  PairSumsInput,
   Selection,
   UpdateRowsInput,
 } from '../kernels/index.ts';
@@ -122,6 +123,13 @@ export function codesCase(random: Random, nRows: number, dSae: number, draw: Dra
   }
   const values = draw(random, latents.length);
   return { nRows, dSae, rowPointers, latentIndices: Uint32Array.from(latents), values };
+}
+
+/** Two sets of codes of the same rows, and sums that are not 0. */
+export function pairSumsCase(random: Random, { nRows, dIn, dSae }: Shape, draw: Draw): PairSumsInput {
+  const [a, b] = [codesCase(random, nRows, dSae, draw), codesCase(random, nRows, dIn, draw)];
+  const width = ([1, 2, 4] as const)[random.integer(3)];
+  return { a, b, width, sums: Float64Array.from({ length: dSae * dIn * width }, () => random.normal()) };
 }
 
 /** An update whose moments are f32. */
@@ -295,6 +303,9 @@ export async function resultsOfAll(backend: KernelBackend, seed: number, shape: 
   const centered = target.slice();
   await backend.center({ rows: centered, offset: W_dec.subarray(0, dIn) });
   add(centered, await backend.columnSums({ rows: target, width: dIn }));
+  const pairs = pairSumsCase(random, shape, normals);
+  await backend.addPairSums(pairs);
+  add(pairs.sums);
   const points = normals(random, (nRows + 1) * dIn);
   add(
     await backend.geometricMedian({ points, nRows: nRows + 1, width: dIn, maxIterations: 20, tolerance: 0 }),

@@ -69,7 +69,20 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
     yield [`residuals, codes ${i}`, 'ERR_SHAPE', () => backend.residuals({ ...wide, codes })];
     yield [`sampledProducts, codes ${i}`, 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes })];
     yield [`transpose, codes ${i}`, 'ERR_SHAPE', () => backend.transpose(codes)];
+    for (const sides of [
+      { a: codes, b: good },
+      { a: good, b: codes },
+    ]) {
+      const input = { ...sides, width: 1, sums: new Float64Array(25) } as const;
+      yield [`addPairSums, codes ${i}`, 'ERR_SHAPE', () => backend.addPairSums(input)];
+    }
   }
+  const pairs = { a: good, b: good, width: 2, sums: new Float64Array(50) } as const;
+  const fewer = { ...good, nRows: 0, rowPointers: new Uint32Array(1), latentIndices: new Uint32Array(0) };
+  const none = { ...fewer, values: new Float32Array(0) };
+  yield ['rows of b', 'ERR_SHAPE', () => backend.addPairSums({ ...pairs, b: none })];
+  yield ['sums', 'ERR_SHAPE', () => backend.addPairSums({ ...pairs, width: 4 })];
+  yield ['width 3', 'ERR_OPTION', () => backend.addPairSums({ ...pairs, width: 3 as 2 })];
   const short = new Float32Array(2);
   yield ['W_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, W_dec: short })];
   yield ['b_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, b_dec: short })];

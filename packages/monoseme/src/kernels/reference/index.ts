@@ -2,6 +2,7 @@ import type { KernelBackend } from '../contract.ts';
 import { decode } from './decode.ts';
 import { encode } from './encode.ts';
 import { geometricMedian } from './geometric-median.ts';
+import { addPairSums } from './pair-sums.ts';
 import { residuals } from './residuals.ts';
 import { center, columnSums } from './rows.ts';
 import { sampledProducts } from './sampled-products.ts';
@@ -26,6 +27,7 @@ export const referenceBackend: KernelBackend = {
   sampledProducts: async (input) => sampledProducts(input),
   residuals: async (input) => residuals(input),
   transpose: async (codes) => transpose(codes),
+  addPairSums: async (input) => addPairSums(input),
   updateRows: async (input) => updateRows(input),
   squaredGradientNorm: async (input) => squaredGradientNorm(input),
   center: async (input) => center(input),
