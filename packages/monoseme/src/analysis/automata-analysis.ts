@@ -27,7 +27,7 @@ export function automataAnalysis(
         title: 'Systems',
         text: [
           `From ${edges.length} steps that are likely and much likelier than by chance, over ` +
-            `${nSteps.toLocaleString('en')} pairs of neighbouring tokens. In a circle: the latent and the token it fires on most.`,
+            `${nSteps.toLocaleString('en')} pairs of neighbouring tokens. In a circle: the latent and the token it fires on most. Of a step: its probability and 95 % (Wilson).`,
           ...(systems.length === 0 ? ['No system was found in this text.'] : []),
         ],
         figures: systems.slice(0, LISTED_SYSTEMS).map((system) => automatonGraph(system, label)),
@@ -38,7 +38,10 @@ export function automataAnalysis(
               latents.map((latent) => `${latent} (${label(latent)})`).join(', '),
               percentText(strength),
               edges
-                .map(({ from, to, probability }) => `${from}→${to} ${percentText(probability, 0)}`)
+                .map(({ from, to, probability, interval }) => {
+                  const [low, high] = interval.map((end) => (100 * end).toFixed(0));
+                  return `${from}→${to} ${percentText(probability, 0)} (${low} to ${high})`;
+                })
                 .join(', '),
             ]),
           },

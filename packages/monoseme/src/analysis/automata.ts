@@ -1,4 +1,5 @@
 import type { TokenSet } from '../corpus/index.ts';
+import { type Interval, shareOf } from '../evaluation/index.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, type Pass } from './coded-text.ts';
 import type { PairSums } from './pair-sums.ts';
@@ -12,6 +13,8 @@ export interface AutomatonEdge {
   /** P(to at t + 1 | from at t), and how many times P(to) it is. */
   readonly probability: number;
   readonly lift: number;
+  /** Of the probability, 95 %, over the tokens on which `from` is active (Wilson). */
+  readonly interval: Interval;
   /** Times the step was seen. */
   readonly count: number;
 }
@@ -89,10 +92,10 @@ export function automataOf(sums: PairSums, options: AutomataOptions = {}): Autom
   const edges: AutomatonEdge[] = [];
   for (const { a, b, together } of sums.pairs()) {
     if (sums.a.fired[a] < MIN_FIRED || sums.b.fired[b] < MIN_FIRED) continue;
-    const probability = together / sums.a.fired[a];
+    const { value: probability, interval } = shareOf(together, sums.a.fired[a]);
     const lift = probability / (sums.b.fired[b] / sums.nTokens);
     if (probability >= minProbability && lift >= minLift)
-      edges.push({ from: a, to: b, probability, lift, count: together });
+      edges.push({ from: a, to: b, probability, interval, lift, count: together });
   }
   edges.sort((x, y) => y.probability - x.probability || x.from - y.from || x.to - y.to);
   const systems = components(edges)

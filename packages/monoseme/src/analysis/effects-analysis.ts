@@ -1,6 +1,6 @@
 import { plot } from '../plots/index.ts';
-import { figureText, type ReportSection } from '../report/index.ts';
-import type { ContextEffects, LatentEffects, TokenWeight } from './latent-effects.ts';
+import { figureText, intervalText, type ReportSection } from '../report/index.ts';
+import type { ContextEffects, LatentEffects, MeanEffect, TokenWeight } from './latent-effects.ts';
 import type { Analysis } from './write-analysis.ts';
 
 /** Tokens listed of a context. */
@@ -29,8 +29,11 @@ export function effectsAnalysis(
       `What ${effects.length === 1 ? 'latent' : 'latents'} ${effects.map(({ latent }) => latent).join(', ')} ${effects.length === 1 ? 'does' : 'do'} to what the model says.` +
       (silent.length > 0 ? ` Never active on this text: ${silent.join(', ')}.` : ''),
     json: {
-      latents: effects.map(({ latent, largest, contexts, divergences, raised, lowered }) => ({
-        ...{ latent, largest, divergences, raised: weights(raised), lowered: weights(lowered) },
+      latents: effects.map(({ latent, largest, contexts, lossChange, divergences, raised, lowered }) => ({
+        ...{ latent, largest },
+        loss_change: lossChange ? meanJson(lossChange) : null,
+        divergences: divergences.map(meanJson),
+        ...{ raised: weights(raised), lowered: weights(lowered) },
         contexts: contexts.map(({ tokens, activations, lossChanges }) => ({
           tokens: Array.from(tokens, tokenText),
           activations: [...activations],
@@ -43,8 +46,12 @@ export function effectsAnalysis(
   };
 }
 
+function meanJson({ value, interval }: MeanEffect) {
+  return { value, interval: interval ?? null };
+}
+
 function section(
-  { latent, largest, contexts, divergences, raised, lowered }: LatentEffects,
+  { latent, largest, contexts, lossChange, divergences, raised, lowered }: LatentEffects,
   samples: readonly PinnedSample[],
   tokenText: (token: number) => string,
 ): ReportSection {
@@ -61,6 +68,8 @@ function section(
         : [
             `Ablated on every token of the ${contexts.length} contexts of its largest activations (up to ${figureText(largest)}); ` +
               'and at the peak alone, for the divergence on every later token.',
+            `Without it a token of these contexts loses ${figureText(lossChange!.value)} nats on average ` +
+              `(95 %, over contexts: ${intervalText(lossChange!.interval)}).`,
           ]),
     ],
     figures:
@@ -72,10 +81,27 @@ function section(
               x: { label: 'tokens behind the peak' },
               y: { label: 'KL (nats)' },
               height: 220,
-              marks: [{ kind: 'line', x: divergences.map((_, offset) => offset), y: divergences }],
+              marks: [
+                {
+                  kind: 'line',
+                  x: divergences.map((_, offset) => offset),
+                  y: divergences.map(({ value }) => value),
+                },
+              ],
             }),
           ],
     tables: [
+      ...(divergences.length === 0
+        ? []
+        : [
+            {
+              caption: 'Divergence behind the peak, mean over contexts',
+              header: ['tokens behind', 'KL (nats)', '95 %, over contexts'],
+              rows: divergences.map(({ value, interval }, offset) => [
+                ...[String(offset), figureText(value), intervalText(interval)],
+              ]),
+            },
+          ]),
       {
         header: ['around the peak', 'tokens that lose most without it (nats)'],
         rows: contexts.map((context) => contextRow(context, tokenText)),

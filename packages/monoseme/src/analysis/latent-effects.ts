@@ -1,11 +1,13 @@
 import type { TokenSet } from '../corpus/index.ts';
 import { encode } from '../dictionary/index.ts';
 import { throwIfAborted } from '../errors.ts';
+import { type Interval, meanInterval } from '../evaluation/index.ts';
 import type { ModelRunner } from '../model/index.ts';
+import { hashSeed } from '../random/index.ts';
 import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 
 /** Contexts in which a latent is ablated: those of its largest activations. */
-const CONTEXTS = 8;
+const CONTEXTS = 16;
 /** Tokens listed in each direction, and distances behind the peak at which divergences are told. */
 const LISTED = 10;
 const OFFSETS = 16;
@@ -16,11 +18,20 @@ export interface LatentEffects {
   /** Its largest activation in the text; 0 for a latent that never fires, of which nothing else is known. */
   readonly largest: number;
   readonly contexts: readonly ContextEffects[];
+  /** Mean change of a token's loss without it in these contexts, in nats; undefined for a latent that never fires. */
+  readonly lossChange: MeanEffect | undefined;
   /** Mean KL(with ‖ without) in nats, of the prediction 0, 1, … tokens behind the peak, when it is ablated there alone. */
-  readonly divergences: readonly number[];
+  readonly divergences: readonly MeanEffect[];
   /** Logit weights: tokens whose logits a unit of the latent raises and lowers most, about the median. */
   readonly raised: readonly TokenWeight[];
   readonly lowered: readonly TokenWeight[];
+}
+
+/** A mean over contexts. */
+export interface MeanEffect {
+  readonly value: number;
+  /** 95 %, by bootstrap over contexts; undefined of fewer than ten. */
+  readonly interval: Interval | undefined;
 }
 
 export interface TokenWeight {
@@ -39,7 +50,7 @@ export interface ContextEffects {
 
 /**
  * Ablation effects and logit weights of some latents. A latent is taken out of the activation, x − f·W_dec[j] (the error
- * of the reconstruction stays), and the rest of the model runs on: on every token of the eight contexts of its largest
+ * of the reconstruction stays), and the rest of the model runs on: on every token of the 16 contexts of its largest
  * activations, and at the peak alone, whose effect on every later token is told by its distance.
  *
  * @param jacobian [dIn, vocab]: mean derivative of the logits by the activations
@@ -59,27 +70,32 @@ export async function latentEffects(
   const effects: LatentEffects[] = [];
   for (const [i, latent] of latents.entries()) {
     const contexts: ContextEffects[] = [];
-    const sums = new Float64Array(OFFSETS);
-    const counts = new Float64Array(OFFSETS);
+    const byOffset = Array.from({ length: OFFSETS }, (): number[] => []);
     for (const { place } of peaks[i]) {
       throwIfAborted(pass.signal);
       const { effect, divergences } = await ablate(text, tokens, runner, latent, place, pass);
       contexts.push(effect);
-      divergences.slice(0, OFFSETS).forEach((divergence, offset) => {
-        sums[offset] += divergence;
-        counts[offset]++;
-      });
+      divergences.slice(0, OFFSETS).forEach((divergence, offset) => byOffset[offset].push(divergence));
     }
     effects.push({
       ...{ latent, largest: peaks[i][0]?.value ?? 0, contexts },
-      divergences: Array.from(
-        sums.subarray(0, counts.filter((n) => n > 0).length),
-        (sum, o) => sum / counts[o],
-      ),
+      lossChange: meanEffect(contexts.map(({ lossChanges }) => mean(lossChanges.subarray(1)))),
+      divergences: byOffset.flatMap((values) => meanEffect(values) ?? []),
       ...logitWeights(text, jacobian, latent),
     });
   }
   return effects;
+}
+
+function meanEffect(values: readonly number[]): MeanEffect | undefined {
+  if (values.length === 0) return undefined;
+  return { value: mean(values), interval: meanInterval(values, hashSeed(0, 'effects')) };
+}
+
+function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
 }
 
 interface Peak {

@@ -64,7 +64,7 @@ export function persistenceStep(work: ReproduceWork, rung: Rung): Promise<Findin
 }
 
 /** Latents whose effects are looked at, those that follow a concept best. */
-const ABLATED = 6;
+const ABLATED = 12;
 
 /** What happens without the latents that stand for concepts. */
 export function effectStep(

@@ -15,7 +15,7 @@ import { readTokens } from './text.ts';
 import { trainWithProgress } from './train.ts';
 
 /** Of the figures that analyses keep: another one makes them again. */
-const FINDINGS_FORM = 2;
+const FINDINGS_FORM = 3;
 
 interface WorkInput {
   readonly context: CommandContext;

@@ -44,6 +44,23 @@ export function bootstrapIntervals<F extends object>(
   return intervals as Partial<Record<keyof F, Interval>>;
 }
 
+/**
+ * Percentile interval of 95 % of the mean of values that are drawn independently, by bootstrap (Efron). Undefined of fewer
+ * than {@link MIN_BLOCKS}.
+ */
+export function meanInterval(values: readonly number[], seed: number): Interval | undefined {
+  const n = values.length;
+  if (n < MIN_BLOCKS) return undefined;
+  const random = new Random(seed);
+  return quantiles(
+    Float64Array.from({ length: RESAMPLES }, () => {
+      let sum = 0;
+      for (let i = 0; i < n; i++) sum += values[random.integer(n)];
+      return sum / n;
+    }),
+  );
+}
+
 /** The ends of the middle 95 % of a sample, which is sorted. */
 export function quantiles(sample: Float64Array): Interval {
   sample.sort();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../random/index.ts';
-import { MIN_BLOCKS, bootstrapIntervals, densityClusters, directionFigures } from './index.ts';
+import { MIN_BLOCKS, bootstrapIntervals, densityClusters, directionFigures, meanInterval } from './index.ts';
 import { densityIntervals } from './density-intervals.ts';
 import { reconstructionFigures } from './figures.ts';
 import { readProgress, writeProgress } from './progress-file.ts';
@@ -91,6 +91,20 @@ test('an interval of 95 % holds the truth about that often', () => {
     return l0![0] <= 20 && 20 <= l0![1] ? 1 : 0;
   }).reduce<number>((sum, hit) => sum + hit, 0);
   assert.ok(hits >= 86 && hits <= 100, `${hits} of 100`);
+});
+
+test('the interval of a mean holds the truth about 95 times in 100', () => {
+  const random = new Random(12);
+  let held = 0;
+  for (let i = 0; i < 400; i++) {
+    const [low, high] = meanInterval(
+      Array.from({ length: 40 }, () => random.normal()),
+      i,
+    )!;
+    if (low <= 0 && high >= 0) held++;
+  }
+  assert.ok(held >= 0.91 * 400 && held < 400, `${held} of 400`);
+  assert.equal(meanInterval([1, 2, 3], 0), undefined);
 });
 
 test('too few documents give no interval, and a figure without a value has none', () => {

@@ -1,7 +1,14 @@
 export { type EvaluateInput, evaluateDictionary } from './evaluate.ts';
 export { type EvaluateRowsInput, evaluateRows } from './evaluate-rows.ts';
 export { type EvaluationReport, type GroupFigures, intervalNote } from './evaluation-report.ts';
-export { bootstrapIntervals, type Interval, MIN_BLOCKS, quantiles, RESAMPLES } from './bootstrap.ts';
+export {
+  bootstrapIntervals,
+  type Interval,
+  meanInterval,
+  MIN_BLOCKS,
+  quantiles,
+  RESAMPLES,
+} from './bootstrap.ts';
 export { type DensityClusters, densityClusters } from './clusters.ts';
 export { type DensityHistogram, densityHistogram } from './density-histogram.ts';
 export { type DirectionFigures, directionFigures } from './directions.ts';

@@ -60,7 +60,7 @@ function findings(changes: Partial<Findings> = {}): Findings {
     controlMotifs: step({ ...MOTIFS, singleToken: measured(0.6) }),
     persistence: step({ directions: measured(0.5), random: measured(0.3) }),
     circle: step({ nLatents: 10, dimension: 2.1, anglesCovered: 1 }),
-    effects: step({ nLatents: 5, nMissed: 4, lossChange: 0.01 }),
+    effects: step({ nLatents: 5, nMissed: 4, lossChange: measured(0.01) }),
     controls: step({ own: 0.6, bestControl: { name: 'neurons', correlation: 0.5 } }),
     ...changes,
   };
@@ -89,7 +89,7 @@ test('each claim fails on findings of the other kind', () => {
       'attribution-similarity',
       { universality: step({ ...findings().universality.figures, attributionsWithActivations: 0.2 }) },
     ],
-    ['effects', { effects: step({ nLatents: 5, nMissed: 2, lossChange: 0.001 }) }],
+    ['effects', { effects: step({ nLatents: 5, nMissed: 2, lossChange: measured(0.001) }) }],
     ['controls', { controls: step({ own: 0.4, bestControl: { name: 'neurons', correlation: 0.5 } }) }],
     ['splitting', { splitting: [findings().splitting[1], findings().splitting[0]] }],
     ['automata', { automata: step({ nSystems: 0, nLoops: 3 }) }],
@@ -112,7 +112,7 @@ test('what is not defined is said to be so, never NaN', () => {
         ...{ latents: measured(undefined), neurons: measured(undefined), nMatched: 0 },
         ...{ logitWeights: null, attributions: null, attributionsWithActivations: null },
       }),
-      effects: step({ nLatents: 0, nMissed: 0, lossChange: null }),
+      effects: step({ nLatents: 0, nMissed: 0, lossChange: measured(undefined) }),
       controls: step({ own: null, bestControl: null }),
     }),
   );

@@ -13,7 +13,8 @@ import {
   type Splitting,
   type Universality,
 } from '../analysis/index.ts';
-import type { EvaluationReport, Interval } from '../evaluation/index.ts';
+import { type EvaluationReport, type Interval, meanInterval } from '../evaluation/index.ts';
+import { hashSeed } from '../random/index.ts';
 import type { StepResult } from './steps.ts';
 
 /** A number with its interval; null where it is not defined, so that it can be kept as JSON. */
@@ -200,23 +201,18 @@ export interface EffectFindings {
   /** Latents that were ablated, and those without which their contexts are said less well. */
   readonly nLatents: number;
   readonly nMissed: number;
-  /** Mean change of a token's loss in the contexts, over the latents, in nats. */
-  readonly lossChange: number | null;
+  /** Mean change of a token's loss in the contexts, over the latents, in nats; its interval over latents. */
+  readonly lossChange: Measured;
 }
 
 export function effectFindings(effects: readonly LatentEffects[]): EffectFindings {
-  const changes = effects
-    .filter(({ contexts }) => contexts.length > 0)
-    .map(({ contexts }) => mean(contexts.map(({ lossChanges }) => mean([...lossChanges]))));
+  const changes = effects.flatMap(({ lossChange }) => lossChange?.value ?? []);
+  const mean = changes.reduce((sum, change) => sum + change, 0) / changes.length;
   return {
     nLatents: changes.length,
     nMissed: changes.filter((change) => change > 0).length,
-    lossChange: changes.length > 0 ? mean(changes) : null,
+    lossChange: measured(mean, meanInterval(changes, hashSeed(0, 'effects'))),
   };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 export interface ControlFindings {

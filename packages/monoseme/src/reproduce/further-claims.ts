@@ -87,9 +87,8 @@ export function effectClaim({ effects }: Findings): Claim {
     ours:
       nLatents === 0
         ? 'no concept of this text has a latent that could be taken out'
-        : `the best latents of ${nLatents} concepts: without ${nMissed} of them the loss rises, by ${figureText(lossChange!)} nats a token on average`,
-    value: lossChange,
-    interval: null,
+        : `the best latents of ${nLatents} concepts: without ${nMissed} of them the loss rises, by ${shown(lossChange, figureText)} nats a token on average`,
+    ...lossChange,
     rule: 'the loss rises without more than half of them',
     holds: nLatents === 0 ? null : nMissed > nLatents / 2,
   });
