@@ -136,9 +136,9 @@ async function readyTime(tab, index, latent) {
 /** Go to a feature. @returns milliseconds until the frame with its number and its strongest example is painted */
 async function step(tab, index, latent, { hash, key }) {
   const [{ activation }] = await index.examplesOf(latent);
-  const shown = tab.evaluate(
-    ([to, wanted, strongest]) =>
-      new Promise((resolve, reject) => {
+  await tab.evaluate(
+    ([to, wanted, strongest]) => {
+      globalThis.stepTime = new Promise((resolve, reject) => {
         let start;
         const isShown = () => {
           const title = document.querySelector('.feature-head h1')?.textContent ?? '';
@@ -159,11 +159,12 @@ async function step(tab, index, latent, { hash, key }) {
           start = performance.now();
           location.hash = to;
         } else document.addEventListener('keydown', (event) => (start = event.timeStamp), { once: true });
-      }),
+      });
+    },
     [hash, String(latent), activation],
   );
   if (key) await tab.keyboard.press(key);
-  const time = await shown;
+  const time = await tab.evaluate(() => globalThis.stepTime);
   await expectFeature(tab, index, latent);
   return time;
 }

@@ -1,4 +1,4 @@
-import { createEffect, createMemo, Show } from 'solid-js';
+import { createMemo, createSignal, Show } from 'solid-js';
 import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
 import { figure, signed } from '../data/format.ts';
@@ -14,15 +14,24 @@ const SHOWN: Record<ContextMode, readonly [number, number]> = {
   wide: [Infinity, Infinity],
 };
 
+/** What the reader may point at in a line. */
+export interface Line {
+  readonly example: Example;
+  readonly segments: () => readonly Segment[];
+  readonly highlight: Highlight;
+  /** Make each token an element of its own: one for each of the segments, in their order. */
+  readonly takeApart: () => void;
+}
+
 /** One example: its activation, its text, where it stands. */
 export function ExampleLine(props: {
   index: FeatureIndex;
   page: FeaturePage;
   example: Example;
   max: number;
-  onChange: (element: Element, segments: readonly Segment[], highlight: Highlight) => void;
+  onLine: (element: Element, line: Line) => void;
 }) {
-  let element!: HTMLLIElement;
+  const [apart, setApart] = createSignal(false);
   const { row, segments: all, document } = props.example;
   const { effects } = props.page;
   const near = highlightOf(
@@ -41,7 +50,7 @@ export function ExampleLine(props: {
   });
   const radius = props.index.manifest.examples.window_radius;
   const known = [row.token_index - radius, row.token_index + radius] as const;
-  createEffect(() => props.onChange(element, segments(), highlight));
+  const line: Line = { example: props.example, segments, highlight, takeApart: () => setApart(true) };
   const peak = () => segments().find((segment) => holdsPeak(segment, highlight));
   return (
     <li
@@ -50,7 +59,7 @@ export function ExampleLine(props: {
       tabindex="0"
       classList={{ repeats: row.repeats, silent: row.group === 'near_miss' }}
       title={row.repeats ? 'Shown above already, or of the same context' : undefined}
-      ref={element}
+      ref={(element) => props.onLine(element, line)}
     >
       <span class="value" aria-hidden="true">
         {figure(row.activation)}
@@ -59,9 +68,9 @@ export function ExampleLine(props: {
       <span class="text">
         <Show
           when={contextMode() !== 'wide'}
-          fallback={<WrappedText segments={segments()} highlight={highlight} known={known} />}
+          fallback={<WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />}
         >
-          <AlignedLine segments={segments()} highlight={highlight} known={known} />
+          <AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />
         </Show>
       </span>
       <span class="source" title={document?.id}>

@@ -6,10 +6,10 @@ import type { Segment } from '../data/segments.ts';
 import { createPainted } from '../state/painted.ts';
 import { go, ownHref, route } from '../state/route.ts';
 import { type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
-import { ExampleLine } from './example-line.tsx';
+import { ExampleLine, type Line } from './example-line.tsx';
 import { Legend } from './legend.tsx';
 import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
-import { activationOf, type Highlight } from './tokens.ts';
+import { activationOf } from './tokens.ts';
 
 /** A token that the reader points at, by pointer or keyboard. */
 export interface PointedToken {
@@ -54,10 +54,7 @@ export function Examples(props: {
   const groups = createMemo(() => exampleGroups(props.index, props.page, section()));
   const painted = createPainted(groups);
   const drawn = () => (painted() === groups() ? groups() : inSight(groups()));
-  const lines = new WeakMap<
-    Element,
-    { example: Example; segments: readonly Segment[]; highlight: Highlight }
-  >();
+  const lines = new WeakMap<Element, Line>();
   let container!: HTMLElement;
 
   const point = (span: Element | null) => {
@@ -69,7 +66,7 @@ export function Examples(props: {
       return;
     }
     const place = [...line.querySelectorAll('.t')].indexOf(span);
-    const segment = entry.segments[place];
+    const segment = entry.segments()[place];
     const activation = activationOf(segment, entry.highlight);
     setTooltip({
       anchor: span,
@@ -81,11 +78,18 @@ export function Examples(props: {
       document: entry.example.document,
       contextSize: props.index.corpus.contextSize,
     });
-    props.onPoint({ activation, tokens: segment.tokens, nextToken: entry.segments[place + 1]?.tokens[0] });
+    props.onPoint({ activation, tokens: segment.tokens, nextToken: entry.segments()[place + 1]?.tokens[0] });
   };
   const onPointer = (event: PointerEvent) => {
     if (event.pointerType === 'touch' && event.type === 'pointerover') return;
-    point((event.target as Element).closest('.t'));
+    const line = (event.target as Element).closest('[data-example]');
+    if (line) lines.get(line)?.takeApart();
+    point(document.elementFromPoint(event.clientX, event.clientY)?.closest('.t') ?? null);
+  };
+  const onFocus = (event: FocusEvent) => {
+    const line = event.target as Element;
+    lines.get(line)?.takeApart();
+    point(line.querySelector(':scope[data-example] .peak'));
   };
   const onKeyDown = (event: KeyboardEvent) => moveByKey(event, container, point);
 
@@ -97,7 +101,7 @@ export function Examples(props: {
       onPointerOver={onPointer}
       onPointerDown={onPointer}
       onPointerLeave={() => point(null)}
-      onFocusIn={(event) => point(peakOf(event.target as Element))}
+      onFocusIn={onFocus}
       onFocusOut={() => point(null)}
       onKeyDown={onKeyDown}
     >
@@ -149,9 +153,7 @@ export function Examples(props: {
                       page={props.page}
                       example={example}
                       max={max()}
-                      onChange={(element, segments, highlight) =>
-                        lines.set(element, { example, segments, highlight })
-                      }
+                      onLine={(element, line) => lines.set(element, line)}
                     />
                   )}
                 </For>
@@ -165,15 +167,15 @@ export function Examples(props: {
   );
 }
 
-/** The least height of an example, in pixels. */
-const LINE_HEIGHT = 25;
+/** The least height of a group's head and of an example, in pixels. */
+const [HEAD_HEIGHT, LINE_HEIGHT] = [48, 25];
 
 /** The groups at the top that fill the window. */
 function inSight(groups: readonly ExampleGroup[]): readonly ExampleGroup[] {
   let height = 0;
   const behind = groups.findIndex(({ examples }) => {
     const isBehind = height > window.innerHeight;
-    height += examples.length * LINE_HEIGHT;
+    height += HEAD_HEIGHT + examples.length * LINE_HEIGHT;
     return isBehind;
   });
   return behind < 0 ? groups : groups.slice(0, behind);
@@ -189,10 +191,6 @@ function effectAt(page: FeaturePage, segment: Segment): EffectRow | undefined {
 
 function isKnown(index: FeatureIndex, { row }: Example, segment: Segment): boolean {
   return Math.abs(segment.position - row.token_index) <= index.manifest.examples.window_radius;
-}
-
-function peakOf(target: Element): Element | null {
-  return target.matches('[data-example]') ? target.querySelector('.peak') : null;
 }
 
 /** Left and right go through the tokens of a line, up and down through the lines. */

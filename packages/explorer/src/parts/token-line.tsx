@@ -1,32 +1,35 @@
 import { createMemo } from 'solid-js';
 import type { Segment } from '../data/segments.ts';
-import { type Highlight, holdsPeak, tokenSpans } from './tokens.ts';
+import { type Highlight, type LineStyle, tokenSpans } from './tokens.ts';
 
-interface LineProps {
+interface LineProps extends LineStyle {
   readonly segments: readonly Segment[];
   readonly highlight: Highlight;
-  /** First and last corpus index with known activations; text outside is dimmed. */
-  readonly known?: readonly [number, number];
 }
 
 /** Text on one line with the peak in a fixed place, so that peaks of many lines stand under each other. */
 export function AlignedLine(props: LineProps) {
   const line = createMemo(() => {
-    const spans = tokenSpans(props.segments, props.highlight, props.known);
-    const peak = props.segments.findIndex((segment) => holdsPeak(segment, props.highlight));
-    const before = element('before', [element('', spans.slice(0, Math.max(0, peak)))]);
-    return element('aligned', [before, element('after', spans.slice(Math.max(0, peak)))]);
+    const spans = tokenSpans(props.segments, props.highlight, props);
+    const at = Math.max(
+      0,
+      spans.findIndex((span) => span.classList.contains('peak')),
+    );
+    return element('aligned', [
+      element('before', [element('', spans.slice(0, at))]),
+      element('after', spans.slice(at)),
+    ]);
   });
   return <>{line()}</>;
 }
 
 /** Text that wraps. */
 export function WrappedText(props: LineProps) {
-  const text = createMemo(() => element('wrapped', tokenSpans(props.segments, props.highlight, props.known)));
+  const text = createMemo(() => element('wrapped', tokenSpans(props.segments, props.highlight, props)));
   return <>{text()}</>;
 }
 
-/** Lines are made of plain elements: a page shows thousands of tokens, and a reader waits for them. */
+/** A plain element, made without the upkeep of a view's. */
 function element(name: string, children: readonly HTMLElement[]): HTMLElement {
   const made = document.createElement('span');
   if (name !== '') made.className = name;

@@ -45,37 +45,63 @@ export function holdsPeak(segment: Segment, { peak }: Highlight): boolean {
   return segment.position <= peak && peak < segment.position + segment.tokens.length;
 }
 
+/** How the elements of a line are made. */
+export interface LineStyle {
+  /** First and last corpus index with known activations; text outside is dimmed. */
+  readonly known?: readonly [number, number];
+  /** Every token is an element of its own, so that it can be pointed at. */
+  readonly apart?: boolean;
+}
+
 /**
- * One plain span a segment, in their order, coloured by activation. The tooltip listens on the container: a page shows
- * thousands of tokens.
- *
- * @param known first and last corpus index with known activations; text outside is dimmed
+ * Text coloured by activation: a plain span for each token that is marked in some way (`t`), and one for all those
+ * between two such (`run`). A page shows thousands of tokens, most of them unmarked, and a reader waits for them.
  */
 export function tokenSpans(
   segments: readonly Segment[],
   highlight: Highlight,
-  known?: readonly [number, number],
+  { known, apart = false }: LineStyle = {},
 ): HTMLSpanElement[] {
-  return segments.map((segment, i) => {
+  const spans: HTMLSpanElement[] = [];
+  let run: HTMLSpanElement | undefined;
+  segments.forEach((segment, i) => {
+    const isBeyond = known !== undefined && (segment.position < known[0] || segment.position > known[1]);
+    const mark = markOf(segment, segments[i - 1], highlight);
+    const name = `${apart || mark ? 't' : 'run'}${mark?.kind ?? ''}${isBeyond ? ' beyond' : ''}`;
+    if (run?.className === name) return run.append(visible(segment.text));
     const span = document.createElement('span');
+    span.className = name;
     span.textContent = visible(segment.text);
-    const activation = activationOf(segment, highlight);
-    let kind = 't';
-    if (activation > 0) {
-      kind += ' on';
-      span.style.setProperty('--a', String(Math.min(1, activation / highlight.max)));
-    }
-    if (holdsPeak(segment, highlight)) kind += ' peak';
-    if (known && (segment.position < known[0] || segment.position > known[1])) kind += ' beyond';
-    if (/^[\n\r\t]+$/.test(segment.text)) kind += ' blank';
-    // The effect at a token is on the prediction of the next one, which is underlined.
-    const before = segments[i - 1];
-    const change = before && effectOn(before, highlight)?.loss_change;
-    if (change !== undefined && Math.abs(change) >= LEAST_CHANGE) {
-      kind += change > 0 ? ' helped' : ' hurt';
-      span.style.setProperty('--e', String(Math.min(1, Math.sqrt(Math.abs(change) / FULL_CHANGE))));
-    }
-    span.className = kind;
-    return span;
+    if (mark?.strength !== undefined) span.style.setProperty('--a', String(mark.strength));
+    if (mark?.effect !== undefined) span.style.setProperty('--e', String(mark.effect));
+    run = apart || mark ? undefined : span;
+    spans.push(span);
   });
+  return spans;
+}
+
+interface Mark {
+  /** Classes, each behind a space. */
+  readonly kind: string;
+  /** Activation, and change of the loss, as shares of those that are shown fully. */
+  readonly strength?: number;
+  readonly effect?: number;
+}
+
+function markOf(segment: Segment, before: Segment | undefined, highlight: Highlight): Mark | undefined {
+  const activation = activationOf(segment, highlight);
+  // The effect at a token is on the prediction of the next one, which is underlined.
+  const change = (before && effectOn(before, highlight)?.loss_change) ?? 0;
+  const isChanged = Math.abs(change) >= LEAST_CHANGE;
+  const kind =
+    (activation > 0 ? ' on' : '') +
+    (holdsPeak(segment, highlight) ? ' peak' : '') +
+    (/^[\n\r\t]+$/.test(segment.text) ? ' blank' : '') +
+    (isChanged ? (change > 0 ? ' helped' : ' hurt') : '');
+  if (kind === '') return undefined;
+  return {
+    kind,
+    strength: activation > 0 ? Math.min(1, activation / highlight.max) : undefined,
+    effect: isChanged ? Math.min(1, Math.sqrt(Math.abs(change) / FULL_CHANGE)) : undefined,
+  };
 }
