@@ -3,6 +3,7 @@ import { App } from './views/app.tsx';
 import './style/base.css';
 import './style/chrome.css';
 import './style/list.css';
+import './style/panels.css';
 import './style/feature.css';
 import './style/text.css';
 import './style/map.css';

@@ -74,7 +74,7 @@ export function ExampleLine(props: {
         </Show>
       </span>
       <span class="source" title={document?.id}>
-        {document?.id}
+        <bdi>{document?.id}</bdi>
       </span>
     </li>
   );
