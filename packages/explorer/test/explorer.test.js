@@ -513,6 +513,25 @@ describe('a text of the reader', { skip }, () => {
     const { tab, close } = await open('#/text?compare=1&a=a+cat&b=a+whale', SIZES.desktop, liveServer.url);
     await tab.locator('.comparison tbody tr').first().waitFor();
     assert.equal(await tab.locator('.comparison .flow').count(), 2);
+    // Each ranking has the feature of the word that parts them among the first.
+    for (const rank of ['activation', 'surprise', 'effect']) {
+      await tab.getByRole('radio', { name: rank }).click();
+      await tab.getByText(`by ${rank}, the largest`).waitFor();
+      const values = tab.locator('.comparison tbody tr').first().locator('.value');
+      await values
+        .filter({ hasText: rank === 'effect' ? /^[+−]/ : /^[\d.]/ })
+        .first()
+        .waitFor();
+      const numbers = await tab.locator('.comparison tbody tr').evaluateAll((rows) =>
+        rows.map((row) => {
+          const [a, b] = [...row.querySelectorAll('.value')].map(({ textContent }) =>
+            Number(textContent.replace('–', '0').replace('−', '-')),
+          );
+          return Math.abs(a - b);
+        }),
+      );
+      numbers.slice(1).forEach((n, i) => assert.ok(n <= 1.01 * numbers[i] + 1e-3, `${rank}: ${numbers}`));
+    }
     await close();
   });
 

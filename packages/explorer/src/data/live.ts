@@ -39,12 +39,23 @@ export interface Continuation {
   readonly original_log_probs: readonly number[];
 }
 
+/** Where a request stands: how many are before it, then how much of its own work is done. */
+export type LiveProgress = { readonly waiting: number } | { readonly done: number; readonly total: number };
+export type OnProgress = (progress: LiveProgress) => void;
+
 /** A model that works on a reader's text. The views know only this: where it runs is its own matter. */
 export interface LiveModel {
   readonly facts: LiveFacts;
-  encode(text: string): Promise<EncodedText>;
-  ablate(text: string, at: readonly { token: number; latent_index: number }[]): Promise<LiveEffect[]>;
-  steer(question: SteerQuestion): Promise<{ prompt: readonly number[]; continuations: Continuation[] }>;
+  encode(text: string, onProgress?: OnProgress): Promise<EncodedText>;
+  ablate(
+    text: string,
+    at: readonly { token: number; latent_index: number }[],
+    onProgress?: OnProgress,
+  ): Promise<LiveEffect[]>;
+  steer(
+    question: SteerQuestion,
+    onProgress?: OnProgress,
+  ): Promise<{ prompt: readonly number[]; continuations: Continuation[] }>;
 }
 
 /** The model behind the page's own server; undefined where the page is only files. */
@@ -55,30 +66,57 @@ export async function serverModel(): Promise<LiveModel | undefined> {
   const facts = (await response.json()) as LiveFacts;
   return {
     facts,
-    encode: (text) => ask('encode', { text }),
-    ablate: async (text, at) => (await ask<{ effects: LiveEffect[] }>('ablate', { text, at })).effects,
-    steer: (question) => ask('steer', question),
+    encode: (text, tell) => ask('encode', { text }, tell),
+    ablate: async (text, at, tell) =>
+      (await ask<{ effects: LiveEffect[] }>('ablate', { text, at }, tell)).effects,
+    steer: (question, tell) => ask('steer', question, tell),
   };
 }
 
-async function ask<T>(name: string, body: object): Promise<T> {
+type Told<T> = LiveProgress | { readonly answer: T } | { readonly error: { readonly message?: string } };
+
+/** The answer comes behind lines that tell where the request stands. */
+async function ask<T>(name: string, body: object, tell: OnProgress = () => {}): Promise<T> {
+  tell({ waiting: 0 });
   const response = await fetch(new URL(`api/${name}`, document.baseURI), {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', Accept: 'application/x-ndjson' },
     body: JSON.stringify(body),
   }).catch(() => undefined);
-  if (!response)
-    throw new IndexError(
-      'The model does not answer',
-      'Its server has ended, or cannot be reached.',
-      'Start `monoseme explore` again. All other views go on working from files.',
-    );
-  const json = (await response.json().catch(() => undefined)) as
-    (T & { error?: { message?: string } }) | undefined;
-  if (response.ok && json) return json;
-  throw new IndexError(
-    'This could not be computed',
-    json?.error?.message ?? `The server said ${response.status}.`,
-    '',
+  if (!response) throw unanswered();
+  if (!response.ok) {
+    const { error } = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
+    throw uncomputed(error?.message ?? `The server said ${response.status}.`);
+  }
+  for await (const told of linesOf<Told<T>>(response)) {
+    if ('answer' in told) return told.answer;
+    if ('error' in told) throw uncomputed(told.error.message ?? 'The server does not say why.');
+    tell(told);
+  }
+  throw unanswered();
+}
+
+/** @throws {IndexError} when the server goes away in the middle */
+async function* linesOf<T>(response: Response): AsyncGenerator<T> {
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+    const lines = (rest + (value ?? '')).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line) as T;
+    if (done) return;
+  }
+}
+
+function unanswered(): IndexError {
+  return new IndexError(
+    'The model does not answer',
+    'Its server has ended, or cannot be reached.',
+    'Start `monoseme explore` again. All other views go on working from files.',
   );
+}
+
+function uncomputed(reason: string): IndexError {
+  return new IndexError('This could not be computed', reason, '');
 }

@@ -29,6 +29,8 @@ export interface Manifest {
   };
   readonly examples: { readonly n_intervals: number; readonly window_radius: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
+  /** Tokens, and firings of a feature among them, that co-activation looks at; imports have none. */
+  readonly co_activation?: { readonly n_tokens: number; readonly n_firings?: number };
   /** Causal effects of the examples; null in an index without. */
   readonly effects: { readonly n_rows: number } | null;
   readonly logits: { readonly bins: number; readonly n_tokens: number } | null;

@@ -1,6 +1,7 @@
 import type { EncodedText } from './live.ts';
 import type { FeatureIndex } from './feature-index.ts';
 import { segmentsOf, type Segment } from './segments.ts';
+import type { EffectOf } from './text-effects.ts';
 
 export const RANKINGS = ['activation', 'surprise', 'effect'] as const;
 export type Ranking = (typeof RANKINGS)[number];
@@ -53,6 +54,47 @@ export function strongestPlaces(read: ReadText, by: 'activation' | 'surprise'): 
   // Activations of different features are compared by their share of each one's largest.
   const key = by === 'activation' ? 'share' : 'surprise';
   return [...best.values()].sort((a, b) => b[key] - a[key] || a.latent - b.latent);
+}
+
+/** A feature and its largest value in each of two texts, 0 where it does not fire. */
+interface Difference {
+  readonly latent: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+/**
+ * What parts two texts, the largest difference first. Activations are compared by their share of each feature's
+ * largest, surprise as it is, effects by the change of the loss that is largest in size.
+ *
+ * @param effects of the two texts; without them no feature is ranked by effect
+ */
+export function differences(
+  [a, b]: readonly [ReadText, ReadText],
+  ranking: Ranking,
+  effects: readonly [EffectOf, EffectOf] | undefined,
+): Difference[] {
+  const valueOf = (feature: TokenFeature, effectOf: EffectOf | undefined) => {
+    if (ranking === 'effect') return effectOf?.(feature)?.loss_change ?? 0;
+    return ranking === 'surprise' ? feature.surprise : feature.share;
+  };
+  const [ofA, ofB] = [
+    largest(a, (f) => valueOf(f, effects?.[0])),
+    largest(b, (f) => valueOf(f, effects?.[1])),
+  ];
+  return [...new Set([...ofA.keys(), ...ofB.keys()])]
+    .map((latent) => ({ latent, a: ofA.get(latent) ?? 0, b: ofB.get(latent) ?? 0 }))
+    .sort((x, y) => Math.abs(y.a - y.b) - Math.abs(x.a - x.b) || x.latent - y.latent);
+}
+
+/** Of each feature the value that is largest in size. */
+function largest(read: ReadText, valueOf: (feature: TokenFeature) => number): Map<number, number> {
+  const found = new Map<number, number>();
+  for (const feature of read.features.flat()) {
+    const value = valueOf(feature);
+    if (Math.abs(value) > Math.abs(found.get(feature.latent) ?? 0)) found.set(feature.latent, value);
+  }
+  return found;
 }
 
 /** Activation of one feature on every token. */

@@ -167,12 +167,12 @@ export function Examples(props: {
   );
 }
 
-/** The least height of a group's head and of an example, in pixels. */
-const [HEAD_HEIGHT, LINE_HEIGHT] = [48, 25];
+/** The least height of what is above the examples, of a group's head and of an example, in pixels. */
+const [TOP_HEIGHT, HEAD_HEIGHT, LINE_HEIGHT] = [100, 48, 25];
 
 /** The groups at the top that fill the window. */
 function inSight(groups: readonly ExampleGroup[]): readonly ExampleGroup[] {
-  let height = 0;
+  let height = TOP_HEIGHT;
   const behind = groups.findIndex(({ examples }) => {
     const isBehind = height > window.innerHeight;
     height += HEAD_HEIGHT + examples.length * LINE_HEIGHT;

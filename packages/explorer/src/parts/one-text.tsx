@@ -1,16 +1,15 @@
 import { createMemo, createSignal, Show } from 'solid-js';
 import { count, figure, signed } from '../data/format.ts';
-import type { LiveEffect, LiveModel } from '../data/live.ts';
+import type { LiveModel } from '../data/live.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { type Ranking, type ReadText, strongestPlaces, type TokenFeature } from '../data/text-features.ts';
+import { type EffectOf, textEffects } from '../data/text-effects.ts';
 import { createLoad } from '../state/load.ts';
+import { createProgress } from '../state/progress.ts';
 import { keep, route } from '../state/route.ts';
+import { LiveProgress } from './live-progress.tsx';
 import { LISTED, TextFeatureList } from './text-feature-list.tsx';
 import { TokenFlow } from './token-flow.tsx';
-
-/** Ablations asked for at once: the strongest features of each token. */
-const ABLATED_PER_TOKEN = 8;
-const MOST_ABLATED = 2000;
 
 /** A text with the features of the token that is chosen, or of all of it. */
 export function OneText(props: {
@@ -26,11 +25,12 @@ export function OneText(props: {
   const token = () => number('token');
   const [hovered, setHovered] = createSignal<number>();
   const colouring = () => hovered() ?? number('latent');
+  const progress = createProgress();
   const effects = createLoad(
     () => [props.read, props.ranking === 'effect'] as const,
-    ([read, wanted]) => (wanted ? effectsOf(props.live, read) : Promise.resolve(undefined)),
+    async ([read, wanted]) => (wanted ? textEffects(props.live, read, progress.tell) : undefined),
   );
-  const effectOf = ({ token: at, latent }: TokenFeature) => effects.value()?.get(`${at} ${latent}`);
+  const effectOf: EffectOf = (feature) => effects.value()?.(feature);
   const listed = createMemo(() => {
     const at = token();
     if (at === undefined) {
@@ -73,9 +73,7 @@ export function OneText(props: {
           </Show>
         </h2>
         <Show when={props.ranking === 'effect' && effects.loading()}>
-          <p role="status" class="faint">
-            Features are taken out one by one…
-          </p>
+          <LiveProgress what="Features are taken out one by one" progress={progress.value()} />
         </Show>
         <Show when={effects.error()}>{(error) => <p role="alert">{error().message}</p>}</Show>
         <TextFeatureList
@@ -100,11 +98,7 @@ function tokenText(read: ReadText, token: number): string {
   return read.segments.findLast(({ position }) => position <= token)?.text ?? '';
 }
 
-function ranked(
-  features: readonly TokenFeature[],
-  ranking: Ranking,
-  effectOf: (feature: TokenFeature) => LiveEffect | undefined,
-): TokenFeature[] {
+function ranked(features: readonly TokenFeature[], ranking: Ranking, effectOf: EffectOf): TokenFeature[] {
   const key = (feature: TokenFeature) => {
     if (ranking === 'activation') return feature.activation;
     if (ranking === 'surprise') return feature.surprise;
@@ -113,19 +107,6 @@ function ranked(
   return [...features].sort((a, b) => key(b) - key(a) || a.latent - b.latent);
 }
 
-function strongestEffects(
-  read: ReadText,
-  effectOf: (feature: TokenFeature) => LiveEffect | undefined,
-): TokenFeature[] {
+function strongestEffects(read: ReadText, effectOf: EffectOf): TokenFeature[] {
   return ranked(read.features.flat().filter(effectOf), 'effect', effectOf);
-}
-
-/** Effects of the strongest features of each token, by token and latent. */
-async function effectsOf(live: LiveModel, read: ReadText): Promise<Map<string, LiveEffect>> {
-  const at = read.features
-    .flatMap((list) => list.slice(0, ABLATED_PER_TOKEN))
-    .slice(0, MOST_ABLATED)
-    .map(({ token, latent }) => ({ token, latent_index: latent }));
-  const effects = await live.ablate(read.text, at);
-  return new Map(at.map(({ token, latent_index }, i) => [`${token} ${latent_index}`, effects[i]]));
 }

@@ -1,5 +1,5 @@
 import { Index, Show } from 'solid-js';
-import { figure, percent, roughCount, signed } from '../data/format.ts';
+import { count, figure, percent, roughCount, signed } from '../data/format.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
 import { createTopTokens, FeatureCells } from './feature-cells.tsx';
 import { Panel } from './panel.tsx';
@@ -38,11 +38,20 @@ function lagName(lag: number): string {
 export function CoActivePanel(props: PanelProps) {
   const details = () => props.page.details;
   const topToken = createTopTokens(props.index, () => details().coactive);
+  /** What the shares are counted on: they are no closer than that many firings tell. */
+  const counted = () => {
+    const { n_tokens = 0, n_firings } = props.index.manifest.co_activation ?? {};
+    const where = `firings in the first ${roughCount(n_tokens)} tokens were looked at`;
+    if (n_firings === undefined) return `A sample of its ${where}.`;
+    return props.page.feature.density * n_tokens > n_firings
+      ? `About ${count(n_firings)} of its ${where}.`
+      : `All its ${where}.`;
+  };
   return (
     <Show when={details().coactive.length > 0}>
       <Panel
         title="Fires beside"
-        note="Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate."
+        note={`Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate. ${counted()}`}
       >
         <table class="token-table coactive">
           <tbody>

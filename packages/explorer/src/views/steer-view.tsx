@@ -4,8 +4,10 @@ import { figure, signed } from '../data/format.ts';
 import type { Continuation, LiveModel, SteerQuestion } from '../data/live.ts';
 import { segmentsOf, tokenLabel, visible } from '../data/segments.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
+import { LiveProgress } from '../parts/live-progress.tsx';
 import { LiveOnly } from '../parts/live-only.tsx';
 import { createLoad } from '../state/load.ts';
+import { createProgress } from '../state/progress.ts';
 import { featureHref, go, route, viewHref } from '../state/route.ts';
 
 const MODES = [
@@ -48,6 +50,7 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
     () => route().latent,
     async (number) => (number === undefined ? undefined : props.index.feature(number)),
   );
+  const progress = createProgress();
   const answer = createLoad(
     () => [route().own['run'], feature.value(), route().own] as const,
     async ([run, row]) => {
@@ -62,7 +65,7 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
         temperature: Number(field('temperature')),
         seed: Number(field('seed')),
       };
-      return props.live.steer(question);
+      return props.live.steer(question, progress.tell);
     },
   );
   const mode = () => MODES.find(([name]) => name === draft().mode) ?? MODES[0];
@@ -128,9 +131,7 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
       <Switch>
         <Match when={feature.error() ?? answer.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
         <Match when={answer.loading() && route().own['run']}>
-          <p role="status" class="faint">
-            The model writes…
-          </p>
+          <LiveProgress what="The model writes" progress={progress.value()} />
         </Match>
         <Match when={answer.value()}>
           {(shown) => (

@@ -5,11 +5,13 @@ import type { LiveModel } from '../data/live.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { RANKINGS, type Ranking, readText } from '../data/text-features.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
+import { LiveProgress } from '../parts/live-progress.tsx';
 import { LiveOnly } from '../parts/live-only.tsx';
 import { OneText } from '../parts/one-text.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
 import { Comparison } from '../parts/text-comparison.tsx';
 import { createLoad } from '../state/load.ts';
+import { createProgress } from '../state/progress.ts';
 import { go, keep, ownHref, route } from '../state/route.ts';
 
 const EXAMPLE = 'It was so cold that the whole crew went below, and the captain said nothing at all.';
@@ -44,11 +46,14 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
       nTokens: index.manifest.corpus.n_tokens,
     }),
   );
-  const read = (text: string | undefined) =>
+  const progress = createProgress();
+  const read = (name: 'a' | 'b') =>
     createLoad(
-      () => [text === undefined ? '' : own()[text], columns.value()] as const,
+      () => [own()[name], columns.value()] as const,
       async ([wanted, known]) =>
-        wanted && known ? readText(props.index, wanted, await props.live.encode(wanted), known) : undefined,
+        wanted && known
+          ? readText(props.index, wanted, await props.live.encode(wanted, progress.tell), known)
+          : undefined,
     );
   const first = read('a');
   const other = read('b');
@@ -102,12 +107,16 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
       <Switch>
         <Match when={first.error() ?? other.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
         <Match when={first.loading() && own()['a']}>
-          <p role="status" class="faint">
-            The model reads…
-          </p>
+          <LiveProgress what="The model reads" progress={progress.value()} />
         </Match>
         <Match when={comparing() && first.value() && other.value()}>
-          <Comparison a={first.value()!} b={other.value()!} topToken={topToken} />
+          <Comparison
+            a={first.value()!}
+            b={other.value()!}
+            live={props.live}
+            ranking={ranking()}
+            topToken={topToken}
+          />
         </Match>
         <Match when={first.value()}>
           {(shown) => <OneText read={shown()} live={props.live} ranking={ranking()} topToken={topToken} />}

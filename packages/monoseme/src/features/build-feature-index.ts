@@ -1,3 +1,4 @@
+import { CO_ACTIVATION_FIRINGS } from './co-activation.ts';
 import { mkdir, rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -245,7 +246,7 @@ function details(
       window_radius: options.windowRadius,
     },
     effects: measured ? { n_rows: measured.ablations.latents.length, by_token: measured.byToken } : null,
-    co_activation: { n_tokens: builder.nTokensKept },
+    co_activation: { n_tokens: builder.nTokensKept, n_firings: CO_ACTIVATION_FIRINGS },
     histogram: {
       linear_bins: LINEAR_BINS,
       log_edges: logEdges(...logRange(builder, dSae)),

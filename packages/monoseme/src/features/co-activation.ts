@@ -4,7 +4,7 @@ import type { KeptCodes } from './kept-codes.ts';
 /** Distances in tokens at which another latent may fire. */
 const LAGS = [-2, -1, 0, 1, 2] as const;
 /** Firings of a latent that are looked at, about. */
-const SAMPLE = 1024;
+export const CO_ACTIVATION_FIRINGS = 1024;
 /** Seen together fewer times than this, two latents have met by chance. */
 const FEWEST = 3;
 
@@ -138,14 +138,14 @@ function isBefore(a: Company, b: Company): boolean {
 }
 
 /**
- * SAMPLE firings of every latent, evenly over the text; all where there are fewer. Of n firings one is taken whenever a sum
- * to which each adds SAMPLE passes n; where it starts is drawn.
+ * CO_ACTIVATION_FIRINGS firings of every latent, evenly over the text; all where there are fewer. Of n firings one is taken whenever a sum
+ * to which each adds CO_ACTIVATION_FIRINGS passes n; where it starts is drawn.
  */
 function samplePositions({ ends, latents, nTokens, nFired }: KeptCodes, seed: number) {
   const dSae = nFired.length;
   const starts = new Uint32Array(dSae + 1);
   for (let latent = 0; latent < dSae; latent++)
-    starts[latent + 1] = starts[latent] + Math.min(nFired[latent], SAMPLE);
+    starts[latent + 1] = starts[latent] + Math.min(nFired[latent], CO_ACTIVATION_FIRINGS);
   const sums = Float64Array.from(nFired, (n, latent) => latentHash(seed, latent) % Math.max(1, n));
   const positions = new Uint32Array(starts[dSae]);
   const next = starts.slice(0, dSae);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -7,10 +7,12 @@ import { gzipSync } from 'node:zlib';
 import { buildSmallIndex } from '../testing/small-index.ts';
 import {
   addExplanations,
+  exportJsonl,
   importDashboards,
   openFeatureIndex,
   sourceNames,
   writeNeuronpedia,
+  writeSaedashboard,
 } from './index.ts';
 
 let folder: string;
@@ -82,6 +84,32 @@ test('explanations of several forms are added, sorted by latent, and the index s
   await again.verify();
   assert.equal((await again.explanations())[0].score, 1);
   assert.equal((await readdir(index)).filter((name) => name.startsWith('explanations-')).length, 1);
+});
+
+test('exports carry explanations, and what is made of them again has them', async () => {
+  const opened = await openFeatureIndex(index);
+  const names = sourceNames(opened.details);
+  const [np, sd] = [join(folder, 'told-np'), join(folder, 'told-sd')];
+  await writeNeuronpedia(opened, np, names);
+  await writeSaedashboard(opened, sd, names);
+  const alive = new Set(
+    (await opened.features()).filter(({ n_fired }) => n_fired > 0).map(({ latent_index }) => latent_index),
+  );
+  const written = (await opened.explanations()).filter(({ latent_index }) => alive.has(latent_index));
+  assert.ok(written.length > 0);
+  for (const [name, from] of [
+    ['np', join(np, 'v1', names.modelId, names.sourceId)],
+    ['sd', sd],
+  ]) {
+    await importDashboards(from, join(folder, `again-${name}`));
+    assert.deepEqual(await (await openFeatureIndex(join(folder, `again-${name}`))).explanations(), written);
+  }
+  await exportJsonl(opened, join(folder, 'told.jsonl'));
+  const line = (await readFile(join(folder, 'told.jsonl'), 'utf8'))
+    .split('\n')
+    .map((text) => JSON.parse(text || '{}'))
+    .find(({ latent_index }) => latent_index === written[0].latent_index);
+  assert.equal(line.explanations[0].text, written[0].text);
 });
 
 test('explanations of a bulk export of Neuronpedia come with its features', async () => {

@@ -7,7 +7,7 @@ import type { FeatureIndex } from './open-feature-index.ts';
 const AROUND = 32;
 
 /**
- * Write an index as JSON lines: one object a feature, with its figures, details, effects, and its examples as texts,
+ * Write an index as JSON lines: one object a feature, with its figures, details, effects, explanations, and its examples as texts,
  * so that a reader needs nothing else.
  *
  * @returns hash of the file
@@ -30,11 +30,15 @@ export async function exportJsonl(
   return hash.digest('hex');
 }
 
-function featureObject({ figures, details, examples, effects }: FeatureRecord, texts: readonly string[]) {
+function featureObject(
+  { figures, details, examples, effects, explanations }: FeatureRecord,
+  texts: readonly string[],
+) {
   const effectAt = new Map(effects.map((effect) => [effect.token_index, effect]));
   return {
     ...figures,
     ...details,
+    explanations: explanations.map(({ latent_index: _, ...explanation }) => explanation),
     examples: examples.map(({ firstToken, tokens, activations: _, ...example }) => ({
       ...example,
       first_token_index: firstToken,

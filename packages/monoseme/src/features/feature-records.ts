@@ -1,4 +1,5 @@
 import { throwIfAborted } from '../errors.ts';
+import type { Explanation } from './explanations.ts';
 import type { DetailsRow, EffectRow, ExampleRow, FeatureIndex, FeatureRow } from './open-feature-index.ts';
 
 /** An example with the text around its peak, so that a reader needs no corpus. */
@@ -17,6 +18,7 @@ export interface FeatureRecord {
   readonly details: DetailsRow;
   readonly examples: readonly ExampleInText[];
   readonly effects: readonly EffectRow[];
+  readonly explanations: readonly Explanation[];
 }
 
 export interface FeatureRecordsOptions {
@@ -42,14 +44,15 @@ export async function* featureRecords(
     throwIfAborted(signal);
     const partEnd = (Math.floor(start / perPart) + 1) * perPart;
     const end = Math.min(start + step, partEnd, index.dSae);
-    const [figures, details, examples, effects] = await Promise.all([
+    const [figures, details, examples, effects, explanations] = await Promise.all([
       index.features(start, end),
       index.detailsBetween(start, end),
       index.examplesBetween(start, end),
       index.effectsBetween(start, end),
+      index.explanationsBetween(start, end),
     ]);
     const inText = await Promise.all(examples.map((example) => withText(index, example, radius)));
-    const [examplesOf, effectsOf] = [byLatent(inText), byLatent(effects)];
+    const [examplesOf, effectsOf, toldOf] = [byLatent(inText), byLatent(effects), byLatent(explanations)];
     for (let i = 0; i < figures.length; i++) {
       const latent = start + i;
       yield {
@@ -57,6 +60,7 @@ export async function* featureRecords(
         details: details[i],
         examples: examplesOf.get(latent) ?? [],
         effects: effectsOf.get(latent) ?? [],
+        explanations: toldOf.get(latent) ?? [],
       };
       onProgress?.(latent + 1, index.dSae);
     }

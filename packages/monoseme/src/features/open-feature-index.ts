@@ -148,6 +148,12 @@ export class FeatureIndex {
     return this.#read(explanations.path, EXPLANATIONS, 0, rows);
   }
 
+  /** Explanations of latents `start` … `end − 1`, by latent. */
+  async explanationsBetween(start: number, end: number): Promise<Row<typeof EXPLANATIONS>[]> {
+    const { explanations } = this.details;
+    return explanations ? this.#sortedRows(explanations.path, EXPLANATIONS, 'latent_index', start, end) : [];
+  }
+
   /** Texts of the tokens, by id. */
   vocabulary(): Promise<string[]> {
     this.#vocabulary ??= readVocabulary(join(this.folder, 'vocabulary.json'), this.details.corpus.vocab_size);

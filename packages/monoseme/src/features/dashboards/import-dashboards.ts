@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { MonosemeError, throwIfAborted } from '../../errors.ts';
 import { makeEmptyFolder, sha256File, writeManifest } from '../../formats/index.ts';
 import { addExplanations } from '../explanations.ts';
@@ -15,7 +17,7 @@ import { writeTokenLatents } from '../token-latents.ts';
 import { tokenCounts, writeVocabulary } from '../vocabulary.ts';
 import type { DashboardHead, DashboardSource, ReadFigures } from './dashboard-entry.ts';
 import { neuronpediaFiles, readNeuronpedia } from './read-neuronpedia.ts';
-import { readSaedashboard, saedashboardBatches } from './read-saedashboard.ts';
+import { EXPLANATIONS_FILE, readSaedashboard, saedashboardBatches } from './read-saedashboard.ts';
 import { type ReadRow, rowsOfFeature, tokenMassOf } from './read-feature-rows.ts';
 import { TextContexts } from './text-contexts.ts';
 
@@ -29,7 +31,14 @@ interface FoundExport {
 /** The files of an export in a folder; undefined where it is none. */
 export async function openDashboards(folder: string): Promise<FoundExport | undefined> {
   const batches = await saedashboardBatches(folder);
-  if (batches.length > 0) return { files: batches, explanations: [], open: () => readSaedashboard(batches) };
+  if (batches.length > 0) {
+    const beside = join(folder, EXPLANATIONS_FILE);
+    return {
+      files: batches,
+      explanations: existsSync(beside) ? [beside] : [],
+      open: () => readSaedashboard(batches),
+    };
+  }
   const bulk = await neuronpediaFiles(folder);
   if (!bulk) return undefined;
   const { features, activations, explanations } = bulk;

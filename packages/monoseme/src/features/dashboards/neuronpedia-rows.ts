@@ -10,6 +10,9 @@ import {
 } from './dashboard-feature.ts';
 import type { DecoderRows, SourceNames } from './source-names.ts';
 
+/** Characters of an explanation that an upload may hold. */
+const MOST_UPLOADED = 512;
+
 export interface RowContext {
   readonly details: IndexDetails;
   readonly names: SourceNames;
@@ -149,6 +152,27 @@ function activationRow(
   };
 }
 
+/** `typeName` and `explanationModelName` have to be known where the rows are read; the score is for other readers. */
+export function explanationRows(
+  { explanations }: FeatureRecord,
+  { names, creatorId, createdAt }: RowContext,
+): object[] {
+  return explanations.map(({ latent_index: latent, text, method, model, score, score_name }) => ({
+    id: rowId(names.modelId, names.sourceId, String(latent), text, method, model),
+    modelId: names.modelId,
+    layer: names.sourceId,
+    index: String(latent),
+    description: text,
+    authorId: creatorId,
+    typeName: method || null,
+    explanationModelName: model || null,
+    notes: null,
+    createdAt,
+    score: Number.isFinite(score) ? score : null,
+    score_name: score_name || null,
+  }));
+}
+
 /** As long as Neuronpedia's own ids, unique by content: the same example has the same id in every export. */
 function rowId(...parts: string[]): string {
   return `c${BigInt(`0x${sha256(parts.join('\n'))}`)
@@ -187,6 +211,13 @@ export function uploadRequest(
       density: record.figures.density,
       topLogits: logits(record.details.top_logit_tokens, record.details.top_logits),
       bottomLogits: logits(record.details.bottom_logit_tokens, record.details.bottom_logits),
+      ...(record.explanations.length > 0 && {
+        explanations: record.explanations.map(({ text, method, model }) => ({
+          text: text.slice(0, MOST_UPLOADED),
+          ...(method !== '' && { methodName: method }),
+          ...(model !== '' && { modelName: model }),
+        })),
+      }),
       activations: dashboardExamples(record, details.examples).map((shown) => ({
         tokens: Array.from(shown.example.tokens, (token) => texts[token]),
         values: rounded(shown.example.activations),

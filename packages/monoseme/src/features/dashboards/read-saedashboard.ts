@@ -3,6 +3,9 @@ import { basename, join } from 'node:path';
 import { parseJson, readLimited } from '../../formats/index.ts';
 import { type DashboardEntry, type DashboardSource, EntryReader } from './dashboard-entry.ts';
 
+/** Explanations beside the batches, which have none themselves. */
+export const EXPLANATIONS_FILE = 'explanations.jsonl';
+
 /** A batch of 128 features takes 12 MB; a hundred times that is no batch, and V8 has no longer strings. */
 const MAX_BATCH_BYTES = 2 ** 29;
 

@@ -5,6 +5,7 @@ import { type FeatureRecord, featureRecords } from '../feature-records.ts';
 import type { FeatureIndex } from '../open-feature-index.ts';
 import {
   activationRows,
+  explanationRows,
   featureRow,
   type RowContext,
   setupRequests,
@@ -72,6 +73,9 @@ export async function writeNeuronpedia(
     await write(join(bulk, `features/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(rows)));
     const activations = records.flatMap((record) => activationRows(record, context));
     await write(join(bulk, `activations/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(activations)));
+    const explanations = records.flatMap((record) => explanationRows(record, context));
+    if (explanations.length > 0)
+      await write(join(bulk, `explanations/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(explanations)));
     for (let start = 0; start < records.length; start += FEATURES_PER_UPLOAD) {
       const body = uploadRequest(records.slice(start, start + FEATURES_PER_UPLOAD), context);
       const number = (batch * FEATURES_PER_FILE + start) / FEATURES_PER_UPLOAD;

@@ -3,6 +3,7 @@ import { atomicWrite, makeEmptyFolder } from '../../formats/index.ts';
 import { type FeatureRecord, featureRecords, type FeatureRecordsOptions } from '../feature-records.ts';
 import type { FeatureIndex } from '../open-feature-index.ts';
 import { dashboardExamples, dashboardFigures, rounded } from './dashboard-feature.ts';
+import { EXPLANATIONS_FILE } from './read-saedashboard.ts';
 import type { DecoderRows, SourceNames } from './source-names.ts';
 
 /** As SAEDashboard's runner. */
@@ -15,7 +16,8 @@ export interface DashboardOptions extends FeatureRecordsOptions {
 
 /**
  * Write an index as SAEDashboard writes its output: `batch-N.json` of 128 features each, `skipped_indexes.json` with
- * the latents that never fired, `run_settings.json`. An example is the text around its peak as far as the index knows
+ * the latents that never fired, `run_settings.json`. Its format has no explanations: where there are some, they lie
+ * beside as `explanations.jsonl`, which `addExplanations` reads. An example is the text around its peak as far as the index knows
  * the activations, not the whole prompt.
  *
  * @param out a folder that is missing or empty
@@ -51,6 +53,7 @@ export async function writeSaedashboard(
   });
   const head = { model_id: names.modelId, layer: names.layer, sae_set: names.setName, sae_id_suffix: null };
   const skipped: number[] = [];
+  const told: string[] = [];
   let batch: object[] = [];
   let files = 0;
   const flush = async () => {
@@ -59,7 +62,10 @@ export async function writeSaedashboard(
   };
   for await (const record of featureRecords(index, options)) {
     if (record.figures.n_fired === 0) skipped.push(record.figures.latent_index);
-    else batch.push(feature(record));
+    else {
+      batch.push(feature(record));
+      told.push(...record.explanations.map((explanation) => `${JSON.stringify(explanation)}\n`));
+    }
     if (batch.length === FEATURES_PER_BATCH) await flush();
   }
   if (batch.length > 0) await flush();
@@ -67,5 +73,6 @@ export async function writeSaedashboard(
   await atomicWrite(join(out, 'skipped_indexes.json'), JSON.stringify(skippedIndexes));
   const settings = { ...head, hook_point: index.details.dictionary.hook_name, ...common };
   await atomicWrite(join(out, 'run_settings.json'), `${JSON.stringify(settings, null, 2)}\n`);
-  return { files: files + 2 };
+  if (told.length > 0) await atomicWrite(join(out, EXPLANATIONS_FILE), told.join(''));
+  return { files: files + 2 + Number(told.length > 0) };
 }
