@@ -5,13 +5,13 @@
  * have as many active latents as were asked for.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
 import { ARCHITECTURES } from '../packages/monoseme/dist/dictionary/index.js';
 import { resolveOptions } from '../packages/monoseme/dist/training/index.js';
 import { rowLayout, totalWidth } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
+import { benchOptions } from './command.js';
 import { encodeData, normals } from './kernel-data.js';
 import { Random } from '../packages/monoseme/dist/random/index.js';
 import { environmentText, grouped, jsonLine, summarize, table } from './measure.js';
@@ -39,9 +39,6 @@ const OPTIONS = {
   architecture: { type: 'string', multiple: true },
   threads: { type: 'string' },
   rounds: { type: 'string' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 /** Rows of the step in which both backends must agree. */
@@ -63,10 +60,10 @@ const FURTHER_WORK = {
 
 /** @param {string[]} args command-line options */
 export async function architectures(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
-  const quick = flags.quick ?? false;
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
+  const quick = flags.quick;
   const shape = {
     dIn: Number(flags['d-in'] ?? (quick ? 64 : 512)),
     dSae: Number(flags['d-sae'] ?? (quick ? 256 : 4096)),

@@ -1,6 +1,10 @@
-/** `monoseme` run as a user runs it, in a process of its own. */
+/** What benchmarks share: their options, and `monoseme` run as a user runs it, in a process of its own. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import.meta.url));
 /** Reports the peak memory of the process it is loaded into. */
@@ -29,4 +33,43 @@ export function trained(out, quick, dSae = 4096) {
     : ['--tokens', '1.5M', '--d-sae', String(dSae)];
   monoseme(['train', '--model', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_post', ...small, '--out', out]);
   return out;
+}
+
+/**
+ * The options of a benchmark: its own, `quick`, `json` and `help`.
+ *
+ * @returns what was given, and where lines for a reader go (beside lines of JSON: to stderr); undefined where help was asked
+ * for, which it has printed
+ */
+export function benchOptions(args, help, own) {
+  const common = {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  };
+  const { values: flags } = parseArgs({ args, options: { ...own, ...common } });
+  if (flags.help) return void console.log(help);
+  return { flags, log: (line) => (flags.json ? console.error(line) : console.log(line)) };
+}
+
+/** Work in a folder that goes when it is done. */
+export async function withFolder(name, work) {
+  const folder = mkdtempSync(join(tmpdir(), `monoseme-bench-${name}-`));
+  try {
+    await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The same with Chromium. */
+export async function withBrowser(name, work) {
+  const { launchBrowser } = await import('../packages/explorer/test/browser.js');
+  const { browser, reason } = await launchBrowser();
+  if (!browser) throw new Error(`No browser starts: ${reason}`);
+  try {
+    await withFolder(name, (folder) => work(browser, folder));
+  } finally {
+    await browser.close();
+  }
 }

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { benchOptions } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- demo [options]
@@ -35,15 +35,12 @@ const FIGURES = [
 export async function demo(args) {
   const options = {
     rounds: { type: 'string', default: '1' },
-    quick: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const results = Array.from({ length: Number(flags.rounds) }, () => runDemo(flags.quick ?? false));
+  const results = Array.from({ length: Number(flags.rounds) }, () => runDemo(flags.quick));
   const rows = FIGURES.map(([metric, unit, target]) => {
     const summary = summarize(results.map((result) => result[metric]));
     if (flags.json) console.log(jsonLine('demo', 'npm start', results[0].backend, metric, unit, summary));

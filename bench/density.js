@@ -3,8 +3,8 @@
  * density where pair by pair is slower they multiply dense tiles; the time of a batch must not jump there.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
 import { updateInput } from './kernels.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
@@ -27,16 +27,13 @@ const OPTIONS = {
   batch: { type: 'string' },
   rounds: { type: 'string' },
   threads: { type: 'string' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 /** @param {string[]} args command-line options */
 export async function density(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
   const number = (name, otherwise) => Number(flags[name] ?? otherwise);
   const shape = {
     nRows: number('batch', flags.quick ? 100 : 1024),

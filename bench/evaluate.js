@@ -2,11 +2,8 @@
  * `npm run bench -- evaluate`: a dictionary measured on text with ablations, in a process of its own, against the figures it
  * has to reach.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { monoseme, trained } from './command.js';
+import { benchOptions, monoseme, trained, withFolder } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- evaluate [options]
@@ -34,16 +31,12 @@ export async function evaluate(args) {
     dictionary: { type: 'string' },
     downstream: { type: 'string', default: '131072' },
     rounds: { type: 'string', default: '1' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-evaluate-'));
-  try {
+  await withFolder('evaluate', async (folder) => {
     const dictionary = flags.dictionary ?? trained(join(folder, 'dictionary'), flags.quick);
     const results = Array.from({ length: Number(flags.rounds) }, () => run(dictionary, folder, flags));
     const rows = FIGURES.map(([metric, unit, target]) => {
@@ -53,9 +46,7 @@ export async function evaluate(args) {
       return [metric, ...values.map((value) => String(Number(value.toFixed(4)))), target];
     });
     log(table(['figure', 'min', 'median', 'max', 'to reach'], rows));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function run(dictionary, out, { quick, downstream }) {

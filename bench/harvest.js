@@ -3,24 +3,15 @@
  * harvest by PyTorch with TransformerLens.
  */
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  fsyncSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { packContexts, readSources, Tokenizer } from 'monoseme/corpus';
 import { OnnxModel } from 'monoseme/model';
 import ort from 'onnxruntime-node';
 import { harvestPrefix } from '../packages/monoseme/dist/model/cut.js';
+import { benchOptions, withFolder } from './command.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { embeddedModel } from './peer-data.js';
 import { peerPython, torchPython } from './peer-environments.js';
@@ -50,22 +41,16 @@ export async function harvest(args) {
     rounds: { type: 'string', default: '3' },
     install: { type: 'boolean' },
     python: { type: 'string' },
-    quick: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-harvest-'));
-  try {
+  await withFolder('harvest', async (folder) => {
     const wanted = flags.quick ? 40_960 : Number(flags.tokens);
     const results = await measure(folder, wanted, flags.quick ? 1 : Number(flags.rounds), flags, log);
     report(results, flags, log);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 async function measure(folder, wanted, rounds, flags, log) {

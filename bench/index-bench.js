@@ -2,14 +2,13 @@
  * `npm run bench -- index`: the feature index of a dictionary, with and without ablations, its memory at two lengths of
  * text, and beside it SAEDashboard on the same dictionary and tokens.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { openFeatureIndex } from 'monoseme/features';
 import { OnnxModel } from 'monoseme/model';
-import { monoseme, trained } from './command.js';
+import { benchOptions, monoseme, trained, withFolder } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 import { embeddedModel } from './peer-data.js';
 import { peerPython, torchPython } from './peer-environments.js';
@@ -56,25 +55,19 @@ export async function index(args) {
     peers: { type: 'boolean' },
     'peer-latents': { type: 'string', default: '256' },
     python: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-index-'));
-  try {
+  await withFolder('index', async (folder) => {
     const dictionary = flags.dictionary ?? trained(join(folder, 'dictionary'), flags.quick);
     const found = {};
     for (let round = 0; round < Number(flags.rounds); round++)
       for (const [case_, result] of Object.entries(await measured(dictionary, folder, flags, log)))
         (found[case_] ??= []).push(result);
     report(found, flags, log);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 async function measured(dictionary, folder, flags, log) {

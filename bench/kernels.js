@@ -18,9 +18,9 @@
  *   transpose         4·nnz bytes read twice and 8·nnz written, at the bandwidth of memory
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { loadBinding } from '../packages/kernels-native/binding.js';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
@@ -46,9 +46,6 @@ const OPTIONS = {
   'instruction-set': { type: 'string', multiple: true },
   threads: { type: 'string' },
   rounds: { type: 'string' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 /** Rows on which results are compared with the reference. */
@@ -58,7 +55,7 @@ const MEMORY_BYTES = 256 * 1024 * 1024;
 
 function plan(flags) {
   const numbers = (name, otherwise) => (flags[name] ?? otherwise).map(Number);
-  const quick = flags.quick ?? false;
+  const quick = flags.quick;
   const dIn = Number(flags['d-in'] ?? (quick ? 64 : 512));
   const nRows = Number(flags.batch ?? (quick ? 200 : 4096));
   const cases = numbers('d-sae', quick ? [256] : [4096, 16384]).flatMap((dSae) =>
@@ -71,9 +68,9 @@ function plan(flags) {
 
 /** @param {string[]} args command-line options */
 export async function kernels(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
   const { cases, threads, sets, rounds, quick } = plan(flags);
   log(environmentText());
   for (const shape of cases) {

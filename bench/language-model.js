@@ -2,11 +2,10 @@
  * `npm run bench -- language-model`: a real language model of 135 million parameters, from its weights to a dictionary:
  * harvest beside the bare graph in ONNX Runtime, training, loss recovered.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { ActivationStore } from 'monoseme/activations';
 import { packContexts, readSources, Tokenizer } from 'monoseme/corpus';
 import { generate, zero } from 'monoseme/interventions';
@@ -14,7 +13,7 @@ import { HookedModel, ModelRunner, OnnxModel } from 'monoseme/model';
 import ort from 'onnxruntime-node';
 import { harvestPrefix } from '../packages/monoseme/dist/model/cut.js';
 import { makeFeeds } from '../packages/monoseme/dist/model/model-inputs.js';
-import { monoseme } from './command.js';
+import { benchOptions, monoseme, withFolder } from './command.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { PEERS_FOLDER, runPeerScript } from './peer-environments.js';
 
@@ -45,25 +44,19 @@ export async function languageModel(args) {
     rounds: { type: 'string', default: '5' },
     model: { type: 'string' },
     install: { type: 'boolean' },
-    quick: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
   const path = flags.model ?? madeModel(flags.install === true);
-  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-language-model-'));
-  try {
+  await withFolder('language-model', async (folder) => {
     const rounds = flags.quick ? 1 : Number(flags.rounds);
     const rates = await compare(path, folder, rounds);
     const generated = await generation(path, rounds, flags.quick ? 4 : 64);
     const trained = await dictionary(path, folder, flags);
     report({ ...rates, ...generated, ...trained }, flags, log);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** The model's folder, made on first use. */

@@ -1,12 +1,9 @@
 /** `npm run bench -- million`: the page over an index of a million features, in a real Chromium. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openFeatureIndex } from 'monoseme/features';
 import { serveExplorer } from 'monoseme/server';
-import { launchBrowser } from '../packages/explorer/test/browser.js';
-import { monoseme, trained } from './command.js';
+import { benchOptions, monoseme, trained, withBrowser } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 import { holdsIndex, makeLargeIndex } from './million-index.js';
 
@@ -31,18 +28,12 @@ export async function million(args) {
     from: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     screenshots: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const temporary = mkdtempSync(join(tmpdir(), 'monoseme-bench-million-'));
-  const { browser, reason } = await launchBrowser();
-  if (!browser) throw new Error(`No browser starts: ${reason}`);
-  try {
+  await withBrowser('million', async (browser, temporary) => {
     const index = flags.index ?? join(temporary, 'index');
     const nFeatures = flags.quick ? 5000 : Number(flags.features);
     await prepare(index, nFeatures, temporary, flags, log);
@@ -54,10 +45,7 @@ export async function million(args) {
         (found[name] ??= []).push(times);
     await server.close();
     report(found, flags, log);
-  } finally {
-    await browser.close();
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  });
 }
 
 async function prepare(index, nFeatures, temporary, flags, log) {

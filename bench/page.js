@@ -1,14 +1,11 @@
 /** `npm run bench -- page`: how fast the page reads features from a plain static host, in a real Chromium. */
 import { createServer } from 'node:http';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { openFeatureIndex } from 'monoseme/features';
 import { exportSite } from 'monoseme/server';
-import { launchBrowser } from '../packages/explorer/test/browser.js';
-import { monoseme, trained } from './command.js';
+import { benchOptions, monoseme, trained, withBrowser } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- page [options]
@@ -28,18 +25,12 @@ export async function page(args) {
   const options = {
     index: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const temporary = mkdtempSync(join(tmpdir(), 'monoseme-bench-page-'));
-  const { browser, reason } = await launchBrowser();
-  if (!browser) throw new Error(`No browser starts: ${reason}`);
-  try {
+  await withBrowser('page', async (browser, temporary) => {
     const folder = flags.index ?? smallIndex(temporary, flags.quick);
     await exportSite(folder, join(temporary, 'site'));
     const host = await staticHost(join(temporary, 'site'));
@@ -50,10 +41,7 @@ export async function page(args) {
       rounds.push(await measured(browser, host.url, index, latents));
     host.close();
     report(rounds, flags, log);
-  } finally {
-    await browser.close();
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  });
 }
 
 function smallIndex(temporary, quick) {

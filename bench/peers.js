@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { benchOptions } from './command.js';
 import { quality } from './dictionary-quality.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { activationsFile, D_IN, startWeights } from './peer-data.js';
@@ -53,9 +53,6 @@ const OPTIONS = {
   threads: { type: 'string' },
   python: { type: 'string' },
   'stock-mkl': { type: 'boolean' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 const RUNNERS = join(import.meta.dirname, 'peer-runners');
@@ -74,9 +71,9 @@ const FAIR_SHARE = 0.6;
 
 /** @param {string[]} args command-line options */
 export async function peers(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
   const { settings, cases, names } = plan(flags);
   log(environmentText());
   warnOfLoad(log);

@@ -3,8 +3,8 @@
  * selections. The codes must be the same bytes; where screening cannot pay it must cost next to nothing.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
@@ -32,9 +32,6 @@ const OPTIONS = {
   batch: { type: 'string' },
   rounds: { type: 'string' },
   threads: { type: 'string' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 /** What becomes of normal numbers. */
@@ -53,10 +50,10 @@ const KINDS = {
 
 /** @param {string[]} args command-line options */
 export async function screening(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
-  const quick = flags.quick ?? false;
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
+  const quick = flags.quick;
   const numbers = (name, otherwise) => (flags[name] ?? otherwise).map(Number);
   const nRows = Number(flags.batch ?? (quick ? 600 : 4096));
   const dIn = Number(flags['d-in'] ?? (quick ? 64 : 512));

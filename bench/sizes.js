@@ -4,7 +4,7 @@
  */
 import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { benchOptions } from './command.js';
 import { environmentText, grouped, jsonLine, mebibytes, summarize, table } from './measure.js';
 import { RunnerProcess } from './runner-process.js';
 
@@ -27,9 +27,6 @@ const OPTIONS = {
   l0: { type: 'string' },
   steps: { type: 'string' },
   threads: { type: 'string' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 const SIZES = [512, 2048, 4096, 8192, 16384, 32768, 65536, 131072].map((dSae) => `512x${dSae}`);
@@ -37,9 +34,9 @@ const WIDE_SIZES = ['2304x16384', '2304x65536'];
 
 /** @param {string[]} args command-line options */
 export async function sizes(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
   const { shapes, steps } = plan(flags);
   log(environmentText());
   log(`batch    ${shapes[0].nRows} rows, L0 ${shapes[0].l0}, ${shapes[0].threads} threads\n`);

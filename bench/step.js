@@ -4,12 +4,12 @@
  * Before anything is timed both take one step from the same state on a smaller batch, and must agree.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
 import { standard } from '../packages/monoseme/dist/dictionary/index.js';
 import { rowLayout } from '../packages/monoseme/dist/training/row-layout.js';
 import { trainState } from '../packages/monoseme/dist/training/parameters.js';
 import { trainStep_ } from '../packages/monoseme/dist/training/step.js';
+import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
 import { topKBackend } from './peer-runners/monoseme.js';
 import { environmentText, grouped, jsonLine, summarize, table } from './measure.js';
@@ -38,9 +38,6 @@ const OPTIONS = {
   threads: { type: 'string' },
   rounds: { type: 'string' },
   'no-reference': { type: 'boolean' },
-  quick: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
 };
 
 /** Rows of the step in which both backends must agree. */
@@ -57,10 +54,10 @@ const STEP = {
 
 /** @param {string[]} args command-line options */
 export async function step(args) {
-  const { values: flags } = parseArgs({ args, options: OPTIONS });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
-  const quick = flags.quick ?? false;
+  const asked = benchOptions(args, HELP, OPTIONS);
+  if (!asked) return;
+  const { flags, log } = asked;
+  const quick = flags.quick;
   const dIn = Number(flags['d-in'] ?? (quick ? 64 : 512));
   const nRows = Number(flags.batch ?? (quick ? 200 : 4096));
   const rounds = Number(flags.rounds ?? (quick ? 2 : 9));

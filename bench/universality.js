@@ -3,12 +3,10 @@
  * figures it has to reach.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { loadDictionary, saveDictionary } from 'monoseme/dictionary';
+import { benchOptions, withFolder } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- universality [options]
@@ -31,16 +29,12 @@ export async function universality(args) {
     a: { type: 'string' },
     b: { type: 'string' },
     only: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
   };
-  const { values: flags } = parseArgs({ args, options });
-  if (flags.help) return console.log(HELP);
-  const log = (line) => (flags.json ? console.error(line) : console.log(line));
+  const asked = benchOptions(args, HELP, options);
+  if (!asked) return;
+  const { flags, log } = asked;
   log(`${environmentText()}\n`);
-  const folder = mkdtempSync(join(tmpdir(), 'monoseme-bench-universality-'));
-  try {
+  await withFolder('universality', async (folder) => {
     const pair = [flags.a ?? trained('a', folder, flags.quick), flags.b ?? trained('b', folder, flags.quick)];
     const rows = [];
     if (flags.only !== 'memory') {
@@ -64,9 +58,7 @@ export async function universality(args) {
         rows.map(([name, , value, target]) => [name, String(Number(value.toFixed(1))), target]),
       ),
     );
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function trained(name, folder, quick) {

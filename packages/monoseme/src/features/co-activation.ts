@@ -1,5 +1,5 @@
 import { latentHash } from './firing-hash.ts';
-import type { KeptCodes } from './kept-codes.ts';
+import type { KeptFirings } from './kept-codes.ts';
 
 /** Distances in tokens at which another latent may fire. */
 const LAGS = [-2, -1, 0, 1, 2] as const;
@@ -35,7 +35,7 @@ interface Company {
  * Cost     5 · 1,024 · L0 counts a latent
  */
 export class CoActivation {
-  readonly #kept: KeptCodes;
+  readonly #kept: KeptFirings;
   readonly #contextSize: number;
   readonly #dSae: number;
   /** [dSae + 1], and the positions of each latent's sample. */
@@ -46,7 +46,7 @@ export class CoActivation {
   /** [lags, dSae]: places in `counts` that are not 0. */
   readonly #touched: Uint32Array;
 
-  constructor(kept: KeptCodes, contextSize: number, seed: number) {
+  constructor(kept: KeptFirings, contextSize: number, seed: number) {
     this.#kept = kept;
     this.#contextSize = contextSize;
     this.#dSae = kept.nFired.length;
@@ -141,7 +141,7 @@ function isBefore(a: Company, b: Company): boolean {
  * CO_ACTIVATION_FIRINGS firings of every latent, evenly over the text; all where there are fewer. Of n firings one is taken whenever a sum
  * to which each adds CO_ACTIVATION_FIRINGS passes n; where it starts is drawn.
  */
-function samplePositions({ ends, latents, nTokens, nFired }: KeptCodes, seed: number) {
+function samplePositions({ ends, latents, nTokens, nFired }: KeptFirings, seed: number) {
   const dSae = nFired.length;
   const starts = new Uint32Array(dSae + 1);
   for (let latent = 0; latent < dSae; latent++)

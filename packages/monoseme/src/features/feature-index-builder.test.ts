@@ -4,6 +4,7 @@ import { MonosemeError } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { Random } from '../random/index.ts';
 import { ActivationSamples } from './activation-samples.ts';
+import type { CoActiveLatents } from './co-activation.ts';
 import { FeatureIndexBuilder } from './feature-index-builder.ts';
 import { firingHash, latentHash, secondHash } from './firing-hash.ts';
 
@@ -278,7 +279,7 @@ describe('the builder against brute force', () => {
     });
   });
 
-  test('the batches do not matter', () => {
+  test('the batches do not matter', async () => {
     for (const contextsPerBatch of [1, 120]) {
       const other = build(data, contextsPerBatch);
       for (let latent = 0; latent < D_SAE; latent++) {
@@ -287,13 +288,13 @@ describe('the builder against brute force', () => {
         const [a, b] = [other, builder].map((one) => one.correlatedNeurons(latent, 3));
         assert.deepEqual(a.neurons, b.neurons);
         a.correlations.forEach((r, i) => assert.ok(Math.abs(r - b.correlations[i]) < 1e-12));
-        assert.deepEqual(other.coActive(latent, 5), builder.coActive(latent, 5));
       }
+      assert.deepEqual(await coActive(other, 5), await coActive(builder, 5));
     }
   });
 });
 
-test('what fires beside a latent, at its distance, and not what fires everywhere', () => {
+test('what fires beside a latent, at its distance, and not what fires everywhere', async () => {
   const random = new Random(5);
   const nTokens = 100 * CONTEXT;
   const tokens = new Uint32Array(nTokens);
@@ -307,16 +308,23 @@ test('what fires beside a latent, at its distance, and not what fires everywhere
   }
   firings[2] = firings[0];
   const builder = build({ tokens, firings }, 5);
-  const { latents, lags, shares, pmis } = builder.coActive(0, 3);
+  const found = await coActive(builder, 3);
+  const { latents, lags, shares, pmis } = found[0];
   assert.deepEqual(latents.slice(0, 2), [2, 1]);
   assert.deepEqual(lags.slice(0, 2), [0, 1]);
   assert.equal(shares[0], 1);
   assert.ok(Math.abs(shares[1] - 0.8) < 0.1);
   assert.ok(Math.abs(pmis[0] - Math.log(nTokens / firings[0].length)) < 1e-9);
   assert.ok(!latents.includes(4));
-  assert.deepEqual(builder.coActive(1, 1).lags, [-1]);
-  assert.deepEqual(builder.coActive(9, 3).latents, []);
+  assert.equal(found[1].lags[0], -1);
+  assert.deepEqual(found[9].latents, []);
 });
+
+async function coActive(builder: FeatureIndexBuilder, n: number): Promise<CoActiveLatents[]> {
+  const found: CoActiveLatents[] = [];
+  for await (const one of builder.coActivations(n)) found.push(one);
+  return found;
+}
 
 test('samples are the firings with the smallest hashes, also after the limit has doubled many times', () => {
   const { tokens, firings } = randomCodes(200, 11);

@@ -4,7 +4,8 @@ import { ActivationHistogram } from './activation-histogram.ts';
 import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
-import { type CoActiveLatents, CoActivation } from './co-activation.ts';
+import type { CoActiveLatents } from './co-activation.ts';
+import { coActivations } from './co-activation-thread.ts';
 import type { Counts, GatheredArrays } from './index-checkpoint.ts';
 import { KeptCodes } from './kept-codes.ts';
 import { NearMisses } from './near-misses.ts';
@@ -52,7 +53,6 @@ export class FeatureIndexBuilder {
   readonly #samples: ActivationSamples;
   readonly #correlation: NeuronCorrelation;
   readonly #kept: KeptCodes;
-  #coActivation: CoActivation | undefined;
   #nearMisses: NearMisses | undefined;
   readonly #sorter = new LatentSorter();
   readonly #tokens: Uint32Array;
@@ -166,11 +166,11 @@ export class FeatureIndexBuilder {
     return [...examples, ...this.#nearMisses.of(latent, this.tokenMass.of(latent), examples, nNearMisses)];
   }
 
-  /** Latents that fire beside this one, at most `n`. */
-  coActive(latent: number, n: number): CoActiveLatents {
+  /** For every latent in order, at most `n` that fire beside it: see {@link coActivations}. */
+  coActivations(n: number): AsyncGenerator<CoActiveLatents> {
     const { contextSize, seed } = this.#options;
-    this.#coActivation ??= new CoActivation(this.#kept, contextSize, seed);
-    return this.#coActivation.of(latent, n);
+    const { nTokens, ends, nFired, latents } = this.#kept;
+    return coActivations({ kept: { nTokens, ends, nFired, latents }, contextSize, seed }, n);
   }
 
   correlatedNeurons(latent: number, n: number): CorrelatedNeurons {

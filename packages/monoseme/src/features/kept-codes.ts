@@ -4,12 +4,20 @@ import type { GatheredArrays } from './index-checkpoint.ts';
 /** Memory for the latents of the tokens that are kept: two million tokens of 60 latents, in two bytes each. */
 const LIMIT_BYTES = 2 ** 28;
 
+/** What is kept, in memory that another thread can read. */
+export interface KeptFirings {
+  readonly nTokens: number;
+  readonly ends: Uint32Array;
+  readonly nFired: Uint32Array;
+  readonly latents: Uint16Array | Uint32Array;
+}
+
 /**
  * Which latents fire on each of the first tokens, kept for questions that can only be asked when the text has been
  * read: what fires beside a latent, and where it stays silent. Memory is bounded; of a longer text the beginning is
  * kept, whose documents are drawn like all others.
  */
-export class KeptCodes {
+export class KeptCodes implements KeptFirings {
   /** Tokens kept: whole batches. */
   nTokens = 0;
   /** [nTokens + 1]: the latents of token t are `latents[ends[t]]` … `latents[ends[t + 1] − 1]`, ascending. */
@@ -20,9 +28,9 @@ export class KeptCodes {
   #isFull = false;
 
   constructor(dSae: number, nTokens: number) {
-    this.ends = new Uint32Array(nTokens + 1);
-    this.nFired = new Uint32Array(dSae);
-    this.#latents = dSae <= 2 ** 16 ? new Uint16Array(2 ** 16) : new Uint32Array(2 ** 16);
+    this.ends = new Uint32Array(new SharedArrayBuffer(4 * (nTokens + 1)));
+    this.nFired = new Uint32Array(new SharedArrayBuffer(4 * dSae));
+    this.#latents = sharedNumbers(dSae <= 2 ** 16 ? 2 : 4, 2 ** 16);
   }
 
   get latents(): Uint16Array | Uint32Array {
@@ -77,8 +85,13 @@ export class KeptCodes {
     if (length <= this.#latents.length) return;
     const most = LIMIT_BYTES / this.#latents.BYTES_PER_ELEMENT;
     const size = Math.min(most, Math.max(length, 2 * this.#latents.length));
-    const larger = this.#latents instanceof Uint16Array ? new Uint16Array(size) : new Uint32Array(size);
+    const larger = sharedNumbers(this.#latents.BYTES_PER_ELEMENT, size);
     larger.set(this.#latents);
     this.#latents = larger;
   }
+}
+
+function sharedNumbers(bytes: number, length: number): Uint16Array | Uint32Array {
+  const memory = new SharedArrayBuffer(bytes * length);
+  return bytes === 2 ? new Uint16Array(memory) : new Uint32Array(memory);
 }

@@ -1,5 +1,6 @@
 import { type Dictionary, type Neighbours, type WeightFigures, weightFigures } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
+import type { CoActiveLatents } from './co-activation.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
@@ -45,27 +46,32 @@ interface LatentRecord {
   readonly weights: WeightFigures;
   readonly logits: LogitEffects | undefined;
   readonly neighbours: Neighbours;
+  readonly coActive: CoActiveLatents;
 }
 
 /** Write `features.parquet` and the parts of `details/` and `examples/`, latent by latent. */
 export async function writeLatentTables(input: LatentTablesInput): Promise<IndexFile[]> {
   const { folder, builder, dictionary, onLatent } = input;
-  const { dSae, dIn } = dictionary.config;
+  const { dIn } = dictionary.config;
   const tables = new LatentTables(folder);
-  for (let latent = 0; latent < dSae; latent++) {
+  let latent = 0;
+  for await (const coActive of builder.coActivations(CO_ACTIVE)) {
     const record: LatentRecord = {
       latent,
       examples: builder.examples(latent),
       weights: weightFigures(dictionary.weights, latent, dIn),
       logits: (await input.logits?.next())?.value,
       neighbours: input.neighbours[latent],
+      coActive,
     };
+    const max = builder.moments.max[latent];
     await tables.add(
       featureRow(builder, record, input.map, input.meanEffects.get(latent)),
       detailsRow(builder, record, input.logRange),
-      record.examples.map((example) => exampleRow(latent, example, builder.moments.max[latent])),
+      record.examples.map((example) => exampleRow(latent, example, max)),
     );
-    onLatent?.(latent + 1);
+    latent++;
+    onLatent?.(latent);
   }
   return tables.finish();
 }
@@ -111,7 +117,7 @@ function featureRow(
 
 function detailsRow(
   builder: FeatureIndexBuilder,
-  { latent, weights, logits, neighbours }: LatentRecord,
+  { latent, weights, logits, neighbours, coActive }: LatentRecord,
   [lowest, highest]: readonly [number, number],
 ): TableRow<typeof DETAILS> {
   const { max, nFired } = builder.moments.of(latent);
@@ -119,7 +125,6 @@ function detailsRow(
   const { histogram } = builder;
   const log = nFired ? trimmed(histogram.logarithmic(latent, lowest, highest)) : { start: 0, counts: [] };
   const total = builder.moments.sum(latent);
-  const coActive = builder.coActive(latent, CO_ACTIVE);
   const correlated = builder.correlatedNeurons(latent, CORRELATED_NEURONS);
   return {
     latent_index: latent,
