@@ -142,15 +142,19 @@ export class ModelSource implements HarvestSource {
   }
 
   async readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array> {
-    return (await this.readRows(chunk, signal)).activations;
+    if (this.#rows.maxNormRatio !== undefined) return (await this.readRows(chunk, signal)).activations;
+    throwIfAborted(signal);
+    return (await this.#countedRows(chunk)).activations;
+  }
+
+  recycle(rows: Float32Array<ArrayBuffer>): void {
+    this.#runner.recycle(rows);
   }
 
   async readRows(chunk: number, signal?: AbortSignal): Promise<ModelRows> {
     throwIfAborted(signal);
     const largest = await this.largestNorm();
-    const [from, to] = this.#contexts(chunk);
-    const { activations, places, nDropped } = await this.#selectedRows(from, to);
-    this.#count((to - from) * this.contextSize, places.length, nDropped);
+    const { activations, places } = await this.#countedRows(chunk);
     if (largest === Infinity) return { activations, origins: this.#origins(places) };
     const norms = rowNorms(activations, this.dIn);
     const kept = Uint32Array.from(places.keys()).filter((row) => norms[row] <= largest);
@@ -208,6 +212,13 @@ export class ModelSource implements HarvestSource {
       if (dropTokens.length === 0 && !roles) return (to - from) * tokensPerContext;
       return selectTokens(this.#tokens, from, to, this.#rows).places.length;
     });
+  }
+
+  async #countedRows(chunk: number): Promise<SelectedTokens & { activations: Float32Array }> {
+    const [from, to] = this.#contexts(chunk);
+    const rows = await this.#selectedRows(from, to);
+    this.#count((to - from) * this.contextSize, rows.places.length, rows.nDropped);
+    return rows;
   }
 
   async #selectedRows(from: number, to: number): Promise<SelectedTokens & { activations: Float32Array }> {

@@ -108,13 +108,14 @@ async function modelSubject(
   return { runner, source, tokens, tokenizer, madeFrom, close: () => runner.close() };
 }
 
-/** Floats of a chunk, about: what is known of a latent is fetched once a chunk, so that larger ones are faster. */
-const FLOATS_PER_CHUNK = 2 ** 22;
+/** Floats of a chunk, about: what is known of a latent is fetched once a chunk, but much memory at once wakes the collector. */
+const FLOATS_PER_CHUNK = 2 ** 21;
+const FEWEST_TOKENS = 2048;
 
 /** The activations of a text in chunks as the index likes them. */
 export function indexSource(runner: ModelRunner, tokens: TokenSet): ActivationSource {
-  const floatsPerContext = tokens.contextSize * runner.dIn;
-  const contextsPerChunk = Math.max(1, Math.floor(FLOATS_PER_CHUNK / floatsPerContext));
+  const tokensPerChunk = Math.max(FEWEST_TOKENS, FLOATS_PER_CHUNK / runner.dIn);
+  const contextsPerChunk = Math.max(1, Math.floor(tokensPerChunk / tokens.contextSize));
   return modelSource(runner, tokens, { contextsPerChunk });
 }
 

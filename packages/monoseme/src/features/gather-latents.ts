@@ -71,6 +71,7 @@ async function gather(input: GatherInput): Promise<FeatureIndexBuilder> {
       // The model hears of its next chunk before the builder takes this thread.
       await nextTurn();
       builder.addBatch(found, x, builder.nTokens);
+      source.recycle?.(x);
       if (checkpoint.isDue) await checkpoint.write(builder.arrays(), builder.counts);
       onProgress?.(builder.nTokens);
     }

@@ -5,7 +5,7 @@ import type { GatheredArrays } from './index-checkpoint.ts';
 /** Firings of a latent that are taken whole; later ones ever more rarely, each counting for those passed over. */
 const SAMPLE = 64;
 /** Every how many rows the elements' own mean and deviation are taken. */
-const ROW_STEP = 8;
+const ROW_STEP = 16;
 
 /** Elements of the activation that rise and fall with a latent. */
 export interface CorrelatedNeurons {
@@ -86,9 +86,11 @@ export class NeuronCorrelation {
     for (let i = start; i < end; i++) {
       const probability = Math.min(1, SAMPLE / (nBefore + i - start + 1));
       if (probability < 1 && firingHash(hash, positions[i]) >= probability * 2 ** 32) continue;
-      const weight = values[i] / probability;
+      // In f32 throughout, which spares three conversions an element.
+      const weight = Math.fround(values[i] / probability);
       const row = (positions[i] - firstPosition) * dIn;
-      for (let k = 0; k < dIn; k++) products[base + k] += weight * x[row + k];
+      for (let k = 0; k < dIn; k++)
+        products[base + k] = Math.fround(products[base + k] + Math.fround(weight * x[row + k]));
     }
   }
 

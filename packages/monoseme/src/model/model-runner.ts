@@ -148,6 +148,14 @@ export class ModelRunner {
   }
 
   /**
+   * Give {@link activations} back that are used no more: the next of the same length go into their memory, so that a long
+   * reading leaves no garbage. The array is empty afterwards.
+   */
+  recycle({ buffer }: Float32Array<ArrayBuffer>): void {
+    this.#worker.ask('recycle', { memory: buffer }, [buffer]).catch(() => {});
+  }
+
+  /**
    * The same in half precision, as bits of f16: rounded to nearest, ties to even, values beyond 65,504 infinite.
    *
    * @throws as {@link activations}

@@ -32,6 +32,10 @@ interface Batch {
 /** Edited tokens of one call of the suffix: a vocabulary of numbers for each, several times over. */
 const EDITS_PER_RUN = 256;
 
+/** As many as a reader that works ahead has on their way. */
+const MOST_SPARE = 3;
+
+const spare: ArrayBuffer[] = [];
 const batches = new Map<number, Batch>();
 let nextBatch = 0;
 
@@ -39,6 +43,7 @@ let nextBatch = 0;
 export const batchHandlers: Handlers<
   | 'activations'
   | 'halfActivations'
+  | 'recycle'
   | 'openBatch'
   | 'losses'
   | 'nudge'
@@ -50,7 +55,7 @@ export const batchHandlers: Handlers<
     const all: Float32Array[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))
       all.push(floats((await runPrefix('harvest', run, contextSize)).activations));
-    return joined(all);
+    return joined(all, Float32Array, spare.pop());
   },
 
   async halfActivations({ tokens, contextSize, perRun }) {
@@ -58,6 +63,10 @@ export const batchHandlers: Handlers<
     for (const run of runsOf(tokens, contextSize, perRun))
       all.push(halves((await runPrefix('harvest-half', run, contextSize)).activations));
     return joined(all, Uint16Array);
+  },
+
+  async recycle({ memory }) {
+    if (spare.length < MOST_SPARE) spare.push(memory);
   },
 
   async openBatch({ tokens, contextSize, perRun }) {

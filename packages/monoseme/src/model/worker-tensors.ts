@@ -45,13 +45,20 @@ export function halves({ data }: ort.Tensor): Uint16Array {
   return new Uint16Array(buffer, byteOffset, length);
 }
 
-export function joined(parts: Float32Array[]): Float32Array<ArrayBuffer>;
+export function joined(
+  parts: Float32Array[],
+  type?: typeof Float32Array,
+  memory?: ArrayBuffer,
+): Float32Array<ArrayBuffer>;
 export function joined(parts: Uint16Array[], type: typeof Uint16Array): Uint16Array<ArrayBuffer>;
+/** One after the other; in `memory` where it has just the length. */
 export function joined(
   parts: (Float32Array | Uint16Array)[],
   Type: typeof Uint16Array | typeof Float32Array = Float32Array,
+  memory?: ArrayBuffer,
 ) {
-  const out = new Type(parts.reduce((sum, part) => sum + part.length, 0));
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const out = memory?.byteLength === length * Type.BYTES_PER_ELEMENT ? new Type(memory) : new Type(length);
   let offset = 0;
   for (const part of parts) {
     out.set(part, offset);
