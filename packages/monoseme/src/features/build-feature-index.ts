@@ -10,6 +10,7 @@ import { sha256, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { logEdges } from './activation-histogram.ts';
+import type { CoActivationThread } from './co-activation-thread.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type GatheredLatents, gatherLatents } from './gather-latents.ts';
@@ -82,22 +83,35 @@ export interface BuiltIndex {
  * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
  */
 export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<BuiltIndex> {
-  const { out, dictionary, tokenSet, tokenizer, seed = 0, signal } = input;
   checkInput(input);
   const total = totalWork(input);
   const report = (tokens: number) => input.onProgress?.(tokens, total);
   const options = builderOptions(input);
   const checkpoints = checkpointsOf(input, options);
   const gathered = await gatherLatents({ ...input, options, checkpoints, onProgress: report });
-  const { builder } = gathered;
-  const measured = await effectsOf(input, builder, checkpoints, report);
-  throwIfAborted(signal);
-  await clear(out);
+  const coActivation = gathered.builder.coActivation();
+  try {
+    const measured = await effectsOf(input, gathered.builder, checkpoints, report);
+    throwIfAborted(input.signal);
+    return await writeIndex(input, gathered, coActivation, measured);
+  } finally {
+    await coActivation.end();
+  }
+}
 
+async function writeIndex(
+  input: BuildFeatureIndexInput,
+  gathered: GatheredLatents,
+  coActivation: CoActivationThread,
+  measured: MeasuredEffects | undefined,
+): Promise<BuiltIndex> {
+  const { out, dictionary, tokenSet, tokenizer, seed = 0 } = input;
+  const { builder } = gathered;
+  await clear(out);
   const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
   const corpus = await writeCorpus(out, tokenSet, counts.length);
   const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
-  const tables = await writeTables(input, gathered, measured, counts);
+  const tables = await writeTables(input, gathered, coActivation, measured, counts);
   const files = [...corpus.files, vocabulary, ...tables];
   await writeManifest(out, {
     kind: 'feature-index',
@@ -111,14 +125,12 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
     },
   });
   await removeCheckpoints(out);
-  const bytes = sizeOf(files);
-  const { dSae } = dictionary.config;
   return {
     folder: out,
     nTokens: builder.nTokens,
     nAlive: builder.moments.nFired.reduce((alive, nFired) => alive + (nFired > 0 ? 1 : 0), 0),
-    bytes,
-    bytesPerLatent: Math.round(sizeOf(tables) / dSae),
+    bytes: sizeOf(files),
+    bytesPerLatent: Math.round(sizeOf(tables) / dictionary.config.dSae),
   };
 }
 
@@ -181,6 +193,7 @@ function totalWork({ tokenSet, ablations }: BuildFeatureIndexInput): number {
 async function writeTables(
   input: BuildFeatureIndexInput,
   { builder, neighbours, map }: GatheredLatents,
+  coActivation: CoActivationThread,
   measured: MeasuredEffects | undefined,
   counts: Uint32Array,
 ): Promise<IndexFile[]> {
@@ -196,6 +209,7 @@ async function writeTables(
     logits:
       jacobian && logitEffects({ backend, W_dec, dSae, dIn, jacobian, tokens, nTop: TOP_LOGITS, signal }),
     neighbours,
+    coActivation,
     map,
     meanEffects: measured?.means ?? new Map(),
     logRange: logRange(builder, dSae),

@@ -289,7 +289,7 @@ describe('the builder against brute force', () => {
         assert.deepEqual(a.neurons, b.neurons);
         a.correlations.forEach((r, i) => assert.ok(Math.abs(r - b.correlations[i]) < 1e-12));
       }
-      assert.deepEqual(await coActive(other, 5), await coActive(builder, 5));
+      assert.deepEqual(await coActive(other), await coActive(builder));
     }
   });
 });
@@ -308,7 +308,7 @@ test('what fires beside a latent, at its distance, and not what fires everywhere
   }
   firings[2] = firings[0];
   const builder = build({ tokens, firings }, 5);
-  const found = await coActive(builder, 3);
+  const found = await coActive(builder);
   const { latents, lags, shares, pmis } = found[0];
   assert.deepEqual(latents.slice(0, 2), [2, 1]);
   assert.deepEqual(lags.slice(0, 2), [0, 1]);
@@ -320,9 +320,11 @@ test('what fires beside a latent, at its distance, and not what fires everywhere
   assert.deepEqual(found[9].latents, []);
 });
 
-async function coActive(builder: FeatureIndexBuilder, n: number): Promise<CoActiveLatents[]> {
+async function coActive(builder: FeatureIndexBuilder): Promise<CoActiveLatents[]> {
+  const thread = builder.coActivation();
   const found: CoActiveLatents[] = [];
-  for await (const one of builder.coActivations(n)) found.push(one);
+  for await (const one of thread.latents()) found.push(one);
+  await thread.end();
   return found;
 }
 

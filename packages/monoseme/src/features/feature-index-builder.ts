@@ -4,8 +4,7 @@ import { ActivationHistogram } from './activation-histogram.ts';
 import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
-import type { CoActiveLatents } from './co-activation.ts';
-import { coActivations } from './co-activation-thread.ts';
+import { CoActivationThread } from './co-activation-thread.ts';
 import type { Counts, GatheredArrays } from './index-checkpoint.ts';
 import { KeptCodes } from './kept-codes.ts';
 import { NearMisses } from './near-misses.ts';
@@ -166,11 +165,11 @@ export class FeatureIndexBuilder {
     return [...examples, ...this.#nearMisses.of(latent, this.tokenMass.of(latent), examples, nNearMisses)];
   }
 
-  /** For every latent in order, at most `n` that fire beside it: see {@link coActivations}. */
-  coActivations(n: number): AsyncGenerator<CoActiveLatents> {
+  /** Begin to look for what fires beside each latent. To be ended. */
+  coActivation(): CoActivationThread {
     const { contextSize, seed } = this.#options;
     const { nTokens, ends, nFired, latents } = this.#kept;
-    return coActivations({ kept: { nTokens, ends, nFired, latents }, contextSize, seed }, n);
+    return new CoActivationThread({ kept: { nTokens, ends, nFired, latents }, contextSize, seed });
   }
 
   correlatedNeurons(latent: number, n: number): CorrelatedNeurons {

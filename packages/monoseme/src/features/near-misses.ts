@@ -4,7 +4,7 @@ import type { TokenMassEntry } from './token-mass.ts';
 
 /** Heaviest tokens of a latent on which it is looked for silent, and occurrences of each that are compared. */
 const TOKENS = 3;
-const OCCURRENCES = 1000;
+const OCCURRENCES = 500;
 /** Top examples that an occurrence is compared with. */
 const COMPARED = 6;
 /** Tokens before and behind the peak that make two texts similar, and how much each counts. */

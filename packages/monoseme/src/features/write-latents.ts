@@ -1,6 +1,7 @@
 import { type Dictionary, type Neighbours, type WeightFigures, weightFigures } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
 import type { CoActiveLatents } from './co-activation.ts';
+import type { CoActivationThread } from './co-activation-thread.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
@@ -20,7 +21,6 @@ import { TOP_TOKENS, wilsonInterval } from './row-parts.ts';
 import { besidePeak, rough, short, shorts } from './short-float.ts';
 
 const NEIGHBOURS = 10;
-const CO_ACTIVE = 10;
 const CORRELATED_NEURONS = 3;
 
 export interface LatentTablesInput {
@@ -31,6 +31,7 @@ export interface LatentTablesInput {
   readonly logits: AsyncIterator<LogitEffects> | undefined;
   /** [dSae] */
   readonly neighbours: readonly Neighbours[];
+  readonly coActivation: CoActivationThread;
   readonly map: FeatureMap;
   /** Means over the firings of a latent drawn at random, where ablations were made. */
   readonly meanEffects: ReadonlyMap<number, MeanEffect>;
@@ -55,7 +56,7 @@ export async function writeLatentTables(input: LatentTablesInput): Promise<Index
   const { dIn } = dictionary.config;
   const tables = new LatentTables(folder);
   let latent = 0;
-  for await (const coActive of builder.coActivations(CO_ACTIVE)) {
+  for await (const coActive of input.coActivation.latents()) {
     const record: LatentRecord = {
       latent,
       examples: builder.examples(latent),
