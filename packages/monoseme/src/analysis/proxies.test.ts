@@ -76,6 +76,56 @@ test('a script: its letters score by how rare it is, others not at all', () => {
   assert.equal(found[0], 0);
 });
 
+test('a script: whole characters count in full, parts of one by how often they are of the script', () => {
+  // ΰ and а end with the same byte: 13 tokens, 4 of them Greek, and 2 of the 6 last bytes.
+  const found = scores('ΰΰ аааа', proxyNamed('Greek'));
+  const [whole, shared] = [Math.log(13 / 4), Math.log(2 / 6 / (4 / 13))];
+  const expected = [whole, whole, whole, whole, 0, ...Array.from({ length: 4 }, () => [0, shared]).flat()];
+  found.forEach((score, t) => assert.ok(Math.abs(score - expected[t]) < 1e-6, `${t}: ${score}`));
+});
+
+test('a script that the counted tokens lack scores nothing, not infinity', () => {
+  const set = textOf(`${'a'.repeat(2 ** 20)}б`);
+  const text = {
+    ...set,
+    contextSize: 2 ** 10,
+    nContexts: 2 ** 10 + 1,
+    tokens: new Uint32Array(2 ** 20 + 2 ** 10),
+  };
+  text.tokens.set(set.tokens);
+  const { values } = new ProxyScorer([proxyNamed('Cyrillic')], text, BYTES).score(2 ** 20, 2 ** 10);
+  assert.equal(values.length, 0);
+});
+
+test('formats are found where they are', () => {
+  const shown = new Map(
+    [
+      'money',
+      'dates',
+      'coordinates',
+      'snake case',
+      'placeholders',
+      'code fences',
+      'HTML closing tags',
+      'quotations',
+    ].map((name) => {
+      const text = 'On 3 May 1999 it cost $1.5 million at 12 30 N, 45 00 E: "a_b" {0} </p> ```';
+      const { pattern } = proxyNamed(name) as Extract<Proxy, { kind: 'pattern' }>;
+      return [name, [...text.matchAll(pattern)].map(([match]) => match)];
+    }),
+  );
+  assert.deepEqual(Object.fromEntries(shown), {
+    money: ['$1.5 million'],
+    dates: ['3 May 1999'],
+    coordinates: ['12 30 N, 45 00 E'],
+    'snake case': ['a_b'],
+    placeholders: ['{0}'],
+    'code fences': ['```'],
+    'HTML closing tags': ['</p>'],
+    quotations: ['"a_b"'],
+  });
+});
+
 test('an alphabet: the score is the best string that ends at the token', () => {
   const text = 'x--AGCTGGA tACG!';
   const characters = 'ACGT';

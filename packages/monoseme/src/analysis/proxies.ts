@@ -2,14 +2,16 @@ import type { TokenSet } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
 import { codesOfDense } from './coded-text.ts';
-import { contextText, type TokenBytes } from './context-text.ts';
-import { isOfScript, SCRIPTS } from './scripts.ts';
+import { type ContextText, contextText, type TokenBytes } from './context-text.ts';
+import { ScriptScores } from './script-scores.ts';
+import { SCRIPTS } from './scripts.ts';
+import { TEXT_FORMATS } from './text-formats.ts';
 
 /**
  * A computational proxy: a score of every token that says whether it belongs to a concept; positive where it does.
  *
- * - `script`: log P(script | token) / P(script)
  * - `alphabet`: the paper's log-likelihood ratio of a text of independent, equally likely characters
+ * - `script`: the paper's for scripts, log P(script | string) / P(script)
  * - `pattern`: 1 on the tokens that touch a match of a regular expression
  * - `source`: 1 on the tokens of documents of one source
  */
@@ -27,7 +29,7 @@ export type Proxy =
 const DIGITS = '0123456789';
 const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-/** What is looked for by default: scripts, encodings, DNA, numbers, HTML and code. */
+/** What is looked for by default: scripts, encodings, DNA, and formats of text. */
 export const DEFAULT_PROXIES: readonly Proxy[] = [
   ...SCRIPTS.map((name) => ({ kind: 'script', name }) as const),
   {
@@ -39,20 +41,11 @@ export const DEFAULT_PROXIES: readonly Proxy[] = [
   { kind: 'alphabet', name: 'hexadecimal', characters: `${DIGITS}abcdef`, minTokens: 1 },
   { kind: 'alphabet', name: 'DNA', characters: 'ACGT', minTokens: 2 },
   { kind: 'alphabet', name: 'digits', characters: DIGITS, minTokens: 1 },
-  { kind: 'pattern', name: 'numbers', pattern: /\d[\d.,]*/g },
-  { kind: 'pattern', name: 'HTML tags', pattern: /<\/?[a-z][^<>\n]{0,200}>/gi },
-  {
-    kind: 'pattern',
-    name: 'code',
-    pattern: /^.*(?:[{};]|=>|\b(?:const|let|function|import|return|export|def|class) .*)$/gm,
-  },
-  { kind: 'pattern', name: 'capital words', pattern: /\b[A-Z]{2,}(?:[ _][A-Z]{2,})*\b/g },
+  ...TEXT_FORMATS.map(([name, pattern]) => ({ kind: 'pattern', name, pattern }) as const),
 ];
 
-/** Probability of a character outside an alphabet, and of a script where no occurrence is of it. */
+/** Log-probability of a character outside an alphabet. */
 const IMPOSSIBLE = Math.log(1e-10);
-/** Tokens from which P(script | token) is counted. */
-const SCRIPT_TOKENS = 2 ** 20;
 
 /**
  * Scores of a text by proxies, as sparse codes: column p of a token holds the score by proxy p where it is positive
@@ -62,9 +55,9 @@ export class ProxyScorer {
   readonly proxies: readonly Proxy[];
   readonly #tokens: TokenSet;
   readonly #vocabulary: TokenBytes;
-  /** By token id: log P(token), and for each script proxy the score. */
+  /** By token id: log P(token). */
   readonly #logUnigram: Float64Array;
-  readonly #scripts: ReadonlyMap<Proxy, Float64Array>;
+  readonly #scripts: ScriptScores;
 
   /** @throws {MonosemeError} ERR_OPTION without proxies, for two of one name, or a regular expression without `g` */
   constructor(proxies: readonly Proxy[], tokens: TokenSet, vocabulary: TokenBytes) {
@@ -75,7 +68,8 @@ export class ProxyScorer {
     const counts = new Float64Array(vocabulary.vocabSize);
     for (const token of tokens.tokens) counts[token]++;
     this.#logUnigram = counts.map((count) => Math.log(Math.max(count, 1) / tokens.tokens.length));
-    this.#scripts = this.#scriptScores(counts);
+    const scripts = proxies.filter(({ kind }) => kind === 'script').map(({ name }) => name);
+    this.#scripts = new ScriptScores(scripts, tokens, vocabulary);
   }
 
   /** Scores of whole contexts from token `first` on, [nRows, proxies]. */
@@ -95,16 +89,8 @@ export class ProxyScorer {
     return codesOfDense(dense, nRows, d);
   }
 
-  #scoresOf(
-    proxy: Proxy,
-    ids: Uint32Array,
-    context: ReturnType<typeof contextText>,
-    start: number,
-  ): ArrayLike<number> {
-    if (proxy.kind === 'script') {
-      const table = this.#scripts.get(proxy)!;
-      return Array.from(ids, (id) => table[id] ?? 0);
-    }
+  #scoresOf(proxy: Proxy, ids: Uint32Array, context: ContextText, start: number): ArrayLike<number> {
+    if (proxy.kind === 'script') return this.#scripts.of(proxy.name, ids, context);
     if (proxy.kind === 'alphabet') return this.#alphabetScores(proxy, ids, context);
     if (proxy.kind === 'pattern') return patternScores(proxy.pattern, context);
     return Array.from(ids, (_, i) => (sourceAt(this.#tokens, start + i) === proxy.source ? 1 : 0));
@@ -118,7 +104,7 @@ export class ProxyScorer {
   #alphabetScores(
     { characters, minTokens }: Extract<Proxy, { kind: 'alphabet' }>,
     ids: Uint32Array,
-    { text, starts, ends }: ReturnType<typeof contextText>,
+    { text, starts, ends }: ContextText,
   ): Float64Array {
     const logEach = -Math.log(characters.length);
     const own = Float64Array.from(ids, (id, i) => {
@@ -135,37 +121,6 @@ export class ProxyScorer {
       before = score + Math.max(0, before);
       return best;
     });
-  }
-
-  /** log P(script | token) / P(script), P counted over the text: a token's share of occurrences in that script. */
-  #scriptScores(counts: Float64Array): Map<Proxy, Float64Array> {
-    const scripts = this.proxies.filter((proxy) => proxy.kind === 'script');
-    const inScript = scripts.map(() => new Float64Array(counts.length));
-    const { contextSize, nContexts, tokens } = this.#tokens;
-    const seen = new Float64Array(counts.length);
-    const nSeen = Math.min(nContexts, Math.ceil(SCRIPT_TOKENS / contextSize));
-    const known = new Map<string, number[]>();
-    for (let context = 0; context < nSeen; context++) {
-      const ids = tokens.subarray(context * contextSize, (context + 1) * contextSize);
-      const { text, starts, ends } = contextText(ids, this.#vocabulary);
-      ids.forEach((id, i) => {
-        seen[id]++;
-        for (const s of scriptsOf(text.slice(starts[i], ends[i]), scripts, known)) inScript[s][id]++;
-      });
-    }
-    const total = nSeen * contextSize;
-    return new Map(
-      scripts.map((proxy, s) => {
-        const prior = inScript[s].reduce((sum, count) => sum + count, 0) / total;
-        return [
-          proxy,
-          seen.map((count, id) => {
-            if (prior === 0 || count === 0) return 0;
-            return inScript[s][id] === 0 ? IMPOSSIBLE : Math.log(inScript[s][id] / count / prior);
-          }),
-        ];
-      }),
-    );
   }
 }
 
@@ -187,21 +142,7 @@ function checkProxies(proxies: readonly Proxy[]): void {
   }
 }
 
-/** Which scripts the whole of a text belongs to, spaces apart. */
-function scriptsOf(text: string, scripts: readonly Proxy[], known: Map<string, number[]>): number[] {
-  let found = known.get(text);
-  if (found) return found;
-  const characters = [...text.trim()];
-  found = characters.length === 0 ? [] : [...scripts.keys()];
-  found = found.filter((s) => characters.every((character) => isOfScript(character, scripts[s].name)));
-  if (known.size < 2 ** 17) known.set(text, found);
-  return found;
-}
-
-function patternScores(
-  pattern: RegExp,
-  { text, starts, ends }: ReturnType<typeof contextText>,
-): Float64Array {
+function patternScores(pattern: RegExp, { text, starts, ends }: ContextText): Float64Array {
   const scores = new Float64Array(starts.length);
   let token = 0;
   for (const match of text.matchAll(pattern)) {

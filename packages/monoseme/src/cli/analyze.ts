@@ -62,7 +62,7 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
   const proxies = group
     .command('proxies')
     .description(
-      'Find the best latent for scripts, encodings, numbers, HTML, code and own patterns; against neurons.',
+      'Find the best latent for scripts, encodings, formats of text and own patterns; against neurons.',
     )
     .argument('<dictionary>', 'folder of the dictionary')
     .option(
