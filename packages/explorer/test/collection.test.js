@@ -1,5 +1,6 @@
 /** A collection of dictionaries on the built page, in a real browser, as a reader uses it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -174,6 +175,52 @@ describe('two dictionaries compared', { skip }, () => {
     assert.deepEqual(complaints, []);
     await close();
   });
+});
+
+describe('what a view shows, as files', { skip }, () => {
+  const views = {
+    collection: ['#/', '.members tbody tr', 'members', 'collection', ['24', '12', '48']],
+    compare: ['#/compare?a=coarse&b=small', '.pairs tbody tr', 'pairs', 'coarse--small', []],
+    family: [
+      '#/families/3?of=coarse',
+      '.node.root',
+      'nodes',
+      'family-coarse-3',
+      ['coarse', '3', 'small', '7'],
+    ],
+  };
+  for (const [name, [hash, shown, key, file, words]] of Object.entries(views))
+    test(name, async () => {
+      const { tab, complaints, close } = await open(hash);
+      await tab.locator(shown).first().waitFor();
+      const saved = async (button) => {
+        const [download] = await Promise.all([
+          tab.waitForEvent('download'),
+          tab.getByRole('button', { name: button, exact: true }).click(),
+        ]);
+        return { name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8') };
+      };
+      const json = await saved('JSON');
+      assert.equal(json.name, `${file}.json`);
+      assert.ok(JSON.parse(json.text)[key].length > 1);
+      const svg = await saved('SVG');
+      assert.equal(svg.name, `${file}.svg`);
+      // A picture of its own: drawn, without a style sheet.
+      const lone = await tab.evaluate((text) => {
+        const parsed = new globalThis.DOMParser().parseFromString(text, 'image/svg+xml');
+        const shapes = [...parsed.querySelectorAll('path, rect, polyline')];
+        return {
+          isWhole: parsed.querySelector('parsererror') === null,
+          coloured: shapes.filter((shape) => /^rgb/.test(shape.getAttribute('fill'))).length,
+          words: [...parsed.querySelectorAll('text')].map(({ textContent }) => textContent),
+        };
+      }, svg.text);
+      assert.ok(lone.isWhole && lone.coloured > 2);
+      for (const word of words) assert.ok(lone.words.includes(word), `${word}: ${lone.words}`);
+      assert.doesNotMatch(svg.text, / (class|style)="/);
+      assert.deepEqual(complaints, []);
+      await close();
+    });
 });
 
 describe('families', { skip }, () => {

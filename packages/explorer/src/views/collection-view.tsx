@@ -5,6 +5,7 @@ import { GROUPINGS, KEPT, MEMBER_COLUMNS, sortMembers } from '../data/member-ord
 import { DensityStrip, densityRange } from '../parts/density-strip.tsx';
 import { ParetoPlot } from '../parts/pareto-plot.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { collectionHref, keep, memberHref, ownHref, route } from '../state/route.ts';
 
 const GROUPING_NAMES = {
@@ -56,6 +57,12 @@ export function CollectionView(props: { collection: Collection }) {
           chosen={grouping()}
           name={(choice) => GROUPING_NAMES[choice]}
           onChoose={(choice) => keep({ group: choice })}
+        />
+        <ViewFiles
+          name="collection"
+          json={() => ({ members: members() })}
+          picture=".pareto > svg"
+          labels=".pareto .key"
         />
       </div>
       <ParetoPlot members={all()} kept={kept()} grouping={grouping()} picked={picked()} />

@@ -14,6 +14,7 @@ import { ErrorNotice } from '../parts/error-notice.tsx';
 import { PairDetail } from '../parts/pair-detail.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
 import { createTopTokens, FeatureCells } from '../parts/feature-cells.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
 import { collectionHref, go, keep, ownHref, route } from '../state/route.ts';
 
@@ -134,6 +135,18 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
             {pairs().length > LISTED ? `${LISTED} of ${count(pairs().length)}` : count(pairs().length)}
             {range() ? ' of the chosen bar' : ''}
           </span>
+          <ViewFiles
+            name={`${props.names[0]}--${props.names[1]}`}
+            json={() => ({
+              a: props.names[0],
+              b: props.names[1],
+              same_text: props.comparison.sameText,
+              median_cosine: medianCosine(props.comparison.pairs),
+              pairs: pairs(),
+            })}
+            picture=".compare-list .bars > svg"
+            labels=".compare-list .bars .axis > span"
+          />
         </div>
         <PairTable pairs={listed()} comparison={props.comparison} names={props.names} latent={latent()} />
       </div>

@@ -7,6 +7,7 @@ import { tokenLabel } from '../data/segments.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { FamilyGraph } from '../parts/family-graph.tsx';
 import { AlignedLine } from '../parts/token-line.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
 import { formatRoute, keep, memberHref, route, viewHref } from '../state/route.ts';
 
@@ -157,7 +158,18 @@ function FamilyOf(props: {
               </a>{' '}
               of {props.layers[props.root.layer].name}, what it comes from on its left and what it splits into
               on its right. Choose another to see its own family;{' '}
-              <a href={viewHref('families')}>or list the largest</a>.
+              <a href={viewHref('families')}>or list the largest</a>.{' '}
+              <ViewFiles
+                name={`family-${props.layers[props.root.layer].name}-${props.root.latent}`}
+                json={() => ({
+                  layers: props.layers.map(({ name, d_sae }) => ({ name, d_sae })),
+                  root: props.root,
+                  least_cosine: props.least,
+                  ...shown.family,
+                })}
+                picture=".family-plane > svg"
+                labels=".family-plane .node, .family-plane .layer-name"
+              />
             </p>
             <FamilyGraph layers={props.layers} family={shown.family} root={props.root} topToken={topToken} />
             <FamilyExamples layers={props.layers} shown={shown} />
