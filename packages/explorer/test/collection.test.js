@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { openCollection } from '../../monoseme/dist/collection/index.js';
 import { selectBackend } from '../../monoseme/dist/kernels/index.js';
 import { serveExplorer } from '../../monoseme/dist/server/index.js';
+import { liveParts } from '../../monoseme/dist/testing/live-parts.js';
 import { buildSmallCollection } from '../../monoseme/dist/testing/small-collection.js';
 import { temporaryFolder } from './browser.js';
 import { browser, checkViews, noOverflow, openTab, page, SIZES, skip } from './page.js';
@@ -16,7 +17,8 @@ let server;
 before(async () => {
   await buildSmallCollection(join(folder.path, 'runs'));
   const collection = await openCollection([join(folder.path, 'runs')], await selectBackend());
-  server = await serveExplorer({ index: collection, page, port: 0 });
+  const openMember = async (name) => (name === 'small' ? liveParts() : undefined);
+  server = await serveExplorer({ index: collection, page, port: 0, openMember });
 });
 after(async () => {
   await browser?.close();
@@ -173,6 +175,21 @@ describe('two dictionaries compared', { skip }, () => {
     await tab.goto(`${server.url}#/compare?a=small&b=nothing`);
     await tab.getByText('There is no dictionary nothing here').waitFor();
     assert.deepEqual(complaints, []);
+    await close();
+  });
+});
+
+describe('the model of a dictionary', { skip }, () => {
+  test('reads text and steers where the dictionary has one; where it has none that is said', async () => {
+    const { tab, complaints, close } = await open('#/text?of=small&a=a+cat');
+    await tab.locator('.feature-list tr').first().waitFor();
+    await tab.getByRole('link', { name: 'Steer' }).click();
+    await tab.waitForURL(/#\/steer\?of=small/);
+    await tab.goto(`${server.url}#/steer/3?of=small&run=1&tokens=3`);
+    await tab.locator('.card').nth(1).waitFor();
+    assert.deepEqual(complaints, []);
+    await tab.goto(`${server.url}#/text?of=coarse`);
+    await tab.getByText('No model is running here').waitFor();
     await close();
   });
 });

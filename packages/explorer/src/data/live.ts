@@ -58,27 +58,38 @@ export interface LiveModel {
   ): Promise<{ prompt: readonly number[]; continuations: Continuation[] }>;
 }
 
-/** The model behind the page's own server; undefined where the page is only files. */
-export async function serverModel(): Promise<LiveModel | undefined> {
-  const url = new URL('api/live', document.baseURI);
-  const response = await fetch(url).catch(() => undefined);
+/**
+ * The model behind the page's own server, of a dictionary of a collection where one is named; undefined where the page
+ * is only files, or there is no model for it.
+ *
+ * @throws {IndexError} where the server cannot open it, and says why
+ */
+export async function serverModel(member: string): Promise<LiveModel | undefined> {
+  const base = new URL(member === '' ? 'api/' : `api/of/${member}/`, document.baseURI);
+  const response = await fetch(new URL('live', base)).catch(() => undefined);
+  if (response?.status === 409)
+    throw new IndexError(
+      'The model cannot be opened',
+      await response.text(),
+      'Lists, features, the map and the search work from files alone.',
+    );
   if (!response?.ok || !/json/.test(response.headers.get('content-type') ?? '')) return undefined;
   const facts = (await response.json()) as LiveFacts;
   return {
     facts,
-    encode: (text, tell) => ask('encode', { text }, tell),
+    encode: (text, tell) => ask(base, 'encode', { text }, tell),
     ablate: async (text, at, tell) =>
-      (await ask<{ effects: LiveEffect[] }>('ablate', { text, at }, tell)).effects,
-    steer: (question, tell) => ask('steer', question, tell),
+      (await ask<{ effects: LiveEffect[] }>(base, 'ablate', { text, at }, tell)).effects,
+    steer: (question, tell) => ask(base, 'steer', question, tell),
   };
 }
 
 type Told<T> = LiveProgress | { readonly answer: T } | { readonly error: { readonly message?: string } };
 
 /** The answer comes behind lines that tell where the request stands. */
-async function ask<T>(name: string, body: object, tell: OnProgress = () => {}): Promise<T> {
+async function ask<T>(base: URL, name: string, body: object, tell: OnProgress = () => {}): Promise<T> {
   tell({ waiting: 0 });
-  const response = await fetch(new URL(`api/${name}`, document.baseURI), {
+  const response = await fetch(new URL(name, base), {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', Accept: 'application/x-ndjson' },
     body: JSON.stringify(body),

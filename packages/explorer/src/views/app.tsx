@@ -52,7 +52,10 @@ export function App() {
     async ([opened, name]) => opened?.index ?? (name ? opened?.collection?.index(name) : undefined),
   );
   const needsModel = () => ['text', 'steer'].includes(route().view);
-  const live = createLoad(needsModel, (needed) => (needed ? serverModel() : Promise.resolve(undefined)));
+  const live = createLoad(
+    () => [needsModel(), route().member] as const,
+    async ([needed, member]) => (needed ? serverModel(member) : undefined),
+  );
   const [help, setHelp] = createSignal(false);
 
   createEffect(() => {
@@ -137,10 +140,18 @@ export function App() {
                     <Match when={route().view === 'map'}>
                       <MapView index={opened} />
                     </Match>
-                    <Match when={route().view === 'text' && !live.loading()}>
+                    <Match when={needsModel() && live.error()}>
+                      {(error) => <ErrorNotice error={error()} />}
+                    </Match>
+                    <Match when={needsModel() && live.loading()}>
+                      <p class="waiting" role="status">
+                        Opening the model…
+                      </p>
+                    </Match>
+                    <Match when={route().view === 'text'}>
                       <TextView index={opened} live={live.value()} />
                     </Match>
-                    <Match when={route().view === 'steer' && !live.loading()}>
+                    <Match when={route().view === 'steer'}>
                       <SteerView index={opened} live={live.value()} />
                     </Match>
                   </Switch>

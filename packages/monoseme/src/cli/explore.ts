@@ -55,7 +55,8 @@ export const exploreCommand: DeclareCommand = (program, run) => {
         const index = await readableIndex(context, folder);
         let live: LiveParts | undefined;
         try {
-          live = flags.live ? await openLive(context, index.folder, flags) : undefined;
+          const beside = join(index.folder, '../dictionary');
+          live = flags.live ? await openLive(context, index.folder, beside, flags) : undefined;
           await serveUntilInterrupted(
             context,
             { index: index.folder, port: flags.port, host: flags.host, live },
@@ -97,13 +98,27 @@ export async function collectionOf(
 
 async function exploreCollection(
   context: CommandContext,
-  { port, host }: Flags,
+  flags: Flags,
   paths: readonly string[],
   collection: Collection,
 ): Promise<void> {
+  const { port, host, live } = flags;
+  if (flags.dictionary !== undefined)
+    throw new MonosemeError(
+      'ERR_USAGE',
+      'Several indexes are opened, and --dictionary names one dictionary.',
+      'Leave it out: those beside the indexes are taken.',
+    );
+  const openMember = async (name: string) => {
+    const member = collection.members.find((one) => one.name === name);
+    if (member?.index === undefined || member.dictionary === undefined) return undefined;
+    return openLive(context, member.index, member.dictionary, flags);
+  };
   const dictionaries = collection.members.length;
-  await serveUntilInterrupted(context, { index: collection, port, host }, (url) =>
-    context.result({ index: paths, url, dictionaries, live: false }),
+  await serveUntilInterrupted(
+    context,
+    { index: collection, port, host, openMember: live ? openMember : undefined },
+    (url) => context.result({ index: paths, url, dictionaries, live }),
   );
 }
 
@@ -135,12 +150,13 @@ async function readableIndex(
 async function openLive(
   context: CommandContext,
   index: string,
+  beside: string,
   flags: Flags,
 ): Promise<LiveParts | undefined> {
   const { manifest, details } = await openFeatureIndex(index);
   // A reader's own text is nothing for a model that reads arrays.
   if (details.corpus.axes && flags.dictionary === undefined) return undefined;
-  const path = flags.dictionary ?? join(index, '../dictionary');
+  const path = flags.dictionary ?? beside;
   const hash = await dictionaryHash(path).catch((error: unknown) => {
     if (flags.dictionary === undefined) return undefined;
     throw error;

@@ -5,6 +5,7 @@ import { requireToken } from './access-token.ts';
 import { CollectionFiles } from './collection-files.ts';
 import { liveApi } from './live-api.ts';
 import type { LiveModel } from './live-model.ts';
+import type { MemberModels } from './member-models.ts';
 import { requestPath } from './request-path.ts';
 import { StaticFolder } from './static-file.ts';
 
@@ -30,12 +31,14 @@ export interface ExplorerFolders {
   readonly hostNames: readonly string[];
   /** Model and dictionary for the live endpoints; without them the server only has files. */
   readonly live?: LiveModel;
+  /** Models of a collection's members. */
+  readonly members?: MemberModels;
   /** Asked of everybody when it is given. */
   readonly token?: string;
 }
 
 /** The application that serves the page and an index, and answers for the model where there is one. */
-export function explorerApp({ page, index, hostNames, live, token }: ExplorerFolders): Hono<Env> {
+export function explorerApp({ page, index, hostNames, live, members, token }: ExplorerFolders): Hono<Env> {
   const pageFiles = new StaticFolder(page, (names) =>
     // The build puts a hash of the content into these names.
     names[0] === 'assets' ? 'public, max-age=31536000, immutable' : 'no-cache',
@@ -51,13 +54,18 @@ export function explorerApp({ page, index, hostNames, live, token }: ExplorerFol
   app.use(async (context, next) => {
     if (!hostNames.includes(hostName(context.req.header('host'))))
       return context.text('This server answers only under its own name.\n', 403);
-    const isQuestion = live && context.req.method === 'POST' && context.req.path.startsWith('/api/');
+    const isQuestion =
+      (live ?? members) && context.req.method === 'POST' && context.req.path.startsWith('/api/');
     if (context.req.method !== 'GET' && context.req.method !== 'HEAD' && !isQuestion)
       return context.text('Only GET and HEAD.\n', 405, { Allow: 'GET, HEAD' });
     return next();
   });
   if (token !== undefined) app.use(requireToken(token));
   if (live) app.route('/api', liveApi(live));
+  app.all('/api/of/:name/*', async (context) => {
+    const answer = await members?.respond(context.req.param('name'), context);
+    return answer ?? context.text('There is nothing here.\n', 404);
+  });
   app.all('*', async (context) => {
     // The target as it was sent: the parsed address has lost its dot segments.
     const names = requestPath(context.env.incoming.url ?? '');

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { encode } from '../dictionary/index.ts';
+import { openCollection } from '../collection/index.ts';
+import { buildSmallCollection } from '../testing/small-collection.ts';
 import { liveParts } from '../testing/live-parts.ts';
 import { buildSmallIndex, SMALL_D_SAE } from '../testing/small-index.ts';
 import { LiveQueue } from './live-queue.ts';
@@ -40,6 +42,49 @@ async function post(path: string, body: unknown, headers = { 'Content-Type': 'ap
 const steering = (changes: object = {}) => ({
   ...{ prompt: 'The captain', latent_index: 3, mode: 'scale', strengths: [1], unit: 1 },
   ...{ tokens: 6, temperature: 0, seed: 1, ...changes },
+});
+
+describe('members of a collection', () => {
+  test('each has its own model, opened when it is asked for; few are kept, and none is closed while it works', async () => {
+    await buildSmallCollection(join(folder, 'runs'));
+    const collection = await openCollection([join(folder, 'runs')], parts.backend);
+    const [opened, closed]: string[][] = [[], []];
+    const openMember = async (name: string) => {
+      if (!['coarse', 'small', 'fine'].includes(name)) return undefined;
+      opened.push(name);
+      const own = await liveParts();
+      const close = own.runner.close.bind(own.runner);
+      own.runner.close = async () => {
+        closed.push(name);
+        await close();
+      };
+      return own;
+    };
+    const several = await serveExplorer({ ...folders(), index: collection, port: 0, openMember });
+    const ask = async (name: string) => {
+      const response = await fetch(`${several.url}api/of/${name}/encode`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ text: TEXT }),
+      });
+      return { status: response.status, text: await response.text() };
+    };
+    assert.deepEqual(opened, []);
+    const answers = await Promise.all(['coarse', 'small', 'fine', 'coarse'].map(ask));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200, 200],
+    );
+    assert.equal(answers[0].text, answers[3].text);
+    assert.deepEqual(opened.toSorted(), ['coarse', 'fine', 'small']);
+    assert.equal((await ask('none')).status, 404);
+    assert.equal((await fetch(`${several.url}api/live`)).status, 404);
+    for (let i = 0; i < 100 && closed.length < 1; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(closed.length >= 1);
+    await several.close();
+    assert.deepEqual(closed.toSorted(), opened.toSorted());
+  });
 });
 
 describe('live endpoints', () => {

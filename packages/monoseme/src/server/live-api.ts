@@ -20,8 +20,7 @@ type Fields = Readonly<Record<string, unknown>>;
 type Work = (job: Job) => Promise<object>;
 
 /** The live endpoints, under `/api`: what the model and the dictionary make of a reader's text. */
-export function liveApi(model: LiveModel): Hono<{ Bindings: HttpBindings }> {
-  const queue = new LiveQueue();
+export function liveApi(model: LiveModel, queue = new LiveQueue()): Hono<{ Bindings: HttpBindings }> {
   const api = new Hono<{ Bindings: HttpBindings }>();
   api.use(bodyLimit({ maxSize: BODY_BYTES, onError: (context) => problem(context, 413, tooLong()) }));
   api.use(async (context, next) => {

@@ -48,6 +48,12 @@ export class LiveQueue {
     return result;
   }
 
+  /** Do something once the requests that are there now are done; it is not one of them, and its failure is nobody's. */
+  async afterThose(work: () => Promise<unknown>): Promise<void> {
+    this.#last = this.#last.then(work).catch(() => {});
+    await this.#last;
+  }
+
   /** The first is done: the others move up. */
   #leave(): void {
     this.#told.shift();

@@ -7,6 +7,7 @@ import { openFeatureIndex } from '../features/index.ts';
 import { BUILT_PAGE, expectPage } from './built-page.ts';
 import { newAccessToken } from './access-token.ts';
 import { LiveModel, type LiveParts } from './live-model.ts';
+import { MemberModels, type OpenMember } from './member-models.ts';
 import { explorerApp } from './explorer-app.ts';
 
 /** A request line and headers of ours take a few hundred bytes; a slow sender is not waited for. */
@@ -24,6 +25,8 @@ export interface ServeOptions {
   readonly hostNames?: readonly string[];
   /** Model and dictionary for the live endpoints. */
   readonly live?: LiveParts;
+  /** How the model of a collection's member is opened; it belongs to the server, which closes it. */
+  readonly openMember?: OpenMember;
   /** 0 for any free port. */
   readonly port: number;
 }
@@ -53,7 +56,15 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   const machine = isOpen ? [hostname(), ...addresses()] : [];
   const names = [bracketed, 'localhost', '127.0.0.1', '[::1]', ...machine, ...(options.hostNames ?? [])];
   const live = options.live && new LiveModel(options.live);
-  const app = explorerApp({ page, index, live, token, hostNames: names.map((name) => name.toLowerCase()) });
+  const members = options.openMember && new MemberModels(options.openMember);
+  const app = explorerApp({
+    page,
+    index,
+    live,
+    members,
+    token,
+    hostNames: names.map((name) => name.toLowerCase()),
+  });
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
@@ -69,6 +80,7 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
       server.closeAllConnections();
       await closed;
       await live?.close();
+      await members?.close();
     },
   };
 }
