@@ -125,6 +125,22 @@ test('rows are mixed: a batch holds rows from all over its block', async () => {
   }
 });
 
+test('batches that are given back hold later ones: one array is enough, and the rows are the same', async () => {
+  const make = () =>
+    new MixingBuffer(new CountingSource(400, 20), { batchRows: 30, bufferRows: 60, seed: 4 });
+  const expected = await collect(make().batches());
+  const buffer = make();
+  const arrays = new Set<ArrayBuffer>();
+  const seen: number[][] = [];
+  for await (const batch of buffer.batches()) {
+    arrays.add(batch.buffer);
+    seen.push([...batch].filter((_, i) => i % 2 === 0));
+    buffer.reuse(batch);
+  }
+  assert.deepEqual(seen, expected);
+  assert.equal(arrays.size, 1);
+});
+
 test('memory is bounded: never more read than the block in use and the next', async () => {
   const source = new CountingSource(1000, 10);
   const buffer = new MixingBuffer(source, { batchRows: 20, bufferRows: 100, seed: 3 });

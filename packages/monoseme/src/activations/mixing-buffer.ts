@@ -41,6 +41,7 @@ export class MixingBuffer {
   readonly #chunksPerBlock: number;
   /** Rows of the largest chunk. */
   readonly #chunkRows: number;
+  readonly #spare: Float32Array<ArrayBuffer>[] = [];
 
   /** @throws {MonosemeError} ERR_OPTION */
   constructor(source: ActivationSource, options: MixingOptions) {
@@ -61,12 +62,13 @@ export class MixingBuffer {
   }
 
   /**
-   * Batches `fromBatch` … `nBatches − 1`, each a new array [batchRows, dIn].
+   * Batches `fromBatch` … `nBatches − 1`, each an array [batchRows, dIn] of the caller's own until it is given back.
    *
    * @throws {MonosemeError} ERR_INTERRUPTED on the signal; errors of the source
    */
   async *batches(fromBatch = 0, signal?: AbortSignal): AsyncGenerator<Float32Array<ArrayBuffer>> {
     const { dIn } = this.#source;
+    const memoryOfBatch = () => this.#spare.pop() ?? new Float32Array(this.#batchRows * dIn);
     const end = this.nBatches * this.#batchRows;
     let row = fromBatch * this.#batchRows;
     if (row >= end) return;
@@ -77,7 +79,7 @@ export class MixingBuffer {
     let place = this.#placeOf(row);
     let reading: Promise<Block> = this.#read(place, memory[0], signals);
     try {
-      let batch = new Float32Array(this.#batchRows * dIn);
+      let batch = memoryOfBatch();
       let filled = 0;
       while (row < end) {
         const block: Block = await reading;
@@ -98,7 +100,7 @@ export class MixingBuffer {
           throwIfAborted(signal);
           this.mixing.endBatch();
           yield batch;
-          batch = new Float32Array(this.#batchRows * dIn);
+          batch = memoryOfBatch();
           filled = 0;
         }
       }
@@ -106,6 +108,11 @@ export class MixingBuffer {
       stop.abort();
       await reading.catch(() => {});
     }
+  }
+
+  /** Takes back a batch that is done with: its memory holds a later one, so that a run needs but a few. */
+  reuse(batch: Float32Array<ArrayBuffer>): void {
+    this.#spare.push(batch);
   }
 
   #blockMemory(): Float32Array {

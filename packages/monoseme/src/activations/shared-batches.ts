@@ -10,6 +10,8 @@ export interface BatchStream {
   readonly mixing?: MixingStatistic;
   /** Batches `fromBatch` … `nBatches − 1`, each an array of the caller's own. */
   batches(fromBatch?: number, signal?: AbortSignal): AsyncGenerator<Float32Array<ArrayBuffer>>;
+  /** Takes back a batch that is done with: its memory holds a later one. */
+  reuse?(batch: Float32Array<ArrayBuffer>): void;
 }
 
 /** A reader of a shared stream. Who does not read to the end must close it, or the others wait for ever. */

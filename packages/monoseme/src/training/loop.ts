@@ -107,6 +107,7 @@ export async function trainLoop_(
     const isDue = state.step % options.checkpointEvery === 0 && state.step < nSteps && watch.isWell;
     if (isInterrupted || isDue) await hooks.checkpoint();
     if (isInterrupted) throw interrupted();
+    buffer.reuse?.(batch);
     if (state.step >= nSteps) break;
   }
   if (last === undefined) throw new Error('The loop ended before its first logged step.');
