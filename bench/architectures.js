@@ -54,6 +54,7 @@ const FURTHER_WORK = {
   matryoshka: 'an error for each prefix',
   'matryoshka-random': 'an error for each prefix',
   gated: 'reconstructs a second time, from the gate',
+  'skip-transcoder': 'two dense products, there and back',
   jumprelu: 'encodes the silent pairs of the window too',
   'january-2025': 'encodes the silent pairs of the window too; pulls every silent latent',
 };

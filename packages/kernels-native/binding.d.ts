@@ -25,6 +25,8 @@ export interface NativeKernels {
   decode(input: object): Promise<unknown>;
   sampledProducts(input: object): Promise<unknown>;
   residuals(input: object): Promise<unknown>;
+  nestedResiduals(input: object): Promise<unknown>;
+  product(input: object): Promise<unknown>;
   transpose(codes: object): Promise<unknown>;
   addPairSums(input: object): Promise<unknown>;
   updateRows(input: object): Promise<unknown>;

@@ -20,7 +20,7 @@ pub struct DecodeInput<'a> {
 }
 
 impl DecodeInput<'_> {
-    fn check(&self) -> Result<(), KernelError> {
+    pub(crate) fn check(&self) -> Result<(), KernelError> {
         if self.d_out == 0 {
             return Err(KernelError::option("dOut is 0."));
         }

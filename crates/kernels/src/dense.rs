@@ -8,6 +8,7 @@ use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
 use crate::traversal::Tile;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Vectors of columns, or of lines, in a micro-tile at most.
 const MAX_VECTORS: usize = 3;
@@ -47,10 +48,10 @@ pub struct AddTile<'a, F> {
 }
 
 impl<F: Fn(usize) -> f32> AddTile<'_, F> {
-    fn fill(&self, factors: &mut Vec<f32>, padded_lines: usize) {
+    fn fill(&self, factors: &mut Vec<f32>) {
         let depth = self.tile.rows.len();
         factors.clear();
-        factors.resize(padded_lines * depth, 0.0);
+        factors.resize(self.tile.parts.len() * depth, 0.0);
         for (line, factors) in self.tile.parts.iter().zip(factors.chunks_exact_mut(depth)) {
             for pair in line.clone() {
                 factors[self.tile.row_of(pair) - self.tile.rows.start] += (self.factor)(pair);
@@ -90,44 +91,73 @@ fn add_tile<L: Lanes, const LINES: usize, F: Fn(usize) -> f32>(
     task: AddTile<'_, F>,
     scratch: &mut Scratch,
 ) {
-    let n_lines = task.tile.parts.len();
     let depth = task.tile.rows.len();
-    let width = task.out.len() / n_lines;
-    task.fill(&mut scratch.factors, n_lines.next_multiple_of(LINES));
+    let width = task.out.len() / task.tile.parts.len();
+    task.fill(&mut scratch.factors);
     let most = L::TILE_VECTORS * L::WIDTH;
     for column in (0..width).step_by(most) {
         let columns = column..width.min(column + most);
-        let vectors = columns.len().div_ceil(L::WIDTH);
         let packed = &mut scratch.columns;
-        packed.resize(depth * vectors * L::WIDTH, 0.0);
-        for (packed, row) in packed.chunks_exact_mut(vectors * L::WIDTH).zip(task.tile.rows.clone()) {
-            // So short a piece of so many rows is nothing that the hardware foresees.
-            for line in columns.clone().step_by(LINE) {
-                lanes.prefetch(task.matrix.as_ptr().wrapping_add((row + AHEAD) * width + line));
-            }
-            let row = &task.matrix[row * width..][columns.clone()];
-            for (packed, row) in packed.chunks_exact_mut(L::WIDTH).zip(row.chunks(L::WIDTH)) {
-                lanes.store_slice(packed, lanes.load_some(row));
-            }
+        pack_columns(lanes, task.matrix, width, task.tile.rows.clone(), columns.clone(), packed);
+        let line = |line: usize| &scratch.factors[line * depth..][..depth];
+        add_products::<L, LINES>(lanes, line, packed, columns, width, task.out);
+    }
+}
+
+/// Some columns of some rows of a matrix, up to a panel's, as `[rows][columns]`, padded to whole vectors.
+#[inline(always)]
+pub fn pack_columns<L: Lanes>(
+    lanes: L,
+    matrix: &[f32],
+    width: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    packed: &mut Vec<f32>,
+) {
+    let n = columns.len().next_multiple_of(L::WIDTH);
+    packed.resize(rows.len() * n, 0.0);
+    for (packed, row) in packed.chunks_exact_mut(n).zip(rows) {
+        // So short a piece of so many rows is nothing that the hardware foresees.
+        for line in columns.clone().step_by(LINE) {
+            lanes.prefetch(matrix.as_ptr().wrapping_add((row + AHEAD) * width + line));
         }
-        for first in (0..n_lines).step_by(LINES) {
-            let line = |m: usize| &scratch.factors[(first + m) * depth..][..depth];
-            let mut sums = [0.0f32; MAX_ROWS * MAX_VECTORS * MAX_WIDTH];
-            let n = LINES.min(n_lines - first);
-            for m in 0..n {
-                let out = &task.out[(first + m) * width..][columns.clone()];
-                sums[m * vectors * L::WIDTH..][..columns.len()].copy_from_slice(out);
-            }
-            let factors: [&[f32]; LINES] = std::array::from_fn(line);
-            match vectors {
-                3 => multiply::<L, LINES, 3>(lanes, factors, packed, Start::Sums, &mut sums),
-                2 => multiply::<L, LINES, 2>(lanes, factors, packed, Start::Sums, &mut sums),
-                _ => multiply::<L, LINES, 1>(lanes, factors, packed, Start::Sums, &mut sums),
-            }
-            for m in 0..n {
-                let out = &mut task.out[(first + m) * width..][columns.clone()];
-                out.copy_from_slice(&sums[m * vectors * L::WIDTH..][..columns.len()]);
-            }
+        let row = &matrix[row * width..][columns.clone()];
+        for (packed, row) in packed.chunks_exact_mut(L::WIDTH).zip(row.chunks(L::WIDTH)) {
+            lanes.store_slice(packed, lanes.load_some(row));
+        }
+    }
+}
+
+/// The columns of all lines of `out`, `[lines, width]`, += factors · packed rows, `[depth][columns]`. Each element is one
+/// chain of multiply-adds.
+#[inline(always)]
+pub fn add_products<'a, L: Lanes, const LINES: usize>(
+    lanes: L,
+    factors: impl Fn(usize) -> &'a [f32],
+    packed: &[f32],
+    columns: Range<usize>,
+    width: usize,
+    out: &mut [f32],
+) {
+    let n_lines = out.len() / width;
+    let vectors = columns.len().div_ceil(L::WIDTH);
+    for first in (0..n_lines).step_by(LINES) {
+        let mut sums = [0.0f32; MAX_ROWS * MAX_VECTORS * MAX_WIDTH];
+        let n = LINES.min(n_lines - first);
+        for m in 0..n {
+            let out = &out[(first + m) * width..][columns.clone()];
+            sums[m * vectors * L::WIDTH..][..columns.len()].copy_from_slice(out);
+        }
+        // Past the last line it is repeated.
+        let factors: [&[f32]; LINES] = std::array::from_fn(|m| factors(first + m.min(n - 1)));
+        match vectors {
+            3 => multiply::<L, LINES, 3>(lanes, factors, packed, Start::Sums, &mut sums),
+            2 => multiply::<L, LINES, 2>(lanes, factors, packed, Start::Sums, &mut sums),
+            _ => multiply::<L, LINES, 1>(lanes, factors, packed, Start::Sums, &mut sums),
+        }
+        for m in 0..n {
+            let out = &mut out[(first + m) * width..][columns.clone()];
+            out.copy_from_slice(&sums[m * vectors * L::WIDTH..][..columns.len()]);
         }
     }
 }

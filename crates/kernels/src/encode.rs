@@ -22,6 +22,7 @@ use crate::error::{KernelError, expect_length};
 use crate::lanes::dots::{DotKernel, Dots};
 use crate::lanes::{Kernel, Lanes};
 use crate::screen::{ScreenedView, can_screen};
+use best::Cut;
 use rayon::prelude::*;
 use selection::{MAX_PLACES, MAX_ROWS, RowPairs, Shared};
 use std::cell::RefCell;
@@ -37,7 +38,11 @@ pub enum Selection<'a> {
     /// The k largest of each row, and of them only those > 0. Ties go to the lower latent.
     TopK(usize),
     /// The k · n_rows largest positive ones of the batch. Ties go to the lower row, then to the lower latent.
-    BatchTopK(usize),
+    BatchTopK {
+        k: usize,
+        /// A value that a few more than these are thought to reach; 0 for none.
+        guess: f32,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +78,7 @@ impl EncodeInput<'_> {
             Selection::Threshold(Some(thresholds)) => {
                 expect_length("thresholds", thresholds.len(), &[self.d_sae])?;
             }
-            Selection::TopK(k) | Selection::BatchTopK(k) if k == 0 || k > self.d_sae => {
+            Selection::TopK(k) | Selection::BatchTopK { k, .. } if k == 0 || k > self.d_sae => {
                 return Err(KernelError::option(format!("k is {k}, but the dictionary has {}.", self.d_sae)));
             }
             _ => {}
@@ -205,10 +210,15 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
     input.check()?;
     let screened = input.screened.filter(|_| can_screen(input.d_in));
     let input = &EncodeInput { screened, ..*input };
-    if let Selection::BatchTopK(k) = input.selection {
-        let bar = batch_bar(engine, input, k)?;
-        let codes = encode_above(engine, input, bar)?;
-        if bar == 0.0 || codes.values.len() == k * input.n_rows {
+    if let Selection::BatchTopK { k, guess } = input.selection {
+        let all_above = |bar: f32| -> Result<Option<Codes>, KernelError> {
+            let codes = (bar > 0.0).then(|| encode_above(engine, input, bar)).transpose()?;
+            Ok(codes.filter(|codes| codes.values.len() == k * input.n_rows))
+        };
+        if let Some(codes) = all_above(guess)? {
+            return Ok(codes);
+        }
+        if let Some(codes) = all_above(batch_bar(engine, input, k)?)? {
             return Ok(codes);
         }
     }
@@ -235,24 +245,24 @@ fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Co
 const SAMPLED: usize = 16;
 const LEAST_ROWS: usize = 512;
 
-/// A bar that about 1.6 · k · n_rows of the batch's pre-activations reach, by a sample of rows and latents; 0 where
+/// A bar that a few more than k · n_rows of the batch's pre-activations reach, by a sample of rows and latents; 0 where
 /// nothing is known. Without it the first rows would be sorted by bars far too low.
 fn batch_bar(engine: &Engine, input: &EncodeInput<'_>, k: usize) -> Result<f32, KernelError> {
     let &EncodeInput { d_in, n_rows, .. } = input;
     let latents: Vec<u32> =
         (0..input.n_latents()).step_by(SAMPLED).map(|place| input.latent(place) as u32).collect();
-    let mean = (k * latents.len()) as f32 / input.n_latents() as f32;
-    let sampled_k = (1.6 * mean).ceil() as usize + 1;
-    if n_rows < LEAST_ROWS || sampled_k > latents.len() / 2 {
+    if n_rows < LEAST_ROWS || 2 * k > input.n_latents() {
         return Ok(0.0);
     }
     let x: Vec<f32> = input.x.chunks_exact(d_in).step_by(SAMPLED).flatten().copied().collect();
     let n_rows = x.len() / d_in;
-    let selection = Selection::BatchTopK(sampled_k);
+    // Rows differ more than by chance; 5 deviations of a Poisson distribution with the mean of the sample come on top.
+    let mean = (k * n_rows) as f32 * latents.len() as f32 / input.n_latents() as f32;
+    let rank = (1.1 * mean + 5.0 * mean.sqrt()).ceil() as usize;
+    let selection = Selection::BatchTopK { k: rank.div_ceil(n_rows).min(input.d_sae), guess: 0.0 };
     let sample = EncodeInput { x: &x, n_rows, latents: Some(&latents), selection, screened: None, ..*input };
     let values = encode_above(engine, &sample, 0.0)?.values;
-    let is_full = values.len() == sampled_k * n_rows;
-    Ok(if is_full { values.into_iter().fold(f32::INFINITY, f32::min) } else { 0.0 })
+    Ok(if values.len() >= rank { Cut::of(engine.instruction_set, &values, rank).bar } else { 0.0 })
 }
 
 struct PanelRows;

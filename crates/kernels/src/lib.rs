@@ -17,7 +17,9 @@ mod geometric_median;
 mod instruction_set;
 mod lanes;
 mod limits;
+mod nested;
 mod pair_sums;
+mod product;
 mod rows;
 mod screen;
 mod sums;
@@ -34,8 +36,12 @@ pub use error::KernelError;
 pub use geometric_median::{GeometricMedianInput, geometric_median};
 pub use instruction_set::InstructionSet;
 pub use limits::{bandwidth_bytes_per_second, byte_operations_per_second, fma_flops_per_second};
+pub use nested::{NestedErrors, NestedInput, nested_residuals};
 pub use pair_sums::{PairSumsInput, add_pair_sums};
+pub use product::{ProductInput, product};
 pub use rows::{center, column_sums};
 pub use screen::{ScreenedMut, ScreenedView, padded_inputs, screen};
 pub use transpose::{CodesByLatent, CodesByLatentView, transpose};
-pub use update_rows::{GradientInput, Moments, UpdateRowsInput, squared_gradient_norm, update_rows};
+pub use update_rows::{
+    GradientInput, Moments, Pull, SparseSum, UpdateRowsInput, squared_gradient_norm, update_rows,
+};

@@ -12,15 +12,32 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The gradient of a weight matrix: row j is Σ over the pairs of latent j of coefficient · rows[b].
+/// A matrix `[d_sae, width]` that is never stored: row j is Σ over the pairs of latent j of coefficient · rows[b].
 #[derive(Clone, Copy)]
-pub struct GradientInput<'a> {
+pub struct SparseSum<'a> {
     pub by_latent: CodesByLatentView<'a>,
-    pub width: usize,
     /// `[nnz]`, in CSR order.
     pub coefficients: &'a [f32],
     /// `[n_rows, width]`
     pub rows: &'a [f32],
+}
+
+/// Multiples of the weights: part s of row j is factors[j, s] · weights[j].
+#[derive(Clone, Copy)]
+pub struct Pull<'a> {
+    /// `[d_sae, parts]`
+    pub factors: &'a [f32],
+    /// Width of each part; they make up the row.
+    pub parts: &'a [u32],
+}
+
+/// The gradient of a weight matrix: sparse sums, and then a pull.
+#[derive(Clone, Copy)]
+pub struct GradientInput<'a> {
+    /// One or more, for as many latents each.
+    pub sums: &'a [SparseSum<'a>],
+    pub pull: Option<Pull<'a>>,
+    pub width: usize,
     /// The part along the weight row is removed.
     pub unit_norm: bool,
 }
@@ -30,14 +47,30 @@ impl GradientInput<'_> {
         if self.width == 0 {
             return Err(KernelError::option("width is 0."));
         }
-        self.by_latent.check()?;
-        expect_length("coefficients", self.coefficients.len(), &[self.by_latent.row_indices.len()])?;
-        expect_length("rows", self.rows.len(), &[self.by_latent.n_rows, self.width])
+        for SparseSum { by_latent, coefficients, rows } in self.sums {
+            by_latent.check()?;
+            if by_latent.d_sae != self.d_sae() {
+                return Err(KernelError::shape(
+                    "The sums of a gradient are for different numbers of latents.",
+                ));
+            }
+            expect_length("coefficients", coefficients.len(), &[by_latent.row_indices.len()])?;
+            expect_length("rows", rows.len(), &[by_latent.n_rows, self.width])?;
+        }
+        let Some(Pull { factors, parts }) = self.pull else { return Ok(()) };
+        if parts.iter().map(|&part| part as usize).sum::<usize>() != self.width {
+            return Err(KernelError::shape("The parts of a pull do not make up the width."));
+        }
+        expect_length("factors", factors.len(), &[self.d_sae(), parts.len()])
+    }
+
+    fn d_sae(&self) -> usize {
+        self.sums.first().map_or(0, |sum| sum.by_latent.d_sae)
     }
 
     /// `[d_sae, width]`
     fn shape(&self) -> [usize; 2] {
-        [self.by_latent.d_sae, self.width]
+        [self.d_sae(), self.width]
     }
 }
 
@@ -90,7 +123,7 @@ impl Fetch {
 /// gradient += Σ coefficient · row, over some pairs of a latent.
 struct AddPairs<'a> {
     pairs: Range<usize>,
-    input: GradientInput<'a>,
+    sum: SparseSum<'a>,
     gradient: &'a mut [f32],
     fetch: Option<Fetch>,
 }
@@ -99,11 +132,11 @@ impl Kernel for AddPairs<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { pairs, input: GradientInput { by_latent, coefficients, .. }, gradient, fetch } = self;
+        let Self { pairs, sum: SparseSum { by_latent, coefficients, rows: matrix }, gradient, fetch } = self;
         let rows = &by_latent.row_indices[pairs.clone()];
         let pairs = &by_latent.pair_indices[pairs];
         let term = |i: usize| Term { index: rows[i] as usize, factor: coefficients[pairs[i] as usize] };
-        let matrix = Rows::new(self.input.rows, gradient.len());
+        let matrix = Rows::new(matrix, gradient.len());
         match fetch {
             Some(fetch) => {
                 let beside = |i: usize| fetch.share(lanes, i, rows.len());
@@ -114,39 +147,89 @@ impl Kernel for AddPairs<'_> {
     }
 }
 
+/// gradient += factors · weights, part by part.
+struct AddPull<'a> {
+    factors: &'a [f32],
+    parts: &'a [u32],
+    weights: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl Kernel for AddPull<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { factors, parts, mut weights, mut gradient } = self;
+        for (&factor, &part) in factors.iter().zip(parts) {
+            let (row, rest) = weights.split_at(part as usize);
+            let (out, out_rest) = gradient.split_at_mut(part as usize);
+            for (out, row) in out.chunks_mut(L::WIDTH).zip(row.chunks(L::WIDTH)) {
+                let sum = lanes.multiply_add(lanes.splat(factor), lanes.load_some(row), lanes.load_some(out));
+                lanes.store_some(out, sum);
+            }
+            (weights, gradient) = (rest, out_rest);
+        }
+    }
+}
+
 /// How the gradients of a matrix are made: block after block of its rows.
 struct Blocks<'a> {
     set: InstructionSet,
     input: GradientInput<'a>,
-    traversal: Traversal,
+    /// Of each sum.
+    traversals: Vec<Traversal>,
+    /// Rows of a block.
+    n_latents: usize,
 }
 
 impl<'a> Blocks<'a> {
     fn of(engine: &Engine, input: GradientInput<'a>) -> Self {
-        let CodesByLatentView { n_rows, d_sae, row_indices, .. } = input.by_latent;
-        let traversal = Traversal::of(d_sae, n_rows, row_indices.len(), 4 * input.width);
-        Self { set: engine.instruction_set, input, traversal }
+        let traversal = |sum: &SparseSum<'_>| {
+            let CodesByLatentView { n_rows, d_sae, row_indices, .. } = sum.by_latent;
+            Traversal::of(d_sae, n_rows, row_indices.len(), 4 * input.width)
+        };
+        let traversals: Vec<_> = input.sums.iter().map(traversal).collect();
+        let n_latents = traversals.iter().map(|traversal| traversal.block).max().unwrap_or(1);
+        Self { set: engine.instruction_set, input, traversals, n_latents }
     }
 
     /// Elements of a block.
     fn size(&self) -> usize {
-        self.traversal.block * self.input.width
+        self.n_latents * self.input.width
     }
 
     /// The gradients of some latents, into a buffer that stays in cache.
-    fn sum(&self, latents: Range<usize>, gradients: &mut Vec<f32>, fetch: Option<Fetch>) {
-        let width = self.input.width;
+    fn sum(
+        &self,
+        latents: Range<usize>,
+        weights: &[f32],
+        gradients: &mut Vec<f32>,
+        mut fetch: Option<Fetch>,
+    ) {
+        let GradientInput { sums, pull, width, .. } = self.input;
         gradients.clear();
         gradients.resize(latents.len() * width, 0.0);
-        let CodesByLatentView { latent_pointers, row_indices, .. } = self.input.by_latent;
-        let mut summing = Summing { blocks: self, first: latents.start, gradients, fetch };
-        self.traversal.walk(latents, latent_pointers, row_indices, &mut summing);
+        for (&sum, traversal) in sums.iter().zip(&self.traversals) {
+            let CodesByLatentView { latent_pointers, row_indices, .. } = sum.by_latent;
+            let mut summing =
+                Summing { set: self.set, sum, width, first: latents.start, gradients, fetch: fetch.take() };
+            traversal.walk(latents.clone(), latent_pointers, row_indices, &mut summing);
+        }
+        let Some(Pull { factors, parts }) = pull else { return };
+        let rows = gradients.chunks_exact_mut(width).zip(weights.chunks_exact(width));
+        for ((gradient, weights), factors) in
+            rows.zip(factors[latents.start * parts.len()..].chunks(parts.len()))
+        {
+            self.set.run(AddPull { factors, parts, weights, gradient });
+        }
     }
 }
 
 /// Adds the pairs of a block to its gradients.
 struct Summing<'a> {
-    blocks: &'a Blocks<'a>,
+    set: InstructionSet,
+    sum: SparseSum<'a>,
+    width: usize,
     /// First latent of the block.
     first: usize,
     gradients: &'a mut [f32],
@@ -155,15 +238,14 @@ struct Summing<'a> {
 
 impl Visitor for Summing<'_> {
     fn line(&mut self, latent: usize, pairs: Range<usize>) {
-        let Blocks { set, input, .. } = *self.blocks;
-        let gradient = &mut self.gradients[(latent - self.first) * input.width..][..input.width];
-        set.run(AddPairs { pairs, input, gradient, fetch: self.fetch });
+        let gradient = &mut self.gradients[(latent - self.first) * self.width..][..self.width];
+        self.set.run(AddPairs { pairs, sum: self.sum, gradient, fetch: self.fetch });
     }
 
     fn tile(&mut self, tile: &Tile<'_>) {
-        let Blocks { set, input, .. } = *self.blocks;
-        let factor = |pair: usize| input.coefficients[input.by_latent.pair_indices[pair] as usize];
-        AddTile { tile, factor, matrix: input.rows, out: self.gradients }.run_on(set);
+        let SparseSum { by_latent, coefficients, rows } = self.sum;
+        let factor = |pair: usize| coefficients[by_latent.pair_indices[pair] as usize];
+        AddTile { tile, factor, matrix: rows, out: self.gradients }.run_on(self.set);
     }
 }
 
@@ -176,7 +258,7 @@ pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), Ke
     gradient.check()?;
     expect_length("weights", weights.len(), &gradient.shape())?;
     if let Some(screened) = &screened {
-        screened.check(gradient.by_latent.d_sae, gradient.width)?;
+        screened.check(gradient.d_sae(), gradient.width)?;
     }
     let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam, screened };
     match moments {
@@ -203,7 +285,7 @@ impl Update<'_> {
         let step = |gradients: &mut Vec<f32>, start: usize, weights: &mut [f32], m: &mut [M], v: &mut [M]| {
             let latents = start..start + weights.len() / width;
             let fetch = (latents.len() == 1).then(|| Fetch::of(weights, m, v));
-            blocks.sum(latents.clone(), gradients, fetch);
+            blocks.sum(latents.clone(), weights, gradients, fetch);
             let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
             for (latent, ((gradient, weights), (first_moments, second_moments))) in latents.zip(rows) {
@@ -222,7 +304,7 @@ impl Update<'_> {
                 }
             }
         };
-        let (size, n_latents) = (blocks.size(), blocks.traversal.block);
+        let (size, n_latents) = (blocks.size(), blocks.n_latents);
         let screened = screened.unwrap_or_default().par_chunks(n_latents, width);
         // Past the latents that are screened there are no bytes to be made.
         let unscreened =
@@ -255,12 +337,12 @@ pub fn squared_gradient_norm(
     expect_length("weights", weights.len(), &input.shape())?;
     let blocks = Blocks::of(engine, input);
     let (width, size) = (input.width, blocks.size());
-    let mut squares = vec![0.0f64; input.by_latent.d_sae];
+    let mut squares = vec![0.0f64; input.d_sae()];
     engine.install(|| {
-        let parts = weights.par_chunks(size).zip(squares.par_chunks_mut(blocks.traversal.block)).enumerate();
+        let parts = weights.par_chunks(size).zip(squares.par_chunks_mut(blocks.n_latents)).enumerate();
         parts.for_each_init(Vec::new, |gradients, (block, (weights, squares))| {
-            let start = block * blocks.traversal.block;
-            blocks.sum(start..start + squares.len(), gradients, None);
+            let start = block * blocks.n_latents;
+            blocks.sum(start..start + squares.len(), weights, gradients, None);
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact(width)).zip(squares);
             for ((gradient, weights), square) in rows {
                 let along = blocks.set.run(MeasureAlong { gradient, weights });

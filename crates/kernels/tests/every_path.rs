@@ -4,9 +4,10 @@
 
 use monoseme_kernels::{
     Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
-    GradientInput, InstructionSet, Moments, PairSumsInput, ScreenedView, Selection, UpdateRowsInput,
-    add_pair_sums, center, column_sums, decode, encode, geometric_median, padded_inputs, residuals,
-    sampled_products, screen, squared_gradient_norm, transpose, update_rows,
+    GradientInput, InstructionSet, Moments, NestedInput, PairSumsInput, ProductInput, Pull, ScreenedView,
+    Selection, SparseSum, UpdateRowsInput, add_pair_sums, center, column_sums, decode, encode,
+    geometric_median, nested_residuals, padded_inputs, product, residuals, sampled_products, screen,
+    squared_gradient_norm, transpose, update_rows,
 };
 
 /// Xorshift64.
@@ -57,7 +58,8 @@ fn run_all(engine: &Engine, random: &mut Random) {
     let bias = random.values(d_sae);
     let all = pre_acts(&x, &w, &bias, width);
     let k = 1 + random.below(d_sae);
-    for selection in [Selection::Threshold(None), Selection::TopK(k), Selection::BatchTopK(k)] {
+    for selection in [Selection::Threshold(None), Selection::TopK(k), Selection::BatchTopK { k, guess: 0.0 }]
+    {
         let input = EncodeInput {
             x: &x,
             n_rows,
@@ -107,7 +109,9 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
     let low: Vec<f32> = bias.iter().map(|bias| bias - 5.0 * (width as f32).sqrt()).collect();
     let d_sae = bias.len();
     let (bytes, facts) = screen(engine, w, d_sae, width).unwrap();
-    for selection in [Selection::Threshold(None), Selection::TopK(1), Selection::BatchTopK(1)] {
+    for selection in
+        [Selection::Threshold(None), Selection::TopK(1), Selection::BatchTopK { k: 1, guess: 0.5 }]
+    {
         let dense = EncodeInput {
             x,
             n_rows: x.len() / width,
@@ -153,6 +157,24 @@ fn run_pairs(engine: &Engine, codes: CodesView<'_>) {
     }
 }
 
+/// Two groups at random: the second error is that of the whole.
+fn run_nested(engine: &Engine, random: &mut Random, decode: DecodeInput<'_>, x: &[f32], decoded: &[f32]) {
+    let groups: Vec<u8> = decode.codes.values.iter().map(|_| random.below(2) as u8).collect();
+    let input = NestedInput { decode, target: x, groups: &groups, weights: &[2.0, 1.0] };
+    let mut errors = vec![0.0; 2 * x.len()];
+    let nested = nested_residuals(engine, input, &mut errors).unwrap();
+    let (first, whole) = errors.split_at(x.len());
+    assert!(whole.iter().zip(decoded).zip(x).all(|((e, a), b)| *e == a - b));
+    assert_eq!(nested.squared_errors.len(), 2 * decode.codes.n_rows);
+    for (weighted, vectors) in [(0, first), (1, whole)] {
+        let products = sampled_products(engine, &decode, vectors).unwrap();
+        let own = groups.iter().enumerate().filter(|(_, group)| **group == weighted);
+        for (pair, _) in own {
+            assert_eq!(nested.products[pair], products[pair]);
+        }
+    }
+}
+
 fn run_sparse(
     engine: &Engine,
     random: &mut Random,
@@ -177,8 +199,24 @@ fn run_sparse(
     let errors = residuals(engine, &input, x, &mut differences).unwrap();
     assert!(differences.iter().zip(&decoded).zip(x).all(|((d, a), b)| *d == a - b));
     assert_eq!(errors.products, sampled_products(engine, &input, &differences).unwrap());
+    run_nested(engine, random, input, x, &decoded);
+    let product = |a: &[f32], is_transposed: bool| {
+        let input = ProductInput { a, is_transposed, b: w, n_rows: codes.n_rows, inner: codes.d_sae, width };
+        product(engine, input).unwrap()
+    };
+    let (n_rows, d_sae) = (codes.n_rows, codes.d_sae);
+    let (mut dense, mut turned) = (vec![0.0; n_rows * d_sae], vec![0.0; n_rows * d_sae]);
+    for row in 0..n_rows {
+        for pair in codes.row_pointers[row] as usize..codes.row_pointers[row + 1] as usize {
+            let latent = codes.latent_indices[pair] as usize;
+            dense[row * d_sae + latent] = codes.values[pair];
+            turned[latent * n_rows + row] = codes.values[pair];
+        }
+    }
+    assert_eq!(product(&dense, false), decoded);
+    assert_eq!(product(&turned, true), decoded);
     let by_latent = transpose(engine, &codes).unwrap();
-    let gradient = GradientInput {
+    let sum = SparseSum {
         by_latent: CodesByLatentView {
             n_rows: codes.n_rows,
             d_sae: codes.d_sae,
@@ -186,11 +224,13 @@ fn run_sparse(
             row_indices: &by_latent.row_indices,
             pair_indices: &by_latent.pair_indices,
         },
-        width,
         coefficients: codes.values,
         rows: x,
-        unit_norm: random.below(2) == 0,
     };
+    let factors = random.values(codes.d_sae * 2);
+    let parts = [width as u32 / 2, width.div_ceil(2) as u32];
+    let pull = Some(Pull { factors: &factors, parts: &parts });
+    let gradient = GradientInput { sums: &[sum, sum], pull, width, unit_norm: random.below(2) == 0 };
     assert!(squared_gradient_norm(engine, gradient, w).unwrap() >= 0.0);
     let adam = || Adam::new(1e-3, 0.9, 0.999, 1e-8, 3.0);
     let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);

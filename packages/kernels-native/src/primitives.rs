@@ -4,7 +4,7 @@ use crate::Kernels;
 use crate::call::Call;
 use monoseme_kernels as kernels;
 use napi::bindgen_prelude::{
-    AsyncTask, Either, Float32Array, Float64Array, Int8Array, Uint16Array, Uint32Array,
+    AsyncTask, Either, Float32Array, Float64Array, Int8Array, Uint8Array, Uint16Array, Uint32Array,
 };
 use napi_derive::napi;
 
@@ -62,6 +62,8 @@ pub struct ScreenInput {
 pub struct Selection {
     pub kind: String,
     pub k: Option<u32>,
+    /// Of `batchTopK`.
+    pub guess: Option<f64>,
     pub thresholds: Option<Float32Array>,
 }
 
@@ -71,7 +73,7 @@ impl Selection {
         match self.kind.as_str() {
             "threshold" => Ok(kernels::Selection::Threshold(self.thresholds.as_deref())),
             "topK" => Ok(kernels::Selection::TopK(k)),
-            "batchTopK" => Ok(kernels::Selection::BatchTopK(k)),
+            "batchTopK" => Ok(kernels::Selection::BatchTopK { k, guess: self.guess.unwrap_or(0.0) as f32 }),
             kind => Err(kernels::KernelError::option(format!("There is no selection {kind}."))),
         }
     }
@@ -100,10 +102,13 @@ pub struct DecodeInput {
     pub w_dec: Float32Array,
     #[napi(js_name = "b_dec")]
     pub b_dec: Option<Float32Array>,
-    /// Of `residuals`.
+    /// Of `residuals` and `nestedResiduals`.
     pub target: Option<Float32Array>,
-    /// Of `residuals`: where they go.
+    /// Of the same: where they go.
     pub residuals: Option<Float32Array>,
+    /// Of `nestedResiduals`.
+    pub groups: Option<Uint8Array>,
+    pub weights: Option<Float32Array>,
     /// Of `sampledProducts`.
     pub rows: Option<Float32Array>,
 }
@@ -135,11 +140,26 @@ pub struct AdamOptions {
 }
 
 #[napi(object, object_to_js = false)]
+pub struct SparseSum {
+    pub by_latent: CodesByLatent,
+    pub coefficients: Float32Array,
+    pub rows: Float32Array,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct Pull {
+    pub factors: Float32Array,
+    pub parts: Uint32Array,
+}
+
+#[napi(object, object_to_js = false)]
 pub struct GradientInput {
     pub by_latent: CodesByLatent,
     pub width: u32,
     pub coefficients: Float32Array,
     pub rows: Float32Array,
+    pub also: Option<Vec<SparseSum>>,
+    pub pull: Option<Pull>,
     pub weights: Float32Array,
     pub constraint: String,
     /// Of `updateRows`, as are the following.
@@ -163,17 +183,23 @@ impl CodesByLatent {
 }
 
 impl GradientInput {
-    /// The gradient, the weights, and what `updateRows` mutates beside them.
+    /// What the gradient is the sum of, the weights, and what `updateRows` mutates beside them.
     fn parts(&mut self) -> Parts<'_> {
-        let gradient = kernels::GradientInput {
+        let own = kernels::SparseSum {
             by_latent: self.by_latent.view(),
-            width: self.width as usize,
             coefficients: &self.coefficients,
             rows: &self.rows,
-            unit_norm: self.constraint == "unitNorm",
         };
+        let also = self.also.iter().flatten().map(|sum| kernels::SparseSum {
+            by_latent: sum.by_latent.view(),
+            coefficients: &sum.coefficients,
+            rows: &sum.rows,
+        });
         Parts {
-            gradient,
+            sums: std::iter::once(own).chain(also).collect(),
+            pull: self.pull.as_ref().map(|Pull { factors, parts }| kernels::Pull { factors, parts }),
+            width: self.width as usize,
+            unit_norm: self.constraint == "unitNorm",
             weights: &mut self.weights,
             first: &mut self.first_moments,
             second: &mut self.second_moments,
@@ -186,7 +212,8 @@ impl GradientInput {
         let adam = self.adam.as_ref().ok_or_else(absent)?;
         let adam = kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step);
         let gradient_scale = self.gradient_scale.unwrap_or(1.0) as f32;
-        let Parts { gradient, weights, first, second, screened } = self.parts();
+        let Parts { sums, pull, width, unit_norm, weights, first, second, screened } = self.parts();
+        let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm };
         // SAFETY: the arrays live as long as `self`, and the contract gives them to this call alone until it ends.
         let (weights, moments) = unsafe {
             let moments = match (first, second) {
@@ -215,7 +242,10 @@ impl GradientInput {
 type Moments = Option<Either<Float32Array, Uint16Array>>;
 
 struct Parts<'a> {
-    gradient: kernels::GradientInput<'a>,
+    sums: Vec<kernels::SparseSum<'a>>,
+    pull: Option<kernels::Pull<'a>>,
+    width: usize,
+    unit_norm: bool,
     weights: &'a mut Float32Array,
     first: &'a mut Moments,
     second: &'a mut Moments,
@@ -228,6 +258,16 @@ pub struct PairSumsInput {
     pub b: Codes,
     pub width: u32,
     pub sums: Float64Array,
+}
+
+#[napi(object, object_to_js = false)]
+pub struct ProductInput {
+    pub a: Float32Array,
+    pub is_transposed: Option<bool>,
+    pub b: Float32Array,
+    pub n_rows: u32,
+    pub inner: u32,
+    pub width: u32,
 }
 
 #[napi(object, object_to_js = false)]
@@ -317,6 +357,40 @@ impl Kernels {
     }
 
     #[napi]
+    pub fn nested_residuals(&self, mut input: DecodeInput) -> AsyncTask<Call<Errors>> {
+        Call::start(&self.engine, move |engine| {
+            let mut residuals = input.residuals.take();
+            let nested = kernels::NestedInput {
+                decode: input.view(),
+                target: input.target.as_deref().unwrap_or_default(),
+                groups: input.groups.as_deref().unwrap_or_default(),
+                weights: input.weights.as_deref().unwrap_or_default(),
+            };
+            // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
+            let out = residuals.as_mut().map_or(&mut [][..], |array| unsafe { array.as_mut() });
+            let result = kernels::nested_residuals(engine, nested, out);
+            input.residuals = residuals;
+            let result = result?;
+            Ok(Errors { squared_errors: result.squared_errors.into(), products: result.products.into() })
+        })
+    }
+
+    #[napi]
+    pub fn product(&self, input: ProductInput) -> AsyncTask<Call<Float32Array>> {
+        Call::start(&self.engine, move |engine| {
+            let product = kernels::ProductInput {
+                a: &input.a,
+                is_transposed: input.is_transposed.unwrap_or(false),
+                b: &input.b,
+                n_rows: input.n_rows as usize,
+                inner: input.inner as usize,
+                width: input.width as usize,
+            };
+            Ok(kernels::product(engine, product)?.into())
+        })
+    }
+
+    #[napi]
     pub fn transpose(&self, codes: Codes) -> AsyncTask<Call<CodesByLatent>> {
         Call::start(&self.engine, move |engine| {
             let result = kernels::transpose(engine, &codes.view())?;
@@ -349,7 +423,8 @@ impl Kernels {
     #[napi]
     pub fn squared_gradient_norm(&self, mut input: GradientInput) -> AsyncTask<Call<f64>> {
         Call::start(&self.engine, move |engine| {
-            let Parts { gradient, weights, .. } = input.parts();
+            let Parts { sums, pull, width, unit_norm, weights, .. } = input.parts();
+            let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm };
             kernels::squared_gradient_norm(engine, gradient, weights)
         })
     }

@@ -229,7 +229,7 @@ impl WorkOut<'_> {
     fn bar(&self, row: usize, latent: usize) -> f32 {
         match self.input.selection {
             Selection::Threshold(all) => all.map_or(0.0, |all| all[latent]),
-            Selection::TopK(_) | Selection::BatchTopK(_) => self.collector.bars[row],
+            Selection::TopK(_) | Selection::BatchTopK { .. } => self.collector.bars[row],
         }
     }
 }

@@ -30,6 +30,29 @@ const PATIENCE: usize = 128;
 /// making bytes of their rows.
 const FEW_BLOCKS: usize = 8;
 
+/// What the tries of one call showed, of all its blocks: where nearly all were in vain, few more are made.
+#[derive(Default)]
+pub struct Tries {
+    all: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Tries after which a call knows, and one in so many blocks that is tried even so.
+const ENOUGH_TRIES: usize = 8;
+
+impl Tries {
+    fn note(&self, accepted: bool) {
+        self.all.fetch_add(1, Relaxed);
+        self.refused.fetch_add(usize::from(!accepted), Relaxed);
+    }
+
+    fn allow(&self, block: usize) -> bool {
+        let (all, refused) = (self.all.load(Relaxed), self.refused.load(Relaxed));
+        let are_in_vain = all >= ENOUGH_TRIES && refused * ENOUGH_TRIES > all * (ENOUGH_TRIES - 1);
+        !are_in_vain || block.is_multiple_of(ENOUGH_TRIES)
+    }
+}
+
 impl Density {
     fn pays(&self) -> bool {
         self.0.load(Relaxed) == 0
@@ -49,9 +72,13 @@ impl Density {
     pub fn accepts(&self, candidates: usize, n: usize) -> bool {
         let accepted = candidates <= most_candidates(n);
         if !accepted {
-            self.0.store(PATIENCE, Relaxed);
+            self.refuse();
         }
         accepted
+    }
+
+    fn refuse(&self) {
+        self.0.store(PATIENCE, Relaxed);
     }
 }
 
@@ -147,12 +174,19 @@ impl<'a> Screen<'a> {
                     dense.push(panel);
                     continue;
                 }
+                if !shared.tries.allow(start / SCREENED_LATENTS) {
+                    density.refuse();
+                    dense.push(panel);
+                    continue;
+                }
                 let before = scratch.screening.candidates.len();
                 let rows = scratch.panels.rows(panel);
                 let n = (rows.end.min(task.rows.len()) - rows.start) * places.len();
                 self.block::<D, LATENTS>(dots, scratch, places.clone(), panel, before + most_candidates(n));
                 let candidates = scratch.screening.candidates.len() - before;
-                if !density.accepts(candidates, n) {
+                let accepted = density.accepts(candidates, n);
+                shared.tries.note(accepted);
+                if !accepted {
                     scratch.screening.candidates.truncate(before);
                     dense.push(panel);
                 }

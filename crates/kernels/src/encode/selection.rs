@@ -1,5 +1,5 @@
 use super::best::{Cut, Histogram};
-use super::screened::{Density, SCREENED_LATENTS};
+use super::screened::{Density, SCREENED_LATENTS, Tries};
 use super::{EncodeInput, Selection, Task};
 use crate::codes::Codes;
 use crate::error::KernelError;
@@ -50,6 +50,7 @@ pub struct Shared {
     first_bar: f32,
     /// Of the latents that take part, block by block, when they are screened.
     pub densities: Vec<Density>,
+    pub tries: Tries,
     /// Of whole tasks, when their rows' k largest are looked for.
     pub top_k_density: Density,
     /// Pre-activations that screening left.
@@ -59,7 +60,7 @@ pub struct Shared {
 impl Shared {
     pub fn new(set: InstructionSet, input: &EncodeInput<'_>, first_bar: f32) -> Self {
         let n = match input.selection {
-            Selection::BatchTopK(k) => k.saturating_mul(input.n_rows),
+            Selection::BatchTopK { k, .. } => k.saturating_mul(input.n_rows),
             _ => 0,
         };
         let n_blocks = input.n_screened().div_ceil(SCREENED_LATENTS);
@@ -68,6 +69,7 @@ impl Shared {
             batch: Mutex::new(Histogram::new(n)),
             first_bar,
             densities: std::iter::repeat_with(Density::default).take(n_blocks).collect(),
+            tries: Tries::default(),
             top_k_density: Density::default(),
             candidates: AtomicUsize::new(0),
         }
@@ -141,7 +143,7 @@ impl Collector {
         }
         self.rows[..self.n_rows].iter_mut().for_each(Vec::clear);
         let bar = match input.selection {
-            Selection::BatchTopK(_) => just_below(shared.raise_bar(&[])),
+            Selection::BatchTopK { .. } => just_below(shared.raise_bar(&[])),
             _ => 0.0,
         };
         self.bars.clear();
@@ -193,7 +195,7 @@ impl Collector {
         for (m, (&latent, sums)) in latents.iter().zip(sums.chunks_exact(width)).enumerate() {
             let bars = match input.selection {
                 Selection::Threshold(all) => [lanes.splat(all.map_or(0.0, |all| all[latent])); VECTORS],
-                Selection::TopK(_) | Selection::BatchTopK(_) => bars,
+                Selection::TopK(_) | Selection::BatchTopK { .. } => bars,
             };
             let values: [L::Vector; VECTORS] = load_all(lanes, sums);
             for v in 0..VECTORS {
@@ -247,7 +249,9 @@ impl Collector {
             Selection::TopK(_) if self.cuts_at_end => {}
             // Half of k more than is kept: often enough to keep the bars high, seldom enough to cost little.
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k + k / 2, shared)),
-            Selection::BatchTopK(_) => self.bars.fill(just_below(shared.raise_bar(&self.log_values[..n]))),
+            Selection::BatchTopK { .. } => {
+                self.bars.fill(just_below(shared.raise_bar(&self.log_values[..n])))
+            }
         }
     }
 
@@ -276,7 +280,7 @@ impl Collector {
         match input.selection {
             Selection::Threshold(_) => {}
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k, shared)),
-            Selection::BatchTopK(_) => {
+            Selection::BatchTopK { .. } => {
                 let mut cut = Cut::above(self.bars[0]);
                 self.rows[..self.n_rows].iter_mut().for_each(|pairs| keep(&mut cut, pairs));
             }
@@ -346,7 +350,7 @@ pub fn join_rows(
     input: &EncodeInput<'_>,
     mut parts: Vec<RowPairs>,
 ) -> Result<Codes, KernelError> {
-    if let Selection::BatchTopK(k) = input.selection {
+    if let Selection::BatchTopK { k, .. } = input.selection {
         let mut all = RowPairs::default();
         for part in &mut parts {
             all.counts.append(&mut part.counts);

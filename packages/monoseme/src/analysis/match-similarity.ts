@@ -1,5 +1,4 @@
 import { totalRows } from '../activations/index.ts';
-import { codesOfRows } from '../dictionary/index.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { type CodedText, codedChunks, expectAutoencoder, type Pass } from './coded-text.ts';
 import { medianOf, type Universality } from './universality.ts';
@@ -126,12 +125,9 @@ class LogitWeights {
     latents.forEach((latent, row) =>
       directions.set(dictionary.weights.W_dec.subarray(latent * dIn, (latent + 1) * dIn), row * dIn),
     );
-    const codes = codesOfRows(directions, dIn);
-    return new LogitWeights(
-      latents,
-      tokens,
-      await backend.decode({ codes, dOut: tokens.length, W_dec: columns }),
-    );
+    const [nRows, width] = [latents.length, tokens.length];
+    const weights = await backend.product({ a: directions, b: columns, nRows, inner: dIn, width });
+    return new LogitWeights(latents, tokens, weights);
   }
 
   /** [tokens] of one of the latents. */

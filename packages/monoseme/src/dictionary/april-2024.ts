@@ -6,8 +6,8 @@ import {
   sharedGradients,
   type Step,
 } from './architecture.ts';
-import { foldDecoderNorms, rowNorms } from './fold.ts';
-import { plus, rowMultiples, sumsByLatent, total } from './sparse-sum.ts';
+import { foldDecoderNorms } from './fold.ts';
+import { sumsByLatent, total } from './sparse-sum.ts';
 
 /**
  * The autoencoder of Anthropic's April 2024 update (Conerly et al. 2024; Templeton et al. 2024): the L1 penalty is
@@ -40,19 +40,22 @@ export async function weightedL1Gradients(step: Step): Promise<Gradients> {
   const { nRows, coefficient, weights, dSae, parts } = step;
   const acts = await encodeBatch(step, { kind: 'threshold' });
   const { byLatent, errors } = await reconstruct(step, acts);
-  const { norms, rows, factors } = partDirections(weights.W_dec, dSae, parts);
-  const { latentIndices } = acts;
-  const deltas = errors.products.map(
-    (product, pair) => (2 * product + coefficient * norms[latentIndices[pair]]) / nRows,
-  );
+  const partNorms = normsOfParts(weights.W_dec, dSae, parts);
+  const norms = new Float64Array(dSae);
+  partNorms.forEach((norm, i) => (norms[Math.floor(i / parts.length)] += norm));
+  const deltas = step.buffers.floats('deltas', acts.values.length);
+  for (let pair = 0; pair < deltas.length; pair++)
+    deltas[pair] = (2 * errors.products[pair] + coefficient * norms[acts.latentIndices[pair]]) / nRows;
   const sumsOfActs = sumsByLatent(acts, acts.values);
-  const pulls = Float32Array.from(sumsOfActs, (sum, j) => (coefficient * sum * factors[j]) / nRows);
+  const factors = Float32Array.from(partNorms, (norm, i) =>
+    norm > 0 ? (coefficient * sumsOfActs[Math.floor(i / parts.length)]) / (nRows * norm) : 0,
+  );
   const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
   const squaredError = total(errors.squaredErrors);
   const weighted = sumsOfActs.reduce((sum, value, j) => sum + value * norms[j], 0);
   return {
     ...shared,
-    decoder: plus(shared.decoder, rowMultiples(rows, pulls)),
+    decoder: { ...shared.decoder, pull: { factors, parts: Uint32Array.from(parts) } },
     sums: {
       squaredError,
       l1: total(acts.values),
@@ -62,29 +65,13 @@ export async function weightedL1Gradients(step: Step): Promise<Gradients> {
   };
 }
 
-/**
- * n_j = Σ_s ‖W_dec[j]^s‖ of every row, [dSae], and its directions: rows and factors whose products are the sum of the
- * parts, each at length 1 (parts of length 0 stay).
- */
-function partDirections(
-  W_dec: Float32Array,
-  dSae: number,
-  parts: readonly number[],
-): { norms: Float64Array; rows: Float32Array; factors: Float64Array } {
-  if (parts.length === 1) {
-    const norms = rowNorms(W_dec, dSae);
-    return { norms, rows: W_dec, factors: norms.map((norm) => (norm > 0 ? 1 / norm : 0)) };
+/** ‖W_dec[j]^s‖ of every part of every row, [dSae, parts]. */
+function normsOfParts(W_dec: Float32Array, dSae: number, parts: readonly number[]): Float64Array {
+  const norms = new Float64Array(dSae * parts.length);
+  for (let i = 0, at = 0; i < norms.length; i++) {
+    let square = 0;
+    for (const end = at + parts[i % parts.length]; at < end; at++) square += W_dec[at] * W_dec[at];
+    norms[i] = Math.sqrt(square);
   }
-  const norms = new Float64Array(dSae);
-  const rows = new Float32Array(W_dec.length);
-  for (let j = 0, at = 0; j < dSae; j++) {
-    for (const width of parts) {
-      let square = 0;
-      for (let i = at; i < at + width; i++) square += W_dec[i] * W_dec[i];
-      const norm = Math.sqrt(square);
-      norms[j] += norm;
-      for (const end = at + width; at < end; at++) rows[at] = norm > 0 ? W_dec[at] / norm : 0;
-    }
-  }
-  return { norms, rows, factors: new Float64Array(dSae).fill(1) };
+  return norms;
 }

@@ -5,11 +5,13 @@ import type {
   Residuals,
   ScreenedWeights,
   Selection,
+  SparseGradient,
+  SparseSum,
 } from '../kernels/contract.ts';
 import type { Random } from '../random/index.ts';
 import type { Buffers } from '../tensor/index.ts';
 import type { DictionaryForm, Weights } from './dictionary.ts';
-import { affine_, type SparseSum, sumsByLatent } from './sparse-sum.ts';
+import { affine_, sumsByLatent } from './sparse-sum.ts';
 
 /**
  * What an architecture may be told. Each architecture lists in `settings` the ones it takes, with their defaults;
@@ -115,9 +117,9 @@ export interface StepSums {
 /** ∂L of every parameter. */
 export interface Gradients {
   /** of W_enc */
-  readonly encoder: SparseSum;
+  readonly encoder: SparseGradient;
   /** of W_dec */
-  readonly decoder: SparseSum;
+  readonly decoder: SparseGradient;
   /** of W_skip, for those that have one: row i is Σ_b x_bi · 2/B e_b. */
   readonly skip?: SparseSum;
   /** [dSae] */

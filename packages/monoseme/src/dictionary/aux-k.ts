@@ -19,54 +19,47 @@ export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
  *            and through the encoder as ever (so a dead latent's encoder is revived too)
  * kAux       0 stands for as many as are active in a row on average: with the d/2 of the paper, dead latents explain the
  *            residual together, by directions that are no features
+ * Computed   −r = −ê − (−e) with the values of z negated, whose residual −e is: no batch is copied
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
  */
-export async function withAuxK(
-  step: Step,
-  gradients: Gradients,
-  residuals: Float32Array,
-): Promise<Gradients> {
+export async function withAuxK(step: Step, gradients: Gradients): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
   const dead = auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
   if (dead.length === 0) return gradients;
+  const { residuals } = gradients;
   const varianceLeft = varianceAboutMean(residuals, step.dOut);
   if (!(varianceLeft > 0)) return gradients;
   const { backend, dOut, nRows, weights } = step;
   const k = kAux > 0 ? kAux : Math.max(1, Math.round(gradients.sums.l0 / nRows));
   const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(k, dead.length) }, { latents: dead });
+  const negated = { ...codes, values: codes.values.map((value) => -value) };
   const [byLatent, errors] = await Promise.all([
     backend.transpose(codes),
     backend.residuals({
-      codes,
+      codes: negated,
       dOut,
       W_dec: weights.W_dec,
-      target: negated(residuals, step.buffers.floats('auxiliary target', residuals.length)),
+      target: residuals,
       residuals: step.buffers.floats('auxiliary residuals', residuals.length),
     }),
   ]);
   const weight = (auxCoefficient * varianceAboutMean(step.target, dOut)) / varianceLeft;
   const factor = (2 * weight) / nRows;
-  const deltas = errors.products.map((product) => factor * product);
+  const deltas = errors.products.map((product) => -factor * product);
   const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);
   return {
     ...gradients,
     encoder: plus(gradients.encoder, { byLatent, coefficients: deltas, rows: step.x }),
     decoder: plus(gradients.decoder, {
       byLatent,
-      coefficients: codes.values.map((value) => factor * value),
+      coefficients: negated.values.map((value) => factor * value),
       rows: errors.residuals,
     }),
     preActs,
     b_enc: preActs,
     sums: { ...gradients.sums, loss: gradients.sums.loss + weight * total(errors.squaredErrors) },
   };
-}
-
-/** A loop and not `map`, whose numbers are objects on their way: 16 MB of garbage for 1,024 rows of 512. */
-function negated(values: Float32Array, out: Float32Array): Float32Array {
-  for (let i = 0; i < values.length; i++) out[i] = -values[i];
-  return out;
 }
 
 /** 1/B Σ_b ‖row_b − mean‖² */

@@ -37,7 +37,8 @@ export const batchTopK: Architecture = {
   centersInput: true,
   settings: { k: 32, ...AUX_K },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
-  start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0] }),
+  /** Memory: running sum of thresholds, its weight, the threshold of the last batch. */
+  start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0] }),
   async gradients(step) {
     const acts = await encodeLifted(step);
     return { ...(await gradientsOfActs(step, acts)), further: { lift: new Float64Array(step.dSae) } };
@@ -52,10 +53,13 @@ export const batchTopK: Architecture = {
   },
 };
 
+/** Thresholds of batches that follow each other differ by less, as a rule. */
+const GUESS = 0.97;
+
 /**
  * Codes by BatchTopK of h + lift (at the start of the run by TopK of h); their values are h.
  *
- * Mutates step.memory (running sum of thresholds, and its weight) and step.further.lift
+ * Mutates step.memory and step.further.lift
  */
 export async function encodeLifted(step: Step): Promise<Codes> {
   const { weights, further, memory, settings, deadAfterSteps } = step;
@@ -63,28 +67,41 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   const k = settings.k as number;
   if (step.progress < BY_ROW) return encodeBatch(step, { kind: 'topK', k });
   const b_enc = weights.b_enc.map((bias, j) => bias + lift[j]);
-  const lifted = await encodeBatch(step, { kind: 'batchTopK', k }, { b_enc });
+  const guess = GUESS * (memory[2] ?? 0);
+  const lifted = await encodeBatch(step, { kind: 'batchTopK', k, guess }, { b_enc });
   followThreshold_(memory, lifted, k);
-  const values = lifted.values.map((value, pair) => value - lift[lifted.latentIndices[pair]]);
-  const acts = subCodes(
-    { ...lifted, values },
-    Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
-  ).codes;
+  const acts = withoutLift(lifted, lift);
   // A lift of θ at most: beyond it, latents would be chosen that are not active at all.
   const most = memory[1] > 0 ? memory[0] / memory[1] : 0;
   const unit = LIFT_RATE * most;
   const floor = LEAST_FIRINGS / deadAfterSteps;
+  const { latentIndices } = acts;
   for (let j = 0; j < lift.length; j++) lift[j] += unit * floor;
-  for (const j of acts.latentIndices) lift[j] -= unit;
+  for (let pair = 0; pair < latentIndices.length; pair++) lift[latentIndices[pair]] -= unit;
   for (let j = 0; j < lift.length; j++) lift[j] = Math.min(most, Math.max(0, lift[j]));
   return acts;
 }
 
-function followThreshold_(memory: number[], acts: Codes, k: number): void {
+/** The same pairs with h for h + lift, those that are not active left out. */
+function withoutLift(lifted: Codes, lift: Float32Array): Codes {
+  const { latentIndices } = lifted;
+  const values = new Float32Array(lifted.values.length);
+  const isActive = new Uint8Array(values.length);
+  let nActive = 0;
+  for (let pair = 0; pair < values.length; pair++) {
+    values[pair] = lifted.values[pair] - lift[latentIndices[pair]];
+    nActive += isActive[pair] = values[pair] > 0 ? 1 : 0;
+  }
+  const codes = { ...lifted, values };
+  return nActive === values.length ? codes : subCodes(codes, isActive);
+}
+
+function followThreshold_(memory: number[], { nRows, values }: Codes, k: number): void {
   // With fewer pairs than places every positive one was kept, so the threshold of this batch is 0.
-  let smallest = acts.values.length < k * acts.nRows ? 0 : Infinity;
-  for (const value of acts.values) smallest = Math.min(smallest, value);
+  let smallest = values.length < k * nRows ? 0 : Infinity;
+  for (let pair = 0; pair < values.length; pair++) smallest = Math.min(smallest, values[pair]);
   if (!Number.isFinite(smallest)) return;
   memory[0] = (1 - THRESHOLD_RATE) * memory[0] + THRESHOLD_RATE * smallest;
   memory[1] = (1 - THRESHOLD_RATE) * memory[1] + THRESHOLD_RATE;
+  memory[2] = smallest;
 }

@@ -2,7 +2,6 @@ import type { Codes, KernelBackend, ScreenedWeights, Selection } from '../kernel
 import { screenedIfItPays } from '../kernels/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { expectLength } from '../tensor/index.ts';
-import { codesOfRows } from './codes-of-rows.ts';
 import { expectFiniteWeights } from './finite-weights.ts';
 import { magnitudes } from './gated.ts';
 import { matchingPursuit, type Pursuit } from './matching-pursuit.ts';
@@ -235,7 +234,8 @@ export async function decode(
     );
   expectLength('x', x, codes.nRows, config.dIn);
   if (W_skip) {
-    const skipped = await backend.decode({ codes: codesOfRows(x, config.dIn), dOut, W_dec: W_skip });
+    const { dIn } = config;
+    const skipped = await backend.product({ a: x, b: W_skip, nRows: codes.nRows, inner: dIn, width: dOut });
     for (let i = 0; i < skipped.length; i++) reconstructions[i] += skipped[i];
   }
   if (config.normalization === 'layer_norm') undoLayerNorm_(reconstructions, x, config.dIn);

@@ -39,12 +39,16 @@ export const gated: Architecture = {
       W_dec: weights.W_dec,
       b_dec: weights.b_dec,
       target: step.target,
+      residuals: step.buffers.floats('frozen residuals', step.target.length),
     });
 
     const scales = r_mag.map(Math.exp);
     const { latentIndices } = gates;
     const nPairs = latentIndices.length;
-    const [deltas, ofGate, ofMagnitude, ofScale] = Array.from({ length: 4 }, () => new Float32Array(nPairs));
+    const [deltas, ofGate, ofMagnitude, ofScale] = ['deltas', 'of gate', 'of magnitude', 'of scale'].map(
+      (name) => step.buffers.floats(name, nPairs),
+    );
+    let l0 = 0;
     for (let pair = 0; pair < nPairs; pair++) {
       const j = latentIndices[pair];
       const scale = scales[j];
@@ -52,6 +56,7 @@ export const gated: Architecture = {
       ofMagnitude[pair] = acts.values[pair] > 0 ? (2 * errors.products[pair]) / nRows : 0;
       ofScale[pair] = ofMagnitude[pair] * scale * (gates.values[pair] - weights.b_enc[j]);
       deltas[pair] = ofMagnitude[pair] * scale + ofGate[pair];
+      if (acts.values[pair] > 0) l0++;
     }
     const squaredError = total(errors.squaredErrors);
     const l1 = total(gates.values);
@@ -62,7 +67,7 @@ export const gated: Architecture = {
       sums: {
         squaredError,
         l1,
-        l0: acts.values.reduce((n, value) => n + (value > 0 ? 1 : 0), 0),
+        l0,
         loss: squaredError + coefficient * l1 + total(frozen.squaredErrors),
       },
     };

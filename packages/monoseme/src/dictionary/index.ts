@@ -21,8 +21,6 @@ export type {
   StepSums,
   TrainingDefaults,
 } from './architecture.ts';
-export type { SparseSum } from './sparse-sum.ts';
-export { codesOfRows } from './codes-of-rows.ts';
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
 export { rowDeviations } from './layer-norm.ts';

@@ -2,7 +2,7 @@ import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, reconstruct, sharedGradients, type Step } from './architecture.ts';
 import { foldDecoderNorms, rowNorms } from './fold.ts';
 import { encodeWindow, silentProductsOf } from './jump-relu.ts';
-import { plus, rowMultiples, type SparseSum, sumOfRows, sumsByLatent, total } from './sparse-sum.ts';
+import { onePairEach, plus, sumsByLatent, total } from './sparse-sum.ts';
 
 /**
  * JumpReLU as in Anthropic's update of January 2025: a tanh in place of the L0 penalty, and a pull on silent latents.
@@ -94,17 +94,17 @@ export const january2025: Architecture = {
       coefficients: silentDeltas,
       rows: step.x,
     };
-    const pullPart = multiplesOf(
-      ofAll.sumOfRows,
-      pulls.map((value) => -value / nRows),
+    const pullFactors = Float32Array.from(pulls, (value) => -value / nRows);
+    const pullPart = onePairEach(ofAll.sumOfRows, 1, new Uint32Array(dSae), pullFactors);
+    const factors = Float32Array.from(alongDecoder, (sum, j) =>
+      norms[j] > 0 ? sum / (nRows * norms[j]) : 0,
     );
-    const along = alongDecoder.map((sum, j) => (norms[j] > 0 ? sum / (nRows * norms[j]) : 0));
     const squaredError = total(errors.squaredErrors);
     const distance = ofAll.distances.reduce((sum, value, j) => sum + pulls[j] * value, 0);
     return {
       ...shared,
       encoder: plus(plus(shared.encoder, silentPart), pullPart),
-      decoder: plus(shared.decoder, rowMultiples(weights.W_dec, Float32Array.from(along))),
+      decoder: { ...shared.decoder, pull: { factors, parts: Uint32Array.of(step.dOut) } },
       preActs: b_enc,
       b_enc,
       further: { log_threshold: logThresholds },
@@ -125,7 +125,7 @@ export const january2025: Architecture = {
 /** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */
 async function sumsOfSilent(step: Step, thresholds: Float32Array, acts: Codes) {
   const { nRows, dIn, dSae, x, weights, backend } = step;
-  const rows = Float32Array.from(sumOfRows(x, dIn, 1));
+  const rows = Float32Array.from(await backend.columnSums({ rows: x, width: dIn }));
   const products = await backend.sampledProducts({
     codes: {
       nRows: 1,
@@ -140,26 +140,10 @@ async function sumsOfSilent(step: Step, thresholds: Float32Array, acts: Codes) {
   });
   const counts = new Float64Array(dSae).fill(nRows);
   const distances = Float64Array.from(products, (sum, j) => nRows * (thresholds[j] - weights.b_enc[j]) - sum);
-  acts.latentIndices.forEach((j, pair) => {
+  for (let pair = 0; pair < acts.values.length; pair++) {
+    const j = acts.latentIndices[pair];
     counts[j]--;
     distances[j] += acts.values[pair] - thresholds[j];
-  });
+  }
   return { counts, distances, sumOfRows: rows };
-}
-
-/** The sum whose row j is factors[j] times one row. */
-function multiplesOf(row: Float32Array, factors: Float64Array): SparseSum {
-  const dSae = factors.length;
-  const ascending = (n: number) => Uint32Array.from({ length: n }, (_, i) => i);
-  return {
-    byLatent: {
-      nRows: 1,
-      dSae,
-      latentPointers: ascending(dSae + 1),
-      rowIndices: new Uint32Array(dSae),
-      pairIndices: ascending(dSae),
-    },
-    coefficients: Float32Array.from(factors),
-    rows: row,
-  };
 }

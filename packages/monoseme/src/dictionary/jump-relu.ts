@@ -64,7 +64,7 @@ export const jumpRelu: Architecture = {
       further: { log_threshold: logThresholds },
       sums: { squaredError, l1: total(acts.values), l0, loss: squaredError + coefficient * l0 },
     };
-    return withAuxK(step, gradients, errors.residuals);
+    return withAuxK(step, gradients);
   },
   finish: ({ weights, further }) => ({
     architecture: 'jumprelu',
@@ -85,12 +85,9 @@ export async function encodeWindow(
   const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
   const { latentIndices, values } = preActs;
   const isActive = new Uint8Array(values.length);
-  const isSilent = new Uint8Array(values.length);
-  for (let pair = 0; pair < values.length; pair++) {
+  for (let pair = 0; pair < values.length; pair++)
     isActive[pair] = values[pair] > thresholds[latentIndices[pair]] ? 1 : 0;
-    isSilent[pair] = 1 - isActive[pair];
-  }
-  return { acts: subCodes(preActs, isActive).codes, silent: subCodes(preActs, isSilent).codes };
+  return { acts: subCodes(preActs, isActive), silent: subCodes(preActs, isActive, 0) };
 }
 
 /** ⟨e_b, W_dec[j]⟩ of the silent pairs. */

@@ -1,6 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
+import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
 import { subCodes } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
 import { topK } from './top-k.ts';
@@ -14,8 +15,7 @@ const WEIGHT = 1 / 8;
  * the dictionary can be used with more latents than it was trained for.
  *
  * Loss       L = L_k + L_4k / 8 + AuxK,  L_n = 1/B Σ_b ‖x_b − x̂_bn‖²,  x̂_n = W_dec ReLU(TopK_n(W_enc (x − b_dec) + b_enc)) + b_dec
- * Gradients  with e_n = x̂_n − x and E = e_k + e_4k/8 for the pairs among the k, e_4k/8 for the others:
- *            δ_bj = 2⟨E_b, W_dec[j]⟩/B,  ∂W_dec[j] = 2/B Σ_b f_bj E_b,  ∂b_dec = 2/B Σ_b (e_bk + e_b4k/8)
+ * Gradients  those of nested reconstructions: the k largest are the first group, the others of the 4k the second
  * Firing     counts the k alone
  * Finish     saved as TopK with k
  */
@@ -27,63 +27,80 @@ export const multiTopK: Architecture = {
   settings: topK.settings,
   defaults: topK.defaults,
   async gradients(step) {
-    const { nRows, dOut, dSae, settings, backend, weights } = step;
-    const { W_dec, b_dec } = weights;
+    const { dSae, settings } = step;
     const k = settings.k as number;
     const wide = await encodeBatch(step, { kind: 'topK', k: Math.min(WIDER * k, dSae) });
-    const mask = largestOfRows(wide, k);
-    const { codes: acts, pairs } = subCodes(wide, mask);
-    const [{ byLatent, errors: wideErrors }, errors] = await Promise.all([
-      reconstruct(step, wide),
-      backend.residuals({ codes: acts, dOut, W_dec, b_dec, target: step.target }),
-    ]);
-    const deltas = wideErrors.products.map((product) => (2 * WEIGHT * product) / nRows);
-    pairs.forEach((pair, i) => (deltas[pair] += (2 * errors.products[i]) / nRows));
-    // First the errors of the k pairs, then those of the others.
-    const rows = new Float32Array(2 * nRows * dOut);
-    for (let i = 0, other = nRows * dOut; other < rows.length; i++, other++) {
-      rows[other] = WEIGHT * wideErrors.residuals[i];
-      rows[i] = errors.residuals[i] + rows[other];
-    }
-    const rowIndices = byLatent.rowIndices.map(
-      (row, i) => row + (mask[byLatent.pairIndices[i]] === 1 ? 0 : nRows),
-    );
-    const shared = sharedGradients(step, wide, byLatent, errors.residuals, deltas);
-    const squaredError = total(errors.squaredErrors);
-    const gradients = {
-      ...shared,
+    const groups = groupsByRank(wide, k);
+    const { gradients, squaredErrors } = await nestedGradients(step, wide, groups, [1, WEIGHT]);
+    const acts = subCodes(wide, groups, 0);
+    return withAuxK(step, {
+      ...gradients,
       acts,
-      decoder: { ...shared.decoder, byLatent: { ...byLatent, nRows: 2 * nRows, rowIndices }, rows },
-      b_dec: { rows: rows.subarray(0, nRows * dOut), factor: 2 / nRows },
+      residuals: step.deadLatents().length > 0 ? errorsOfNarrow(step, gradients) : gradients.residuals,
       sums: {
-        squaredError,
+        squaredError: squaredErrors[0],
         l1: total(acts.values),
         l0: acts.values.length,
-        loss: squaredError + WEIGHT * total(wideErrors.squaredErrors),
+        loss: squaredErrors[0] + WEIGHT * squaredErrors[1],
       },
-    };
-    return withAuxK(step, gradients, errors.residuals);
+    });
   },
   finish: topK.finish,
 };
 
-/** 1 for the k largest pairs of each row, as TopK chooses them: ties go to the lower latent. */
-function largestOfRows({ nRows, rowPointers, values }: Codes, k: number): Uint8Array {
-  const mask = new Uint8Array(values.length);
+/** e_k, which AuxK is to explain: what is kept is e_4k and e_k/w + e_4k. */
+function errorsOfNarrow(
+  { buffers }: Step,
+  { decoder, residuals }: NestedGradients['gradients'],
+): Float32Array {
+  const errors = buffers.floats('errors of k', residuals.length);
+  for (let i = 0; i < errors.length; i++) errors[i] = WEIGHT * (decoder.rows[i] - residuals[i]);
+  return errors;
+}
+
+/** 0 for the k largest pairs of each row, as TopK chooses them (ties go to the lower latent), 1 for the others. */
+function groupsByRank({ nRows, rowPointers, values }: Codes, k: number): Uint8Array {
+  const groups = new Uint8Array(values.length);
+  const scratch = new Float32Array(WIDER * k);
   for (let row = 0; row < nRows; row++) {
     const [start, end] = [rowPointers[row], rowPointers[row + 1]];
-    if (end - start <= k) {
-      mask.fill(1, start, end);
-      continue;
-    }
-    const least = values.slice(start, end).sort()[end - start - k];
+    if (end - start <= k) continue;
+    const least = nthLargest_(fill_(scratch, values, start, end), k);
     let places = k;
+    for (let pair = start; pair < end; pair++) if (values[pair] > least) places--;
     for (let pair = start; pair < end; pair++) {
-      if (values[pair] > least) places -= mask[pair] = 1;
-    }
-    for (let pair = start; pair < end && places > 0; pair++) {
-      if (values[pair] === least) places -= mask[pair] = 1;
+      const isTie = values[pair] === least && places > 0;
+      if (isTie) places--;
+      groups[pair] = isTie || values[pair] > least ? 0 : 1;
     }
   }
-  return mask;
+  return groups;
+}
+
+function fill_(scratch: Float32Array, values: Float32Array, start: number, end: number): Float32Array {
+  for (let i = start; i < end; i++) scratch[i - start] = values[i];
+  return scratch.subarray(0, end - start);
+}
+
+/** The n-th largest value, by Hoare's selection. Mutates values: their order. */
+function nthLargest_(values: Float32Array, n: number): number {
+  const target = n - 1;
+  let [low, high] = [0, values.length - 1];
+  while (low < high) {
+    const pivot = values[(low + high) >> 1];
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while (values[i] > pivot) i++;
+      while (values[j] < pivot) j--;
+      if (i <= j) {
+        const moved = values[i];
+        values[i++] = values[j];
+        values[j--] = moved;
+      }
+    }
+    if (target <= j) high = j;
+    else if (target >= i) low = i;
+    else return values[target];
+  }
+  return values[target];
 }

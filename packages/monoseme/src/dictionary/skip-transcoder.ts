@@ -1,5 +1,5 @@
 import type { Architecture } from './architecture.ts';
-import { codesOfRows } from './codes-of-rows.ts';
+import { onePairEach } from './sparse-sum.ts';
 import { selectedGradients, topK } from './top-k.ts';
 
 /**
@@ -22,20 +22,23 @@ export const skipTranscoder: Architecture = {
   settings: topK.settings,
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
-    const { backend, x, dIn, dOut, nRows, weights, settings } = step;
-    const inputs = codesOfRows(x, dIn);
-    const skipped = await backend.decode({ codes: inputs, dOut, W_dec: weights.W_skip as Float32Array });
-    const target = step.target.map((value, i) => value - skipped[i]);
+    const { backend, x, target, dIn, dOut, nRows, weights, settings } = step;
+    const b = weights.W_skip as Float32Array;
+    const skipped = await backend.product({ a: x, b, nRows, inner: dIn, width: dOut });
+    // In its place: what the skip connection leaves to the latents.
+    for (let i = 0; i < skipped.length; i++) skipped[i] = target[i] - skipped[i];
     const selection = { kind: 'topK', k: settings.k as number } as const;
-    const gradients = await selectedGradients({ ...step, target }, selection);
-    return {
-      ...gradients,
-      skip: {
-        byLatent: await backend.transpose(inputs),
-        coefficients: x.map((value) => (2 * value) / nRows),
-        rows: gradients.residuals,
-      },
-    };
+    const gradients = await selectedGradients({ ...step, target: skipped }, selection);
+    const products = await backend.product({
+      a: x,
+      isTransposed: true,
+      b: gradients.residuals,
+      nRows: dIn,
+      inner: nRows,
+      width: dOut,
+    });
+    const factors = new Float32Array(dIn).fill(2 / nRows);
+    return { ...gradients, skip: onePairEach(products, dIn, step.buffers.ascending(dIn), factors) };
   },
   finish: topK.finish,
 };

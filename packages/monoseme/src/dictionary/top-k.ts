@@ -45,5 +45,5 @@ export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradient
     ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
     sums: { squaredError, l1: total(acts.values), l0: acts.values.length, loss: squaredError },
   };
-  return withAuxK(step, gradients, errors.residuals);
+  return withAuxK(step, gradients);
 }

@@ -9,10 +9,13 @@ import type {
   GeometricMedianInput,
   GradientInput,
   PairSumsInput,
+  NestedResidualsInput,
+  ProductInput,
   ResidualsInput,
   SampledProductsInput,
   ScreenInput,
   Selection,
+  SparseSum,
   UpdateRowsInput,
 } from './contract.ts';
 
@@ -111,6 +114,15 @@ export function checkResiduals(input: ResidualsInput): void {
   if (input.residuals) expectLength('residuals', input.residuals, input.codes.nRows, input.dOut);
 }
 
+export function checkNestedResiduals(input: NestedResidualsInput): void {
+  const { codes, dOut, weights } = input;
+  checkDecode(input);
+  expectSize('The length of weights', weights.length, 1);
+  expectLength('target', input.target, codes.nRows, dOut);
+  expectLength('groups', input.groups, codes.values.length);
+  expectLength('residuals', input.residuals, weights.length, codes.nRows, dOut);
+}
+
 export function checkSampledProducts(input: SampledProductsInput): void {
   checkDecode(input);
   expectLength('rows', input.rows, input.codes.nRows, input.dOut);
@@ -131,17 +143,30 @@ export function checkPairSums({ a, b, width, sums }: PairSumsInput): void {
 }
 
 export function checkGradient(input: GradientInput): void {
-  const { byLatent, width } = input;
-  expectSize('byLatent.nRows', byLatent.nRows, 0);
-  expectSize('byLatent.dSae', byLatent.dSae, 1);
+  const { width, pull } = input;
+  const { dSae } = input.byLatent;
+  expectSize('byLatent.dSae', dSae, 1);
   expectSize('width', width, 1);
-  expectLength('byLatent.latentPointers', byLatent.latentPointers, byLatent.dSae + 1);
-  const nnz = byLatent.latentPointers[byLatent.dSae];
+  for (const sum of [input, ...(input.also ?? [])]) checkSparseSum(sum, dSae, width);
+  expectLength('weights', input.weights, dSae, width);
+  if (!pull) return;
+  expectLength('pull.factors', pull.factors, dSae, pull.parts.length);
+  if (pull.parts.reduce((sum, part) => sum + part, 0) === width) return;
+  throw new MonosemeError(
+    'ERR_SHAPE',
+    `pull.parts is ${pull.parts.join(', ')}, but a row has ${width} elements.`,
+    'Pass parts that make up a row.',
+  );
+}
+
+function checkSparseSum({ byLatent, coefficients, rows }: SparseSum, dSae: number, width: number): void {
+  expectSize('byLatent.nRows', byLatent.nRows, 0);
+  expectLength('byLatent.latentPointers', byLatent.latentPointers, dSae + 1);
+  const nnz = byLatent.latentPointers[dSae];
   expectLength('byLatent.rowIndices', byLatent.rowIndices, nnz);
   expectLength('byLatent.pairIndices', byLatent.pairIndices, nnz);
-  expectLength('coefficients', input.coefficients, nnz);
-  expectLength('rows', input.rows, byLatent.nRows, width);
-  expectLength('weights', input.weights, byLatent.dSae, width);
+  expectLength('coefficients', coefficients, nnz);
+  expectLength('rows', rows, byLatent.nRows, width);
 }
 
 export function checkUpdateRows(input: UpdateRowsInput): void {
@@ -168,6 +193,14 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
       'It takes a number from 0 to below 1.',
     );
   }
+}
+
+export function checkProduct({ a, b, nRows, inner, width }: ProductInput): void {
+  expectSize('nRows', nRows, 0);
+  expectSize('inner', inner, 1);
+  expectSize('width', width, 1);
+  expectLength('a', a, nRows, inner);
+  expectLength('b', b, inner, width);
 }
 
 export function checkCenter({ rows, offset }: CenterInput): void {

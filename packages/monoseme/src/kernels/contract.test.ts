@@ -8,6 +8,7 @@ import {
   assertSelected,
   codesCase,
   encodeCase,
+  nestedCase,
   normals,
   pairSumsCase,
   resultsOfAll,
@@ -163,6 +164,59 @@ function contract(open: () => Promise<KernelBackend>): void {
         (i) => sumBound(dOut, productBounds[i]),
       );
     }
+  });
+
+  test('nestedResiduals and product are exact on whole numbers', async () => {
+    const backend = await open();
+    const random = new Random(20);
+    for (const { nRows, dIn: dOut, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, wholeNumbers);
+      const W_dec = wholeNumbers(random, dSae * dOut);
+      const b_dec = random.integer(2) === 0 ? wholeNumbers(random, dOut) : undefined;
+      const target = wholeNumbers(random, nRows * dOut);
+      const input = nestedCase(random, { codes, dOut, W_dec, b_dec, target }, wholeNumbers);
+      const actual = await backend.nestedResiduals(input);
+      assertGuards(input.residuals);
+      const residuals = new Float32Array(input.residuals.length);
+      const expected = await referenceBackend.nestedResiduals({ ...input, residuals });
+      const where = JSON.stringify({ nRows, dOut, dSae, groups: input.weights.length });
+      for (const key of ['residuals', 'squaredErrors', 'products'] as const) {
+        assertClose(`${key} ${where}`, actual[key], expected[key], () => 0);
+      }
+      for (const isTransposed of [false, true]) {
+        // [nRows, dSae] · [dSae, dOut]
+        const a = wholeNumbers(random, nRows * dSae);
+        const factors = { a, isTransposed, b: W_dec, nRows, inner: dSae, width: dOut };
+        const product = await referenceBackend.product(factors);
+        assertClose(`product ${where}`, await backend.product(factors), product, () => 0);
+      }
+    }
+  });
+
+  test('one group of weight 1 is what residuals gives, and a product is a chain in its order', async () => {
+    const backend = await open();
+    const random = new Random(21);
+    const codes = codesCase(random, 40, 60, normals);
+    const [W_dec, target] = [normals(random, 60 * 37), normals(random, 40 * 37)];
+    const nested = await backend.nestedResiduals({
+      codes,
+      dOut: 37,
+      W_dec,
+      target,
+      groups: new Uint8Array(codes.values.length),
+      weights: Float32Array.of(1),
+      residuals: new Float32Array(target.length),
+    });
+    const plain = await backend.residuals({ codes, dOut: 37, W_dec, target });
+    const bound = sumBound(100, 200);
+    for (const key of ['residuals', 'products'] as const)
+      assertClose(key, nested[key], plain[key], () => bound);
+    const a = normals(random, 700 * 3);
+    const b = normals(random, 700 * 50);
+    const transposed = new Float32Array(a.length).map((_, i) => a[(i % 3) * 700 + Math.floor(i / 3)]);
+    const shape = { b, nRows: 3, inner: 700, width: 50 };
+    const expected = await backend.product({ a, ...shape });
+    assert.deepEqual(await backend.product({ a: transposed, isTransposed: true, ...shape }), expected);
   });
 
   test('transpose sorts by latent, then by row', async () => {

@@ -45,12 +45,13 @@ export interface CodesByLatent {
  * - `topK`: the k largest of each row, then only those > 0 (so a row may keep fewer than k).
  *   Ties at the k-th place go to the lower latent index.
  * - `batchTopK`: the k·B largest positive ones of the whole batch. Ties at the last place go to the lower row,
- *   then to the lower latent index.
+ *   then to the lower latent index. `guess` is a value that a few more than these are thought to reach, as those of the
+ *   batch before did: any gives the same codes, a good one sooner.
  */
 export type Selection =
   | { readonly kind: 'threshold'; readonly thresholds?: Float32Array }
   | { readonly kind: 'topK'; readonly k: number }
-  | { readonly kind: 'batchTopK'; readonly k: number };
+  | { readonly kind: 'batchTopK'; readonly k: number; readonly guess?: number };
 
 /**
  * W_enc in 8 bits and the bounds of its rounding, by which `encode` rules out latents without working them out in fp32.
@@ -118,6 +119,27 @@ export interface Residuals {
   readonly products: Float32Array;
 }
 
+/** A reconstruction group by group: each group of pairs adds to those before it, and each sum has an error. */
+export interface NestedResidualsInput extends DecodeInput {
+  /** [nRows, dOut] */
+  readonly target: Float32Array;
+  /** [nnz]: the group of each pair, below G. */
+  readonly groups: Uint8Array;
+  /** [G]: w_g of each group. */
+  readonly weights: Float32Array;
+  /** [G, nRows, dOut]. Mutated: where the weighted errors go. */
+  readonly residuals: Float32Array;
+}
+
+export interface NestedResiduals {
+  /** [G, nRows, dOut]: E_g = Σ_{h ≥ g} w_h e_h, with e_h = x̂_h − target and x̂_h the pairs of groups 0 … h (and b_dec). */
+  readonly residuals: Float32Array;
+  /** [nRows, G]: ‖e_g‖² of each row. */
+  readonly squaredErrors: Float64Array;
+  /** [nnz]: ⟨E_g[b], W_dec[j]⟩ of every pair, g its group. */
+  readonly products: Float32Array;
+}
+
 export interface SampledProductsInput {
   readonly codes: Codes;
   readonly dOut: number;
@@ -136,15 +158,31 @@ export interface AdamOptions {
   readonly step: number;
 }
 
-/** The gradient of a weight matrix as a sparse sum of rows. */
-export interface GradientInput {
+/** A matrix [dSae, width] that is never stored: row j is Σ over the pairs of latent j of coefficient · rows[b]. */
+export interface SparseSum {
   readonly byLatent: CodesByLatent;
+  /** [nnz], in CSR order: the factor of each pair. */
+  readonly coefficients: Float32Array;
+  /** [nRows, width] */
+  readonly rows: Float32Array;
+}
+
+/** The gradient of a weight matrix: a sparse sum of rows, and what is added to it in this order. */
+export interface SparseGradient extends SparseSum {
+  /** Further sums for the same latents. */
+  readonly also?: readonly SparseSum[];
+  /** Multiples of the weights themselves: part s of row j is factors[j, s] · weights[j]. */
+  readonly pull?: {
+    /** [dSae, parts] */
+    readonly factors: Float32Array;
+    /** Width of each part; they add up to the width. */
+    readonly parts: Uint32Array;
+  };
+}
+
+export interface GradientInput extends SparseGradient {
   /** Length of a weight row: dIn for the encoder, dOut for the decoder. */
   readonly width: number;
-  /** [nnz], in CSR order: the factor of each pair in the gradient. */
-  readonly coefficients: Float32Array;
-  /** [nRows, width]: gradient of weight row j = Σ over its pairs of coefficient · rows[b]. */
-  readonly rows: Float32Array;
   /** [dSae, width] */
   readonly weights: Float32Array;
   /**
@@ -186,6 +224,17 @@ export interface PairSumsInput {
    * `width` says of Σ f_a f_b, their number, Σ f_b², Σ f_a².
    */
   readonly sums: Float64Array;
+}
+
+export interface ProductInput {
+  /** [nRows, inner], or [inner, nRows] where it is transposed. */
+  readonly a: Float32Array;
+  readonly isTransposed?: boolean;
+  /** [inner, width] */
+  readonly b: Float32Array;
+  readonly nRows: number;
+  readonly inner: number;
+  readonly width: number;
 }
 
 export interface CenterInput {
@@ -256,6 +305,14 @@ export interface KernelBackend {
    */
   residuals(input: ResidualsInput): Promise<Residuals>;
 
+  /**
+   * `residuals` of nested reconstructions, each pair visited twice whatever the number of groups G.
+   * Cost 4·dOut·nnz and 2·G·dOut a row.
+   *
+   * @throws {MonosemeError} ERR_OPTION when a group has no weight
+   */
+  nestedResiduals(input: NestedResidualsInput): Promise<NestedResiduals>;
+
   /** Sort the pairs by latent. */
   transpose(codes: Codes): Promise<CodesByLatent>;
 
@@ -272,7 +329,7 @@ export interface KernelBackend {
    * never stored. Rows without pairs have gradient zero: their moments decay and they move by what is left of
    * them, as in dense Adam.
    *
-   * Formula  g_j = scale · (Σ coefficient·rows[b], constraint), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
+   * Formula  g_j = scale · (Σ coefficient·rows[b] + pull, constraint), m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g²,
    *          w ← w − lr · (m/(1−β₁^t)) / (√(v/(1−β₂^t)) + ε), constraint.
    * Mutates  weights, firstMoments, secondMoments; each is read and written once.
    *
@@ -285,6 +342,9 @@ export interface KernelBackend {
    * to know before any row can be stepped. It costs a second pass over the pairs.
    */
   squaredGradientNorm(input: GradientInput): Promise<number>;
+
+  /** The dense product a · b, [nRows, width]. Cost 2·nRows·inner·width. */
+  product(input: ProductInput): Promise<Float32Array>;
 
   /** rows −= offset, row by row. Mutates rows. */
   center(input: CenterInput): Promise<void>;

@@ -11,12 +11,17 @@ export type {
   KernelBackend,
   Moments,
   PairSumsInput,
+  NestedResiduals,
+  NestedResidualsInput,
+  ProductInput,
   Residuals,
   ResidualsInput,
   SampledProductsInput,
   ScreenedWeights,
   ScreenInput,
   Selection,
+  SparseGradient,
+  SparseSum,
   UpdateRowsInput,
 } from './contract.ts';
 export { withPassingResults } from './passing-results.ts';

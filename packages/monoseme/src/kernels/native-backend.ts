@@ -9,12 +9,21 @@ import {
   checkGeometricMedian,
   checkGradient,
   checkPairSums,
+  checkNestedResiduals,
+  checkProduct,
   checkResiduals,
   checkSampledProducts,
   checkScreen,
   checkUpdateRows,
 } from './check.ts';
-import type { Codes, CodesByLatent, KernelBackend, Residuals, ScreenedWeights } from './contract.ts';
+import type {
+  Codes,
+  CodesByLatent,
+  KernelBackend,
+  NestedResiduals,
+  Residuals,
+  ScreenedWeights,
+} from './contract.ts';
 
 /** Errors cross from Rust as `code \n message`; a panic has the code ERR_KERNEL. */
 export function nativeError(error: unknown): MonosemeError {
@@ -92,6 +101,11 @@ export function nativeBackend(
       const errors = await typed<Omit<Residuals, 'residuals'>>(kernels.residuals({ ...input, residuals }));
       return { residuals, ...errors };
     },
+    async nestedResiduals(input) {
+      checkNestedResiduals(input);
+      const errors = await typed<Omit<NestedResiduals, 'residuals'>>(kernels.nestedResiduals(input));
+      return { residuals: input.residuals, ...errors };
+    },
     async transpose(codes) {
       checkCodes(codes);
       return typed<CodesByLatent>(kernels.transpose(codes));
@@ -107,6 +121,10 @@ export function nativeBackend(
     async squaredGradientNorm(input) {
       checkGradient(input);
       return typed<number>(kernels.squaredGradientNorm(input));
+    },
+    async product(input) {
+      checkProduct(input);
+      return typed<Float32Array>(kernels.product(input));
     },
     async center(input) {
       checkCenter(input);

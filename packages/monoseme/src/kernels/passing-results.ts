@@ -25,6 +25,8 @@ export async function withPassingResults<T>(
     decode: noted(backend.decode),
     sampledProducts: noted(backend.sampledProducts),
     residuals: noted(backend.residuals),
+    nestedResiduals: noted(backend.nestedResiduals),
+    product: noted(backend.product),
     transpose: noted(backend.transpose),
   });
   backend.release(passing);

@@ -7,6 +7,7 @@ import {
   codesCase,
   encodeCase,
   pairSumsCase,
+  nestedCase,
   selections,
   type Shape,
   someLatents,
@@ -58,9 +59,14 @@ async function results(backend: KernelBackend, seed: number) {
   // One step without moments is exact but for Adam's own roundings, the same everywhere.
   const update = updateCase(random, byLatent, dIn, 'none');
   update.firstMoments.fill(0);
-  const gradient = { ...update, coefficients: codes.values, rows, constraint: 'none' } as const;
   const pairSums = pairSumsCase(random, shape, wholeNumbers);
   await backend.addPairSums(pairSums);
+  const own = { byLatent, coefficients: codes.values, rows };
+  const also = random.integer(2) === 0 ? [own] : undefined;
+  const gradient = { ...update, ...own, also, pull: undefined, constraint: 'none' } as const;
+  const nested = nestedCase(random, { ...input, target: rows }, wholeNumbers);
+  const nestedErrors = await backend.nestedResiduals(nested);
+  const isTransposed = random.integer(2) === 0;
   const centered = unaligned(rows);
   await backend.center({ rows: centered, offset: wholeNumbers(random, dIn) });
   const { learningRate, beta1, beta2, epsilon } = update.adam;
@@ -69,7 +75,14 @@ async function results(backend: KernelBackend, seed: number) {
     gradientScale: 1,
     adam: { learningRate, beta1, beta2, epsilon, step: 1 },
   });
-  for (const written of [residuals, centered, update.weights, update.firstMoments, update.secondMoments]) {
+  for (const written of [
+    residuals,
+    nested.residuals,
+    centered,
+    update.weights,
+    update.firstMoments,
+    update.secondMoments,
+  ]) {
     assertGuards(written);
   }
   const exact = {
@@ -79,6 +92,15 @@ async function results(backend: KernelBackend, seed: number) {
     products: await backend.sampledProducts({ ...input, rows }),
     residuals,
     errors: [errors.squaredErrors, errors.products],
+    nested: [nestedErrors.residuals, nestedErrors.squaredErrors, nestedErrors.products],
+    product: await backend.product({
+      a: rows,
+      isTransposed,
+      b: W_dec.subarray(0, dIn),
+      nRows,
+      inner: dIn,
+      width: 1,
+    }),
     byLatent,
     pairSums: pairSums.sums,
     centered,

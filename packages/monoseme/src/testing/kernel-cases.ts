@@ -5,6 +5,7 @@ import type {
   EncodeInput,
   KernelBackend,
   PairSumsInput,
+  NestedResidualsInput,
   Selection,
   UpdateRowsInput,
 } from '../kernels/index.ts';
@@ -91,6 +92,8 @@ export function selections(random: Random, { dSae }: Shape): Selection[] {
     { kind: 'batchTopK', k: 1 },
     { kind: 'batchTopK', k },
     { kind: 'batchTopK', k: dSae },
+    // Guesses that many, some and none reach.
+    ...[1e-3, 3, 1e9].map((guess) => ({ kind: 'batchTopK', k, guess }) as const),
   ];
 }
 
@@ -132,6 +135,21 @@ export function pairSumsCase(random: Random, { nRows, dIn, dSae }: Shape, draw: 
   return { a, b, width, sums: Float64Array.from({ length: dSae * dIn * width }, () => random.normal()) };
 }
 
+/** The same pairs in up to four groups, one of which may have no pairs. */
+export function nestedCase(
+  random: Random,
+  input: Omit<NestedResidualsInput, 'groups' | 'weights' | 'residuals'>,
+  draw: Draw,
+): NestedResidualsInput {
+  const nGroups = 1 + random.integer(4);
+  return {
+    ...input,
+    groups: Uint8Array.from(input.codes.values, () => random.integer(nGroups)),
+    weights: draw(random, nGroups),
+    residuals: unaligned(new Float32Array(nGroups * input.target.length)),
+  };
+}
+
 /** An update whose moments are f32. */
 export interface UpdateCase extends UpdateRowsInput {
   readonly firstMoments: Float32Array;
@@ -155,8 +173,28 @@ export function updateCase(
     // Away from 0, where a step is not sensitive to the rounding of its gradient.
     secondMoments: unaligned(Float32Array.from({ length: dSae * width }, () => 0.5 + random.uniform())),
     constraint,
+    ...(random.integer(2) === 0 ? furtherGradients(random, dSae, width) : {}),
     ...(random.integer(2) === 0 ? { gradientScale: random.uniform() } : {}),
     adam: { learningRate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, step: 1 + random.integer(20) },
+  };
+}
+
+/** One more pair for every latent, and a pull on two parts of its row (or the whole). */
+function furtherGradients(random: Random, dSae: number, width: number): Partial<UpdateCase> {
+  const nRows = 3;
+  const first = Math.floor(width / 3);
+  const parts = Uint32Array.from(first > 0 ? [first, width - first] : [width]);
+  const pointers = Uint32Array.from({ length: dSae + 1 }, (_, j) => j);
+  const byLatent = {
+    nRows,
+    dSae,
+    latentPointers: pointers,
+    rowIndices: Uint32Array.from({ length: dSae }, () => random.integer(nRows)),
+    pairIndices: pointers.slice(0, dSae).reverse(),
+  };
+  return {
+    also: [{ byLatent, coefficients: normals(random, dSae), rows: normals(random, nRows * width) }],
+    pull: { factors: normals(random, dSae * parts.length), parts },
   };
 }
 
@@ -292,6 +330,11 @@ export async function resultsOfAll(backend: KernelBackend, seed: number, shape: 
   const target = normals(random, nRows * dIn);
   const residuals = await backend.residuals({ codes, dOut: dIn, W_dec, target });
   add(residuals.residuals, residuals.squaredErrors, residuals.products);
+  const nested = await backend.nestedResiduals(
+    nestedCase(random, { codes, dOut: dIn, W_dec, target }, normals),
+  );
+  add(nested.residuals, nested.squaredErrors, nested.products);
+  add(await backend.product({ a: target, b: W_dec.subarray(0, dIn * 5), nRows, inner: dIn, width: 5 }));
   const byLatent = await backend.transpose(codes);
   const update = updateCase(random, byLatent, dIn, 'unitNorm');
   await backend.updateRows(update);

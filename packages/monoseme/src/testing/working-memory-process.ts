@@ -1,7 +1,7 @@
 /*
  * Takes steps of training and prints what they held beyond weights, moments and batch, by counting what is allocated: by
  * the kernels, and as arrays by JavaScript, looked at around every call of a primitive. A program of its own, so that it
- * counts nothing else. Arguments: architecture, dIn, dSae.
+ * counts nothing else. Arguments: architecture, dIn, dSae, and how many latents count as dead in every step.
  */
 import { loadBinding } from '@monoseme/kernels-native';
 import { architectureNamed } from '../dictionary/index.ts';
@@ -28,6 +28,8 @@ class Watched {
       ...backend,
       encode: looking(backend.encode),
       residuals: looking(backend.residuals),
+      nestedResiduals: looking(backend.nestedResiduals),
+      product: looking(backend.product),
       transpose: looking(backend.transpose),
       updateRows: looking(backend.updateRows),
     };
@@ -50,7 +52,8 @@ function filled_(values: Float32Array, scale: number, random: Random): Float32Ar
 
 const N_ROWS = 4096;
 const N_STEPS = 4;
-const [name, dIn, dSae] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const name = process.argv[2];
+const [dIn, dSae, nDead = 0] = process.argv.slice(3).map(Number);
 const random = new Random(3);
 const watched = new Watched();
 const backend = watched.watch(await selectBackend({ name: 'native', threads: 2 }));
@@ -66,13 +69,15 @@ const architecture = architectureNamed(name);
 const state = trainState(weights, rowLayout({ dIn }, architecture));
 let l0 = 0;
 for (let step = 1; step <= N_STEPS; step++) {
+  state.lastFiredStep.fill(-N_STEPS, 0, nDead);
   const sums = await trainStep_(state, backend, batch, {
-    l1Coefficient: 0,
+    l1Coefficient: architecture.coefficient ? 1e-3 : 0,
     adam: { learningRate: 1e-7, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step },
     unitNormDecoder: true,
     trainDecoderBias: true,
     architecture,
-    settings: { k: 64 },
+    settings: { ...architecture.settings, k: 64 },
+    deadAfterSteps: N_STEPS + 1,
   });
   l0 = sums.l0 / N_ROWS;
 }

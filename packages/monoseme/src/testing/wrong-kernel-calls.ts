@@ -38,6 +38,10 @@ export function* wrongCalls(backend: KernelBackend): Generator<WrongCall> {
     const input = { rows: new Float32Array(6), offset: new Float32Array(3), ...change };
     yield [`center ${Object.keys(change)}`, code, () => backend.center(input)];
   }
+  const product = { a: new Float32Array(6), b: new Float32Array(3), nRows: 2, inner: 3, width: 1 };
+  yield ['a', 'ERR_SHAPE', () => backend.product({ ...product, a: short })];
+  yield ['b', 'ERR_SHAPE', () => backend.product({ ...product, b: short })];
+  yield ['inner 0', 'ERR_OPTION', () => backend.product({ ...product, inner: 0 })];
   yield ['columnSums', 'ERR_SHAPE', () => backend.columnSums({ rows: short, width: 3 })];
   yield ['width 0', 'ERR_OPTION', () => backend.columnSums({ rows: short, width: 0 })];
   yield* wrongPairs(backend, codesCase(new Random(11), 4, 5, normals));
@@ -89,6 +93,22 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['target', 'ERR_SHAPE', () => backend.residuals({ ...wide, codes: good, target: short })];
   const elsewhere = { ...wide, codes: good, residuals: short };
   yield ['residuals', 'ERR_SHAPE', () => backend.residuals(elsewhere)];
+  const nested = {
+    ...wide,
+    codes: good,
+    groups: new Uint8Array(good.values.length),
+    weights: new Float32Array(2),
+    residuals: new Float32Array(24),
+  };
+  for (const key of ['target', 'weights', 'residuals'] as const)
+    yield [
+      `nested ${key}`,
+      'ERR_SHAPE',
+      () => backend.nestedResiduals({ ...nested, [key]: short.subarray(1) }),
+    ];
+  yield ['groups', 'ERR_SHAPE', () => backend.nestedResiduals({ ...nested, groups: new Uint8Array(0) })];
+  const groups = nested.groups.map(() => 2);
+  yield ['a group without weight', 'ERR_OPTION', () => backend.nestedResiduals({ ...nested, groups })];
   yield ['rows', 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes: good, rows: short })];
   const update = async (change: (input: UpdateRowsInput) => Partial<UpdateRowsInput>) => {
     const input = updateCase(random, await referenceBackend.transpose(good), 3, 'none');
@@ -97,6 +117,11 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   for (const key of ['coefficients', 'rows', 'weights', 'firstMoments', 'secondMoments']) {
     yield [key, 'ERR_SHAPE', () => update(() => ({ [key]: short }))];
   }
+  const sums = (input: UpdateRowsInput) => ({ also: [{ ...input, rows: short }] });
+  yield ['rows of a further sum', 'ERR_SHAPE', () => update(sums)];
+  const pulls = { factors: new Float32Array(5), parts: Uint32Array.of(2) };
+  yield ['parts of a pull', 'ERR_SHAPE', () => update(() => ({ pull: pulls }))];
+  yield ['factors of a pull', 'ERR_SHAPE', () => update(() => ({ pull: { ...pulls, factors: short } }))];
   const mixed = (input: UpdateRowsInput) => ({ firstMoments: new Uint16Array(input.firstMoments.length) });
   yield ['moments of two types', 'ERR_OPTION', () => update(mixed)];
   yield ['gradientScale', 'ERR_OPTION', () => update(() => ({ gradientScale: NaN }))];

@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ARCHITECTURES, architectureNamed, type Gradients } from '../dictionary/index.ts';
-import type { SparseSum } from '../dictionary/sparse-sum.ts';
-import { selectBackend } from '../kernels/index.ts';
+import { selectBackend, type SparseGradient } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
 import {
   B,
@@ -83,13 +82,15 @@ const optionsOf = ({ name, settings }: Case): StepOptions => ({
   deadAfterSteps: 50,
 });
 
-/** The rows of a sparse sum as a matrix [F, D]. */
-function dense({ byLatent, coefficients, rows }: SparseSum): Float64Array {
+/** The rows of the sums of a gradient as a matrix [F, D]. */
+function dense({ also = [], ...own }: SparseGradient): Float64Array {
   const out = new Float64Array(F * D);
-  for (let j = 0; j < F; j++) {
-    for (let n = byLatent.latentPointers[j]; n < byLatent.latentPointers[j + 1]; n++) {
-      const from = byLatent.rowIndices[n] * D;
-      for (let i = 0; i < D; i++) out[j * D + i] += coefficients[byLatent.pairIndices[n]] * rows[from + i];
+  for (const { byLatent, coefficients, rows } of [own, ...also]) {
+    for (let j = 0; j < F; j++) {
+      for (let n = byLatent.latentPointers[j]; n < byLatent.latentPointers[j + 1]; n++) {
+        const from = byLatent.rowIndices[n] * D;
+        for (let i = 0; i < D; i++) out[j * D + i] += coefficients[byLatent.pairIndices[n]] * rows[from + i];
+      }
     }
   }
   return out;

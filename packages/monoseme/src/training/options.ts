@@ -120,6 +120,9 @@ const positive: [(v: number) => boolean, string] = [
   'a finite number above 0',
 ];
 
+/** Nested dictionaries at most: a step holds an error of the batch for each. */
+const MOST_PREFIXES = 256;
+
 const RULES: readonly Rule[] = [
   ['dSae', ...whole(1, 1 << 24)],
   ['batchRows', ...whole(1, 1 << 20)],
@@ -131,7 +134,7 @@ const RULES: readonly Rule[] = [
   ['learningRateDecay', ...fraction],
   ['emaDecay', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['targetL0', (v) => v === undefined || (Number.isFinite(v) && v > 0), 'a finite number above 0'],
-  ['nPrefixes', ...whole(1, 1 << 10)],
+  ['nPrefixes', ...whole(1, MOST_PREFIXES)],
   ['tanhScale', ...positive],
   ['preActCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['initialDensity', (v) => v > 0 && v < 1, 'a number between 0 and 1'],
@@ -248,10 +251,10 @@ function expectCompatible({ architecture, targetL0, normalize }: TrainOptions): 
 function expectPrefixes(prefixes: readonly number[] | undefined): void {
   if (prefixes === undefined) return;
   const isAscending = prefixes.every((end, i) => end > (prefixes[i - 1] ?? 0));
-  if (isAscending && prefixes.at(-1) === 1) return;
+  if (isAscending && prefixes.at(-1) === 1 && prefixes.length <= MOST_PREFIXES) return;
   throw new MonosemeError(
     'ERR_OPTION',
     `prefixes is ${prefixes.join(',')}.`,
-    'It takes ascending fractions of dSae above 0, the last 1.',
+    `It takes up to ${MOST_PREFIXES} ascending fractions of dSae above 0, the last 1.`,
   );
 }

@@ -29,6 +29,7 @@ export class StageClock {
       encode: timed('encode', backend.encode),
       decode: timed('decode', backend.decode),
       residuals: timed('decode', backend.residuals),
+      nestedResiduals: timed('decode', backend.nestedResiduals),
       sampledProducts: timed('decode', backend.sampledProducts),
       updateRows: timed('update', backend.updateRows),
     };

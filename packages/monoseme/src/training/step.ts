@@ -2,7 +2,6 @@ import {
   type Architecture,
   type ArchitectureSettings,
   type Gradients,
-  type SparseSum,
   standard,
   type StepSums,
 } from '../dictionary/index.ts';
@@ -11,6 +10,7 @@ import type {
   Codes,
   GradientInput,
   KernelBackend,
+  SparseSum,
   UpdateRowsInput,
 } from '../kernels/contract.ts';
 import { screenedIfItPays, withPassingResults } from '../kernels/index.ts';
@@ -46,8 +46,8 @@ export interface StepOptions {
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, columns of the layout], already times their factors
  * Mutates    state; and batch as `gradientsOf_` does
- * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; AuxK at work holds four batches
- *            more, a penalty on decoder norms a copy of the decoder
+ * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; of wide batches more where AuxK is
+ *            at work or Gated holds a second residual (one batch more), and where reconstructions are nested (one for each)
  */
 export async function trainStep_(
   state: TrainState,

@@ -3,6 +3,8 @@ import { decode } from './decode.ts';
 import { encode } from './encode.ts';
 import { geometricMedian } from './geometric-median.ts';
 import { addPairSums } from './pair-sums.ts';
+import { nestedResiduals } from './nested-residuals.ts';
+import { product } from './product.ts';
 import { residuals } from './residuals.ts';
 import { center, columnSums } from './rows.ts';
 import { sampledProducts } from './sampled-products.ts';
@@ -26,10 +28,12 @@ export const referenceBackend: KernelBackend = {
   decode: async (input) => decode(input),
   sampledProducts: async (input) => sampledProducts(input),
   residuals: async (input) => residuals(input),
+  nestedResiduals: async (input) => nestedResiduals(input),
   transpose: async (codes) => transpose(codes),
   addPairSums: async (input) => addPairSums(input),
   updateRows: async (input) => updateRows(input),
   squaredGradientNorm: async (input) => squaredGradientNorm(input),
+  product: async (input) => product(input),
   center: async (input) => center(input),
   columnSums: async (input) => columnSums(input),
   geometricMedian: async (input) => geometricMedian(input),

@@ -1,9 +1,12 @@
 import { MonosemeError } from '../../errors.ts';
 import { checkGradient, checkUpdateRows, corruptCodes } from '../check.ts';
-import type { GradientInput, Moments, UpdateRowsInput } from '../contract.ts';
+import type { CodesByLatent, GradientInput, Moments, UpdateRowsInput } from '../contract.ts';
 
 function expectPairs(input: GradientInput): void {
-  const { nRows, dSae, latentPointers, rowIndices, pairIndices } = input.byLatent;
+  for (const { byLatent } of [input, ...(input.also ?? [])]) expectInside(byLatent);
+}
+
+function expectInside({ nRows, dSae, latentPointers, rowIndices, pairIndices }: CodesByLatent): void {
   const inside =
     latentPointers[0] === 0 &&
     latentPointers.every((pointer, i) => i === dSae || pointer <= latentPointers[i + 1]) &&
@@ -12,17 +15,24 @@ function expectPairs(input: GradientInput): void {
   if (!inside) throw corruptCodes('byLatent holds a pointer, row or pair outside the batch.');
 }
 
-/** g = Σ over the latent's pairs of coefficient · row, projected where the constraint says so. */
+/** g = Σ over the latent's pairs of coefficient · row, and the pull, projected where the constraint says so. */
 function gradientOf(input: GradientInput, latent: number, gradient: Float64Array): void {
-  const { byLatent, width, coefficients, rows, weights, constraint } = input;
+  const { width, pull, constraint } = input;
+  const weights = input.weights.subarray(latent * width, (latent + 1) * width);
   gradient.fill(0);
-  for (let i = byLatent.latentPointers[latent]; i < byLatent.latentPointers[latent + 1]; i++) {
-    const coefficient = coefficients[byLatent.pairIndices[i]];
-    const start = byLatent.rowIndices[i] * width;
-    for (let c = 0; c < width; c++) gradient[c] += coefficient * rows[start + c];
+  for (const { byLatent, coefficients, rows } of [input, ...(input.also ?? [])]) {
+    for (let i = byLatent.latentPointers[latent]; i < byLatent.latentPointers[latent + 1]; i++) {
+      const coefficient = coefficients[byLatent.pairIndices[i]];
+      const start = byLatent.rowIndices[i] * width;
+      for (let c = 0; c < width; c++) gradient[c] += coefficient * rows[start + c];
+    }
   }
-  if (constraint === 'unitNorm')
-    removeParallelPart(gradient, weights.subarray(latent * width, (latent + 1) * width));
+  let c = 0;
+  pull?.parts.forEach((part, s) => {
+    const factor = pull.factors[latent * pull.parts.length + s];
+    for (const end = c + part; c < end; c++) gradient[c] += factor * weights[c];
+  });
+  if (constraint === 'unitNorm') removeParallelPart(gradient, weights);
 }
 
 /** g ← g − ⟨g, w⟩ w / ‖w‖². */
