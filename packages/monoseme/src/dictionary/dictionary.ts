@@ -5,7 +5,7 @@ import { expectLength } from '../tensor/index.ts';
 import { expectFiniteWeights } from './finite-weights.ts';
 import { magnitudes } from './gated.ts';
 import { matchingPursuit, type Pursuit } from './matching-pursuit.ts';
-import { layerNormalized, undoLayerNorm_ } from './layer-norm.ts';
+import { normalizedRows, type RowNormalization, undoNormalization_ } from './row-normalization.ts';
 
 /**
  * A sparse autoencoder, transcoder or crosscoder ready for use: no optimiser, no schedule.
@@ -72,8 +72,8 @@ export interface DictionaryConfig {
   readonly targetHookName?: string;
   /** Crosscoders: whose activations stand side by side in a row; their widths add up to dIn. */
   readonly sources?: readonly CrosscoderSource[];
-  /** Every row is normalised before it is encoded, and the reconstruction is brought back. See `layer-norm.ts`. */
-  readonly normalization?: 'layer_norm';
+  /** Every row is normalised before it is encoded, and the reconstruction is brought back: see `row-normalization.ts`. */
+  readonly normalization?: RowNormalization;
   readonly modelName: string;
   readonly contextSize: number | undefined;
   /** Whether `b_dec` is subtracted from the input before encoding (the paper's tied pre-encoder bias). */
@@ -118,7 +118,7 @@ export function outputWidth({ weights }: Dictionary): number {
  *          `matching_pursuit` see there
  * Shapes   x [nRows, dIn]
  * Units    x as the model gives it; the values in the same unit, because every training scale is folded in (with
- *          `layer_norm`: in units of the row's standard deviation)
+ *          a normalisation of rows: in the unit of the row)
  * Weights  must not change between calls: what they are in 8 bits is made once
  * @throws {MonosemeError} ERR_SHAPE, ERR_NOT_FINITE (the weights hold NaN or infinity)
  */
@@ -131,7 +131,8 @@ export async function encode(
   const { config, weights } = dictionary;
   expectLength('x', x, nRows, config.dIn);
   expectFiniteWeights(weights);
-  const input = config.normalization === 'layer_norm' ? layerNormalized(x, config.dIn) : x;
+  const { normalization } = config;
+  const input = normalization ? normalizedRows(x, config.dIn, normalization) : x;
   const selection = inferenceSelection(dictionary);
   const screened = await screenedOnce(backend, weights.W_enc, config.dIn);
   const { dIn, dSae } = config;
@@ -210,8 +211,8 @@ function withoutZeros(codes: Codes): Codes {
 /**
  * Reconstructions x̂ = Σ_j f_j W_dec[j] + b_dec (+ x · W_skip), [nRows, dOut], in the unit of the raw activations.
  *
- * @param x [nRows, dIn]: the activations that were encoded. Only a dictionary with a skip connection or `layer_norm`
- *   needs them; without them it throws ERR_OPTION.
+ * @param x [nRows, dIn]: the activations that were encoded. Only a dictionary with a skip connection or one that
+ *   normalises rows needs them; without them it throws ERR_OPTION.
  */
 export async function decode(
   dictionary: Dictionary,
@@ -238,6 +239,6 @@ export async function decode(
     const skipped = await backend.product({ a: x, b: W_skip, nRows: codes.nRows, inner: dIn, width: dOut });
     for (let i = 0; i < skipped.length; i++) reconstructions[i] += skipped[i];
   }
-  if (config.normalization === 'layer_norm') undoLayerNorm_(reconstructions, x, config.dIn);
+  if (config.normalization) undoNormalization_(reconstructions, x, config.dIn, config.normalization);
   return reconstructions;
 }

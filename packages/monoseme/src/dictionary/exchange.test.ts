@@ -70,7 +70,46 @@ describe('golden values of the packages', () => {
   });
 });
 
+/** A copy of a fixture with its cfg.json changed. */
+async function changed(name: string, changes: object): Promise<string> {
+  const out = await mkdtemp(join(tmpdir(), 'monoseme-bad-'));
+  await cp(fixture('dictionaries', name), out, { recursive: true });
+  const config = JSON.parse(await readFile(join(out, 'cfg.json'), 'utf8')) as object;
+  await writeFile(join(out, 'cfg.json'), JSON.stringify({ ...config, ...changes }));
+  return out;
+}
+
 describe('known traps', () => {
+  test("constant_norm_rescale: rows at length √dIn, the reconstruction at the row's own again", async () => {
+    for (const name of ['saelens-standard', 'saelens-topk', 'saelens-jumprelu']) {
+      const plain = await loadDictionary(dictionaryPath(name));
+      const rescaling = await loadDictionary(
+        await changed(name, { normalize_activations: 'constant_norm_rescale' }),
+      );
+      const x = (await golden(name)).x.map((value, i) => (Math.floor(i / D_IN) + 1) * value);
+      x.fill(0, 3 * D_IN, 4 * D_IN);
+      const factors = Float64Array.from({ length: ROWS }, (_, row) => {
+        const length = Math.hypot(...x.subarray(row * D_IN, (row + 1) * D_IN));
+        return length > 0 ? Math.sqrt(D_IN) / length : 0;
+      });
+      const scaled = x.map((value, i) => value * factors[Math.floor(i / D_IN)]);
+      const expected = await encode(plain, backend, scaled, ROWS);
+      const codes = await encode(rescaling, backend, x, ROWS);
+      expectClose(dense(codes), dense(expected), `${name} acts`);
+      const z = await decode(plain, backend, expected);
+      const found = await decode(rescaling, backend, codes, x);
+      const brought = z.map((value, i) => {
+        const factor = factors[Math.floor(i / D_IN)];
+        return factor > 0 ? value / factor : 0;
+      });
+      expectClose(found, brought, `${name} xhat`);
+      // What is written says so again.
+      const out = join(folder, `rescaling-${name}`);
+      await saveDictionary(out, rescaling);
+      assert.equal((await loadDictionary(out)).config.normalization, 'constant_norm_rescale');
+    }
+  });
+
   test('orientation: a square dictionary is told right by its numbers, where shapes cannot tell', async () => {
     const n = 4;
     const W_enc = Float32Array.from({ length: n * n }, (_, i) => i + 1);
@@ -147,15 +186,6 @@ describe('bad files', () => {
       return true;
     });
 
-  /** A copy of a fixture with its cfg.json changed. */
-  async function changed(name: string, changes: object): Promise<string> {
-    const out = await mkdtemp(join(tmpdir(), 'monoseme-bad-'));
-    await cp(fixture('dictionaries', name), out, { recursive: true });
-    const config = JSON.parse(await readFile(join(out, 'cfg.json'), 'utf8')) as object;
-    await writeFile(join(out, 'cfg.json'), JSON.stringify({ ...config, ...changes }));
-    return out;
-  }
-
   for (const [name, changes, says] of [
     ['saelens-standard', { architecture: 'temporal' }, /architecture is "temporal".*attention/],
     ['saelens-topk', { architecture: 'abstopk' }, /architecture is "abstopk".*negative/],
@@ -167,7 +197,7 @@ describe('bad files', () => {
       /normalize_activations is "expected_average_only_in"/,
     ],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
-    ['saelens-standard', { normalize_activations: 'constant_norm_rescale' }, /normalize_activations/],
+    ['saelens-standard', { normalize_activations: 'covariance_whitening' }, /normalize_activations/],
     ['saelens-standard', { architecture: 'transcoder', d_out: 5 }, /transcoder.*apply_b_dec_to_input/],
     ['saelens-topk', { k: 10 }, /k is 10/],
     ['saelens-topk', { k: 0 }, /k is 0/],

@@ -39,7 +39,7 @@ export function sizeOf(record: Record<string, unknown>, key: string, max: number
 /**
  * For formats of plain autoencoders.
  *
- * @throws {MonosemeError} ERR_OPTION for a transcoder, a crosscoder, or a dictionary with `layer_norm`
+ * @throws {MonosemeError} ERR_OPTION for a transcoder, a crosscoder, or one that normalises rows
  */
 export function expectPlainAutoencoder({ config, weights }: Dictionary, format: string): void {
   const { targetHookName, sources, normalization, pursuit } = config;

@@ -23,10 +23,9 @@ export type {
 } from './architecture.ts';
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
-export { rowDeviations } from './layer-norm.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
 export { standard } from './standard.ts';
-export { layerNormalized } from './layer-norm.ts';
+export { EPSILON, normalizedRows, type RowNormalization, rowUnits } from './row-normalization.ts';
 export { formatOf, loadDictionary, localDictionary, weightsFile } from './load.ts';
 export { type Claims, claimsOf, doubtsOf } from './claims.ts';
 export { saveDictionaryLearning } from './dictionary-learning.ts';

@@ -24,6 +24,7 @@ import {
 } from './exchange.ts';
 import { foldDecoderNorms, foldInputScale } from './fold.ts';
 import type { Pursuit } from './matching-pursuit.ts';
+import type { RowNormalization } from './row-normalization.ts';
 
 /**
  * Write a dictionary in the layout of SAELens: `cfg.json` and `sae_weights.safetensors`
@@ -204,6 +205,9 @@ function scaleRows_(W_dec: Float32Array, factors: Float32Array): void {
   for (let i = 0; i < W_dec.length; i++) W_dec[i] *= factors[Math.floor(i / width)];
 }
 
+/** Those of every row by itself. */
+const OF_ROWS: readonly RowNormalization[] = ['layer_norm', 'constant_norm_rescale'];
+
 /** Names of one factor on all inputs, by which they are √dIn long on average; true before version 4. */
 const SCALED: readonly unknown[] = ['expected_average_only_in', true];
 
@@ -244,7 +248,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       `architecture is "${name}", but apply_b_dec_to_input is not false`,
       'The decoder bias of a transcoder is that of its target, which its input has no part in.',
     );
-  expectValue('normalize_activations', ['none', 'layer_norm', ...SCALED, undefined, null, false]);
+  expectValue('normalize_activations', ['none', ...OF_ROWS, ...SCALED, undefined, null, false]);
   expectValue('reshape_activations', ['none', 'hook_z', undefined, null]);
   // Files from before version 6 call TopK a standard one with another activation function.
   const activation = record['activation_fn_str'] ?? record['activation_fn'] ?? 'relu';
@@ -253,7 +257,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
   const architecture = isOldTopK ? 'topk' : KINDS[kind];
   const isPursuit = architecture === 'matching_pursuit';
-  if (isPursuit) expectValue('normalize_activations', ['none', 'layer_norm', undefined, null, false]);
+  if (isPursuit) expectValue('normalize_activations', ['none', ...OF_ROWS, undefined, null, false]);
   const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
   const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
   const dSae =
@@ -261,6 +265,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       ? sizeOf({ d_sae: record['expansion_factor'] * dIn }, 'd_sae', MAX_D_SAE, path)
       : sizeOf(record, 'd_sae', MAX_D_SAE, path);
   const contextSize = metadata['context_size'];
+  const normalization = OF_ROWS.find((kind) => kind === record['normalize_activations']);
   return {
     config: {
       architecture,
@@ -272,7 +277,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       modelName: String(metadata['model_name'] ?? ''),
       ...(isTranscoder && { targetHookName: String(metadata['hook_name_out'] ?? '') }),
       ...(form === 'crosscoder' && { sources: parseSources(record['sources'], dIn, path) }),
-      ...(record['normalize_activations'] === 'layer_norm' && { normalization: 'layer_norm' as const }),
+      ...(normalization && { normalization }),
       contextSize: typeof contextSize === 'number' ? contextSize : undefined,
       applyBDecToInput: record['apply_b_dec_to_input'] !== false,
       metadata,

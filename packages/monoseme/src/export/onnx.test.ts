@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import ort from 'onnxruntime-node';
-import { loadDictionary } from '../dictionary/index.ts';
+import { decode, encode, loadDictionary } from '../dictionary/index.ts';
+import { selectBackend } from '../kernels/index.ts';
 import {
   D_IN,
   D_SAE,
+  dense,
   DICTIONARIES,
   dictionaryPath,
   expectClose,
@@ -67,3 +69,19 @@ for (const name of DICTIONARIES) {
     assert.equal(ROWS * D_SAE, acts.length);
   });
 }
+
+test('rows brought to one length, a row of zeros among them', async () => {
+  const { config, weights } = await loadDictionary(dictionaryPath('saelens-standard'));
+  const dictionary = { config: { ...config, normalization: 'constant_norm_rescale' as const }, weights };
+  const out = join(folder, 'rescaling');
+  await saveOnnx(out, dictionary);
+  const session = await ort.InferenceSession.create(join(out, 'dictionary.onnx'));
+  const x = (await golden('saelens-standard')).x.map((value) => 7 * value);
+  x.fill(0, D_IN, 2 * D_IN);
+  const { latents, reconstructions } = await session.run({ activations: rows(x, D_IN) });
+  const backend = await selectBackend({ name: 'reference' });
+  const codes = await encode(dictionary, backend, x, ROWS);
+  expectClose(latents.data as Float32Array, dense(codes), 'latents');
+  const expected = await decode(dictionary, backend, codes, x);
+  expectClose(reconstructions.data as Float32Array, expected, 'reconstructions');
+});

@@ -7,7 +7,7 @@ import {
   TensorProtoSchema,
 } from 'onnx-buf';
 import { join } from 'node:path';
-import { type Dictionary, outputWidth } from '../dictionary/index.ts';
+import { type Dictionary, EPSILON, outputWidth } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { atomicWrite, TOOLKIT_VERSION } from '../formats/index.ts';
 import { node, valueInfo } from '../model/cut.ts';
@@ -20,6 +20,8 @@ const RECONSTRUCTIONS = 'reconstructions';
 
 /** A file of protocol buffers holds at most 2 GiB; the rest is room for the nodes. */
 const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 20;
+/** Of a row that is divided by its length: a row of zeros stays one. */
+const LEAST_LENGTH = 1e-30;
 /** The newest versions that every ONNX Runtime since 1.12 (2022) runs. */
 const OPSET = 17n;
 const IR_VERSION = 8n;
@@ -28,7 +30,7 @@ const IR_VERSION = 8n;
  * Write a dictionary as three graphs that ONNX Runtime runs as they are, on any number of rows:
  *
  *   encoder.onnx     activations [tokens, dIn] → latents [tokens, dSae]
- *   decoder.onnx     latents (and activations, where a skip connection or `layer_norm` needs them) → reconstructions
+ *   decoder.onnx     latents (and activations, where a skip connection or a normalisation of rows needs them) → reconstructions
  *                    [tokens, dOut]
  *   dictionary.onnx  activations → latents, reconstructions
  *
@@ -94,7 +96,11 @@ class Graph {
     let x = ACTIVATIONS;
     if (config.normalization === 'layer_norm') {
       const { deviations, offsets } = this.#moments();
-      x = this.#add('Div', [offsets, this.#add('Add', [deviations, this.#floats('epsilon', [], 1e-5)])]);
+      x = this.#add('Div', [offsets, this.#add('Add', [deviations, this.#floats('epsilon', [], EPSILON)])]);
+    }
+    if (config.normalization === 'constant_norm_rescale') {
+      const least = this.#floats('least_length', [], LEAST_LENGTH);
+      x = this.#add('Div', [ACTIVATIONS, this.#add('Max', [this.#lengths(), least])]);
     }
     if (config.applyBDecToInput) x = this.#add('Sub', [x, this.#floats('b_dec', [dIn], weights.b_dec)]);
     const W_enc = this.#floats('W_enc', [dSae, dIn], weights.W_enc);
@@ -122,6 +128,7 @@ class Graph {
       const { means, deviations } = this.#moments();
       sum = this.#add('Add', [this.#add('Mul', [sum, deviations]), means]);
     }
+    if (config.normalization === 'constant_norm_rescale') sum = this.#add('Mul', [sum, this.#lengths()]);
     this.#add('Identity', [sum], RECONSTRUCTIONS);
   }
 
@@ -179,6 +186,14 @@ class Graph {
     const freedom = this.#floats('degrees_of_freedom', [], Math.max(1, dIn - 1));
     this.#add('Sqrt', [this.#add('Div', [squares, freedom])], 'deviations');
     return names;
+  }
+
+  /** ‖x‖ / √dIn of every row. */
+  #lengths(): string {
+    const squares = this.#add('Mul', [ACTIVATIONS, ACTIVATIONS]);
+    const sums = this.#add('ReduceSum', [squares, this.#int64('last_axis', [-1])]);
+    const width = this.#floats('width', [], this.#dictionary.config.dIn);
+    return this.#add('Sqrt', [this.#add('Div', [sums, width])]);
   }
 
   /** Add a node. @returns its output */

@@ -1,4 +1,4 @@
-import { decode, type Dictionary, encode, rowDeviations } from '../dictionary/index.ts';
+import { decode, type Dictionary, encode, rowUnits } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import type { Edit } from '../model/index.ts';
@@ -57,7 +57,8 @@ export async function editLatentsOf(
   const out = Float32Array.from(x);
   if (chosen.length === 0) return out;
   const touched = gather(x, dIn, chosen);
-  const units = dictionary.config.normalization ? rowDeviations(touched, dIn) : undefined;
+  const { normalization } = dictionary.config;
+  const units = normalization && rowUnits(touched, dIn, normalization);
   const codes = await encode(dictionary, backend, touched, chosen.length);
   const reconstructions = keepError ? undefined : await decode(dictionary, backend, codes, touched);
   const before = new Map<number, number>();

@@ -1,5 +1,10 @@
 import type { ActivationSource } from '../activations/index.ts';
-import { type Architecture, layerNormalized, type ScaledColumns } from '../dictionary/index.ts';
+import {
+  type Architecture,
+  normalizedRows,
+  type RowNormalization,
+  type ScaledColumns,
+} from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { TrainOptions } from './options.ts';
 
@@ -10,7 +15,7 @@ export interface RowLayout {
   /** What is reconstructed: the same array, or the hook point after the input in the row (transcoders). */
   readonly outputs: readonly ScaledColumns[];
   /** Rows are normalised one by one before they are scaled. */
-  readonly normalization?: 'layer_norm';
+  readonly normalization?: RowNormalization;
 }
 
 /**
@@ -58,7 +63,8 @@ export function rowParts({ inputs, outputs }: RowLayout): readonly ScaledColumns
 /** Normalise the rows where that is asked for, and multiply their columns by the factors, in place. */
 export function prepareRows_(rows: Float32Array, layout: RowLayout): Float32Array {
   const parts = rowParts(layout);
-  if (layout.normalization === 'layer_norm') rows.set(layerNormalized(rows, totalWidth(parts)));
+  const { normalization } = layout;
+  if (normalization) rows.set(normalizedRows(rows, totalWidth(parts), normalization));
   if (parts.every(({ scale }) => scale === 1)) return rows;
   for (let at = 0; at < rows.length;) {
     for (const { width, scale } of parts) {
