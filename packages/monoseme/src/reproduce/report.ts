@@ -59,7 +59,7 @@ function verdicts(claims: readonly Claim[]): ReportSection {
     text: [
       'The subjects are the embedded one-layer models: the architecture of the paper’s on other, much smaller text, with ' +
         'dictionaries of far fewer tokens. So figures are expected to differ; the question is whether the findings stay.',
-      'In brackets: intervals of 95 %, over documents; of medians over latents, over latents.',
+      'In brackets: intervals of 95 %, over documents; of medians and of mean effects, over latents.',
     ],
     tables: [
       {
