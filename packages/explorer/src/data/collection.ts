@@ -1,3 +1,4 @@
+import type { CollectionManifest } from 'monoseme/collection';
 import { FeatureIndex } from './feature-index.ts';
 import { IndexError } from './index-error.ts';
 import { Matches } from './matches.ts';
@@ -6,33 +7,9 @@ import { RemoteFile } from './remote-file.ts';
 /** The version of collections that this page reads (docs/collections.md). */
 const COLLECTION_VERSION = 1;
 
+type Details = CollectionManifest['details'];
 /** What the collection's manifest says of one of its dictionaries. */
-export interface Member {
-  readonly name: string;
-  readonly indexed: boolean;
-  readonly problem: string | null;
-  readonly architecture: string;
-  readonly d_in: number | null;
-  readonly d_sae: number;
-  readonly model_name: string;
-  readonly hook_name: string;
-  readonly seed: number | null;
-  readonly sparsity: number | null;
-  readonly corpus: string | null;
-  readonly l0: number | null;
-  readonly loss_recovered: number | null;
-  readonly explained_variance: number | null;
-  readonly dead: number | null;
-  readonly densities: { readonly low: number; readonly counts: readonly number[] } | null;
-}
-
-interface Details {
-  readonly collection_version: number;
-  readonly bins_per_power: number;
-  readonly matches_per_latent: number;
-  readonly members: readonly Member[];
-  readonly matches: readonly (readonly [number, number])[];
-}
+export type Member = Details['members'][number];
 
 /** Many dictionaries side by side. Their indexes are opened when they are looked at. */
 export class Collection {

@@ -69,6 +69,8 @@ function labelParts(label: Element, box: DOMRect, frame: DOMRect): Element[] {
       'font-weight': style.fontWeight,
       'font-family': style.fontFamily,
     });
+    // Spaces at its ends stand in their place.
+    text.setAttributeNS('http://www.w3.org/XML/1998/namespace', 'xml:space', 'preserve');
     text.textContent = node.textContent;
     parts.push(text);
   }

@@ -18,21 +18,23 @@ export interface FeatureList {
 
 type Condition = (latent: number) => boolean;
 
-let last:
-  { readonly index: FeatureIndex; readonly key: string; readonly list: Promise<FeatureList> } | undefined;
+/** Lists that are kept: a reader goes to and fro between a few. One of a million features takes 4 MB. */
+const MOST_LISTS = 6;
+const lists = new WeakMap<FeatureIndex, Map<string, Promise<FeatureList>>>();
 
-/**
- * The features of a query, in its order. Ties stay in order of their numbers. The last list is kept: from feature to
- * feature it is the same.
- */
+/** The features of a query, in its order. Ties stay in order of their numbers. The last lists are kept. */
 export function makeList(index: FeatureIndex, query: ListQuery): Promise<FeatureList> {
-  const key = JSON.stringify(query);
   // Stars come and go.
-  if (last?.index === index && last.key === key && !query.starred) return last.list;
-  const list = listOf(index, query);
-  const mine = { index, key, list };
-  list.catch(() => last === mine && (last = undefined));
-  last = mine;
+  if (query.starred) return listOf(index, query);
+  const known = lists.get(index) ?? new Map<string, Promise<FeatureList>>();
+  lists.set(index, known);
+  const key = JSON.stringify(query);
+  const list = known.get(key) ?? listOf(index, query);
+  // The last one asked for is the last to be forgotten.
+  known.delete(key);
+  known.set(key, list);
+  list.catch(() => known.delete(key));
+  if (known.size > MOST_LISTS) known.delete(known.keys().next().value!);
   return list;
 }
 

@@ -1,23 +1,32 @@
-import { Index, Show } from 'solid-js';
+import { Index, type JSX, Show } from 'solid-js';
+import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, percent, roughCount, signed } from '../data/format.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
 import { createTopTokens, FeatureCells } from './feature-cells.tsx';
 import { Panel } from './panel.tsx';
 import type { PanelProps } from './panels.tsx';
 
-export function NeighbourPanel(props: PanelProps) {
-  const details = () => props.page.details;
-  const topToken = createTopTokens(props.index, () => details().neighbours);
+/** Features that belong to one in some way: number, top token, and what is said of each. */
+function RelatedPanel(props: {
+  index: FeatureIndex;
+  title: string;
+  note: string;
+  latents: readonly number[];
+  kind?: string;
+  /** Further cells of the row at a place. */
+  children: (place: number) => JSX.Element;
+}) {
+  const topToken = createTopTokens(props.index, () => props.latents);
   return (
-    <Show when={details().neighbours.length > 0}>
-      <Panel title="Nearest features" note="By the cosine of their directions, with their top token.">
-        <table class="token-table">
+    <Show when={props.latents.length > 0}>
+      <Panel title={props.title} note={props.note}>
+        <table class={`token-table ${props.kind ?? ''}`}>
           <tbody>
-            <Index each={details().neighbours}>
+            <Index each={props.latents}>
               {(latent, i) => (
                 <tr>
                   <FeatureCells latent={latent()} topToken={topToken(i)} />
-                  <td class="value faint">{figure(details().neighbour_cosines[i])}</td>
+                  {props.children(i)}
                 </tr>
               )}
             </Index>
@@ -25,6 +34,20 @@ export function NeighbourPanel(props: PanelProps) {
         </table>
       </Panel>
     </Show>
+  );
+}
+
+export function NeighbourPanel(props: PanelProps) {
+  const details = () => props.page.details;
+  return (
+    <RelatedPanel
+      index={props.index}
+      title="Nearest features"
+      note="By the cosine of their directions, with their top token."
+      latents={details().neighbours}
+    >
+      {(i) => <td class="value faint">{figure(details().neighbour_cosines[i])}</td>}
+    </RelatedPanel>
   );
 }
 
@@ -37,7 +60,7 @@ function lagName(lag: number): string {
 
 export function CoActivePanel(props: PanelProps) {
   const details = () => props.page.details;
-  const topToken = createTopTokens(props.index, () => details().coactive);
+  const lag = (place: number) => details().coactive_lags[place];
   /** What the shares are counted on: they are no closer than that many firings tell. */
   const counted = () => {
     const { n_tokens = 0, n_firings } = props.index.manifest.co_activation ?? {};
@@ -48,30 +71,26 @@ export function CoActivePanel(props: PanelProps) {
       : `All its ${where}.`;
   };
   return (
-    <Show when={details().coactive.length > 0}>
-      <Panel
-        title="Fires beside"
-        note={`Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate. ${counted()}`}
-      >
-        <table class="token-table coactive">
-          <tbody>
-            <Index each={details().coactive}>
-              {(latent, i) => (
-                <tr>
-                  <FeatureCells latent={latent()} topToken={topToken(i)} />
-                  <td class="faint lag" title={lagName(details().coactive_lags[i])}>
-                    {details().coactive_lags[i] === 0 ? 'here' : signed(details().coactive_lags[i])}
-                    <span class="sr">{lagName(details().coactive_lags[i])}</span>
-                  </td>
-                  <td class="value">{Math.round(details().coactive_shares[i] * 100)} %</td>
-                  <td class="value faint">×{roughCount(Math.round(Math.exp(details().coactive_pmis[i])))}</td>
-                </tr>
-              )}
-            </Index>
-          </tbody>
-        </table>
-      </Panel>
-    </Show>
+    <RelatedPanel
+      index={props.index}
+      title="Fires beside"
+      note={`Features that fire near it more often than chance: where, at which share of its firings, and how many times the usual rate. ${counted()}`}
+      latents={details().coactive}
+      kind="coactive"
+    >
+      {(i) => (
+        <>
+          <td class="faint lag" title={lagName(lag(i))}>
+            <span aria-hidden="true">
+              {lag(i) === 0 ? 'here' : `${lag(i) > 0 ? '+' : '−'}${Math.abs(lag(i))}`}
+            </span>
+            <span class="sr">{lagName(lag(i))}</span>
+          </td>
+          <td class="value">{Math.round(details().coactive_shares[i] * 100)} %</td>
+          <td class="value faint">×{roughCount(Math.round(Math.exp(details().coactive_pmis[i])))}</td>
+        </>
+      )}
+    </RelatedPanel>
   );
 }
 
