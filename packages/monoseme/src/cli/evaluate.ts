@@ -126,7 +126,7 @@ async function measureModel(work: Work): Promise<Found> {
   if (!model.readsTokens) {
     const { source, close } = await openArraySource(model, hook, flags);
     try {
-      return await measureRows(work, source, source);
+      return await measureRows(work, source);
     } finally {
       await close();
     }
@@ -141,7 +141,7 @@ async function measureModel(work: Work): Promise<Found> {
     const leftOut = rowsLeftOut(dictionary, tokenizer, flags);
     if (!suffix) {
       const source = modelSource(runner, tokens, { rows: leftOut });
-      return await measureRows(work, source, source);
+      return await measureRows(work, source);
     }
     const madeFrom = {
       dictionary: await dictionaryHash(folder),
@@ -174,14 +174,13 @@ async function measureStore(work: Work, folder: string): Promise<Found> {
       `${folder} holds activations of another model than the dictionary was trained on.`,
       'Give a store of the same model.',
     );
-  return measureRows(work, store, store);
+  return measureRows(work, store);
 }
 
 /** On activations alone. */
 async function measureRows(
   work: Work,
-  source: ActivationSource,
-  { hookName, modelName }: { hookName: string; modelName: string },
+  source: ActivationSource & { readonly hookName: string; readonly modelName: string },
 ): Promise<Found> {
   const { context, flags, folder, dictionary, backend } = work;
   const report = await withStage(context, 'evaluate', 'rows', async (stage) => {
@@ -197,7 +196,7 @@ async function measureRows(
     ...(source.modelHash !== undefined && { model: source.modelHash }),
     activations: source.hash,
   };
-  const { leftOut } = source;
+  const { leftOut, hookName, modelName } = source;
   return [report, { ...provenanceOf(work, madeFrom, hookName, modelName), split: 'all', leftOut }];
 }
 

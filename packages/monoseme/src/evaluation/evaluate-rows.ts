@@ -10,9 +10,8 @@ import { MonosemeError, throwIfAborted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { MAX_DENSITY_BLOCKS } from './density-intervals.ts';
 import { directionFigures } from './directions.ts';
-import { type EvaluationReport, evaluationReport, type Tally } from './evaluation-report.ts';
+import { emptyTally, type EvaluationReport, evaluationReport, type Tally } from './evaluation-report.ts';
 import { expectReconstructs } from './expect-reconstructs.ts';
-import { ReconstructionSums } from './reconstruction.ts';
 import { addRow, COLUMN, N_COLUMNS } from './sums.ts';
 import { positionGroups, positionNames } from './token-groups.ts';
 
@@ -49,6 +48,12 @@ export async function evaluateRows(input: EvaluateRowsInput): Promise<Evaluation
   if (total === 0)
     throw new MonosemeError('ERR_EMPTY_TEXT', `${source.description} has no rows.`, 'Give some.');
   const places = placeGroups(source);
+  const groups = {
+    blocks: MAX_BLOCKS,
+    positions: places.names.length,
+    sources: 0,
+    densityBlocks: MAX_DENSITY_BLOCKS,
+  };
   let begun: Tally | undefined;
   let nDocuments = 0;
   let last = -1;
@@ -56,7 +61,7 @@ export async function evaluateRows(input: EvaluateRowsInput): Promise<Evaluation
     rowsOf(source, chunk, signal),
   )) {
     throwIfAborted(signal);
-    const tally = (begun ??= emptyTally(dSae, places.names.length, meanRow(activations, dIn)));
+    const tally = (begun ??= emptyTally(meanRow(activations, dIn), dSae, groups));
     const first = tally.sums.nTokens;
     const nRows = activations.length / dIn;
     const codes = await encode(dictionary, backend, activations, nRows);
@@ -92,18 +97,6 @@ async function rowsOf(
 ): Promise<SourceRows> {
   if (source.readRows) return source.readRows(chunk, signal);
   return { activations: await source.readChunk(chunk, signal), origins: {} };
-}
-
-/** @param reference near the mean: sums of squares about it lose little to rounding */
-function emptyTally(dSae: number, nPlaces: number, reference: Float32Array): Tally {
-  return {
-    sums: new ReconstructionSums(reference.length, dSae, reference),
-    blocks: new Float64Array(MAX_BLOCKS * N_COLUMNS),
-    positions: new Float64Array(nPlaces * N_COLUMNS),
-    sources: new Float64Array(),
-    blockFired: new Float64Array(MAX_DENSITY_BLOCKS * dSae),
-    blockTokens: new Float64Array(MAX_DENSITY_BLOCKS),
-  };
 }
 
 function meanRow(x: Float32Array, dIn: number): Float32Array {

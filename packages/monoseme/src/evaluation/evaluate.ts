@@ -6,13 +6,11 @@ import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { MAX_DENSITY_BLOCKS } from './density-intervals.ts';
 import { directionFigures } from './directions.ts';
-import { type EvaluationReport, evaluationReport, type Tally } from './evaluation-report.ts';
+import { emptyTally, type EvaluationReport, evaluationReport } from './evaluation-report.ts';
 import { expectReconstructs } from './expect-reconstructs.ts';
 import { measureContexts } from './measure-contexts.ts';
 import { MeasuredRows } from './measured-rows.ts';
 import { type ProgressFile, removeProgress } from './progress-file.ts';
-import { ReconstructionSums } from './reconstruction.ts';
-import { N_COLUMNS } from './sums.ts';
 import { positionNames, tokenGroups } from './token-groups.ts';
 
 /** Contexts from which the mean activation is taken, spread evenly over the text: some 32,000 tokens. */
@@ -43,9 +41,9 @@ export interface EvaluateInput {
  * Measure a dictionary on text that it was not trained on, in one pass.
  *
  * Losses are of the next token, over every position of a context but its last; divergences and agreements over every
- * position, of whole contexts spread evenly over the text. The mean activation, for the mean ablation, is that of up to 128 contexts spread over the text. Memory does
- * not depend on the amount of text, but for its tokens 168 bytes a document and 512 a latent. An interrupted run goes on from
- * `progressFile` and gives the same figures, bit by bit.
+ * position, of whole contexts spread evenly over the text. The mean activation, for the mean ablation, is that of up to 128
+ * contexts spread over the text. Memory does not depend on the amount of text, but for its tokens 168 bytes a document and 512
+ * a latent. An interrupted run goes on from `progressFile` and gives the same figures, bit by bit.
  *
  * @throws {MonosemeError} ERR_MISMATCH when dictionary and hook differ in width, ERR_EMPTY_TEXT, ERR_MODEL for a model
  * that takes a fixed number of contexts at once, ERR_INTERRUPTED
@@ -53,19 +51,16 @@ export interface EvaluateInput {
 export async function evaluateDictionary(input: EvaluateInput): Promise<EvaluationReport> {
   checkInput(input);
   const { dictionary, backend, tokens, signal, progressFile } = input;
-  const { dIn, dSae } = dictionary.config;
+  const { dSae } = dictionary.config;
   const groups = tokenGroups(tokens);
   const measured = await MeasuredRows.of(input.runner, tokens, input.leftOut);
   const mean = await meanActivation(input, measured);
-  const nDensityBlocks = Math.min(MAX_DENSITY_BLOCKS, groups.nBlocks);
-  const tally: Tally = {
-    sums: new ReconstructionSums(dIn, dSae, mean),
-    blocks: new Float64Array(groups.nBlocks * N_COLUMNS),
-    positions: new Float64Array(groups.positions.length * N_COLUMNS),
-    sources: new Float64Array(groups.sources.length * N_COLUMNS),
-    blockFired: new Float64Array(nDensityBlocks * dSae),
-    blockTokens: new Float64Array(nDensityBlocks),
-  };
+  const tally = emptyTally(mean, dSae, {
+    blocks: groups.nBlocks,
+    positions: groups.positions.length,
+    sources: groups.sources.length,
+    densityBlocks: Math.min(MAX_DENSITY_BLOCKS, groups.nBlocks),
+  });
   await measureContexts(input, groups, { measured, mean }, tally);
   const directions = await directionFigures(dictionary, backend, signal);
   if (progressFile) await removeProgress(progressFile);

@@ -4,13 +4,8 @@ import { type DensityClusters, densityClusters } from './clusters.ts';
 import { densityIntervals } from './density-intervals.ts';
 import type { DirectionFigures } from './directions.ts';
 import { downstreamFigures, reconstructionFigures, type TokenCounts, type TokenFigures } from './figures.ts';
-import {
-  type DensityFigures,
-  densityFigures,
-  type ReconstructionSums,
-  totalVariance,
-} from './reconstruction.ts';
-import { type Sums, sumsOf } from './sums.ts';
+import { type DensityFigures, densityFigures, ReconstructionSums, totalVariance } from './reconstruction.ts';
+import { N_COLUMNS, type Sums, sumsOf } from './sums.ts';
 
 /** Figures of some of the tokens. */
 export interface GroupFigures {
@@ -46,6 +41,26 @@ export interface Tally {
   /** [density blocks, dSae]: tokens on which a latent is active; and the tokens of each block. */
   readonly blockFired: Float64Array;
   readonly blockTokens: Float64Array;
+}
+
+/** How many groups a tally is of. */
+export interface TallyGroups {
+  readonly blocks: number;
+  readonly positions: number;
+  readonly sources: number;
+  readonly densityBlocks: number;
+}
+
+/** @param reference [dIn]: near the mean, so that sums of squares about it lose little to rounding */
+export function emptyTally(reference: Float32Array, dSae: number, groups: TallyGroups): Tally {
+  return {
+    sums: new ReconstructionSums(reference.length, dSae, reference),
+    blocks: new Float64Array(groups.blocks * N_COLUMNS),
+    positions: new Float64Array(groups.positions * N_COLUMNS),
+    sources: new Float64Array(groups.sources * N_COLUMNS),
+    blockFired: new Float64Array(groups.densityBlocks * dSae),
+    blockTokens: new Float64Array(groups.densityBlocks),
+  };
 }
 
 /** What a tally is of. */
