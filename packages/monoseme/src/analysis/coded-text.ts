@@ -44,7 +44,7 @@ export async function* codedChunks(
   // Three chunks at a time: one is read, one is encoded, one is looked at by the caller.
   let encoded: Promise<CodedChunk> | undefined;
   const done = ({ firstToken, codes, activations }: CodedChunk) => {
-    giveBack(pass.backend, activations);
+    giveBack(pass.backend, texts, activations);
     pass.onProgress?.(firstToken + codes[0].nRows);
   };
   try {
@@ -70,10 +70,18 @@ export async function* codedChunks(
   }
 }
 
-/** Megabytes a chunk keep the collector of garbage busy; what a source read into an array of its own is not needed again. */
-function giveBack(backend: KernelBackend, activations: readonly Float32Array[]): void {
-  const whole = activations.filter(({ buffer, byteLength }) => buffer.byteLength === byteLength);
-  backend.release([...new Set(whole)]);
+/** Megabytes a chunk keep the collector of garbage busy: they go back to the source, or else to the system. */
+function giveBack(
+  backend: KernelBackend,
+  texts: readonly CodedText[],
+  activations: readonly Float32Array[],
+): void {
+  const rowsOf = new Map(texts.map(({ source }, i) => [source, activations[i]]));
+  for (const [source, rows] of rowsOf) {
+    if (source.recycle) source.recycle(rows);
+    // Of a larger array it would take the rest along.
+    else if (rows.buffer.byteLength === rows.byteLength) backend.release([rows]);
+  }
 }
 
 interface Place {

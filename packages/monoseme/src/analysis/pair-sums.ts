@@ -67,12 +67,19 @@ export class PairSums {
    */
   best(score: (pair: Pair) => number, side: 'a' | 'b' = 'a'): (Pair | undefined)[] {
     const best = new Array<Pair | undefined>(side === 'a' ? this.dA : this.dB).fill(undefined);
+    const values = new Float64Array(best.length);
     const other = side === 'a' ? 'b' : 'a';
     for (const pair of this.pairs()) {
       const value = score(pair);
-      const known = best[pair[side]];
-      const lead = known === undefined ? 1 : value - score(known);
-      if (lead > 0 || (lead === 0 && pair[other] < known![other])) best[pair[side]] = pair;
+      const at = pair[side];
+      const known = best[at];
+      if (
+        known !== undefined &&
+        !(value > values[at] || (value === values[at] && pair[other] < known[other]))
+      )
+        continue;
+      best[at] = pair;
+      values[at] = value;
     }
     return best;
   }

@@ -3,6 +3,7 @@ import { screenedIfItPays } from '../kernels/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { expectLength } from '../tensor/index.ts';
 import { expectFiniteWeights } from './finite-weights.ts';
+import { withoutCentering } from './fold.ts';
 import { magnitudes } from './gated.ts';
 import { matchingPursuit, type Pursuit } from './matching-pursuit.ts';
 import { normalizedRows, type RowNormalization, undoNormalization_ } from './row-normalization.ts';
@@ -131,51 +132,33 @@ export async function encode(
   const { config, weights } = dictionary;
   expectLength('x', x, nRows, config.dIn);
   expectFiniteWeights(weights);
-  const { normalization } = config;
-  const input = normalization ? normalizedRows(x, config.dIn, normalization) : x;
-  const selection = inferenceSelection(dictionary);
-  const screened = await screenedOnce(backend, weights.W_enc, config.dIn);
-  const { dIn, dSae } = config;
-  const encodeRows = (rows: Float32Array) => {
-    const { pursuit } = config;
-    if (pursuit)
-      return matchingPursuit({ backend, x: rows, nRows, W_dec: weights.W_dec, dSae, pursuit, screened });
-    return backend.encode({
-      x: rows,
-      nRows,
-      dIn,
-      dSae,
-      W_enc: weights.W_enc,
-      b_enc: weights.b_enc,
-      selection,
-      screened,
-    });
-  };
-  const codes = config.applyBDecToInput
-    ? await withCentered(backend, input, weights.b_dec, encodeRows)
-    : await encodeRows(input);
-  return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, weights)) : codes;
+  const { normalization, pursuit, dIn, dSae } = config;
+  const input = normalization ? normalizedRows(x, dIn, normalization) : x;
+  const screened = await screenedOnce(backend, weights.W_enc, dIn);
+  if (pursuit) {
+    const rest = centered(input, weights.b_dec, config.applyBDecToInput);
+    return matchingPursuit({ backend, x: rest, nRows, W_dec: weights.W_dec, dSae, pursuit, screened });
+  }
+  const seen = uncentered(dictionary);
+  const codes = await backend.encode({
+    ...{ x: input, nRows, dIn, dSae, screened },
+    ...{ W_enc: weights.W_enc, b_enc: seen.weights.b_enc, selection: inferenceSelection(dictionary) },
+  });
+  return config.architecture === 'gated' ? withoutZeros(magnitudes(codes, seen.weights)) : codes;
 }
 
-/** Memory for centred rows, when no call has it: fresh arrays of megabytes a call keep the collector of garbage busy. */
-const spare = new WeakMap<KernelBackend, Float32Array>();
+/** By the weights of those that subtract b_dec. */
+const withoutCenter = new WeakMap<Weights, Dictionary>();
 
-/** {@link centered}, on the backend's threads, for as long as `use` takes. */
-async function withCentered<T>(
-  backend: KernelBackend,
-  rows: Float32Array,
-  offset: Float32Array,
-  use: (centered: Float32Array) => Promise<T>,
-): Promise<T> {
-  const known = spare.get(backend);
-  spare.delete(backend);
-  const memory = known && known.length >= rows.length ? known : backend.floats(rows.length);
-  const centered = memory.subarray(0, rows.length);
-  centered.set(rows);
-  await backend.center({ rows: centered, offset });
-  const result = await use(centered);
-  spare.set(backend, memory);
-  return result;
+/**
+ * The encoder that sees x itself: rows need no copy, and zeros, of which activations behind a ReLU are full, stay zeros. Its
+ * rounding is that of W x, which x as the model gives it has already.
+ */
+function uncentered(dictionary: Dictionary): Dictionary {
+  if (!dictionary.config.applyBDecToInput) return dictionary;
+  const known = withoutCenter.get(dictionary.weights) ?? withoutCentering(dictionary);
+  withoutCenter.set(dictionary.weights, known);
+  return known;
 }
 
 /** By backend, then by W_enc. */
