@@ -1,3 +1,4 @@
+import type { FeatureRow, FigureName } from 'monoseme/features';
 import { IndexError } from './index-error.ts';
 import type { RemoteFile } from './remote-file.ts';
 
@@ -29,7 +30,7 @@ const FIGURES = [
   'cluster',
   'mean_loss_change',
   'mean_kl',
-] as const;
+] as const satisfies readonly FigureName[];
 const INTEGERS = new Set<string>(['latent_index', 'n_fired', 'n_contexts', 'top_token', 'cluster']);
 const LOGITS = 4;
 const RADIUS = 8;
@@ -39,17 +40,7 @@ const CARD_BYTES = Math.ceil((SHORTS_AT + 2 * (2 * RADIUS + 1)) / 8) * 8;
 const PER_BLOCK = 32;
 const MOST_BLOCKS = 1024;
 
-export type FigureColumn = Exclude<(typeof FIGURES)[number], 'latent_index'>;
-
-/** Figures of a feature, and what a list shows of its strongest example. */
-export type FeatureRow = { readonly [name in (typeof FIGURES)[number]]: number } & {
-  /** The peak of the strongest example, −1 without one. */
-  readonly preview_token: number;
-  readonly preview_offsets: readonly number[];
-  readonly preview_activations: readonly number[];
-  /** Tokens with the largest logit weights. */
-  readonly top_logit_tokens: readonly number[];
-};
+export type FigureColumn = Exclude<FigureName, 'latent_index'>;
 
 /** `cards.bin`: a record of one length for every feature. */
 export class Cards {
@@ -94,7 +85,7 @@ function readCard(view: DataView): FeatureRow {
       name,
       INTEGERS.has(name) ? view.getInt32(4 * i, true) : view.getFloat32(4 * i, true),
     ]),
-  ) as { readonly [name in (typeof FIGURES)[number]]: number };
+  ) as { readonly [name in FigureName]: number };
   const id = (i: number) => view.getInt32(4 * (FIGURES.length + i), true);
   const top_logit_tokens = Array.from({ length: LOGITS }, (_, i) => id(1 + i)).filter((token) => token >= 0);
   const preview_offsets: number[] = [];

@@ -1,4 +1,13 @@
-import { Cards, type FeatureRow, type FigureColumn } from './cards.ts';
+import type {
+  ClusterRow,
+  DetailsRow,
+  DocumentRow,
+  EffectRow,
+  ExampleRow,
+  ExplanationRow,
+  FeatureRow,
+} from 'monoseme/features';
+import { Cards, type FigureColumn } from './cards.ts';
 import { Corpus } from './corpus.ts';
 import { IndexError } from './index-error.ts';
 import { fetchManifest, indexManifest, type Manifest, type ManifestJson } from './manifest.ts';
@@ -8,6 +17,8 @@ import { Vocabulary } from './vocabulary.ts';
 
 /** Columns of the tables that the page reads (docs/feature-index.md). */
 const DETAIL_COLUMNS = [
+  'latent_index',
+  'log_histogram_start',
   'histogram',
   'log_histogram',
   'quantiles',
@@ -30,7 +41,7 @@ const DETAIL_COLUMNS = [
   'coactive_lags',
   'coactive_shares',
   'coactive_pmis',
-] as const;
+] satisfies (keyof DetailsRow)[];
 const EXAMPLE_COLUMNS = [
   'latent_index',
   'group',
@@ -41,7 +52,7 @@ const EXAMPLE_COLUMNS = [
   'activation',
   'near_offsets',
   'near_activations',
-];
+] satisfies (keyof ExampleRow)[];
 const EFFECT_COLUMNS = [
   'latent_index',
   'token_index',
@@ -51,69 +62,27 @@ const EFFECT_COLUMNS = [
   'raised',
   'lowered_tokens',
   'lowered',
-];
+] satisfies (keyof EffectRow)[];
 const TOKEN_COLUMNS = ['token', 'latent_index', 'mean_activation'];
 const LOGIT_COLUMNS = ['token', 'latent_index', 'weight'];
 const PLACE_COLUMNS = ['token_index', 'latent_index'];
-const EXPLANATION_COLUMNS = ['latent_index', 'text', 'method', 'model', 'score', 'score_name'];
-const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'];
+const CLUSTER_COLUMNS = ['cluster', 'n_features', 'map_x', 'map_y', 'tokens'] satisfies (keyof ClusterRow)[];
+const EXPLANATION_COLUMNS = [
+  'latent_index',
+  'text',
+  'method',
+  'model',
+  'score',
+  'score_name',
+] satisfies (keyof ExplanationRow)[];
+const DOCUMENT_COLUMNS = ['id', 'source', 'start', 'length'] satisfies (keyof DocumentRow)[];
 
-export type { FeatureRow, FigureColumn } from './cards.ts';
-
-export type DetailsRow = { readonly [name in 'latent_index' | 'log_histogram_start']: number } & {
-  readonly [name in (typeof DETAIL_COLUMNS)[number]]: readonly number[];
-};
-
-export interface ExampleRow {
-  readonly latent_index: number;
-  readonly group: 'top' | 'interval' | 'quantile' | 'random' | 'near_miss';
-  readonly rank: number;
-  readonly interval: number;
-  readonly repeats: boolean;
-  readonly token_index: number;
-  readonly activation: number;
-  readonly near_offsets: readonly number[];
-  readonly near_activations: readonly number[];
-}
-
-/** What changes when the feature's part is taken out of the activation at one token. */
-export interface EffectRow {
-  readonly latent_index: number;
-  readonly token_index: number;
-  /** Loss of the next token without the feature minus the loss with it, in nats: above 0 where it helps. */
-  readonly loss_change: number;
-  /** KL(with ‖ without) of the next token, in nats. */
-  readonly kl: number;
-  /** Tokens that become likelier and less likely without it, with the change of their log-probability. */
-  readonly raised_tokens: readonly number[];
-  readonly raised: readonly number[];
-  readonly lowered_tokens: readonly number[];
-  readonly lowered: readonly number[];
-}
+export type { ClusterRow, DetailsRow, DocumentRow, EffectRow, ExampleRow, ExplanationRow, FeatureRow };
 
 /** Latents of a token, and how strongly each belongs to it, largest first. */
 export interface RankedLatents {
   readonly latents: Float64Array;
   readonly weights: Float64Array;
-}
-
-/** What somebody, or a model, says of a feature. */
-export interface ExplanationRow {
-  readonly latent_index: number;
-  readonly text: string;
-  /** Empty where it is not said. */
-  readonly method: string;
-  readonly model: string;
-  /** NaN without one. */
-  readonly score: number;
-  readonly score_name: string;
-}
-
-export interface DocumentRow {
-  readonly id: string;
-  readonly source: string;
-  readonly start: number;
-  readonly length: number;
 }
 
 /** A feature index on a host, read piece by piece as it is looked at. */
@@ -127,6 +96,7 @@ export class FeatureIndex {
   readonly #columns = new Map<string, Promise<Float64Array>>();
   #documents: Promise<DocumentRow[]> | undefined;
   #explanations: Promise<ExplanationRow[]> | undefined;
+  #clusters: Promise<ClusterRow[]> | undefined;
 
   private constructor(base: URL, manifest: Manifest, vocabulary: Vocabulary) {
     this.#base = base;
@@ -211,6 +181,14 @@ export class FeatureIndex {
     return this.#explanations;
   }
 
+  /** The groups of the map, the largest first; none in an index without a map, or made before it named them. */
+  clusters(): Promise<readonly ClusterRow[]> {
+    const isListed = this.manifest.files.some(({ path }) => path === 'clusters.parquet');
+    this.#clusters ??= isListed ? this.#allRows<ClusterRow>('clusters.parquet') : Promise.resolve([]);
+    this.#clusters.catch(() => (this.#clusters = undefined));
+    return this.#clusters;
+  }
+
   /** Latents that fire on a token, by their mean activation on it. */
   latentsOf(token: number): Promise<RankedLatents> {
     return this.#ranked('token_latents.parquet', token, 'mean_activation');
@@ -287,10 +265,9 @@ function columnsOf(path: string): string[] {
   if (path === 'token_latents.parquet') return TOKEN_COLUMNS;
   if (path === 'logit_latents.parquet') return LOGIT_COLUMNS;
   if (path === 'example_places.parquet') return PLACE_COLUMNS;
+  if (path === 'clusters.parquet') return CLUSTER_COLUMNS;
   if (path.startsWith('explanations-')) return EXPLANATION_COLUMNS;
   if (path === 'corpus/documents.parquet') return DOCUMENT_COLUMNS;
   if (path.startsWith('effects/')) return EFFECT_COLUMNS;
-  return path.startsWith('details/')
-    ? ['latent_index', 'log_histogram_start', ...DETAIL_COLUMNS]
-    : EXAMPLE_COLUMNS;
+  return path.startsWith('details/') ? DETAIL_COLUMNS : EXAMPLE_COLUMNS;
 }

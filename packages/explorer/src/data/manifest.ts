@@ -1,45 +1,15 @@
+import type { IndexDetails } from 'monoseme/features';
 import { IndexError } from './index-error.ts';
 import { request } from './remote-file.ts';
 
 /** The version of the index that this page reads (docs/feature-index.md). */
 const INDEX_VERSION = 3;
 
-/** What the page uses of the manifest's `details`. */
-export interface Manifest {
+/** The manifest's `details`. */
+export type Manifest = IndexDetails & {
   /** Hash of the dictionary, by which notes about it are kept; empty in an index that does not say. */
   readonly dictionaryHash: string;
-  readonly dictionary: {
-    readonly architecture: string;
-    readonly d_in: number;
-    readonly d_sae: number;
-    readonly hook_name: string;
-    readonly model_name: string;
-  };
-  /** Which export of others the index was made of; not there in one made from a dictionary. */
-  readonly imported_from?: 'saedashboard' | 'neuronpedia';
-  readonly evaluation: Readonly<Record<string, number>>;
-  readonly corpus: {
-    readonly n_tokens: number;
-    readonly n_contexts: number;
-    readonly context_size: number;
-    readonly n_documents: number;
-    readonly token_bytes: 2 | 4;
-    readonly vocab_size: number;
-    readonly sources: Readonly<Record<string, number>>;
-  };
-  readonly examples: { readonly n_intervals: number; readonly window_radius: number };
-  readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
-  /** Tokens, and firings of a feature among them, that co-activation looks at; imports have none. */
-  readonly co_activation?: { readonly n_tokens: number; readonly n_firings?: number };
-  /** Causal effects of the examples; null in an index without. */
-  readonly effects: { readonly n_rows: number } | null;
-  readonly logits: { readonly bins: number; readonly n_tokens: number } | null;
-  /** Not there in an index to which none were added. */
-  readonly explanations?: { readonly path: string; readonly n_rows: number };
-  readonly latents_per_part: number;
-  readonly latents_per_row_group: number;
-  readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256?: string }[];
-}
+};
 
 /** A manifest as it stands on the host, not looked into. */
 export interface ManifestJson {
@@ -82,7 +52,7 @@ export function indexManifest(base: URL, json: ManifestJson | undefined): Manife
         ? 'Open it with a newer Monoseme.'
         : 'Build the index again with this version of Monoseme.',
     );
-  const details = json.details as unknown as Manifest;
+  const details = json.details as unknown as IndexDetails;
   const { dictionary, corpus, files, latents_per_part } = details;
   if (!dictionary?.d_sae || !corpus?.context_size || !Array.isArray(files) || !latents_per_part)
     throw new IndexError(

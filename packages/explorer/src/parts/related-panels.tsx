@@ -1,7 +1,10 @@
 import { Index, type JSX, Show } from 'solid-js';
+import { clusterName } from '../data/cluster-names.ts';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, percent, roughCount, signed } from '../data/format.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
+import { createLoad } from '../state/load.ts';
+import { freshListHref } from '../state/route.ts';
 import { createTopTokens, FeatureCells } from './feature-cells.tsx';
 import { Panel } from './panel.tsx';
 import type { PanelProps } from './panels.tsx';
@@ -13,6 +16,7 @@ function RelatedPanel(props: {
   note: string;
   latents: readonly number[];
   kind?: string;
+  foot?: JSX.Element;
   /** Further cells of the row at a place. */
   children: (place: number) => JSX.Element;
 }) {
@@ -32,6 +36,7 @@ function RelatedPanel(props: {
             </Index>
           </tbody>
         </table>
+        {props.foot}
       </Panel>
     </Show>
   );
@@ -45,9 +50,32 @@ export function NeighbourPanel(props: PanelProps) {
       title="Nearest features"
       note="By the cosine of their directions, with their top token."
       latents={details().neighbours}
+      foot={<ClusterLink {...props} />}
     >
       {(i) => <td class="value faint">{figure(details().neighbour_cosines[i])}</td>}
     </RelatedPanel>
+  );
+}
+
+/** The group of the map that a feature is in. */
+function ClusterLink(props: PanelProps) {
+  const clusters = createLoad(
+    () => props.index,
+    (index) => index.clusters(),
+  );
+  const found = () => clusters.value()?.find(({ cluster }) => cluster === props.page.feature.cluster);
+  return (
+    <Show when={found()}>
+      {(row) => (
+        <p class="faint">
+          Cluster{' '}
+          <a href={freshListHref({ cluster: row().cluster })}>
+            <code>{clusterName(props.index, row())}</code>
+          </a>
+          , {count(row().n_features)} features
+        </p>
+      )}
+    </Show>
   );
 }
 

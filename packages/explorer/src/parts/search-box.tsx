@@ -1,8 +1,10 @@
 import { createMemo, createSignal, For, Show } from 'solid-js';
-import type { FeatureIndex } from '../data/feature-index.ts';
+import { clusterName, clustersNamed } from '../data/cluster-names.ts';
+import type { ClusterRow, FeatureIndex } from '../data/feature-index.ts';
 import { count } from '../data/format.ts';
 import { patternFlags, patternOf, patternProblem } from '../data/pattern.ts';
 import { tokenLabel } from '../data/segments.ts';
+import { createLoad } from '../state/load.ts';
 import { featureHref, freshListHref, go } from '../state/route.ts';
 
 interface Choice {
@@ -13,6 +15,7 @@ interface Choice {
 }
 
 const MOST_TOKENS = 7;
+const MOST_CLUSTERS = 2;
 /** Tokens that a pattern may stand for; an address names them all. */
 const MOST_FITTING = 60;
 
@@ -21,7 +24,11 @@ export function SearchBox(props: { index: FeatureIndex }) {
   const [text, setText] = createSignal('');
   const [open, setOpen] = createSignal(false);
   const [active, setActive] = createSignal(0);
-  const choices = createMemo(() => choicesFor(props.index, text()));
+  const clusters = createLoad(
+    () => [props.index, text()] as const,
+    ([index, current]) => clustersNamed(index, current),
+  );
+  const choices = createMemo(() => choicesFor(props.index, text(), clusters.value() ?? []));
   let input!: HTMLInputElement;
 
   const choose = (choice: Choice | undefined) => {
@@ -128,7 +135,7 @@ function explained(index: FeatureIndex, text: string, note: string): Choice[] {
   return [{ kind: 'Explained as', what: text, note, href: freshListHref({ about: text }) }];
 }
 
-function choicesFor(index: FeatureIndex, text: string): Choice[] {
+function choicesFor(index: FeatureIndex, text: string, clusters: readonly ClusterRow[]): Choice[] {
   if (text === '') return [];
   const pattern = patternOf(text);
   if (pattern !== undefined) return choicesForPattern(index, text, pattern);
@@ -160,6 +167,13 @@ function choicesFor(index: FeatureIndex, text: string): Choice[] {
       what: tokenLabel(vocabulary.text(token)),
       note: `${count(vocabulary.counts[token])} in the text`,
       href: freshListHref({ tokens: [token] }),
+    });
+  for (const row of clusters.slice(0, MOST_CLUSTERS))
+    choices.push({
+      kind: 'Cluster',
+      what: clusterName(index, row),
+      note: `${count(row.n_features)} features`,
+      href: freshListHref({ cluster: row.cluster }),
     });
   choices.push({ kind: 'In examples', what: text, note: 'exact text', href: freshListHref({ text }) });
   choices.push(...explained(index, text, 'exact text'));

@@ -1,5 +1,5 @@
 import { createMemo, createRoot, createSignal } from 'solid-js';
-import type { FigureColumn } from '../data/feature-index.ts';
+import type { FigureColumn } from '../data/cards.ts';
 
 export type SortKey = 'latent_index' | FigureColumn | 'match';
 

@@ -1,4 +1,5 @@
 import { createEffect, For, Match, Show, Switch } from 'solid-js';
+import { clusterName } from '../data/cluster-names.ts';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
 import { DENSITY_STEPS, densityHistogram } from '../data/density-histogram.ts';
@@ -81,6 +82,14 @@ function listTitle(n: number | undefined, query: ListQuery): string {
 
 function Filters(props: { index: FeatureIndex; query: ListQuery }) {
   const text = (token: number) => tokenLabel(props.index.vocabulary.text(token));
+  const clusters = createLoad(
+    () => props.query.cluster,
+    async (cluster) => (cluster === undefined ? [] : props.index.clusters()),
+  );
+  const cluster = () => {
+    const row = clusters.value()?.find((known) => known.cluster === props.query.cluster);
+    return row ? clusterName(props.index, row) : String(props.query.cluster);
+  };
   return (
     <div class="chips">
       <Show when={props.query.tokens.length > 0}>
@@ -110,7 +119,9 @@ function Filters(props: { index: FeatureIndex; query: ListQuery }) {
         <Chip href={listHref({ only: [] })}>{count(props.query.only.length)} chosen</Chip>
       </Show>
       <Show when={props.query.cluster !== undefined}>
-        <Chip href={listHref({ cluster: undefined })}>cluster {props.query.cluster}</Chip>
+        <Chip href={listHref({ cluster: undefined })}>
+          cluster <code>{cluster()}</code>
+        </Chip>
       </Show>
       <Show when={props.query.density}>
         {(range) => (

@@ -1,16 +1,6 @@
-import {
-  createEffect,
-  createMemo,
-  createSignal,
-  For,
-  Match,
-  on,
-  onCleanup,
-  onMount,
-  Show,
-  Switch,
-} from 'solid-js';
-import type { FeatureIndex } from '../data/feature-index.ts';
+import { createEffect, createSignal, For, Match, on, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { clusterName } from '../data/cluster-names.ts';
+import type { ClusterRow, FeatureIndex } from '../data/feature-index.ts';
 import { count, percent } from '../data/format.ts';
 import {
   bounds,
@@ -24,6 +14,7 @@ import {
 } from '../data/map-points.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
+import { PlaneNames } from '../parts/plane-names.tsx';
 import { type PlaneView, PointCloud } from '../parts/point-cloud.ts';
 import { createLoad } from '../state/load.ts';
 import { featureHref, freshListHref, go, keep, route } from '../state/route.ts';
@@ -37,24 +28,28 @@ const CLUSTERS_LISTED = 40;
 /** All features in the plane, near ones of near directions. */
 export function MapView(props: { index: FeatureIndex }) {
   const points = createLoad(() => props.index, mapPoints);
+  const clusters = createLoad(
+    () => props.index,
+    (index) => index.clusters(),
+  );
   return (
     <section class="map-view" aria-labelledby="map-title">
       <h1 id="map-title">Map</h1>
       <Switch>
-        <Match when={points.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
-        <Match when={points.loading()}>
+        <Match when={points.error() ?? clusters.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+        <Match when={points.loading() || clusters.loading()}>
           <p role="status">Reading the map…</p>
         </Match>
         <Match when={points.value()}>
           {(read) => (
             <>
               <p class="faint">
-                {count(read().latents.length)} features; near ones have near directions. Drag to move, turn
-                the wheel to zoom, choose a point to open it.
+                {count(read().latents.length)} features; near ones have near directions. Drag to move, zoom
+                with the wheel or + and −, choose a point to open it.
               </p>
               <div class="map-columns">
-                <Plane index={props.index} points={read()} />
-                <Clusters index={props.index} points={read()} />
+                <Plane index={props.index} points={read()} clusters={clusters.value() ?? []} />
+                <Clusters index={props.index} clusters={clusters.value() ?? []} />
               </div>
             </>
           )}
@@ -64,7 +59,7 @@ export function MapView(props: { index: FeatureIndex }) {
   );
 }
 
-function Plane(props: { index: FeatureIndex; points: MapPoints }) {
+function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readonly ClusterRow[] }) {
   const [hasWebGl, setHasWebGl] = createSignal(true);
   const [pointed, setPointed] = createSignal<{ i: number; left: number; top: number }>();
   const [lasso, setLasso] = createSignal(false);
@@ -74,6 +69,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints }) {
   const colouring = (): Colouring => COLOURINGS.find((known) => known === route().own['colour']) ?? 'density';
   let canvas!: HTMLCanvasElement;
   let cloud: PointCloud | undefined;
+  const [size, setSize] = createSignal<readonly [number, number]>([0, 0]);
   const [view, setView] = createSignal<PlaneView>({ x: whole.x, y: whole.y, scale: 1 });
 
   const draw = () => cloud?.draw(view(), Math.min(9, Math.max(3, view().scale / 14)));
@@ -82,6 +78,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints }) {
     const ratio = devicePixelRatio || 1;
     [canvas.width, canvas.height] = [clientWidth * ratio, clientHeight * ratio];
     const scale = 0.94 * Math.min(clientWidth / whole.width, clientHeight / whole.height);
+    setSize([clientWidth, clientHeight]);
     setView({ x: whole.x, y: whole.y, scale });
     draw();
   };
@@ -211,6 +208,18 @@ function Plane(props: { index: FeatureIndex; points: MapPoints }) {
         <button type="button" class="text" aria-pressed={lasso()} onClick={() => setLasso(!lasso())}>
           {lasso() ? 'draw around features to list them' : 'lasso'}
         </button>
+        <button type="button" class="text" aria-label="Zoom in" title="Zoom in (+)" onClick={() => zoom(1.6)}>
+          +
+        </button>
+        <button
+          type="button"
+          class="text"
+          aria-label="Zoom out"
+          title="Zoom out (-)"
+          onClick={() => zoom(1 / 1.6)}
+        >
+          −
+        </button>
         <button type="button" class="text" onClick={fit}>
           all
         </button>
@@ -237,6 +246,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints }) {
             zoom(Math.exp(-event.deltaY / 400), toPlane(event));
           }}
         />
+        <PlaneNames index={props.index} clusters={props.clusters} view={view()} size={size()} />
         <Show when={line().length > 1}>
           <svg class="outline" aria-hidden="true">
             <polygon points={outline()} />
@@ -257,47 +267,44 @@ function Plane(props: { index: FeatureIndex; points: MapPoints }) {
   );
 }
 
-/** The largest groups of near features, named by the tokens that most of their features fire on. */
-function Clusters(props: { index: FeatureIndex; points: MapPoints }) {
-  const groups = createMemo(() => {
-    const members = new Map<number, number[]>();
-    for (const latent of props.points.latents) {
-      const cluster = props.points.cluster[latent];
-      members.set(cluster, [...(members.get(cluster) ?? []), latent]);
-    }
-    return [...members].sort(([a, x], [b, y]) => y.length - x.length || a - b).slice(0, CLUSTERS_LISTED);
-  });
-  const name = (latents: readonly number[]) => {
-    const counts = new Map<number, number>();
-    for (const latent of latents) {
-      const token = props.points.topToken[latent];
-      counts.set(token, (counts.get(token) ?? 0) + 1);
-    }
-    return [...counts]
-      .sort(([a, x], [b, y]) => y - x || a - b)
-      .slice(0, 5)
-      .map(([token]) => tokenLabel(props.index.vocabulary.text(token)))
-      .join('  ');
-  };
+/** The largest groups of near features, named by the tokens that tell them from the others. */
+function Clusters(props: { index: FeatureIndex; clusters: readonly ClusterRow[] }) {
+  const listed = () => props.clusters.slice(0, CLUSTERS_LISTED);
   return (
     <div class="clusters">
       <h2>Clusters</h2>
-      <table class="token-table">
-        <tbody>
-          <For each={groups()}>
-            {([cluster, latents]) => (
-              <tr>
-                <td>
-                  <a href={freshListHref({ cluster })}>
-                    <code>{name(latents)}</code>
-                  </a>
-                </td>
-                <td class="value faint">{count(latents.length)}</td>
-              </tr>
-            )}
-          </For>
-        </tbody>
-      </table>
+      <Show
+        when={props.clusters.length > 0}
+        fallback={
+          <p class="faint">
+            This index was made before clusters had names. Build it again with `monoseme index` to list them
+            here.
+          </p>
+        }
+      >
+        <table class="token-table">
+          <tbody>
+            <For each={listed()}>
+              {(row) => (
+                <tr>
+                  <td>
+                    <a href={freshListHref({ cluster: row.cluster })}>
+                      <code>{clusterName(props.index, row)}</code>
+                    </a>
+                  </td>
+                  <td class="value faint">{count(row.n_features)}</td>
+                </tr>
+              )}
+            </For>
+          </tbody>
+        </table>
+        <Show when={props.clusters.length > CLUSTERS_LISTED}>
+          <p class="faint">
+            The {CLUSTERS_LISTED} largest of {count(props.clusters.length)}. The search box finds the others
+            by their tokens.
+          </p>
+        </Show>
+      </Show>
     </div>
   );
 }

@@ -54,6 +54,8 @@ export async function checkFiles(
     ...parts.flat(),
   ];
   const listed = new Map(files.map((file) => [file.path, file.bytes]));
+  // Indexes made before it have none.
+  if (listed.has('clusters.parquet')) needed.push('clusters.parquet');
   for (const path of needed) {
     const bytes = listed.get(path);
     const size = await stat(join(folder, path)).then(

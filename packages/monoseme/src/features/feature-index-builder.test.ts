@@ -1,87 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MonosemeError } from '../errors.ts';
-import type { Codes } from '../kernels/contract.ts';
-import { Random } from '../random/index.ts';
-import { ActivationSamples } from './activation-samples.ts';
-import type { CoActiveLatents } from './co-activation.ts';
+import {
+  build,
+  coActive,
+  codesOf,
+  CONTEXT,
+  D_SAE,
+  type Firing,
+  OPTIONS,
+  randomCodes,
+} from '../testing/random-firings.ts';
 import { FeatureIndexBuilder } from './feature-index-builder.ts';
-import { firingHash, latentHash, secondHash } from './firing-hash.ts';
-
-const CONTEXT = 32;
-const D_SAE = 12;
-const OPTIONS = {
-  dSae: D_SAE,
-  dIn: 3,
-  contextSize: CONTEXT,
-  seed: 7,
-  nTop: 6,
-  nIntervals: 12,
-  perInterval: 3,
-  perFifth: 2,
-  nRandom: 4,
-  nNearMisses: 3,
-  windowRadius: 5,
-};
-
-type Firing = { position: number; activation: number };
-
-/** Random codes: latent j fires with its own density and scale; latent 11 never, latent 10 twice. */
-function randomCodes(nContexts: number, seed: number): { tokens: Uint32Array; firings: Firing[][] } {
-  const random = new Random(seed);
-  const nTokens = nContexts * CONTEXT;
-  const tokens = Uint32Array.from({ length: nTokens }, () => Math.floor(40 * random.uniform() ** 2));
-  const firings = Array.from({ length: D_SAE }, (_, latent) => {
-    if (latent === 11) return [];
-    const density = latent === 10 ? 2 / nTokens : 0.01 * 2 ** (latent / 2);
-    const list: Firing[] = [];
-    for (let position = 0; position < nTokens; position++) {
-      if (random.uniform() >= density) continue;
-      const activation = Math.fround(-Math.log(1 - random.uniform()) * 10 ** (latent - 5));
-      if (activation > 0) list.push({ position, activation });
-    }
-    return list;
-  });
-  return { tokens, firings };
-}
-
-function codesOf(firings: Firing[][], start: number, end: number): Codes {
-  const rows: [number, number][][] = Array.from({ length: end - start }, () => []);
-  firings.forEach((list, latent) => {
-    for (const { position, activation } of list)
-      if (position >= start && position < end) rows[position - start].push([latent, activation]);
-  });
-  const rowPointers = new Uint32Array(rows.length + 1);
-  rows.forEach((row, i) => (rowPointers[i + 1] = rowPointers[i] + row.length));
-  return {
-    nRows: rows.length,
-    dSae: D_SAE,
-    rowPointers,
-    latentIndices: Uint32Array.from(rows.flat(), ([latent]) => latent),
-    values: Float32Array.from(rows.flat(), ([, activation]) => activation),
-  };
-}
-
-/** Element 0 is twice latent 9, element 1 is constant, element 2 is where the token is even. */
-function activationsOf({ tokens, firings }: { tokens: Uint32Array; firings: Firing[][] }): Float32Array {
-  const x = new Float32Array(3 * tokens.length);
-  for (const { position, activation } of firings[9]) x[3 * position] = 2 * activation;
-  tokens.forEach((token, i) => x.set([1, 1 - (token % 2)], 3 * i + 1));
-  return x;
-}
-
-function build(
-  { tokens, firings }: { tokens: Uint32Array; firings: Firing[][] },
-  contextsPerBatch: number,
-): FeatureIndexBuilder {
-  const builder = new FeatureIndexBuilder(tokens, OPTIONS);
-  const x = activationsOf({ tokens, firings });
-  for (let start = 0; start < tokens.length; start += contextsPerBatch * CONTEXT) {
-    const end = Math.min(tokens.length, start + contextsPerBatch * CONTEXT);
-    builder.addBatch(codesOf(firings, start, end), x.subarray(3 * start, 3 * end), start);
-  }
-  return builder;
-}
 
 const close = (actual: number, expected: number, tolerance: number, what: string) =>
   assert.ok(
@@ -292,84 +222,6 @@ describe('the builder against brute force', () => {
       assert.deepEqual(await coActive(other), await coActive(builder));
     }
   });
-});
-
-test('what fires beside a latent, at its distance, and not what fires everywhere', async () => {
-  const random = new Random(5);
-  const nTokens = 100 * CONTEXT;
-  const tokens = new Uint32Array(nTokens);
-  const firings: Firing[][] = Array.from({ length: D_SAE }, () => []);
-  for (let position = 0; position < nTokens; position++) {
-    firings[4].push({ position, activation: 1 });
-    if (random.uniform() < 0.1) firings[3].push({ position, activation: 1 });
-    if (random.uniform() >= 0.03 || (position + 1) % CONTEXT === 0) continue;
-    firings[0].push({ position, activation: 1 });
-    if (random.uniform() < 0.8) firings[1].push({ position: position + 1, activation: 1 });
-  }
-  firings[2] = firings[0];
-  const builder = build({ tokens, firings }, 5);
-  const found = await coActive(builder);
-  const { latents, lags, shares, pmis } = found[0];
-  assert.deepEqual(latents.slice(0, 2), [2, 1]);
-  assert.deepEqual(lags.slice(0, 2), [0, 1]);
-  assert.equal(shares[0], 1);
-  assert.ok(Math.abs(shares[1] - 0.8) < 0.1);
-  assert.ok(Math.abs(pmis[0] - Math.log(nTokens / firings[0].length)) < 1e-9);
-  assert.ok(!latents.includes(4));
-  assert.equal(found[1].lags[0], -1);
-  assert.deepEqual(found[9].latents, []);
-});
-
-async function coActive(builder: FeatureIndexBuilder): Promise<CoActiveLatents[]> {
-  const thread = builder.coActivation();
-  const found: CoActiveLatents[] = [];
-  for await (const one of thread.latents()) found.push(one);
-  await thread.end();
-  return found;
-}
-
-test('samples are the firings with the smallest hashes, also after the limit has doubled many times', () => {
-  const { tokens, firings } = randomCodes(200, 11);
-  // Rising activations make the limit double again and again.
-  const list = firings[9].map(({ position, activation }, i) => ({
-    position,
-    activation: Math.fround(activation * 1.02 ** i),
-  }));
-  const options = { dSae: D_SAE, contextSize: CONTEXT, seed: 7, nTop: 4, nRandom: 6, radius: 3 };
-  const samples = new ActivationSamples(tokens, options);
-  for (let start = 0; start < list.length; start += 50) {
-    // Runs hold whole contexts here because a context is as long as the distance of two runs allows.
-    const run = list.slice(start, start + 50);
-    samples.addRun(
-      9,
-      Uint32Array.from(run, ({ position }) => position),
-      Float32Array.from(run, ({ activation }) => activation),
-      0,
-      run.length,
-      Math.max(...list.slice(0, start + 50).map(({ activation }) => activation)),
-    );
-  }
-  const max = Math.max(...list.map(({ activation }) => activation));
-  const limit = 2 ** (Math.floor(Math.log2(max)) + 1);
-  const hashOfLatent = latentHash(7, 9);
-  const hash = ({ position }: Firing) => firingHash(hashOfLatent, position);
-  const expected = Array.from({ length: 24 }, (_, bin) =>
-    list
-      .filter(({ activation }) => Math.floor((activation / limit) * 24) === bin)
-      .sort((a, b) => hash(a) - hash(b))
-      .slice(0, 5),
-  ).flat();
-  assert.deepEqual(
-    samples.byHeight(9).map(({ position }) => position),
-    expected.sort((a, b) => hash(a) - hash(b)).map(({ position }) => position),
-  );
-  assert.deepEqual(
-    samples.random(9).map(({ position }) => position),
-    [...list]
-      .sort((a, b) => secondHash(hash(a)) - secondHash(hash(b)))
-      .slice(0, 6)
-      .map(({ position }) => position),
-  );
 });
 
 test('a text that occurs again and again is shown once before others, and marked after', () => {

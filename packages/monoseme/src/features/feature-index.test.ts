@@ -190,6 +190,30 @@ describe('an index that was built', () => {
     );
   });
 
+  test('names the groups of the map by the tokens that tell them from the others', async () => {
+    const features = (await index.features()).filter(({ n_fired }) => n_fired > 0);
+    const clusters = await index.clusters();
+    const numbers = [...new Set(features.map(({ cluster }) => cluster))].sort((a, b) => a - b);
+    assert.deepEqual(
+      clusters.map(({ cluster }) => cluster),
+      numbers,
+    );
+    for (const { cluster, n_features, map_x, tokens } of clusters) {
+      const members = features.filter((feature) => feature.cluster === cluster);
+      assert.equal(n_features, members.length);
+      assert.ok(Math.abs(map_x - members.reduce((sum, row) => sum + row.map_x, 0) / members.length) < 1e-5);
+      const share = (rows: typeof features, token: number) =>
+        rows.filter(({ top_token }) => top_token === token).length / rows.length;
+      const score = (token: number) =>
+        members.length * share(members, token) * Math.log(share(members, token) / share(features, token));
+      const known = [...new Set(members.map(({ top_token }) => top_token))].filter(
+        (token) => score(token) >= 0,
+      );
+      known.sort((a, b) => score(b) - score(a) || a - b);
+      assert.deepEqual(tokens, known.slice(0, 5));
+    }
+  });
+
   test('keeps vocabulary, documents and what it was made from', async () => {
     const vocabulary = await index.vocabulary();
     assert.equal(vocabulary[smallToken(' cat')], ' cat');

@@ -9,12 +9,16 @@ export { writeNeuronpedia } from './dashboards/write-neuronpedia.ts';
 export { writeSaedashboard } from './dashboards/write-saedashboard.ts';
 export type { Example, ExampleGroup } from './choose-examples.ts';
 export {
+  type ClusterRow,
   type DetailsRow,
+  type DocumentRow,
   type EffectRow,
   type ExamplePlaceRow,
   type ExampleRow,
+  type ExplanationRow,
   FeatureIndex,
   type FeatureRow,
+  type FigureName,
   type LogitLatentRow,
   openFeatureIndex,
   type TokenLatentRow,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { writeByToken } from './by-token.ts';
+import { ClusterLabels } from './cluster-labels.ts';
 import { ExamplePlaces } from './example-places.ts';
 import { CardWriter } from './feature-cards.ts';
 import { type TableRow, TableWriter } from './parquet-table.ts';
@@ -19,14 +20,15 @@ import {
 const FEATURES_PER_ROW_GROUP = 131_072;
 
 /**
- * `features.parquet`, `cards.bin`, the parts of `details/` and `examples/`, `logit_latents.parquet` and
- * `example_places.parquet`, written as their latents come, in order.
+ * `features.parquet`, `cards.bin`, the parts of `details/` and `examples/`, `logit_latents.parquet`,
+ * `example_places.parquet` and `clusters.parquet`, written as their latents come, in order.
  */
 export class LatentTables {
   readonly #folder: string;
   readonly #features = new TableWriter(FEATURES);
   readonly #cards = new CardWriter();
   readonly #places = new ExamplePlaces();
+  readonly #clusters = new ClusterLabels();
   readonly #logits = { tokens: [] as number[], latents: [] as number[], weights: [] as number[] };
   readonly #files: IndexFile[] = [];
   #details = new TableWriter(DETAILS);
@@ -44,6 +46,7 @@ export class LatentTables {
     examples: readonly TableRow<typeof EXAMPLES>[],
   ): Promise<void> {
     this.#features.add(feature);
+    this.#clusters.add(feature);
     this.#cards.add(feature, details, examples[0]);
     this.#details.add(details);
     for (const example of examples) this.#examples.add(example);
@@ -67,6 +70,7 @@ export class LatentTables {
       ...this.#files,
       await this.#writeLogitLatents(),
       await this.#places.finish(this.#folder),
+      await this.#clusters.finish(this.#folder),
     ];
   }
 

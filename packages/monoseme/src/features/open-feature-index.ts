@@ -4,11 +4,14 @@ import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadO
 import { fileError, MonosemeError } from '../errors.ts';
 import { type Manifest, parseJson, readLimited, readManifest, sha256File } from '../formats/index.ts';
 import { checkFiles, isSound } from './check-index.ts';
+import type { ExampleGroup } from './choose-examples.ts';
 import { CARD_BYTES, type FeatureCard, readCards } from './feature-cards.ts';
 import type { TableSchema } from './parquet-table.ts';
 import {
   CARDS,
+  CLUSTERS,
   DETAILS,
+  type DOCUMENTS,
   EFFECTS,
   EXAMPLES,
   EXPLANATIONS,
@@ -43,10 +46,13 @@ type Row<S extends TableSchema> = {
 export type FigureName = keyof typeof FEATURES;
 export type FeatureRow = FeatureCard;
 export type DetailsRow = Row<typeof DETAILS>;
-export type ExampleRow = Row<typeof EXAMPLES>;
+export type ExampleRow = Omit<Row<typeof EXAMPLES>, 'group'> & { readonly group: ExampleGroup };
 export type EffectRow = Row<typeof EFFECTS>;
 export type TokenLatentRow = Row<typeof TOKEN_LATENTS>;
 export type LogitLatentRow = Row<typeof LOGIT_LATENTS>;
+export type ClusterRow = Row<typeof CLUSTERS>;
+export type DocumentRow = Row<typeof DOCUMENTS>;
+export type ExplanationRow = Row<typeof EXPLANATIONS>;
 export type ExamplePlaceRow = Row<typeof EXAMPLE_PLACES>;
 
 interface Table {
@@ -114,7 +120,7 @@ export class FeatureIndex {
 
   /** Examples of latents `start` … `end − 1`, which stand in one part. @throws {MonosemeError} ERR_OPTION */
   examplesBetween(start: number, end: number): Promise<ExampleRow[]> {
-    return this.#rowsOf('examples', EXAMPLES, start, end);
+    return this.#rowsOf('examples', EXAMPLES, start, end) as Promise<ExampleRow[]>;
   }
 
   /** Ablations of latents `start` … `end − 1`, which stand in one part. @throws {MonosemeError} ERR_OPTION */
@@ -139,8 +145,14 @@ export class FeatureIndex {
     return this.#sortedRows('example_places.parquet', EXAMPLE_PLACES, 'token_index', start, end);
   }
 
+  /** The groups of the map, in order; none in an index without a map, or made before it named them. */
+  async clusters(): Promise<ClusterRow[]> {
+    const rows = this.details.files.find(({ path }) => path === 'clusters.parquet')?.rows;
+    return rows === undefined ? [] : this.#read('clusters.parquet', CLUSTERS, 0, rows);
+  }
+
   /** All explanations, by latent; none in an index to which none were added. */
-  async explanations(): Promise<Row<typeof EXPLANATIONS>[]> {
+  async explanations(): Promise<ExplanationRow[]> {
     const { explanations, files } = this.details;
     if (!explanations) return [];
     const rows = files.find(({ path }) => path === explanations.path)?.rows;
@@ -149,7 +161,7 @@ export class FeatureIndex {
   }
 
   /** Explanations of latents `start` … `end − 1`, by latent. */
-  async explanationsBetween(start: number, end: number): Promise<Row<typeof EXPLANATIONS>[]> {
+  async explanationsBetween(start: number, end: number): Promise<ExplanationRow[]> {
     const { explanations } = this.details;
     return explanations ? this.#sortedRows(explanations.path, EXPLANATIONS, 'latent_index', start, end) : [];
   }

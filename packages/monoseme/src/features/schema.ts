@@ -41,7 +41,7 @@ export const FEATURES = {
   max_logit: 'float',
   min_logit: 'float',
   logit_kurtosis: 'float',
-  /** Place on the map of directions, and the group of near directions, 0 the largest. */
+  /** Place on the map of directions, and the group of near directions, 0 the largest, −1 where there is no map. */
   map_x: 'float',
   map_y: 'float',
   cluster: 'int32',
@@ -148,6 +148,21 @@ export const EXAMPLE_PLACES = {
   token_index: 'int32',
   latent_index: 'int32',
 } as const satisfies TableSchema;
+
+/** `clusters.parquet`: the groups of the map that have latents that fire, in order. */
+export const CLUSTERS = {
+  cluster: 'int32',
+  /** Latents that fire. */
+  n_features: 'int32',
+  /** Mean of their places on the map. */
+  map_x: 'float',
+  map_y: 'float',
+  /** Tokens that tell it from the others: those on which more of its latents fire most than chance would have. */
+  tokens: 'list<int32>',
+} as const satisfies TableSchema;
+
+/** `cluster` of a latent in an index without a map. */
+export const NO_CLUSTER = -1;
 
 /** `explanations-HASH.parquet`, where explanations were added: what people or models say of latents. By latent. */
 export const EXPLANATIONS = {

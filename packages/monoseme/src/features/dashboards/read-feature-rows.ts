@@ -1,7 +1,7 @@
 import { wholeCounts } from '../activation-histogram.ts';
 import type { TableRow } from '../parquet-table.ts';
 import { TOP_TOKENS, wilsonInterval } from '../row-parts.ts';
-import { type DETAILS, type EXAMPLES, type FEATURES, LINEAR_BINS, QUANTILES } from '../schema.ts';
+import { type DETAILS, type EXAMPLES, type FEATURES, LINEAR_BINS, NO_CLUSTER, QUANTILES } from '../schema.ts';
 import { besidePeak, short } from '../short-float.ts';
 import type { TokenMassEntry } from '../token-mass.ts';
 import type { ReadFigures, ReadHistogram, TokenValue } from './dashboard-entry.ts';
@@ -82,7 +82,7 @@ export function rowsOfFeature(
       logit_kurtosis: 0,
       map_x: 0,
       map_y: 0,
-      cluster: 0,
+      cluster: NO_CLUSTER,
       mean_loss_change: 0,
       mean_kl: 0,
     },
