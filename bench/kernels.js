@@ -6,6 +6,8 @@
  * read and write takes at the bandwidth of where that lies, whichever is longer:
  *   encode            2·B·dIn·dSae operations at the peak
  *   … screened        the same operations on bytes, at the machine's peak for those
+ *   … mostly zeros    2·dSae operations for each of the 7 % of x that are not 0 at the peak, or their 4·dSae bytes of
+ *                     weights at the bandwidth of L2
  *   decode, products  2·dOut·nnz operations at the peak; 4·dOut·nnz bytes, every pair's decoder row read at random, at
  *                     the bandwidth of an array of W_dec's size (L3 for small dictionaries, memory for large ones), and
  *                     4·dOut·B bytes of the batch, written or read once, at that of memory
@@ -20,6 +22,7 @@
 import { availableParallelism } from 'node:os';
 import { loadBinding } from '../packages/kernels-native/binding.js';
 import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { Random } from '../packages/monoseme/dist/random/index.js';
 import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
@@ -176,7 +179,15 @@ async function primitives(backend, shape) {
   const byteProduct = ({ bytes }) => (2 * nRows * dIn * dSae) / bytes;
   const threshold = { ...data, selection: { kind: 'threshold' } };
   const topK = { ...noBias, selection: { kind: 'topK', k } };
+  const sparse = mostlyZeros(data);
+  const n = sparse.x.reduce((count, value) => count + (value !== 0), 0);
+  const productOfSome = ({ fma, l2 }) => Math.max((2 * n * dSae) / fma, (4 * n * dSae) / l2);
   return [
+    [
+      'encode mostly zeros',
+      productOfSome,
+      () => backend.encode({ ...sparse, selection: threshold.selection }),
+    ],
     ['encode', product, () => backend.encode(threshold)],
     ['encode screened', byteProduct, () => backend.encode({ ...threshold, screened })],
     ['encode topK', product, () => backend.encode(topK)],
@@ -204,6 +215,13 @@ async function primitives(backend, shape) {
       () => backend.squaredGradientNorm(update),
     ],
   ].map(([name, bound, run]) => ({ name, bound, run }));
+}
+
+/** The same input with 7 % of x, as large: about the share that the ReLU of the embedded models leaves. */
+function mostlyZeros(data) {
+  const random = new Random(2);
+  const kept = 0.07;
+  return { ...data, x: data.x.map((value) => (random.uniform() < kept ? value / Math.sqrt(kept) : 0)) };
 }
 
 /** The same input with its large arrays as training keeps them (`KernelBackend.floats`). */

@@ -3,17 +3,21 @@
 //! Lanes are rows of the batch. X is packed once, in panels of a few vectors of rows, `[d_in][rows]`; W_enc is
 //! read in place, since a row of it is contiguous and its elements are broadcast. A micro-tile is some latents × one
 //! panel; its sums stay in registers over a block of d_in, start with b_enc, and are one chain of multiply-adds each,
-//! in the order of the inputs. So a value does not depend on threads, blocks or selection.
+//! in the order of the inputs. So a value does not depend on threads, blocks or selection. Rows that are mostly zeros
+//! go another way to the same values (`sparse_inputs`).
 
 mod best;
 mod byte_panels;
 mod candidates;
+mod collector;
 mod exact;
 pub(crate) mod micro_kernel;
 pub(crate) mod panels;
+mod row_pairs;
 mod screened;
 mod screened_top_k;
-mod selection;
+mod sparse_inputs;
+mod sparse_rows;
 mod tile;
 
 use crate::codes::Codes;
@@ -23,8 +27,11 @@ use crate::lanes::dots::{DotKernel, Dots};
 use crate::lanes::{Kernel, Lanes};
 use crate::screen::{ScreenedView, can_screen};
 use best::Cut;
+use collector::{MAX_PLACES, Shared};
 use rayon::prelude::*;
-use selection::{MAX_PLACES, MAX_ROWS, RowPairs, Shared};
+use row_pairs::RowPairs;
+use sparse_inputs::RunSparse;
+use sparse_rows::SparseRows;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -118,6 +125,9 @@ struct Task {
 /// Bytes of packed X that one task works on: with a block of W they fill most of a 1 MiB L2 cache.
 const PACKED_BYTES: usize = 480 << 10;
 
+/// Rows of one task at most.
+const MAX_TASK_ROWS: usize = 256;
+
 /// Cut 0..n into `parts` ranges that are multiples of `unit`, as even as can be.
 fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
     let units = n.div_ceil(unit);
@@ -132,7 +142,7 @@ fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
 /// where those end that are screened.
 fn plan(input: &EncodeInput<'_>, threads: usize, panel_rows: usize) -> Vec<Vec<Task>> {
     let panel_bytes = 4 * panel_rows * input.d_in.min(panels::BLOCK);
-    let task_rows = panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_ROWS / panel_rows);
+    let task_rows = panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_TASK_ROWS / panel_rows);
     let row_parts = input.n_rows.div_ceil(task_rows).next_multiple_of(threads);
     let row_ranges = even_ranges(input.n_rows, panel_rows, row_parts);
     let idle = if row_ranges.len() < threads { threads.div_ceil(row_ranges.len().max(1)) } else { 1 };
@@ -193,13 +203,15 @@ impl DotKernel for RunScreened<'_> {
     }
 }
 
-fn run_task(input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
+fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, shared: &Shared) -> RowPairs {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.collector.start(input, task, shared);
         let run = RunTask { input, task, shared, scratch: &mut *scratch };
-        match input.screened.filter(|_| task.places.end <= input.n_screened()) {
-            Some(screened) => shared.set.run_dots(RunScreened { screened, task: run }),
-            None => shared.set.run(run),
+        let screened = input.screened.filter(|_| task.places.end <= input.n_screened());
+        match (sparse, screened) {
+            (Some(rows), _) => shared.set.run(RunSparse { rows, task: run }),
+            (None, Some(screened)) => shared.set.run_dots(RunScreened { screened, task: run }),
+            (None, None) => shared.set.run(run),
         }
         scratch.collector.finish(input, task, shared)
     })
@@ -225,19 +237,30 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
     encode_above(engine, input, 0.0)
 }
 
+/// The share of X that may be other than 0 where zeros are skipped: somewhat less than where that takes as long as the
+/// tiles, and as screening.
+const MOST_ENTRIES: f64 = 0.25;
+const MOST_ENTRIES_SCREENED: f64 = 0.15;
+
 /// What only pre-activations that reach a bar are looked at for; it holds for the k largest of the batch alone.
 fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Codes, KernelError> {
     let set = engine.instruction_set;
     let shared = Shared::new(set, input, bar);
-    let tasks = plan(input, engine.threads(), set.run(PanelRows));
+    let most = if input.screened.is_some() { MOST_ENTRIES_SCREENED } else { MOST_ENTRIES };
+    let sparse = SparseRows::of(engine, input, most);
+    let tasks = match sparse {
+        Some(_) => sparse_inputs::plan(input, engine.threads()),
+        None => plan(input, engine.threads(), set.run(PanelRows)),
+    };
     engine.install(|| {
         let rows_of = |tasks: &Vec<Task>| {
-            let parts = tasks.par_iter().map(|task| run_task(input, task, &shared)).collect();
-            selection::join_latents(set, input, parts)
+            let parts =
+                tasks.par_iter().map(|task| run_task(input, sparse.as_ref(), task, &shared)).collect();
+            row_pairs::join_latents(set, input, parts)
         };
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
         engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
-        selection::join_rows(&shared, input, parts)
+        row_pairs::join_rows(set, input, parts)
     })
 }
 

@@ -61,8 +61,11 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// The lanes whose bit is set, in their order, moved to the front; the others are undefined.
     fn compress(self, mask: u32, a: Self::Vector) -> Self::Vector;
 
-    /// Lane i holds the bits of the integer `start + i`.
-    fn count_from(self, start: u32) -> Self::Vector;
+    /// Bit i is set where a[i] is another number than 0; also for NaN.
+    fn not_zero(self, a: Self::Vector) -> u32;
+
+    /// Lane i holds the bits of the integer `start + i · STEP`.
+    fn count<const STEP: u32>(self, start: u32) -> Self::Vector;
 
     /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::Vector) -> f32;

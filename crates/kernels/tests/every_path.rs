@@ -30,6 +30,16 @@ impl Random {
     fn values(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.below(5) as f32 - 2.0).collect()
     }
+
+    /// Numbers whose sums are rounded.
+    fn fractions(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0).collect()
+    }
+
+    /// Leave one in so many as it is.
+    fn clear(&mut self, values: &mut [f32], one_in: usize) {
+        values.iter_mut().filter(|_| self.below(one_in) > 0).for_each(|value| *value = 0.0);
+    }
 }
 
 struct Shape {
@@ -53,7 +63,10 @@ fn pre_acts(x: &[f32], w: &[f32], bias: &[f32], width: usize) -> Vec<f32> {
 
 fn run_all(engine: &Engine, random: &mut Random) {
     let Shape { n_rows, width, d_sae } = shape(random);
-    let x = random.values(n_rows * width);
+    let mut x = random.values(n_rows * width);
+    if random.below(2) == 0 {
+        random.clear(&mut x, 12);
+    }
     let w = random.values(d_sae * width);
     let bias = random.values(d_sae);
     let all = pre_acts(&x, &w, &bias, width);
@@ -132,6 +145,41 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
             assert_eq!(codes.row_pointers, expected.row_pointers);
             assert_eq!(codes.latent_indices, expected.latent_indices);
             assert_eq!(codes.values, expected.values);
+        }
+    }
+}
+
+/// Rows that are mostly zeros have the same codes by themselves as beside rows that are not, where zeros are not skipped.
+fn run_mostly_zeros(engine: &Engine, random: &mut Random) {
+    let Shape { n_rows, width, d_sae } = shape(random);
+    let mut x = random.fractions(n_rows * width);
+    random.clear(&mut x, 10);
+    let mut among_others = x.clone();
+    among_others.extend(random.fractions(n_rows * width));
+    let (w, bias) = (random.fractions(d_sae * width), random.fractions(d_sae));
+    let thresholds = random.fractions(d_sae);
+    let some: Vec<u32> = (0..d_sae as u32).filter(|_| random.below(3) > 0).collect();
+    let k = 1 + random.below(d_sae);
+    for selection in [Selection::Threshold(Some(&thresholds)), Selection::TopK(k)] {
+        for latents in [None, Some(&some[..])] {
+            let alone = EncodeInput {
+                x: &x,
+                n_rows,
+                d_in: width,
+                d_sae,
+                w_enc: &w,
+                b_enc: &bias,
+                selection,
+                latents,
+                screened: None,
+            };
+            let codes = encode(engine, &alone).unwrap();
+            let expected =
+                encode(engine, &EncodeInput { x: &among_others, n_rows: 2 * n_rows, ..alone }).unwrap();
+            let n = codes.values.len();
+            assert_eq!(codes.row_pointers, expected.row_pointers[..=n_rows]);
+            assert_eq!(codes.latent_indices, expected.latent_indices[..n]);
+            assert_eq!(codes.values, expected.values[..n]);
         }
     }
 }
@@ -259,6 +307,7 @@ fn random_shapes_on_every_instruction_set() {
         let mut random = Random(88_172_645_463_325_252);
         for _ in 0..60 {
             run_all(&engine, &mut random);
+            run_mostly_zeros(&engine, &mut random);
         }
         assert!(engine.candidates() > 0, "nothing was screened");
     }

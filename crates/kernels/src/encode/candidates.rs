@@ -1,8 +1,8 @@
 //! What screening cannot rule out, and how it is worked out in fp32.
 
 use super::byte_panels::BytePanels;
+use super::collector::{Collector, MAX_TILE_VECTORS, Shared, key, load_all, ones, row_and_place};
 use super::exact::{Pairs, exact_values};
-use super::selection::{Collector, MAX_TILE_VECTORS, Shared, key, load_all, ones, row_and_place};
 use super::{EncodeInput, Selection, Task};
 use crate::lanes::{Lanes, MAX_WIDTH};
 use crate::screen::{Facts, ScreenedView, slack};
@@ -114,7 +114,7 @@ impl Candidates {
         while passed != 0 {
             let i = passed.trailing_zeros() as usize;
             passed &= passed - 1;
-            let keys = lanes.count_from(key(place + i / VECTORS, first_row + i % VECTORS * L::WIDTH));
+            let keys = lanes.count::<1>(key(place + i / VECTORS, first_row + i % VECTORS * L::WIDTH));
             let uppers = lanes.load_slice(&sums[i * L::WIDTH..]);
             lanes.store_slice(&mut self.keys[self.n..], lanes.compress(masks[i], keys));
             lanes.store_slice(&mut self.uppers[self.n..], lanes.compress(masks[i], uppers));

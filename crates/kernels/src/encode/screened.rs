@@ -2,8 +2,8 @@
 
 use super::byte_panels::{BytePanels, multiply_bytes};
 use super::candidates::{Candidates, ScreenedTile, Waiting, WorkOut};
+use super::collector::{Collector, Shared};
 use super::screened_top_k::run_top_k;
-use super::selection::{Collector, Shared};
 use super::tile::{Scratch, run_panels, run_task};
 use super::{EncodeInput, Selection, Task};
 use crate::lanes::Lanes;

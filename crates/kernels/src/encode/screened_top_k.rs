@@ -7,8 +7,8 @@
 
 use super::best::Cut;
 use super::candidates::Candidates;
+use super::collector::MAX_PANEL;
 use super::screened::{SCREENED_LATENTS, Screen, Screening};
-use super::selection::MAX_PANEL;
 use super::tile::Scratch;
 use crate::lanes::Lanes;
 use crate::lanes::dots::Dots;

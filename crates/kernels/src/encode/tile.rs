@@ -1,7 +1,7 @@
+use super::collector::{Collector, Shared};
 use super::micro_kernel::{Start, multiply_tile};
 use super::panels::Panels;
 use super::screened::Screening;
-use super::selection::{Collector, Shared};
 use super::{EncodeInput, Task};
 use crate::lanes::Lanes;
 use std::ops::Range;
@@ -13,6 +13,8 @@ pub struct Scratch {
     /// Sums of the latents in work: group by group, in it panel by panel, in it `[LATENTS][lane]`.
     sums: Vec<f32>,
     pub screening: Screening,
+    /// Weights of the latents in work, `[d_in][latents]`, where rows are mostly zeros.
+    pub turned: Vec<f32>,
     pub collector: Collector,
 }
 

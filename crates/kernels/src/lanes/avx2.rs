@@ -165,10 +165,16 @@ impl Lanes for Avx2 {
         unsafe { _mm256_permutevar8x32_ps(a, _mm256_loadu_si256(front.as_ptr().cast())) }
     }
     #[inline(always)]
-    fn count_from(self, start: u32) -> __m256 {
+    fn not_zero(self, a: __m256) -> u32 {
+        // SAFETY: see above.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 }
+    }
+    #[inline(always)]
+    fn count<const STEP: u32>(self, start: u32) -> __m256 {
         // SAFETY: see above.
         unsafe {
             let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let lanes = _mm256_mullo_epi32(lanes, _mm256_set1_epi32(STEP as i32));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_set1_epi32(start as i32), lanes))
         }
     }

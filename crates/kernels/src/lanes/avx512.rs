@@ -145,10 +145,16 @@ impl Lanes for Avx512 {
         unsafe { _mm512_maskz_compress_ps(mask as __mmask16, a) }
     }
     #[inline(always)]
-    fn count_from(self, start: u32) -> __m512 {
+    fn not_zero(self, a: __m512) -> u32 {
+        // SAFETY: see above.
+        unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps())) }
+    }
+    #[inline(always)]
+    fn count<const STEP: u32>(self, start: u32) -> __m512 {
         // SAFETY: see above.
         unsafe {
             let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let lanes = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(STEP as i32));
             _mm512_castsi512_ps(_mm512_add_epi32(_mm512_set1_epi32(start as i32), lanes))
         }
     }

@@ -169,9 +169,17 @@ impl Lanes for Neon {
         }
     }
     #[inline(always)]
-    fn count_from(self, start: u32) -> float32x4_t {
+    fn not_zero(self, a: float32x4_t) -> u32 {
         // SAFETY: see above.
-        unsafe { vreinterpretq_f32_u32(vaddq_u32(vdupq_n_u32(start), load_integers(&COUNT))) }
+        unsafe { vaddvq_u32(vandq_u32(vmvnq_u32(vceqzq_f32(a)), load_integers(&LANE_BITS))) }
+    }
+    #[inline(always)]
+    fn count<const STEP: u32>(self, start: u32) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe {
+            let steps = vmulq_u32(load_integers(&COUNT), vdupq_n_u32(STEP));
+            vreinterpretq_f32_u32(vaddq_u32(vdupq_n_u32(start), steps))
+        }
     }
     #[inline(always)]
     fn sum(self, a: float32x4_t) -> f32 {

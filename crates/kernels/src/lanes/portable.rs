@@ -105,8 +105,12 @@ impl Lanes for Portable {
         Vector(front)
     }
     #[inline(always)]
-    fn count_from(self, start: u32) -> Vector {
-        Vector(std::array::from_fn(|lane| f32::from_bits(start.wrapping_add(lane as u32))))
+    fn not_zero(self, a: Vector) -> u32 {
+        (0..WIDTH).fold(0, |mask, i| mask | u32::from(a.0[i] != 0.0) << i)
+    }
+    #[inline(always)]
+    fn count<const STEP: u32>(self, start: u32) -> Vector {
+        Vector(std::array::from_fn(|lane| f32::from_bits(start.wrapping_add(lane as u32 * STEP))))
     }
     #[inline(always)]
     fn sum(self, a: Vector) -> f32 {

@@ -47,6 +47,8 @@ async function results(backend: KernelBackend, seed: number) {
   const { nRows, dIn, dSae } = shape;
   const drawn = selections(random, shape);
   const encode = encodeCase(random, shape, drawn[random.integer(drawn.length)], wholeNumbers);
+  // Mostly zeros, as behind a ReLU.
+  if (random.integer(3) === 0) encode.x.forEach((_, i) => random.integer(10) > 0 && (encode.x[i] = 0));
   const latents = random.integer(3) === 0 ? someLatents(random, dSae) : undefined;
   const screened = await backend.screen({ W_enc: encode.W_enc, dIn, dSae });
   const codes = codesCase(random, nRows, dSae, wholeNumbers);
