@@ -1,5 +1,5 @@
 /** `npm run bench -- million`: the page over an index of a million features, in a real Chromium. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFeatureIndex } from 'monoseme/features';
 import { serveExplorer } from 'monoseme/server';
@@ -11,6 +11,8 @@ const HELP = `Usage: npm run bench -- million [options]
 
 How long the page takes with an index of a million features: first rows, a column sorted and filtered, searches, the end of
 the list, and from feature to feature. A case starts cold, in a browser that has read the first rows alone, and is done again.
+Then all orders of the list one after the other: what the last one takes, one of the last six again, one that was forgotten
+again, and the memory of the tab.
 
   --index <folder>    keep the index there, or take the one that is there (making it takes some 10 minutes)
   --features <n>      (default: 1000000)
@@ -43,8 +45,9 @@ export async function million(args) {
     for (let round = 0; round < (flags.quick ? 1 : Number(flags.rounds)); round++)
       for (const [name, times] of Object.entries(await measured(browser, server.url, wanted, flags)))
         (found[name] ??= []).push(times);
+    const lists = await manyLists(browser, server.url);
     await server.close();
-    report(found, flags, log);
+    report(found, lists, flags, log);
   });
 }
 
@@ -60,7 +63,7 @@ async function prepare(index, nFeatures, temporary, flags, log) {
   await makeLargeIndex(from, index, nFeatures, log);
 }
 
-/** What is searched: a frequent word, one that latents predict, and a few tokens that stand somewhere in the text. */
+/** What is looked for: a frequent word, one that latents predict, a few tokens that stand somewhere in the text, a usual density. */
 async function searches(folder) {
   const index = await openFeatureIndex(folder);
   const { counts } = JSON.parse(readFileSync(join(folder, 'vocabulary.json'), 'utf8'));
@@ -74,16 +77,18 @@ async function searches(folder) {
     .trim();
   let predicted = 0;
   while ((await index.promotersOf(words[predicted])).length === 0) predicted++;
-  return { token: words[Math.min(50, words.length - 1)], predicted: words[predicted], text };
+  const density = (await index.figures('density')).filter((share) => share > 0).sort();
+  const bin = Math.floor(4 * Math.log10(density[density.length >> 1])) / 4;
+  return { token: words[Math.min(50, words.length - 1)], predicted: words[predicted], text, bin };
 }
 
 /** Cases: what a reader does, and what may take longer than feature to feature. */
-function cases({ token, predicted, text }, nFeatures) {
+function cases({ token, predicted, text, bin }, nFeatures) {
   const list = (query) => [`#/?${query}`];
   return {
     'sort by density': list('sort=density&dir=desc'),
     'sort by largest activation': list('sort=max_activation&dir=desc'),
-    'filter by density': list('density=-3,-2.75'),
+    'filter by density': list(`density=${bin},${bin + 0.25}`),
     'search a token': list(`on=${token}`),
     'search a predicted token': list(`promotes=${predicted}`),
     'search text': list(`text=${encodeURIComponent(text)}`),
@@ -147,7 +152,7 @@ async function shown(tab, where) {
           resolve(changed - start);
         else if (now - start > 20_000)
           reject(
-            new Error(`${to} is not there after a minute: ${rows.length} rows, ${text().slice(0, 300)}`),
+            new Error(`${to} is not there after 20 seconds: ${rows.length} rows, ${text().slice(0, 300)}`),
           );
         else requestAnimationFrame(look);
       };
@@ -156,17 +161,72 @@ async function shown(tab, where) {
   }, where);
 }
 
-function report(found, flags, log) {
-  const rows = Object.entries(found).flatMap(([name, rounds]) => {
-    const targets = name === 'first rows' ? [1000] : [250, 50];
-    return targets.map((target, i) => {
+/** Orders of the list, more than the page keeps. */
+const ORDERS = [
+  ...['density', 'max_activation', 'mean_activation', 'median_activation', 'n_contexts', 'top_token_share'],
+  ...['skewness', 'n_fired', 'max_logit', 'min_logit', 'logit_kurtosis', 'nearest_cosine', 'encoder_bias'],
+];
+
+/** One list after the other: milliseconds of some, and the bytes of the tab's process after six and after all. */
+async function manyLists(browser, url) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  const tab = await context.newPage();
+  const session = await browser.newBrowserCDPSession();
+  const memory = () => rendererBytes(session);
+  const before = await memory();
+  await firstRows(tab, url);
+  // Up and down in turn, so that no two lists begin alike.
+  const list = (key) => shown(tab, `#/?sort=${key}&dir=${ORDERS.indexOf(key) % 2 === 0 ? 'desc' : 'asc'}`);
+  const bytes = [];
+  for (const [i, key] of ORDERS.entries()) {
+    await list(key);
+    if (i === 5) bytes.push((await memory()) - before);
+  }
+  bytes.push((await memory()) - before);
+  const times = {
+    'another list': await list('decoder_norm'),
+    'a list kept, again': await list(ORDERS.at(-3)),
+    'a list forgotten, again': await list(ORDERS[0]),
+  };
+  await context.close();
+  return { times, bytes };
+}
+
+/** Bytes that all tabs of the browser hold; 0 where the system does not say. */
+async function rendererBytes(session) {
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  return processInfo
+    .filter(({ type }) => type === 'renderer')
+    .map(({ id }) => `/proc/${id}/status`)
+    .filter((path) => existsSync(path))
+    .map((path) => 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(path, 'utf8'))?.[1] ?? 0))
+    .reduce((sum, n) => sum + n, 0);
+}
+
+/** What a reader may wait: from feature to feature by the page's own figures; for a million to be sorted or searched more. */
+function targetsOf(name) {
+  if (name === 'first rows') return [1000];
+  return name.includes('feature') || name.includes('end') ? [250, 50] : [1000, 250];
+}
+
+function report(found, lists, flags, log) {
+  const rows = Object.entries(found).flatMap(([name, rounds]) =>
+    targetsOf(name).map((target, i) => {
       const summary = summarize(rounds.map((times) => times[i]));
-      const state = i === 0 ? 'cold' : 'warm';
-      if (flags.json)
-        console.log(jsonLine('million', `${name}, ${state}`, 'monoseme', 'milliseconds', 'ms', summary));
-      const values = [summary.min, summary.median, summary.max].map((value) => value.toFixed(0));
-      return [`${name}, ${state}`, ...values, `under ${target}`];
-    });
-  });
+      return row(`${name}, ${i === 0 ? 'cold' : 'warm'}`, summary, target, flags);
+    }),
+  );
+  for (const [name, time] of Object.entries(lists.times))
+    rows.push(row(name, summarize([time]), name.includes('kept') ? 250 : 1000, flags));
   log(table(['ms', 'min', 'median', 'max', 'to reach'], rows));
+  const [six, all] = lists.bytes.map((bytes) => Math.round(bytes / 1e6));
+  log(`memory of the tab: ${six} MB after six lists, ${all} MB after ${ORDERS.length}`);
+  if (flags.json)
+    console.log(jsonLine('million', 'tab after all lists', 'monoseme', 'memory', 'MB', summarize([all])));
+}
+
+function row(name, summary, target, flags) {
+  if (flags.json) console.log(jsonLine('million', name, 'monoseme', 'milliseconds', 'ms', summary));
+  const values = [summary.min, summary.median, summary.max].map((value) => value.toFixed(0));
+  return [name, ...values, `under ${target}`];
 }

@@ -107,6 +107,17 @@ describe('the page', { skip }, () => {
     await tab.getByText(/matching feature/).waitFor();
     assert.ok((await rowNumbers(tab)).slice(0, 4).includes(String(SMALL_LATENTS.afterWhale)));
 
+    // Large and small letters are one, also where a letter is spread over two tokens.
+    for (const [text, latent] of [
+      ['WHALE Sat', SMALL_LATENTS.afterWhale],
+      ['É', SMALL_LATENTS.accent],
+    ]) {
+      await tab.goto(`${site.server.url}#/?text=${encodeURIComponent(text)}`);
+      await tab.locator('.chip', { hasText: text }).waitFor();
+      await tab.getByText(/matching feature/).waitFor();
+      assert.ok((await rowNumbers(tab)).slice(0, 4).includes(String(latent)), text);
+    }
+
     await tab.keyboard.press('/');
     await tab.keyboard.type('17');
     await tab.keyboard.press('Enter');

@@ -31,6 +31,7 @@ const FIGURES = [
   'mean_loss_change',
   'mean_kl',
 ] as const satisfies readonly FigureName[];
+/** Those that are whole numbers. */
 const INTEGERS = new Set<string>(['latent_index', 'n_fired', 'n_contexts', 'top_token', 'cluster']);
 const LOGITS = 4;
 const RADIUS = 8;
@@ -39,6 +40,14 @@ const CARD_BYTES = Math.ceil((SHORTS_AT + 2 * (2 * RADIUS + 1)) / 8) * 8;
 /** Cards that one read brings: those beside the one that is asked for are often next. */
 const PER_BLOCK = 32;
 const MOST_BLOCKS = 1024;
+
+/** One figure of all features, as precise as the file has it. */
+export type Figures = Int32Array | Float32Array;
+
+/** Room for one figure of `n` features. */
+export function figuresFor(name: FigureColumn, n: number): Figures {
+  return INTEGERS.has(name) ? new Int32Array(n) : new Float32Array(n);
+}
 
 export type FigureColumn = Exclude<FigureName, 'latent_index'>;
 

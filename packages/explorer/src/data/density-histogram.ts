@@ -1,3 +1,4 @@
+import type { Figures } from './cards.ts';
 import type { FeatureIndex } from './feature-index.ts';
 
 /** Bins of a quarter of a power of ten. */
@@ -25,7 +26,7 @@ export function densityHistogram(index: FeatureIndex): Promise<DensityHistogram>
   return histogram;
 }
 
-function counted(densities: Float64Array): DensityHistogram {
+function counted(densities: Figures): DensityHistogram {
   // The smallest f32 above 0 lies in bin −180.
   const byBin = new Uint32Array(200);
   let nSilent = 0;

@@ -7,7 +7,7 @@ import type {
   ExplanationRow,
   FeatureRow,
 } from 'monoseme/features';
-import { Cards, type FigureColumn } from './cards.ts';
+import { Cards, type FigureColumn, type Figures, figuresFor } from './cards.ts';
 import { Corpus } from './corpus.ts';
 import { IndexError } from './index-error.ts';
 import { fetchManifest, indexManifest, type Manifest, type ManifestJson } from './manifest.ts';
@@ -93,7 +93,7 @@ export class FeatureIndex {
   readonly #cards: Cards;
   readonly #base: URL;
   readonly #tables = new Map<string, Table>();
-  readonly #columns = new Map<string, Promise<Float64Array>>();
+  readonly #columns = new Map<string, Promise<Figures>>();
   #documents: Promise<DocumentRow[]> | undefined;
   #explanations: Promise<ExplanationRow[]> | undefined;
   #clusters: Promise<ClusterRow[]> | undefined;
@@ -119,10 +119,10 @@ export class FeatureIndex {
   }
 
   /** One figure of all features. */
-  column(name: FigureColumn): Promise<Float64Array> {
+  column(name: FigureColumn): Promise<Figures> {
     let column = this.#columns.get(name);
     if (!column) {
-      column = this.#table('features.parquet').column(name);
+      column = this.#table('features.parquet').column(name, figuresFor(name, this.nFeatures));
       column.catch(() => this.#columns.delete(name));
       this.#columns.set(name, column);
     }

@@ -88,7 +88,7 @@ async function inOrder(
   const latents = Uint32Array.from(scores.keys()).sort();
   if (query.sort === 'latent_index') return query.descending ? latents.reverse() : latents;
   const column = query.sort === 'match' ? undefined : await index.column(query.sort);
-  const keys = Float64Array.from(latents, (latent) => (column ? column[latent] : scores.get(latent)!));
+  const keys = Float32Array.from(latents, (latent) => (column ? column[latent] : scores.get(latent)!));
   return sortBy(latents, keys, query.descending);
 }
 

@@ -1,4 +1,5 @@
 import { APART } from './colours.ts';
+import type { Figures } from './cards.ts';
 import type { FeatureIndex } from './feature-index.ts';
 import { IndexError } from './index-error.ts';
 
@@ -7,10 +8,10 @@ export interface MapPoints {
   readonly latents: Uint32Array;
   /** [n, 2] */
   readonly places: Float32Array;
-  readonly density: Float64Array;
-  readonly cluster: Float64Array;
-  readonly effect: Float64Array;
-  readonly topToken: Float64Array;
+  readonly density: Figures;
+  readonly cluster: Figures;
+  readonly effect: Figures;
+  readonly topToken: Figures;
 }
 
 /** @throws {IndexError} for an index that was made of an export: it has no directions to lay out */

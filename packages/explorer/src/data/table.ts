@@ -31,13 +31,11 @@ export class Table {
     return this.#metadata;
   }
 
-  /** A whole column of numbers. */
-  async column(name: string): Promise<Float64Array> {
-    const metadata = await this.metadata();
-    const column = new Float64Array(Number(metadata.num_rows));
+  /** Read a whole column of numbers into `column`, which has room for one of each row. */
+  async column<C extends Int32Array | Float32Array>(name: string, column: C): Promise<C> {
     await parquetRead({
       file: this.#file,
-      metadata,
+      metadata: await this.metadata(),
       columns: [name],
       onChunk: ({ columnData, rowStart }) => column.set(columnData as ArrayLike<number>, rowStart),
     });

@@ -1,4 +1,5 @@
 import type { EncodedText } from './live.ts';
+import type { Figures } from './cards.ts';
 import type { FeatureIndex } from './feature-index.ts';
 import { segmentsOf, type Segment } from './segments.ts';
 import type { EffectOf } from './text-effects.ts';
@@ -31,7 +32,7 @@ export function readText(
   index: FeatureIndex,
   text: string,
   encoded: EncodedText,
-  columns: { readonly density: Float64Array; readonly max: Float64Array; readonly nTokens: number },
+  columns: { readonly density: Figures; readonly max: Figures; readonly nTokens: number },
 ): ReadText {
   const features = encoded.features.map((list, token) =>
     list.map(({ latent_index: latent, activation }) => {
