@@ -21,6 +21,8 @@ export const inspectCommand: DeclareCommand = (program, run) => {
         const hooks = model.hookPoints();
         const known = hooks.filter(hasKnownName);
         const shown = flags.all || known.length === 0 ? hooks : known;
+        if (model.storesHalves)
+          context.print('The file is of half precision; a CPU computes it in single precision.');
         context.print(hookTable(shown));
         if (shown.length < hooks.length)
           context.print(`and ${hooks.length - shown.length} more; --all lists them`);

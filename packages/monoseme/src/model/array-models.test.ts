@@ -131,14 +131,12 @@ for (const name of MODELS) {
     const hooked = new HookedModel(model, { threads: 1 });
     const whole = (await hooked.outputs({ samples, nSamples: N }))['classes'].values;
     close(whole, expected, 'whole', toleranceOf(name));
-    // In fp16 a cut moves the places where the runtime rounds.
-    const apart = name.endsWith('fp16') ? toleranceOf(name) : 1e-5;
     for (const point of model.hookPoints()) {
       let seen = 0;
       const look = () => void seen++;
       const found = await hooked.outputs({ samples, nSamples: N, hooks: { [point.name]: look } });
       assert.equal(seen, 1);
-      close(found['classes'].values, whole, point.name, apart);
+      close(found['classes'].values, whole, point.name);
     }
     await hooked.close();
   });

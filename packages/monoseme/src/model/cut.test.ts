@@ -2,85 +2,80 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import ort from 'onnxruntime-node';
-import { decodeFloats } from '../tensor/index.ts';
 import { FIXTURE_FAMILIES, FIXTURE_MODELS, fixture, randomTokens } from '../testing/fixtures.ts';
 import { ACTIVATIONS, cutGraph, EDITED, harvestPrefix, inGraphOrder, isSize, node } from './cut.ts';
 import { gatherContexts, gatherTokens, isPerContext } from './gather-contexts.ts';
 import { makeFeeds } from './model-inputs.ts';
 import { OnnxModel } from './index.ts';
 import { parseOnnx } from './onnx-graph.ts';
+import { toTensors } from './worker-tensors.ts';
 
-const BATCH = 3;
 const SEQUENCE = 7;
-
-function create(model: OnnxModel, bytes: Uint8Array): Promise<ort.InferenceSession> {
-  const folder = dirname(model.path);
-  return ort.InferenceSession.create(bytes, {
-    logSeverityLevel: 3,
-    graphOptimizationLevel: 'disabled',
-    extra: { session: { model_external_initializers_file_folder_path: folder } },
-  });
-}
+const TOKENS = randomTokens(3, SEQUENCE).tokens;
+/** More contexts than went through the prefix, out of order. */
+const OTHER = Uint32Array.of(2, 0, 0, 1, 2);
+const OUT = 'out';
+const LOGITS = { nodes: [node('Identity', ['logits'], OUT)], outputs: [OUT] };
 
 type Feeds = Record<string, ort.Tensor>;
 
-const TOKENS = randomTokens(BATCH, SEQUENCE).tokens;
-/** More contexts than went through the prefix, out of order. */
-const OTHER = Uint32Array.of(2, 0, 0, 1, 2);
+/** A session that runs the graph as it is. Threads of its own would cost more than the tiny graphs do. */
+function create(model: OnnxModel, graph: string | Uint8Array): Promise<ort.InferenceSession> {
+  const options: ort.InferenceSession.SessionOptions = {
+    logSeverityLevel: 3,
+    intraOpNumThreads: 1,
+    graphOptimizationLevel: 'disabled',
+    extra: { session: { model_external_initializers_file_folder_path: dirname(model.path) } },
+  };
+  return ort.InferenceSession.create(graph as string, options);
+}
 
-async function whole(model: OnnxModel, tokens = TOKENS): Promise<{ logits: Float32Array; feeds: Feeds }> {
-  const feeds: Feeds = {};
-  for (const [name, { type, data, dims }] of Object.entries(makeFeeds(model.inputs, tokens, SEQUENCE)))
-    feeds[name] = new ort.Tensor(type as 'float32', data as Float32Array, dims);
-  const session = await ort.InferenceSession.create(model.path, { graphOptimizationLevel: 'disabled' });
-  const { logits } = await session.run(feeds);
+/** What a session makes of those of the tensors that it reads. */
+async function outputsOf(session: ort.InferenceSession, tensors: Feeds): Promise<Feeds> {
+  const outputs = await session.run(
+    Object.fromEntries(session.inputNames.map((name) => [name, tensors[name]])),
+  );
+  return outputs as Feeds;
+}
+
+async function runOnce(model: OnnxModel, graph: string | Uint8Array, tensors: Feeds): Promise<Feeds> {
+  const session = await create(model, graph);
+  const outputs = await outputsOf(session, tensors);
   await session.release();
-  return { logits: floats(logits), feeds };
+  return outputs;
 }
 
-function floats({ type, data }: ort.Tensor): Float32Array {
-  if (type !== 'float16') return data as Float32Array;
-  const { buffer, byteOffset, byteLength } = data as Uint16Array;
-  return decodeFloats(new Uint8Array(buffer, byteOffset, byteLength), 'F16');
+const feedsOf = (model: OnnxModel, tokens: Uint32Array): Feeds =>
+  toTensors(makeFeeds(model.inputs, tokens, SEQUENCE));
+
+function largestDifference(a: ort.Tensor, b: ort.Tensor): number {
+  assert.deepEqual(a.dims, b.dims);
+  const [x, y] = [a, b].map(({ data }) => data as Float32Array);
+  return x.reduce((largest, value, i) => Math.max(largest, Math.abs(value - y[i])), 0);
 }
 
-/**
- * Prefix, then suffix on the edited activations; the suffix gives the logits as they are. With `others` (feeds
- * of the contexts `OTHER`) the suffix runs on those.
- */
-async function run(
+/** The logits of a model cut at a hook, of the contexts that went through the prefix and of {@link OTHER}. */
+async function cutLogits(
   model: OnnxModel,
   hook: string,
   feeds: Feeds,
-  edit: (x: ort.Tensor) => ort.Tensor,
-  others?: Feeds,
-) {
-  const OUT = 'out';
-  const head = { nodes: [node('Identity', ['logits'], OUT)], outputs: [OUT] };
-  const [prefix, suffix] = cutGraph(model.graph, [hook], model.tensors, head);
-  const pick = (names: string[], from: Feeds) => Object.fromEntries(names.map((name) => [name, from[name]]));
-  const first = await create(model, prefix.bytes);
-  const { [ACTIVATIONS]: activations, ...crossing } = await first.run(pick(prefix.modelInputs, feeds));
-  const second = await create(model, suffix.bytes);
-  const go = async (from: Feeds, kept: Feeds, edited: ort.Tensor) =>
-    floats((await second.run({ ...pick(suffix.modelInputs, from), ...kept, [EDITED]: edited }))[OUT]);
-  const logits = await go(feeds, crossing, edit(activations));
+  edit: (x: ort.Tensor) => ort.Tensor = (x) => x,
+): Promise<{ same: ort.Tensor; other: ort.Tensor }> {
+  const [prefix, suffix] = cutGraph(model.graph, [hook], model.tensors, LOGITS);
+  const { [ACTIVATIONS]: activations, ...crossing } = await runOnce(model, prefix.bytes, feeds);
+  const session = await create(model, suffix.bytes);
+  const run = async (tensors: Feeds) => (await outputsOf(session, tensors))[OUT];
+  const same = await run({ ...feeds, ...crossing, [EDITED]: edit(activations) });
   const gather = (tensor: ort.Tensor, name: string) =>
     gatherContexts(tensor, model.tensors.get(name)!.shape, SEQUENCE, OTHER);
-  const gathered = Object.fromEntries(
-    Object.entries(others ? crossing : {}).map(([name, tensor]) => [name, gather(tensor, name)]),
-  );
-  const otherLogits = others && (await go(others, gathered, gather(activations, hook)));
-  await first.release();
-  await second.release();
-  return { logits, otherLogits, activations, prefix, suffix };
-}
-
-function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  assert.equal(a.length, b.length);
-  let largest = 0;
-  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i] - b[i]));
-  return largest;
+  const gathered = Object.entries(crossing).map(([name, tensor]) => [name, gather(tensor, name)]);
+  const other = await run({
+    ...feedsOf(model, gatherTokens(TOKENS, SEQUENCE, OTHER)),
+    ...(Object.fromEntries(gathered) as Feeds),
+    [EDITED]: gather(edit(activations), hook),
+  });
+  await session.release();
+  return { same, other };
 }
 
 const GRAPHS = [
@@ -91,19 +86,21 @@ const GRAPHS = [
 for (const name of GRAPHS) {
   test(`prefix then suffix, of as many or more contexts, is the whole model at every hook of ${name}`, async () => {
     const model = await OnnxModel.open(fixture(name));
-    const { logits, feeds } = await whole(model);
-    const others = await whole(model, gatherTokens(TOKENS, SEQUENCE, OTHER));
-    // ONNX Runtime computes fp16 in f32 and rounds where types meet: a cut moves a few of those places.
-    const tolerance = model.tensors.get('logits')!.type === 'float16' ? 0.02 : 1e-5;
+    const feeds = feedsOf(model, TOKENS);
+    const { bytes } = cutGraph(model.graph, [], model.tensors, LOGITS)[0];
+    const whole = (await runOnce(model, bytes, feeds))[OUT];
+    const others = feedsOf(model, gatherTokens(TOKENS, SEQUENCE, OTHER));
+    const wholeOther = (await runOnce(model, bytes, others))[OUT];
+    const isHalf = name.endsWith('fp16');
+    if (!isHalf) assert.ok(largestDifference((await runOnce(model, model.path, feeds)).logits, whole) < 1e-5);
     // Scales of dynamic quantisation follow from the whole batch: other contexts give other logits.
     const isQuantised = model.graph.nodes.some(({ opType }) => opType === 'DynamicQuantizeLinear');
     const points = model.hookPoints();
     assert.ok(points.length >= 20);
     for (const { name: hook } of points) {
-      const cut = await run(model, hook, feeds, (x) => x, others.feeds);
-      assert.ok(largestDifference(cut.logits, logits) < tolerance, hook);
-      if (isQuantised) continue;
-      assert.ok(largestDifference(cut.otherLogits!, others.logits) < tolerance, `${hook}, other contexts`);
+      const { same, other } = await cutLogits(model, hook, feeds);
+      assert.ok(largestDifference(same, whole) < 1e-5, hook);
+      if (!isQuantised) assert.ok(largestDifference(other, wholeOther) < 1e-5, `${hook}, other contexts`);
     }
   });
 }
@@ -164,13 +161,14 @@ test('cut at several tensors: no node is in two parts, and none before an edit t
 
 test('an edit reaches the logits, and only through the suffix', async () => {
   const model = await OnnxModel.open(fixture('models/one-layer'));
-  const { logits, feeds } = await whole(model);
+  const feeds = feedsOf(model, TOKENS);
+  const { logits } = await runOnce(model, model.path, feeds);
   const zero = (x: ort.Tensor) => new ort.Tensor('float32', new Float32Array(x.size), x.dims);
-  const edited = await run(model, 'blocks.0.mlp.hook_post', feeds, zero);
-  assert.ok(largestDifference(edited.logits, logits) > 0.1);
+  const edited = await cutLogits(model, 'blocks.0.mlp.hook_post', feeds, zero);
+  assert.ok(largestDifference(edited.same, logits) > 0.1);
   // Without the MLP's part the stream is resid_mid + b_out: the same as hooking hook_mlp_out there.
-  const mid = await run(model, 'mlp_out', feeds, zero);
-  assert.ok(largestDifference(edited.logits, mid.logits) < 1e-5);
+  const mid = await cutLogits(model, 'mlp_out', feeds, zero);
+  assert.ok(largestDifference(edited.same, mid.same) < 1e-5);
 });
 
 test('sizes are computed where they are used; what crosses the cut has one entry a context', async () => {

@@ -240,9 +240,9 @@ function activationsOutput(hook: string): NodeProto {
   return cast(hook, ACTIVATIONS, ELEMENT.float);
 }
 
-/** A Cast; between equal types ONNX Runtime removes it. */
+/** A Cast, under a name that no node of a model has; between equal types ONNX Runtime removes it. */
 export function cast(input: string, output: string, to: number): NodeProto {
-  return node('Cast', [input], output, { to });
+  return { ...node('Cast', [input], output, { to }), name: `monoseme.cast.${output}` };
 }
 
 /** A node of the standard operator set with whole-number attributes. */

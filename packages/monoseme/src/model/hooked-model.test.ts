@@ -49,7 +49,7 @@ function close(actual: ArrayLike<number>, expected: ArrayLike<number>, what: str
     assert.ok(Math.abs(actual[i] - expected[i]) < 2e-5, `${what}: ${i} is ${actual[i]}, not ${expected[i]}`);
 }
 
-for (const name of FIXTURE_MODELS.filter((fixtureName) => !fixtureName.endsWith('fp16'))) {
+for (const name of FIXTURE_MODELS) {
   test(`edits at several hooks at once are those of a graph with them inside: ${name}`, async () => {
     const model = await OnnxModel.open(fixture('models', name));
     const hooked = new HookedModel(model, { threads: 1 });

@@ -22,6 +22,7 @@ import {
 import { nearestNames } from './nearest-names.ts';
 import { type OnnxGraph, parseOnnx } from './onnx-graph.ts';
 import { type RowAxes, type RowLayout, rowLayout } from './row-layout.ts';
+import { inSinglePrecision_ } from './single-precision.ts';
 import { findLogits, type Logits } from './suffix-heads.ts';
 import { type Axis, axesOf, probeSizes, rowWidth, type TensorInfo } from './tensor-shapes.ts';
 import { WorkerClient } from './worker-client.ts';
@@ -67,6 +68,8 @@ export class OnnxModel {
   /** The longest context by config.json. */
   readonly contextSize: number | undefined;
   readonly graph: OnnxGraph;
+  /** Whether the file is of half precision and computes in single precision, as on a CPU ({@link inSinglePrecision_}). */
+  readonly storesHalves: boolean;
   readonly inputs: readonly ModelInput[];
   /** Whether it reads tokens; else it reads arrays ({@link InputArrays}). */
   readonly readsTokens: boolean;
@@ -93,13 +96,14 @@ export class OnnxModel {
   ): Promise<OnnxModel> {
     const files = await modelFiles(await localModel(path, options.hub));
     const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
-    const graph = parseOnnx(bytes, files.onnx);
+    const { device = 'cpu' } = options;
+    const stored = parseOnnx(bytes, files.onnx);
+    const graph = device === 'cpu' ? inSinglePrecision_(stored, files.onnx) : stored;
     const external = await externalDataFiles(graph, files.onnx);
     const hashes = [sha256(bytes)];
     for (const file of external) hashes.push(await sha256File(file));
     const dataFolder = await resolveDataFolder_(graph, files.onnx);
     const inputs = understandInputs(graph.inputs, options.inputs);
-    const { device = 'cpu' } = options;
     const tensors = await inspect(graph, inputs, dataFolder, device);
     const name = isHubPath(path) ? path.slice('hf:'.length) : nameOf(files.onnx);
     return new OnnxModel(
@@ -107,6 +111,7 @@ export class OnnxModel {
       { ...files, dataFolder, device },
       hashes.length === 1 ? hashes[0] : sha256(...hashes),
       graph,
+      graph !== stored,
       inputs,
       tensors,
     );
@@ -117,6 +122,7 @@ export class OnnxModel {
     files: ModelFiles & { dataFolder: string; device: Device },
     hash: string,
     graph: OnnxGraph,
+    storesHalves: boolean,
     inputs: ModelInput[],
     tensors: Map<string, TensorInfo>,
   ) {
@@ -128,6 +134,7 @@ export class OnnxModel {
     this.tokenizerPath = files.tokenizer;
     this.contextSize = files.contextSize;
     this.graph = graph;
+    this.storesHalves = storesHalves;
     this.inputs = inputs;
     this.readsTokens = readsTokens(inputs);
     this.tensors = tensors;

@@ -49,7 +49,7 @@ async function logProbs(model: OnnxModel, tokens: Uint32Array, edited: Float32Ar
 const kl = (p: number[], q: number[]): number => p.reduce((sum, a, v) => sum + Math.exp(a) * (a - q[v]), 0);
 const best = (row: number[]): number => row.indexOf(Math.max(...row));
 
-for (const name of FIXTURE_MODELS.filter((fixtureName) => !fixtureName.endsWith('fp16'))) {
+for (const name of FIXTURE_MODELS) {
   test(`outcomes of edits are those of the whole distributions in f64: ${name}`, async () => {
     const model = await OnnxModel.open(fixture('models', name));
     const runner = await ModelRunner.start(model, { hook: POST, threads: 1, suffix: true });

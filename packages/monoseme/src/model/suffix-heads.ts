@@ -167,8 +167,10 @@ function unembedding(graph: OnnxGraph, logits: string): Unembedding | undefined 
   }
 }
 
-/** Rank of an initialiser; Infinity for a weight that nodes compute. */
+/** Rank of an initialiser, or of one that is cast; Infinity for another weight that nodes compute. */
 function rank(graph: OnnxGraph, weight: string): number {
+  const node = graph.producer(weight);
+  if (node?.opType === 'Cast') return rank(graph, node.input[0]);
   return graph.graph.initializer.find(({ name }) => name === weight)?.dims.length ?? Infinity;
 }
 
