@@ -35,7 +35,8 @@ export async function learnTwoHooks(
   const truth = isTranscoder
     ? withoutSkip(second.features, first.features, W_skip)
     : sideBySide(first.features, second.features);
-  return { ...recovery(truth, W_dec, isTranscoder ? WIDTH : 2 * WIDTH), l0: codes.values.length / 4096 };
+  const found = await recovery(backend, truth, W_dec, isTranscoder ? WIDTH : 2 * WIDTH);
+  return { ...found, l0: codes.values.length / 4096 };
 }
 
 /** [a | b] row by row. */

@@ -1,14 +1,7 @@
 import type { Random } from '../random/index.ts';
+import { constantProbabilities, Copula, type CorrelationOptions, type RowProbabilities } from './copula.ts';
 import { type Hierarchy, hierarchy, type HierarchyOptions } from './hierarchy.ts';
-import { normalCdf, normalQuantile } from './normal.ts';
-
-/** Low-rank correlation through a Gaussian copula. */
-export interface CorrelationOptions {
-  /** Number of common causes. */
-  readonly rank: number;
-  /** Standard deviation of every loading; rank · scale² is the share of a feature's variance that is common. */
-  readonly scale: number;
-}
+import { Thinning } from './thinning.ts';
 
 /** How large an active feature is. */
 export type Magnitudes =
@@ -42,7 +35,10 @@ export function firing(options: FiringOptions, random: Random): Firing {
   const magnitude = magnitudeDrawer(options.magnitudes, probability.length, random);
   if (!correlation && !options.hierarchy) return independent(probability, magnitude.draw);
   const trees = hierarchy(options.hierarchy, probability);
-  return dependent(trees, correlation && new Copula(correlation, trees.conditional, random), magnitude);
+  const rows = correlation
+    ? new Copula(correlation, trees.conditional, random)
+    : constantProbabilities(trees.conditional);
+  return dependent(trees, rows, magnitude);
 }
 
 interface MagnitudeDrawer {
@@ -88,13 +84,12 @@ function independent(probability: Float64Array, magnitude: MagnitudeDrawer['draw
 }
 
 /** Features with common causes, in trees, or both. A child is looked at only where its parent fired. */
-function dependent(trees: Hierarchy, copula: Copula | undefined, magnitude: MagnitudeDrawer): Firing {
-  const { firstChild, nChildren, free, conditional } = trees;
+function dependent(trees: Hierarchy, rows: RowProbabilities, magnitude: MagnitudeDrawer): Firing {
+  const { firstChild, nChildren, free } = trees;
+  const thinning = new Thinning(free, rows);
   return {
     drawRow(random, fire) {
-      copula?.drawCauses(random);
-      const fires = (feature: number) =>
-        random.uniform() < (copula ? copula.probability(feature) : conditional[feature]);
+      rows.nextRow(random);
       const withChildren = (feature: number, scale: number): void => {
         const value = magnitude.draw(random, feature) * scale;
         if (value <= 0) return;
@@ -103,50 +98,11 @@ function dependent(trees: Hierarchy, copula: Copula | undefined, magnitude: Magn
         let drawn = 0;
         for (let child = firstChild[feature]; child < firstChild[feature] + nChildren[feature]; child++) {
           // Of the children drawn so far each is the chosen one with the same chance.
-          if (fires(child) && random.uniform() * ++drawn < 1) chosen = child;
+          if (random.uniform() < rows.probability(child) && random.uniform() * ++drawn < 1) chosen = child;
         }
         if (chosen >= 0) withChildren(chosen, value / magnitude.mean(feature));
       };
-      for (const feature of free) if (fires(feature)) withChildren(feature, 1);
+      thinning.draw(random, (feature) => withChildren(feature, 1));
     },
   };
-}
-
-/**
- * Binary features whose normal causes have the correlation matrix F Fᵀ + diag(1 − ‖F_i‖²), F [nFeatures, rank]: feature
- * i fires where ⟨F_i, z⟩ + √(1 − ‖F_i‖²) ε_i exceeds the quantile of its probability; z is common to a row.
- */
-class Copula {
-  readonly #loadings: Float32Array;
-  readonly #causes: Float64Array;
-  readonly #quantiles: Float64Array;
-  readonly #own: Float64Array;
-
-  constructor({ rank, scale }: CorrelationOptions, probability: Float64Array, random: Random) {
-    const nFeatures = probability.length;
-    this.#loadings = new Float32Array(nFeatures * rank).map(() => scale * random.normal());
-    this.#causes = new Float64Array(rank);
-    this.#quantiles = probability.map(normalQuantile);
-    this.#own = new Float64Array(nFeatures);
-    for (let feature = 0; feature < nFeatures; feature++) {
-      const row = this.#loadings.subarray(feature * rank, (feature + 1) * rank);
-      const common = row.reduce((sum, value) => sum + value * value, 0);
-      // A feature is at most 0.99 common, so that its own part does not vanish.
-      const shrink = common > 0.99 ? Math.sqrt(0.99 / common) : 1;
-      row.forEach((value, i) => (row[i] = value * shrink));
-      this.#own[feature] = Math.sqrt(1 - common * shrink * shrink);
-    }
-  }
-
-  drawCauses(random: Random): void {
-    for (let r = 0; r < this.#causes.length; r++) this.#causes[r] = random.normal();
-  }
-
-  /** The probability of a feature given the common causes of the row. */
-  probability(feature: number): number {
-    const rank = this.#causes.length;
-    let common = 0;
-    for (let r = 0; r < rank; r++) common += this.#loadings[feature * rank + r] * this.#causes[r];
-    return normalCdf((this.#quantiles[feature] + common) / this.#own[feature]);
-  }
 }

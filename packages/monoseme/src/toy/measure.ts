@@ -43,7 +43,12 @@ export async function measureOnToy(
   nChunks: number,
   signal?: AbortSignal,
 ): Promise<ToyFigures[]> {
-  const measured = coders.map((coder) => new Measured(coder, backend, source));
+  const measured: Measured[] = [];
+  for (const coder of coders) {
+    throwIfAborted(signal);
+    const found = await recovery(backend, source.features, coder.W_dec, source.dIn);
+    measured.push(new Measured(coder, backend, source, found));
+  }
   let trueActive = 0;
   for (let chunk = source.nChunks; chunk < source.nChunks + nChunks; chunk++) {
     const truth = source.truth(chunk);
@@ -67,9 +72,9 @@ class Measured {
   readonly #sums: ReconstructionSums;
   readonly #detection: Detection;
 
-  constructor(coder: Coder, backend: KernelBackend, source: ToySource) {
+  constructor(coder: Coder, backend: KernelBackend, source: ToySource, found: Recovery) {
     const { dIn, features } = source;
-    const { featureOfLatent, ...recovered } = recovery(features, coder.W_dec, dIn);
+    const { featureOfLatent, ...recovered } = found;
     this.#coder = coder;
     this.#backend = backend;
     this.#source = source;

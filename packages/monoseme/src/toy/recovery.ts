@@ -1,3 +1,4 @@
+import type { KernelBackend } from '../kernels/contract.ts';
 import { expectLength } from '../tensor/index.ts';
 import { normalizeRows_ } from './directions.ts';
 import { largestMatching } from './matching.ts';
@@ -22,16 +23,23 @@ export interface Recovery {
 }
 
 /**
+ * Cost 2·nFeatures·dSae·width on the backend, and a matching.
+ *
  * @param features [nFeatures, width]
  * @param W_dec [dSae, width]
  * @throws {MonosemeError} ERR_SHAPE
  */
-export function recovery(features: Float32Array, W_dec: Float32Array, width: number): Recovery {
+export async function recovery(
+  backend: KernelBackend,
+  features: Float32Array,
+  W_dec: Float32Array,
+  width: number,
+): Promise<Recovery> {
   const nFeatures = Math.floor(features.length / width);
   const dSae = Math.floor(W_dec.length / width);
   expectLength('features', features, nFeatures, width);
   expectLength('W_dec', W_dec, dSae, width);
-  const cosines = rowCosines(W_dec, features, width);
+  const cosines = await rowCosines(backend, W_dec, features, width);
   const bestOfFeature = new Float64Array(nFeatures).fill(-1);
   const bestOfLatent = new Float64Array(dSae).fill(-1);
   const distinct = new Set<number>();
@@ -76,20 +84,20 @@ function matched(cosines: Float32Array, dSae: number, nFeatures: number) {
 }
 
 /** Cosines of the rows of two matrices, [rows of a, rows of b]; 0 with a zero row. */
-function rowCosines(a: Float32Array, b: Float32Array, width: number): Float32Array {
+function rowCosines(
+  backend: KernelBackend,
+  a: Float32Array,
+  b: Float32Array,
+  width: number,
+): Promise<Float32Array> {
   const [left, right] = [a.slice(), b.slice()];
   normalizeRows_(left, width);
   normalizeRows_(right, width);
-  const nRight = right.length / width;
-  const cosines = new Float32Array((left.length / width) * nRight);
-  for (let row = 0; row < left.length / width; row++) {
-    for (let column = 0; column < nRight; column++) {
-      let dot = 0;
-      for (let i = 0; i < width; i++) dot += left[row * width + i] * right[column * width + i];
-      cosines[row * nRight + column] = dot;
-    }
-  }
-  return cosines;
+  const [nRows, nColumns] = [left.length / width, right.length / width];
+  const columns = new Float32Array(right.length);
+  for (let column = 0; column < nColumns; column++)
+    for (let i = 0; i < width; i++) columns[i * nColumns + column] = right[column * width + i];
+  return backend.product({ a: left, b: columns, nRows, inner: width, width: nColumns });
 }
 
 function mean(values: Float64Array): number {

@@ -3,7 +3,8 @@ import type { Codes } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
 import { spreadRows_, unitRows } from './directions.ts';
-import { type CorrelationOptions, type Firing, firing, type Magnitudes } from './firing.ts';
+import type { CorrelationOptions } from './copula.ts';
+import { type Firing, firing, type Magnitudes } from './firing.ts';
 import { type Frequencies, probabilities } from './frequencies.ts';
 import type { HierarchyOptions } from './hierarchy.ts';
 
@@ -71,7 +72,7 @@ export class ToySource implements ActivationSource {
     this.features = unitRows(nFeatures, dIn, random);
     this.offset = unitRows(1, dIn, random).map((value) => value * (options.offset ?? 0));
     this.plane = options.circle === undefined ? undefined : orthonormalPair(dIn, random);
-    if (options.spread) spreadRows_(this.features, dIn, 3);
+    if (options.spread) spreadRows_(this.features, dIn);
     this.#firing = firing(
       { ...options, probability: probabilities(options.frequencies, nFeatures) },
       new Random(hashSeed(seed, 'firing')),
