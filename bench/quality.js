@@ -98,8 +98,8 @@ function chosenSets() {
 async function trainSet(name, set, seed, backend) {
   const share = number('steps', flags.quick ? QUICK_SHARE : 1);
   const nChunks = Math.ceil((set.steps * share * BATCH_ROWS) / CHUNK_ROWS) + 1;
-  const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed });
-  const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * trueL0(source)));
+  const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed }, backend);
+  const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * (await trueL0(source))));
   const cases = Object.entries(set.cases)
     .filter(([architecture]) => flags.architecture?.includes(architecture) ?? true)
     .flatMap(([architecture, case_]) =>
@@ -150,8 +150,8 @@ function optionsOf(set, name, case_, { dSae, k, seed, share }) {
   );
 }
 
-function trueL0(source) {
-  const truth = source.truth(source.nChunks);
+async function trueL0(source) {
+  const truth = await source.truth(source.nChunks);
   return truth.values.length / truth.nRows;
 }
 

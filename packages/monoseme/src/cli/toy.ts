@@ -58,13 +58,12 @@ export const toyCommand: DeclareCommand = (program, run) => {
       run(async (context: CommandContext, flags: Flags) => {
         const backend = await openBackend(flags, context);
         const nChunks = Math.ceil((flags.steps * BATCH_ROWS) / CHUNK_ROWS) + 1;
-        const source = new ToySource({
-          ...toySet(flags.set),
+        const sizes = {
           nChunks: Math.max(nChunks, Math.ceil(flags.classicalRows / CHUNK_ROWS)),
           chunkRows: CHUNK_ROWS,
-          seed: flags.seed,
-        });
-        const truth = source.truth(0);
+        };
+        const source = new ToySource({ ...toySet(flags.set), ...sizes, seed: flags.seed }, backend);
+        const truth = await source.truth(0);
         const k = flags.k ?? Math.max(1, Math.round(truth.values.length / truth.nRows));
         const dSae = flags.dSae ?? 2 * truth.dSae;
         const results = await compare(context, {

@@ -23,8 +23,8 @@ export async function learnTwoHooks(
     widths: [WIDTH, WIDTH],
     chunkRows: () => 4096,
     readChunk: async (chunk) => {
-      const truth = first.truth(chunk);
-      return sideBySide(first.rowsOf(truth, chunk), second.rowsOf(truth, chunk));
+      const truth = await first.truth(chunk);
+      return sideBySide(await first.rowsOf(truth, chunk), await second.rowsOf(truth, chunk));
     },
   };
   const { dictionary } = await trainInMemory({ source, backend, options });

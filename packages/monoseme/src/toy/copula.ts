@@ -1,5 +1,5 @@
 import type { Random } from '../random/index.ts';
-import { normalCdf, normalQuantile } from './normal.ts';
+import { normalQuantile } from './normal.ts';
 
 /** Low-rank correlation through a Gaussian copula. */
 export interface CorrelationOptions {
@@ -9,99 +9,57 @@ export interface CorrelationOptions {
   readonly scale: number;
 }
 
-/** Levels are lengths of the common causes, rounded up to the next of so many a unit. */
-const LEVELS = 4;
-
-/** How likely each feature is in the row at hand, and at most. */
-export interface RowProbabilities {
-  /** Moves on to the next row. */
-  nextRow(random: Random): void;
-  /** In this row. */
-  probability(feature: number): number;
-  /** Of this row: those of a higher level may have larger probabilities. */
-  readonly level: number;
-  /** The level of most rows. */
-  readonly usualLevel: number;
-  /** At least the probability of each of the features in any row of a level. */
-  bounds(features: Uint32Array, level: number): Float64Array;
-}
-
-/** The same probabilities in every row. */
-export function constantProbabilities(probability: Float64Array): RowProbabilities {
-  return {
-    level: 0,
-    usualLevel: 0,
-    nextRow() {},
-    probability: (feature) => probability[feature],
-    bounds: (features) => Float64Array.from(features, (feature) => probability[feature]),
-  };
-}
-
 /**
  * Binary features whose normal causes have the correlation matrix F Fᵀ + diag(1 − ‖F_i‖²), F [nFeatures, rank]: feature
- * i fires where ⟨F_i, z⟩ + √(1 − ‖F_i‖²) ε_i exceeds the quantile of its probability; z is common to a row.
+ * i fires where ⟨F_i, z⟩ + o_i ε_i, o_i = √(1 − ‖F_i‖²), exceeds the quantile of its probability; z is common to a row. So
+ * given z it fires with probability Φ(s_i), and its score s_i = (⟨F_i, z⟩ + Φ⁻¹(p_i)) / o_i is a product of two vectors:
+ * what is known of the feature, and z with a 1 behind it.
  */
-export class Copula implements RowProbabilities {
-  level = 0;
-  readonly usualLevel: number;
+export class Copula {
+  /** rank + 1 */
+  readonly width: number;
+  /** [nFeatures, width]: F_i / o_i, Φ⁻¹(p_i) / o_i */
   readonly #loadings: Float32Array;
-  readonly #causes: Float64Array;
-  readonly #quantiles: Float64Array;
-  readonly #own: Float64Array;
 
-  constructor({ rank, scale }: CorrelationOptions, probability: Float64Array, random: Random) {
-    const nFeatures = probability.length;
-    this.#loadings = new Float32Array(nFeatures * rank).map(() => scale * random.normal());
-    this.#causes = new Float64Array(rank);
-    this.usualLevel = Math.ceil(LEVELS * Math.sqrt(rank));
-    this.#quantiles = probability.map(normalQuantile);
-    this.#own = new Float64Array(nFeatures);
-    for (let feature = 0; feature < nFeatures; feature++) {
-      const row = this.#loadings.subarray(feature * rank, (feature + 1) * rank);
+  /** @param correlation none: the features are independent, and the rank 0 */
+  constructor(correlation: CorrelationOptions | undefined, probability: Float64Array, random: Random) {
+    const { rank, scale } = correlation ?? { rank: 0, scale: 0 };
+    this.width = rank + 1;
+    this.#loadings = new Float32Array(probability.length * this.width);
+    probability.forEach((p, feature) => {
+      const row = Float64Array.from({ length: rank }, () => scale * random.normal());
       const common = row.reduce((sum, value) => sum + value * value, 0);
       // A feature is at most 0.99 common, so that its own part does not vanish.
       const shrink = common > 0.99 ? Math.sqrt(0.99 / common) : 1;
-      row.forEach((value, i) => (row[i] = value * shrink));
-      this.#own[feature] = Math.sqrt(1 - common * shrink * shrink);
-    }
+      const own = Math.sqrt(1 - common * shrink * shrink);
+      this.#loadings.set(
+        [...row.map((value) => (value * shrink) / own), normalQuantile(p) / own],
+        feature * this.width,
+      );
+    });
   }
 
-  nextRow(random: Random): void {
-    let square = 0;
-    for (let r = 0; r < this.#causes.length; r++) {
-      const cause = random.normal();
-      this.#causes[r] = cause;
-      square += cause * cause;
-    }
-    this.level = Math.ceil(LEVELS * Math.sqrt(square));
-  }
-
-  /** Given the common causes of the row. */
-  probability(feature: number): number {
-    const causes = this.#causes;
-    const loadings = this.#loadings;
-    const rank = causes.length;
-    let at = feature * rank;
-    // Two sums, which the processor adds up side by side.
-    let [even, odd] = [0, 0];
-    let r = 0;
-    for (; r + 1 < rank; r += 2, at += 2) {
-      even += loadings[at] * causes[r];
-      odd += loadings[at + 1] * causes[r + 1];
-    }
-    if (r < rank) even += loadings[at] * causes[r];
-    return this.#given(feature, even + odd);
-  }
-
-  /** By Cauchy and Schwarz: ⟨F_i, z⟩ ≤ ‖F_i‖ ‖z‖. */
-  bounds(features: Uint32Array, level: number): Float64Array {
-    const length = level / LEVELS;
-    return Float64Array.from(features, (feature) =>
-      this.#given(feature, Math.sqrt(1 - this.#own[feature] ** 2) * length),
+  /** Common causes of some rows, each with a 1 behind it: [nRows, width]. */
+  drawCauses(random: Random, nRows: number): Float32Array {
+    return Float32Array.from({ length: nRows * this.width }, (_, i) =>
+      (i + 1) % this.width === 0 ? 1 : random.normal(),
     );
   }
 
-  #given(feature: number, common: number): number {
-    return normalCdf((this.#quantiles[feature] + common) / this.#own[feature]);
+  /** Causes times this, [width, features], are the scores of the features. */
+  columns(features: Uint32Array): Float32Array {
+    const columns = new Float32Array(this.width * features.length);
+    for (let r = 0; r < this.width; r++)
+      for (const [column, feature] of features.entries())
+        columns[r * features.length + column] = this.#loadings[feature * this.width + r];
+    return columns;
+  }
+
+  /** The score of one feature in a row of causes. */
+  score(feature: number, causes: Float32Array, row: number): number {
+    let sum = 0;
+    for (let r = 0; r < this.width; r++)
+      sum += this.#loadings[feature * this.width + r] * causes[row * this.width + r];
+    return sum;
   }
 }

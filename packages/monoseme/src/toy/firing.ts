@@ -1,7 +1,9 @@
 import type { Random } from '../random/index.ts';
-import { constantProbabilities, Copula, type CorrelationOptions, type RowProbabilities } from './copula.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
+import { Copula, type CorrelationOptions } from './copula.ts';
 import { type Hierarchy, hierarchy, type HierarchyOptions } from './hierarchy.ts';
-import { Thinning } from './thinning.ts';
+import { normalCdf } from './normal.ts';
+import { thin } from './thinning.ts';
 
 /** How large an active feature is. */
 export type Magnitudes =
@@ -17,10 +19,12 @@ export type Magnitudes =
       readonly deviation: { readonly mean: number; readonly deviation: number };
     };
 
-/** Draws which features fire in a row, and how strongly. */
+export type Fire = (row: number, feature: number, magnitude: number) => void;
+
+/** Draws which features fire in some rows, and how strongly. */
 export interface Firing {
-  /** Calls `fire` for every active feature of one row; not in order of the features where they form trees. */
-  drawRow(random: Random, fire: (feature: number, magnitude: number) => void): void;
+  /** Calls `fire` for every active feature, row by row; within one in order of the features unless they form trees. */
+  drawRows(random: Random, nRows: number, fire: Fire): Promise<void>;
 }
 
 export interface FiringOptions {
@@ -30,15 +34,12 @@ export interface FiringOptions {
   readonly hierarchy?: HierarchyOptions;
 }
 
-export function firing(options: FiringOptions, random: Random): Firing {
+export function firing(options: FiringOptions, random: Random, backend: KernelBackend): Firing {
   const { probability, correlation } = options;
   const magnitude = magnitudeDrawer(options.magnitudes, probability.length, random);
   if (!correlation && !options.hierarchy) return independent(probability, magnitude.draw);
   const trees = hierarchy(options.hierarchy, probability);
-  const rows = correlation
-    ? new Copula(correlation, trees.conditional, random)
-    : constantProbabilities(trees.conditional);
-  return dependent(trees, rows, magnitude);
+  return dependent(trees, new Copula(correlation, trees.conditional, random), magnitude, backend);
 }
 
 interface MagnitudeDrawer {
@@ -71,38 +72,57 @@ function independent(probability: Float64Array, magnitude: MagnitudeDrawer['draw
   const largest = probability.reduce((max, p) => Math.max(max, p), 0);
   const logSilent = Math.log(1 - largest);
   return {
-    drawRow(random, fire) {
+    async drawRows(random, nRows, fire) {
       const gap = () => (largest === 1 ? 0 : Math.floor(Math.log(1 - random.uniform()) / logSilent));
-      for (let feature = gap(); feature < probability.length; feature += 1 + gap()) {
-        const p = probability[feature];
-        if (p < largest && random.uniform() * largest >= p) continue;
-        const value = magnitude(random, feature);
-        if (value > 0) fire(feature, value);
+      for (let row = 0; row < nRows; row++) {
+        for (let feature = gap(); feature < probability.length; feature += 1 + gap()) {
+          const p = probability[feature];
+          if (p < largest && random.uniform() * largest >= p) continue;
+          const value = magnitude(random, feature);
+          if (value > 0) fire(row, feature, value);
+        }
       }
     },
   };
 }
 
+/** Rows whose scores are worked out at a time. */
+const TILE_ROWS = 256;
+
 /** Features with common causes, in trees, or both. A child is looked at only where its parent fired. */
-function dependent(trees: Hierarchy, rows: RowProbabilities, magnitude: MagnitudeDrawer): Firing {
+function dependent(
+  trees: Hierarchy,
+  copula: Copula,
+  magnitude: MagnitudeDrawer,
+  backend: KernelBackend,
+): Firing {
   const { firstChild, nChildren, free } = trees;
-  const thinning = new Thinning(free, rows);
+  const columns = copula.columns(free);
   return {
-    drawRow(random, fire) {
-      rows.nextRow(random);
-      const withChildren = (feature: number, scale: number): void => {
-        const value = magnitude.draw(random, feature) * scale;
-        if (value <= 0) return;
-        fire(feature, value);
-        let chosen = -1;
-        let drawn = 0;
-        for (let child = firstChild[feature]; child < firstChild[feature] + nChildren[feature]; child++) {
-          // Of the children drawn so far each is the chosen one with the same chance.
-          if (random.uniform() < rows.probability(child) && random.uniform() * ++drawn < 1) chosen = child;
+    async drawRows(random, nRows, fire) {
+      for (let start = 0; start < nRows; start += TILE_ROWS) {
+        const tile = Math.min(TILE_ROWS, nRows - start);
+        const causes = copula.drawCauses(random, tile);
+        const shape = { nRows: tile, inner: copula.width, width: free.length };
+        const scores = await backend.product({ a: causes, b: columns, ...shape });
+        for (let row = 0; row < tile; row++) {
+          const fires = (feature: number) => random.uniform() < normalCdf(copula.score(feature, causes, row));
+          const withChildren = (feature: number, scale: number): void => {
+            const value = magnitude.draw(random, feature) * scale;
+            if (value <= 0) return;
+            fire(start + row, feature, value);
+            let chosen = -1;
+            let drawn = 0;
+            for (let child = firstChild[feature]; child < firstChild[feature] + nChildren[feature]; child++) {
+              // Of the children drawn so far each is the chosen one with the same chance.
+              if (fires(child) && random.uniform() * ++drawn < 1) chosen = child;
+            }
+            if (chosen >= 0) withChildren(chosen, value / magnitude.mean(feature));
+          };
+          const ofRow = scores.subarray(row * free.length, (row + 1) * free.length);
+          thin(ofRow, random, (place) => withChildren(free[place], 1));
         }
-        if (chosen >= 0) withChildren(chosen, value / magnitude.mean(feature));
-      };
-      thinning.draw(random, (feature) => withChildren(feature, 1));
+      }
     },
   };
 }

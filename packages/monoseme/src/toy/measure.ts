@@ -51,8 +51,8 @@ export async function measureOnToy(
   }
   let trueActive = 0;
   for (let chunk = source.nChunks; chunk < source.nChunks + nChunks; chunk++) {
-    const truth = source.truth(chunk);
-    const x = source.rowsOf(truth, chunk);
+    const truth = await source.truth(chunk);
+    const x = await source.rowsOf(truth, chunk);
     for (const one of measured) {
       throwIfAborted(signal);
       await one.add(x, truth);

@@ -1,47 +1,51 @@
 /** Thinning draws what drawing every feature by its own probability would. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { referenceBackend } from '../kernels/reference/index.ts';
 import { Random } from '../random/index.ts';
-import { constantProbabilities, Copula } from './copula.ts';
-import { Thinning } from './thinning.ts';
+import { Copula } from './copula.ts';
+import { normalCdf } from './normal.ts';
+import { thin } from './thinning.ts';
 
 const N = 200;
-const FEATURES = Uint32Array.from({ length: N }, (_, i) => i);
+const DRAWS = 50_000;
 
 test('never, always and in between: each feature fires as often as it should', () => {
-  const probability = Float64Array.from(FEATURES, (i) => (i < 10 ? i % 2 : 0.4 / i));
-  const thinning = new Thinning(FEATURES, constantProbabilities(probability));
+  const scores = Float32Array.from({ length: N }, (_, i) => (i < 10 ? (i % 2 ? 9 : -9) : -i / 60));
+  const counts = new Float64Array(N);
   const random = new Random(1);
-  const counts = new Float64Array(N);
-  const draws = 50_000;
-  for (let draw = 0; draw < draws; draw++) thinning.draw(random, (feature) => counts[feature]++);
-  for (const [i, p] of probability.entries()) {
-    const deviation = Math.sqrt(draws * p * (1 - p));
-    assert.ok(Math.abs(counts[i] - draws * p) <= 5 * deviation, `${i}: ${counts[i] / draws}, not ${p}`);
+  for (let draw = 0; draw < DRAWS; draw++) thin(scores, random, (feature) => counts[feature]++);
+  for (const [i, score] of scores.entries()) {
+    const p = normalCdf(score);
+    const deviation = Math.sqrt(DRAWS * p * (1 - p));
+    assert.ok(Math.abs(counts[i] - DRAWS * p) <= 5 * deviation, `${i}: ${counts[i] / DRAWS}, not ${p}`);
   }
+  thin(new Float32Array(N).fill(-9), random, () => assert.fail('fires with probability 0'));
 });
 
-test('in one row of a copula each fires with the probability that the common causes give it', () => {
+test('the scores of a copula: each feature fires as often as it should over rows, and more where its causes are there', async () => {
   const random = new Random(2);
-  const copula = new Copula({ rank: 5, scale: 0.3 }, new Float64Array(N).fill(0.05), random);
-  const thinning = new Thinning(FEATURES, copula);
-  copula.nextRow(random);
-  const counts = new Float64Array(N);
-  const draws = 50_000;
-  for (let draw = 0; draw < draws; draw++) thinning.draw(random, (feature) => counts[feature]++);
-  for (const feature of FEATURES) {
-    const p = copula.probability(feature);
-    const deviation = Math.sqrt(draws * p * (1 - p)) + 1;
-    assert.ok(Math.abs(counts[feature] - draws * p) <= 5 * deviation, `${feature}: ${counts[feature]}`);
-  }
-});
-
-test('no probability of a row is above the bound of its level', () => {
-  const random = new Random(3);
-  const copula = new Copula({ rank: 25, scale: 0.1 }, new Float64Array(N).fill(0.01), random);
-  for (let row = 0; row < 500; row++) {
-    copula.nextRow(random);
-    const bounds = copula.bounds(FEATURES, copula.level);
-    for (const feature of FEATURES) assert.ok(copula.probability(feature) <= bounds[feature] + 1e-9);
+  const probability = Float64Array.from({ length: N }, (_, i) => 0.5 / (i + 1));
+  const copula = new Copula({ rank: 5, scale: 0.3 }, probability, random);
+  const features = Uint32Array.from({ length: N }, (_, i) => i);
+  const nRows = 20_000;
+  const causes = copula.drawCauses(random, nRows);
+  const shape = { nRows, inner: copula.width, width: N };
+  const scores = await referenceBackend.product({ a: causes, b: copula.columns(features), ...shape });
+  for (const [feature, p] of probability.entries()) {
+    let [sum, squares] = [0, 0];
+    for (let row = 0; row < nRows; row++) {
+      const given = normalCdf(scores[row * N + feature]);
+      sum += given;
+      squares += given * given;
+    }
+    const deviation = Math.sqrt((squares - (sum * sum) / nRows) / nRows);
+    assert.ok(deviation > 0.1 * p, 'the rows differ');
+    assert.ok(
+      Math.abs(sum / nRows - p) < (5 * deviation) / Math.sqrt(nRows),
+      `${feature}: ${sum / nRows}, not ${p}`,
+    );
+    const own = copula.score(feature, causes, 7);
+    assert.ok(Math.abs(own - scores[7 * N + feature]) < 1e-5);
   }
 });

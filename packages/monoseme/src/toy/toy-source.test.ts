@@ -42,7 +42,7 @@ describe('every set', () => {
       assert.notDeepEqual(await first.readChunk(1), rows);
       assert.notDeepEqual(await other.readChunk(0), rows);
       assert.notEqual(first.hash, other.hash);
-      const { rowPointers, latentIndices, values } = first.truth(0);
+      const { rowPointers, latentIndices, values } = await first.truth(0);
       assert.ok(values.every((value) => value > 0));
       for (let row = 0; row < 64; row++)
         for (let pair = rowPointers[row] + 1; pair < rowPointers[row + 1]; pair++)
@@ -63,7 +63,7 @@ describe('every set', () => {
 describe('features', () => {
   test('equal frequencies: as many active as said, amplitudes uniform, rows their sum', async () => {
     const toy = source(toySet('crowded'));
-    const truth = toy.truth(0);
+    const truth = await toy.truth(0);
     assert.ok(Math.abs(l0(truth) - 8) < 0.1, `${l0(truth)}`);
     const mean = truth.values.reduce((sum, value) => sum + value, 0) / truth.values.length;
     assert.ok(Math.abs(mean - 1) < 0.01, `${mean}`);
@@ -77,8 +77,8 @@ describe('features', () => {
     }
   });
 
-  test('power law: frequencies fall as i^−exponent, in sum as said', () => {
-    const truth = source(toySet('power-law')).truth(0);
+  test('power law: frequencies fall as i^−exponent, in sum as said', async () => {
+    const truth = await source(toySet('power-law')).truth(0);
     assert.ok(Math.abs(l0(truth) - 3) < 0.05, `${l0(truth)}`);
     const density = densities(truth);
     const ratio = density[0] / density[31];
@@ -114,9 +114,9 @@ describe('features', () => {
 });
 
 describe('features that depend on each other', () => {
-  test('a copula keeps how often each fires and makes pairs fire together', () => {
+  test('a copula keeps how often each fires and makes pairs fire together', async () => {
     const toy = source(toySet('correlated'));
-    const truth = toy.truth(0);
+    const truth = await toy.truth(0);
     assert.ok(Math.abs(l0(truth) - 3) < 0.15, `${l0(truth)}`);
     const density = densities(truth);
     assert.ok(density.every((p) => Math.abs(p - 3 / 128) < 0.008));
@@ -126,9 +126,9 @@ describe('features that depend on each other', () => {
     assert.ok(variance > 4, `${variance}`);
   });
 
-  test('a child fires only where its parent does, of siblings one at most, all as often as they should', () => {
+  test('a child fires only where its parent does, of siblings one at most, all as often as they should', async () => {
     const toy = source(toySet('hierarchical'));
-    const truth = toy.truth(0);
+    const truth = await toy.truth(0);
     // 12 roots, their 3 children each (12 … 47), and 3 of each of those (48 … 155, of which 80 exist).
     const parentOf = (feature: number) =>
       feature < 12 ? -1 : feature < 48 ? Math.floor((feature - 12) / 3) : 12 + Math.floor((feature - 48) / 3);
@@ -147,11 +147,11 @@ describe('features that depend on each other', () => {
 });
 
 describe('SynthSAEBench', () => {
-  test('full size: about 34 features active, the first in 40 % of the rows, the bias of length 0.5', () => {
+  test('full size: about 34 features active, the first in 40 % of the rows, the bias of length 0.5', async () => {
     // The directions are left as they are: what is looked at here does not depend on them.
     const model = { ...synthSaeBench(1), spread: false };
     const toy = new ToySource({ ...model, dIn: 8, nChunks: 1, chunkRows: 1000, seed: 42 });
-    const truth = toy.truth(0);
+    const truth = await toy.truth(0);
     assert.ok(Math.abs(l0(truth) - 34) < 3, `${l0(truth)}`);
     const density = densities(truth);
     assert.ok(Math.abs(density[0] - 0.4) < 0.05, `${density[0]}`);

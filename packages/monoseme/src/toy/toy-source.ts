@@ -1,5 +1,6 @@
 import type { ActivationSource } from '../activations/index.ts';
-import type { Codes } from '../kernels/contract.ts';
+import type { Codes, KernelBackend } from '../kernels/contract.ts';
+import { referenceBackend } from '../kernels/reference/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
 import { spreadRows_, unitRows } from './directions.ts';
@@ -38,7 +39,7 @@ export interface ToyOptions extends ToyModel {
 /**
  * Rows x = Σ_i a_i g_i (+ circle + offset + noise) with known directions g_i and known activations a_i.
  *
- * The rows of a chunk depend on its number and the seed alone, so chunks beyond `nChunks` are rows that training on the
+ * The rows of a chunk depend on its number, the seed and the backend's rounding alone, so chunks beyond `nChunks` are rows that training on the
  * source has not seen.
  */
 export class ToySource implements ActivationSource {
@@ -55,15 +56,20 @@ export class ToySource implements ActivationSource {
   readonly offset: Float32Array;
   readonly #options: ToyOptions;
   readonly #firing: Firing;
+  readonly #backend: KernelBackend;
 
-  /** @throws {MonosemeError} ERR_OPTION */
-  constructor(options: ToyOptions) {
+  /**
+   * @param backend adds up rows, and what features that depend on each other have in common
+   * @throws {MonosemeError} ERR_OPTION
+   */
+  constructor(options: ToyOptions, backend: KernelBackend = referenceBackend) {
     const { dIn, nFeatures, seed } = options;
     expectPositiveInteger('dIn', dIn);
     expectPositiveInteger('nFeatures', nFeatures);
     expectPositiveInteger('nChunks', options.nChunks);
     expectPositiveInteger('chunkRows', options.chunkRows);
     this.#options = options;
+    this.#backend = backend;
     this.dIn = dIn;
     this.nChunks = options.nChunks;
     this.description = `toy ${JSON.stringify(options)}`;
@@ -76,6 +82,7 @@ export class ToySource implements ActivationSource {
     this.#firing = firing(
       { ...options, probability: probabilities(options.frequencies, nFeatures) },
       new Random(hashSeed(seed, 'firing')),
+      backend,
     );
   }
 
@@ -84,31 +91,29 @@ export class ToySource implements ActivationSource {
   }
 
   async readChunk(chunk: number): Promise<Float32Array> {
-    return this.rowsOf(this.truth(chunk), chunk);
+    return this.rowsOf(await this.truth(chunk), chunk);
   }
 
   /** The features' activations in the rows of a chunk: dSae stands for nFeatures. Ascending within a row. */
-  truth(chunk: number): Codes {
+  async truth(chunk: number): Promise<Codes> {
     const { nFeatures, chunkRows, seed } = this.#options;
-    const random = new Random(hashSeed(seed, 'chunk', chunk));
     const rowPointers = new Uint32Array(chunkRows + 1);
     const features: number[] = [];
     const magnitudes: number[] = [];
-    for (let row = 0; row < chunkRows; row++) {
-      const start = features.length;
-      this.#firing.drawRow(random, (feature, magnitude) => {
-        let place = features.length;
-        features.push(feature);
-        magnitudes.push(magnitude);
-        for (; place > start && features[place - 1] > feature; place--) {
-          features[place] = features[place - 1];
-          magnitudes[place] = magnitudes[place - 1];
-        }
-        features[place] = feature;
-        magnitudes[place] = magnitude;
-      });
-      rowPointers[row + 1] = features.length;
-    }
+    const random = new Random(hashSeed(seed, 'chunk', chunk));
+    await this.#firing.drawRows(random, chunkRows, (row, feature, magnitude) => {
+      const start = features.length - rowPointers[row + 1]++;
+      let place = features.length;
+      features.push(feature);
+      magnitudes.push(magnitude);
+      for (; place > start && features[place - 1] > feature; place--) {
+        features[place] = features[place - 1];
+        magnitudes[place] = magnitudes[place - 1];
+      }
+      features[place] = feature;
+      magnitudes[place] = magnitude;
+    });
+    for (let row = 0; row < chunkRows; row++) rowPointers[row + 1] += rowPointers[row];
     return {
       nRows: chunkRows,
       dSae: nFeatures,
@@ -119,19 +124,18 @@ export class ToySource implements ActivationSource {
   }
 
   /** The rows of a chunk from its true activations, f32 [chunkRows, dIn]. */
-  rowsOf(truth: Codes, chunk: number): Float32Array {
-    const { dIn, chunkRows, noise = 0, circle, seed } = this.#options;
+  async rowsOf(truth: Codes, chunk: number): Promise<Float32Array> {
+    const { dIn, noise = 0, circle, seed } = this.#options;
+    const { features: W_dec, offset: b_dec, plane } = this;
+    const rows = await this.#backend.decode({ codes: truth, dOut: dIn, W_dec, b_dec });
+    if (!plane && noise === 0) return rows;
     const random = new Random(hashSeed(seed, 'beside', chunk));
-    const rows = new Float32Array(chunkRows * dIn);
-    for (let row = 0; row < chunkRows; row++) {
-      const out = rows.subarray(row * dIn, (row + 1) * dIn);
-      out.set(this.offset);
-      for (let pair = truth.rowPointers[row]; pair < truth.rowPointers[row + 1]; pair++)
-        addRow_(out, this.features, truth.latentIndices[pair], truth.values[pair]);
-      if (this.plane && random.uniform() < (circle as number)) {
+    for (let start = 0; start < rows.length; start += dIn) {
+      const out = rows.subarray(start, start + dIn);
+      if (plane && random.uniform() < (circle as number)) {
         const angle = 2 * Math.PI * random.uniform();
-        addRow_(out, this.plane, 0, Math.cos(angle));
-        addRow_(out, this.plane, 1, Math.sin(angle));
+        addRow_(out, plane, 0, Math.cos(angle));
+        addRow_(out, plane, 1, Math.sin(angle));
       }
       if (noise > 0) for (let i = 0; i < dIn; i++) out[i] += noise * random.normal();
     }
