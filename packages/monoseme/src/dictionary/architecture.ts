@@ -74,8 +74,10 @@ export interface Step {
   readonly buffers: Buffers;
   /** [nRows, dOut]: what is to be reconstructed. */
   readonly target: Float32Array;
-  /** [nRows, dIn]: what the encoder sees: the target minus b_dec, the target itself, or another hook point. */
+  /** [nRows, dIn]: the rows of the encoder: the target, or another hook point. */
   readonly x: Float32Array;
+  /** [dSae]: with which W_enc x is a pre-activation; b_enc, or b_enc − W_enc b_dec where x has b_dec still. */
+  readonly encoderBias: Float32Array;
   readonly nRows: number;
   readonly dIn: number;
   readonly dOut: number;
@@ -190,8 +192,8 @@ export function encodeBatch(
   selection: Selection,
   changes: { b_enc?: Float32Array; latents?: Uint32Array } = {},
 ): Promise<Codes> {
-  const { x, nRows, dIn, dSae, weights, screened } = step;
-  const { W_enc, b_enc } = weights;
+  const { x, nRows, dIn, dSae, weights, encoderBias: b_enc, screened } = step;
+  const { W_enc } = weights;
   return step.backend.encode({ x, nRows, dIn, dSae, W_enc, b_enc, selection, screened, ...changes });
 }
 

@@ -62,11 +62,11 @@ const GUESS = 0.97;
  * Mutates step.memory and step.further.lift
  */
 export async function encodeLifted(step: Step): Promise<Codes> {
-  const { weights, further, memory, settings, deadAfterSteps } = step;
+  const { encoderBias, further, memory, settings, deadAfterSteps } = step;
   const { lift } = further;
   const k = settings.k as number;
   if (step.progress < BY_ROW) return encodeBatch(step, { kind: 'topK', k });
-  const b_enc = weights.b_enc.map((bias, j) => bias + lift[j]);
+  const b_enc = encoderBias.map((bias, j) => bias + lift[j]);
   const guess = GUESS * (memory[2] ?? 0);
   const lifted = await encodeBatch(step, { kind: 'batchTopK', k, guess }, { b_enc });
   followThreshold_(memory, lifted, k);

@@ -24,6 +24,7 @@ export type {
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
+export { onePairEach, plus } from './sparse-sum.ts';
 export { standard } from './standard.ts';
 export { EPSILON, normalizedRows, type RowNormalization, rowUnits } from './row-normalization.ts';
 export { formatOf, loadDictionary, localDictionary, weightsFile } from './load.ts';

@@ -16,7 +16,8 @@ import type {
 import { screenedIfItPays, withPassingResults } from '../kernels/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
-import { type AdamMatrix, currentWeights, furtherVectors, type TrainState } from './parameters.ts';
+import { centering_, oneFullRow } from './centering.ts';
+import { type AdamMatrix, furtherVectors, type TrainState } from './parameters.ts';
 import { splitRows } from './row-layout.ts';
 
 export interface StepOptions {
@@ -119,8 +120,7 @@ async function clippingScale(
 /**
  * The gradients of a step without taking it.
  *
- * Mutates the architecture's memory; and batch, which loses b_dec where the input is centred: both sides of the
- * autoencoder are then seen from b_dec, and no second batch is needed.
+ * Mutates the architecture's memory; and batch as `centering_` does, so that no second batch is needed.
  */
 export async function gradientsOf_(
   state: TrainState,
@@ -137,10 +137,8 @@ export async function gradientsOf_(
     seed = 0,
   } = options;
   const { x, target } = splitRows(batch, layout);
-  const weights = currentWeights(state);
-  const { b_dec } = weights;
-  if (architecture.centersInput) await backend.center({ rows: x, offset: b_dec });
-  return architecture.gradients({
+  const { weights, encoderBias, complete } = await centering_(state, backend, x, architecture.centersInput);
+  const gradients = await architecture.gradients({
     backend,
     target,
     buffers: state.buffers,
@@ -150,7 +148,8 @@ export async function gradientsOf_(
     dOut,
     parts: layout.outputs.map(({ width }) => width),
     dSae,
-    weights: architecture.centersInput ? { ...weights, b_dec: new Float32Array(dOut) } : weights,
+    weights,
+    encoderBias,
     screened: state.screened,
     further: furtherVectors(state),
     memory: state.memory,
@@ -161,6 +160,7 @@ export async function gradientsOf_(
     random: () => new Random(hashSeed(seed, 'step', state.step)),
     deadLatents: () => Uint32Array.from(deadLatents(state, deadAfterSteps)),
   });
+  return complete(gradients);
 }
 
 /** Latents that have not fired in the last so many steps, ascending. */
@@ -183,15 +183,8 @@ async function gradientOfDecoderBias(
   if (!architecture.centersInput) return gradient;
   const values = buffers.floats('gradients of the pre-activations', dSae);
   values.set(gradients.preActs);
-  const oneFullRow = {
-    nRows: 1,
-    dSae,
-    rowPointers: Uint32Array.of(0, dSae),
-    latentIndices: buffers.ascending(dSae),
-    values,
-  };
   const throughEncoder = await backend.decode({
-    codes: oneFullRow,
+    codes: oneFullRow(buffers, values),
     dOut: dIn,
     W_dec: encoder.weights,
   });
