@@ -21,7 +21,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { loadBinding } from '../packages/kernels-native/binding.js';
-import { selectBackend } from '../packages/monoseme/dist/kernels/index.js';
+import { selectBackend, withPassingResults } from '../packages/monoseme/dist/kernels/index.js';
 import { Random } from '../packages/monoseme/dist/random/index.js';
 import { benchOptions } from './command.js';
 import { encodeData } from './kernel-data.js';
@@ -85,7 +85,7 @@ export async function kernels(args) {
       await verify(backend, shape);
       const work = await primitives(backend, shape);
       log(await candidatesText(native, shape));
-      const { limits, times } = await measure(native, work, shape, rounds, quick ? 5 : 60);
+      const { limits, times } = await measure(backend, native, work, shape, rounds, quick ? 5 : 60);
       report({ log, json: flags.json, caseName, contestant: set, work, limits, times });
     }
   }
@@ -183,36 +183,32 @@ async function primitives(backend, shape) {
   const n = sparse.x.reduce((count, value) => count + (value !== 0), 0);
   const productOfSome = ({ fma, l2 }) => Math.max((2 * n * dSae) / fma, (4 * n * dSae) / l2);
   return [
-    [
-      'encode mostly zeros',
-      productOfSome,
-      () => backend.encode({ ...sparse, selection: threshold.selection }),
-    ],
-    ['encode', product, () => backend.encode(threshold)],
-    ['encode screened', byteProduct, () => backend.encode({ ...threshold, screened })],
-    ['encode topK', product, () => backend.encode(topK)],
-    ['encode topK screened', byteProduct, () => backend.encode({ ...topK, screened })],
-    ['encode batchTopK', product, () => backend.encode({ ...noBias, selection: { kind: 'batchTopK', k } })],
-    ['decode', rowsOfDecoder, () => backend.decode(decode)],
-    ['sampledProducts', rowsOfDecoder, () => backend.sampledProducts({ ...decode, rows: data.x })],
+    ['encode mostly zeros', productOfSome, (by) => by.encode({ ...sparse, selection: threshold.selection })],
+    ['encode', product, (by) => by.encode(threshold)],
+    ['encode screened', byteProduct, (by) => by.encode({ ...threshold, screened })],
+    ['encode topK', product, (by) => by.encode(topK)],
+    ['encode topK screened', byteProduct, (by) => by.encode({ ...topK, screened })],
+    ['encode batchTopK', product, (by) => by.encode({ ...noBias, selection: { kind: 'batchTopK', k } })],
+    ['decode', rowsOfDecoder, (by) => by.decode(decode)],
+    ['sampledProducts', rowsOfDecoder, (by) => by.sampledProducts({ ...decode, rows: data.x })],
     [
       'residuals',
       (limits) =>
         rowsOfDecoder(limits) +
         Math.max((2 * dIn * nnz) / limits.fma, (4 * dIn * nnz) / limits.l2) +
         (4 * dIn * nRows) / limits.memory,
-      () => backend.residuals({ ...decode, target: data.x, residuals }),
+      (by) => by.residuals({ ...decode, target: data.x, residuals }),
     ],
-    ['transpose', ({ memory }) => (16 * nnz) / memory, () => backend.transpose(codes)],
+    ['transpose', ({ memory }) => (16 * nnz) / memory, (by) => by.transpose(codes)],
     [
       'updateRows',
       ({ batch, memory }) => (4 * dIn * nnz) / batch + (24 * dIn * dSae) / memory,
-      () => backend.updateRows(update),
+      (by) => by.updateRows(update),
     ],
     [
       'squaredGradientNorm',
       ({ batch, memory }) => (4 * dIn * nnz) / batch + (4 * dIn * dSae) / memory,
-      () => backend.squaredGradientNorm(update),
+      (by) => by.squaredGradientNorm(update),
     ],
   ].map(([name, bound, run]) => ({ name, bound, run }));
 }
@@ -236,8 +232,11 @@ function inFastMemory(backend, input) {
   return { ...input, ...Object.fromEntries(moved) };
 }
 
-/** Rounds of all limits and all primitives in turn. The first is not counted. */
-async function measure(native, work, { nRows, dIn, dSae }, rounds, milliseconds) {
+/**
+ * Rounds of all limits and all primitives in turn. The first is not counted. Results are given back at once, as in a
+ * step: new memory for each would cost more than some primitives.
+ */
+async function measure(backend, native, work, { nRows, dIn, dSae }, rounds, milliseconds) {
   const limits = [];
   const times = new Map(work.map(({ name }) => [name, []]));
   const bandwidth = (bytes) => native.bandwidthBytesPerSecond(Math.min(bytes, MEMORY_BYTES), milliseconds);
@@ -252,9 +251,11 @@ async function measure(native, work, { nRows, dIn, dSae }, rounds, milliseconds)
     };
     if (round >= 0) limits.push(limit);
     for (const { name, run } of work) {
-      const start = performance.now();
-      await run();
-      if (round >= 0) times.get(name).push((performance.now() - start) / 1000);
+      await withPassingResults(backend, async (passing) => {
+        const start = performance.now();
+        await run(passing);
+        if (round >= 0) times.get(name).push((performance.now() - start) / 1000);
+      });
     }
   }
   return { limits, times };
