@@ -17,7 +17,7 @@ export interface Pass {
 
 /** Codes of some whole contexts, and where they begin in the text. */
 export interface CodedChunk {
-  /** One for each dictionary that was asked for, over the same tokens. */
+  /** One for each dictionary that was asked for, over the same tokens. Their memory is given back like the activations'. */
   readonly codes: readonly Codes[];
   /**
    * The activations that they are of: [nRows, dIn] each, the same array where texts share a source. Their memory is given
@@ -44,8 +44,11 @@ export async function* codedChunks(
   // Three chunks at a time: one is read, one is encoded, one is looked at by the caller.
   let encoded: Promise<CodedChunk> | undefined;
   const done = ({ firstToken, codes, activations }: CodedChunk) => {
-    giveBack(pass.backend, texts, activations);
     pass.onProgress?.(firstToken + codes[0].nRows);
+    giveBack(pass.backend, texts, activations);
+    pass.backend.release(
+      codes.flatMap(({ rowPointers, latentIndices, values }) => [rowPointers, latentIndices, values]),
+    );
   };
   try {
     for await (const rows of readAhead(placesOf(first.source, every), (place) =>
@@ -164,7 +167,7 @@ function expectFit({ dictionary, source }: CodedText, first: CodedText): void {
 export function codesOfDense(dense: Float32Array, nRows: number, d: number): Codes {
   const rowPointers = new Uint32Array(nRows + 1);
   let n = 0;
-  for (const value of dense) if (value > 0) n++;
+  for (let at = 0; at < dense.length; at++) if (dense[at] > 0) n++;
   const latentIndices = new Uint32Array(n);
   const values = new Float32Array(n);
   n = 0;

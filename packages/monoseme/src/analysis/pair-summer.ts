@@ -1,5 +1,6 @@
 import { MonosemeError } from '../errors.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
+import { CodesBlock } from './codes-block.ts';
 import { type Margin, PairSums } from './pair-sums.ts';
 import { DensePairTable, type PairTable, SparsePairTable } from './pair-table.ts';
 
@@ -11,11 +12,14 @@ const MAX_SLOTS = 2 ** 25;
 const BLOCK_ROWS = 2 ** 16;
 const BLOCK_PAIRS = 2 ** 22;
 
+/** Of the first and the second set of columns. */
+type Sides = readonly [CodesBlock, CodesBlock];
+
 /**
  * Makes the sums of products of two sets of sparse columns over a stream of tokens: latents with latents, with neurons,
  * with proxies.
  *
- * Activations are not stored for longer than a block, and only pairs that are active together take part, so a token costs
+ * Codes are kept for no longer than a block, and only pairs that are active together take part, so a token costs
  * the product of its two L0. Up to 25 million possible pairs stand in a dense table, summed by the kernels while the
  * caller makes the next block; beyond that, in a hash table that grows to 2²⁵ pairs and then drops the rarest.
  */
@@ -24,11 +28,10 @@ export class PairSummer {
   readonly #b: Margin;
   readonly #table: PairTable;
   #nTokens = 0;
-  #waiting: (readonly [Codes, Codes])[] = [];
-  #waitingRows = 0;
-  #waitingPairs = 0;
-  readonly #backend: KernelBackend;
-  /** The block that is being summed. */
+  /** What was added since the last block. */
+  #waiting: Sides;
+  /** The block that is being summed, and then has room for the next. */
+  #summed: Sides;
   #summing: Promise<void> = Promise.resolve();
 
   /**
@@ -42,9 +45,10 @@ export class PairSummer {
     options: { masked?: boolean; counted?: boolean; densePairs?: number; maxSlots?: number } = {},
   ) {
     const { masked = true, counted = true, densePairs = DENSE_PAIRS, maxSlots = MAX_SLOTS } = options;
-    this.#backend = backend;
     this.#a = margin(dA);
     this.#b = margin(dB);
+    this.#waiting = [new CodesBlock(dA), new CodesBlock(dB)];
+    this.#summed = [new CodesBlock(dA), new CodesBlock(dB)];
     this.#table =
       dA * dB <= densePairs
         ? new DensePairTable(backend, dA, dB, masked ? 4 : counted ? 2 : 1)
@@ -57,8 +61,7 @@ export class PairSummer {
   }
 
   /**
-   * Add rows of two sets of codes over the same tokens. The codes must not change afterwards: they are summed later,
-   * many at once.
+   * Add rows of two sets of codes over the same tokens. They are copied, and summed later, many at once.
    *
    * @throws {MonosemeError} ERR_MISMATCH
    */
@@ -73,10 +76,10 @@ export class PairSummer {
     this.#nTokens += a.nRows;
     addMargin_(this.#a, a);
     addMargin_(this.#b, b);
-    this.#waiting.push([a, b]);
-    this.#waitingRows += a.nRows;
-    this.#waitingPairs += nPairs(a) + nPairs(b);
-    if (this.#waitingRows >= BLOCK_ROWS || this.#waitingPairs >= BLOCK_PAIRS) await this.#sumWaiting();
+    const [ofA, ofB] = this.#waiting;
+    ofA.add(a);
+    ofB.add(b);
+    if (ofA.nRows >= BLOCK_ROWS || ofA.nPairs + ofB.nPairs >= BLOCK_PAIRS) await this.#sumWaiting();
   }
 
   /** The sums of all rows. Nothing may be added afterwards. */
@@ -88,42 +91,14 @@ export class PairSummer {
 
   /** Have what waits summed, once the block before it is. */
   async #sumWaiting(): Promise<void> {
-    const [a, b] = [0, 1].map((side) => joined(this.#waiting.map((codes) => codes[side])));
-    this.#waiting = [];
-    this.#waitingRows = 0;
-    this.#waitingPairs = 0;
     await this.#summing;
+    [this.#waiting, this.#summed] = [this.#summed, this.#waiting];
+    for (const side of this.#waiting) side.clear();
+    const [a, b] = this.#summed.map((side) => side.codes());
     if (a.nRows === 0) return;
-    this.#summing = this.#sum(a, b);
+    this.#summing = this.#table.add(a, b);
     this.#summing.catch(() => {}); // thrown when it is waited for
   }
-
-  async #sum(a: Codes, b: Codes): Promise<void> {
-    await this.#table.add(a, b);
-    this.#backend.release([a, b].flatMap((codes) => [codes.rowPointers, codes.latentIndices, codes.values]));
-  }
-}
-
-/** Of the rows that codes have, which may be some of those that their arrays are of. */
-function nPairs({ rowPointers, nRows }: Codes): number {
-  return rowPointers[nRows] - rowPointers[0];
-}
-
-/** Codes one after the other. */
-function joined(parts: readonly Codes[]): Codes {
-  const nRows = parts.reduce((sum, part) => sum + part.nRows, 0);
-  const total = parts.reduce((sum, part) => sum + nPairs(part), 0);
-  const rowPointers = new Uint32Array(nRows + 1);
-  const [latentIndices, values] = [new Uint32Array(total), new Float32Array(total)];
-  let [row, pair] = [0, 0];
-  for (const part of parts) {
-    const from = part.rowPointers[0];
-    latentIndices.set(part.latentIndices.subarray(from, from + nPairs(part)), pair);
-    values.set(part.values.subarray(from, from + nPairs(part)), pair);
-    for (let r = 0; r < part.nRows; r++) rowPointers[++row] = pair + part.rowPointers[r + 1] - from;
-    pair += nPairs(part);
-  }
-  return { nRows, dSae: parts[0]?.dSae ?? 0, rowPointers, latentIndices, values };
 }
 
 function margin(d: number): Margin {
