@@ -1,8 +1,13 @@
 /** The figures that `npm run quality` is to reach, and whether measured ones do: in every seed and at every width. */
 
+import { BY_SAELENS, PEER_ARCHITECTURES } from './quality-peers.js';
+
 const SETS = ['planted', 'crowded', 'synth-sae-bench'];
 
-/** A target without `dSae` is for every width of its set. `isFirst`: larger than that of every other kind. */
+/**
+ * A target without `dSae` is for every width of its set. `isFirst`: larger than that of every other kind. `isAbovePeer`: at
+ * least what SAELens gives for the same rows (`--peers`).
+ */
 const TARGETS = [
   ...SETS.flatMap((set) =>
     ['standard', 'gated', 'jumprelu'].map((architecture) => ({
@@ -28,6 +33,9 @@ const TARGETS = [
   { set: 'crowded', architecture: 'batchtopk', dSae: 512, metric: 'frac_dead', most: 0.02 },
   { set: 'synth-sae-bench', architecture: 'matryoshka', metric: 'f1', isFirst: true },
   { set: 'synth-sae-bench', architecture: 'matryoshka', metric: 'mcc', isFirst: true },
+  ...PEER_ARCHITECTURES.flatMap((architecture) =>
+    ['f1', 'mcc'].map((metric) => ({ set: 'synth-sae-bench', architecture, metric, isAbovePeer: true })),
+  ),
 ];
 
 /**
@@ -43,7 +51,7 @@ export function judged(runs) {
         set === target.set &&
         architecture === target.architecture &&
         dSae === (target.dSae ?? dSae) &&
-        (!target.isFirst || runs.some((run) => isOfAnotherKind(run, target))),
+        (!isRelative(target) || runs.some((run) => isRival(run, target))),
     );
     const widths = [...new Set(ofTarget.map(({ dSae }) => dSae))];
     return widths.map((width) => {
@@ -70,21 +78,29 @@ function judgedAt(target, own, runs) {
 
 /** How far a run is on the wrong side of its target; at most 0 where it reaches it, which what is no number never does. */
 function shortfall(target, run, runs) {
-  const { metric, least = -Infinity, most = Infinity, isFirst } = target;
+  const { metric, least = -Infinity, most = Infinity } = target;
   const value = run.figures[metric];
   if (!Number.isFinite(value)) return Infinity;
-  if (!isFirst) return Math.max(least - value, value - most);
+  if (!isRelative(target)) return Math.max(least - value, value - most);
   const rivals = runs.filter(
-    (other) => isOfAnotherKind(other, target) && other.dSae === run.dSae && other.seed === run.seed,
+    (other) => isRival(other, target) && other.dSae === run.dSae && other.seed === run.seed,
   );
   return Math.max(...rivals.map(({ figures }) => figures[metric])) - value;
 }
 
+const isRelative = ({ isFirst, isAbovePeer }) => isFirst === true || isAbovePeer === true;
+
+const isRival = (run, target) => (target.isFirst ? isOfAnotherKind(run, target) : isPeerOf(run, target));
+
+const isPeerOf = (run, { set, architecture }) =>
+  run.set === set && run.architecture === `${architecture}${BY_SAELENS}`;
+
 /** Variants are of one kind: `matryoshka-random` is a Matryoshka. */
 const isOfAnotherKind = (run, { set, architecture }) =>
-  run.set === set && !run.architecture.startsWith(architecture);
+  run.set === set && !run.architecture.startsWith(architecture) && !run.architecture.endsWith(BY_SAELENS);
 
-function bounds({ least, most, isFirst }) {
+function bounds({ least, most, isFirst, isAbovePeer }) {
   if (isFirst) return 'the largest';
+  if (isAbovePeer) return 'as SAELens';
   return [least !== undefined && `≥ ${least}`, most !== undefined && `≤ ${most}`].filter(Boolean).join(', ');
 }

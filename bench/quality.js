@@ -10,6 +10,7 @@ import { selectBackend } from 'monoseme/kernels';
 import { dictionaryCoder, measureOnToy, ToySource, trainOnToy } from 'monoseme/toy';
 import { checkOptions, resolveOptions } from 'monoseme/training';
 import { environmentText } from './measure.js';
+import { BY_SAELENS, PEER_ARCHITECTURES, trainedBySaeLens } from './quality-peers.js';
 import { qualitySets } from './quality-sets.js';
 import { judged } from './quality-targets.js';
 
@@ -25,6 +26,7 @@ beside published rows and the targets. Ends with exit code 1 where a target is m
   --samples <x>          share of the 200 million samples of SynthSAEBench-16k (default: 0.1)
   --steps <x>            share of the steps of every run (default: 1)
   --threads <n>          threads (default: all cores)
+  --peers                train topk, batchtopk and matryoshka with SAELens too, on the same rows
   --quick                what gates CI: the set planted in half its steps
   --json                 lines of JSON on stdout: set, architecture, dSae, seed, metric, value`;
 
@@ -36,6 +38,7 @@ const OPTIONS = {
   samples: { type: 'string' },
   steps: { type: 'string' },
   threads: { type: 'string' },
+  peers: { type: 'boolean' },
   quick: { type: 'boolean' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
@@ -100,7 +103,23 @@ async function trainSet(name, set, seed, backend) {
   const nChunks = Math.ceil((set.steps * share * BATCH_ROWS) / CHUNK_ROWS) + 1;
   const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed }, backend);
   const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * (await trueL0(source))));
-  const cases = Object.entries(set.cases)
+  const cases = casesOf(set, { k, seed, share });
+  if (cases.length === 0) return [];
+  const ours = await trainOurs(name, cases, source, seed, backend);
+  const trained = [...ours, ...(flags.peers ? await trainPeers(cases, source, backend) : [])];
+  const coders = trained.map(({ dictionary }) => dictionaryCoder(dictionary, backend));
+  const figures = await measureOnToy(coders, backend, source, Math.ceil(set.evaluationRows / CHUNK_ROWS));
+  return trained.map(({ architecture, dSae }, i) => ({
+    set: name,
+    architecture,
+    dSae,
+    seed,
+    figures: snakeCaseKeys({ ...figures[i], l0OfTarget: figures[i].l0 / k }),
+  }));
+}
+
+function casesOf(set, { k, seed, share }) {
+  return Object.entries(set.cases)
     .filter(([architecture]) => flags.architecture?.includes(architecture) ?? true)
     .flatMap(([architecture, case_]) =>
       set.widths.map((dSae) => ({
@@ -109,25 +128,30 @@ async function trainSet(name, set, seed, backend) {
         options: optionsOf(set, architecture, case_, { dSae, k, seed, share }),
       })),
     );
-  if (cases.length === 0) return [];
+}
+
+async function trainOurs(name, cases, source, seed, backend) {
   const outcomes = await trainOnToy({
     source,
     backend,
     runs: cases.map(({ options }) => options),
     onStep: progress(`${name}, seed ${seed}`),
   });
-  const coders = outcomes.map(({ dictionary, error }, i) => {
+  return outcomes.map(({ dictionary, error }, i) => {
     if (error) throw new Error(`${name}, ${cases[i].architecture}: ${error.message}`);
-    return dictionaryCoder(dictionary, backend);
+    return { ...cases[i], dictionary };
   });
-  const figures = await measureOnToy(coders, backend, source, Math.ceil(set.evaluationRows / CHUNK_ROWS));
-  return cases.map(({ architecture, dSae }, i) => ({
-    set: name,
-    architecture,
-    dSae,
-    seed,
-    figures: snakeCaseKeys({ ...figures[i], l0OfTarget: figures[i].l0 / k }),
-  }));
+}
+
+async function trainPeers(cases, source, backend) {
+  const trained = [];
+  for (const { architecture, dSae, options } of cases) {
+    if (!PEER_ARCHITECTURES.includes(architecture)) continue;
+    process.stderr.write(`  ${architecture} by SAELens\n`);
+    const dictionary = await trainedBySaeLens(source, options, backend.threads);
+    trained.push({ architecture: architecture + BY_SAELENS, dSae, dictionary });
+  }
+  return trained;
 }
 
 function optionsOf(set, name, case_, { dSae, k, seed, share }) {
@@ -161,8 +185,8 @@ function setTable(name, ours) {
     METRICS.map((metric) => figures[metric]?.toFixed(metric === 'l0' ? 1 : 3) ?? '–');
   const groups = groupBy(ours, ({ architecture, dSae }) => `${architecture} ${dSae}`);
   const our = [...groups.values()].map((runs) => [
-    'monoseme',
-    runs[0].architecture,
+    runs[0].architecture.endsWith(BY_SAELENS) ? 'SAELens, here' : 'monoseme',
+    runs[0].architecture.replace(BY_SAELENS, ''),
     String(runs[0].dSae),
     ...cells(Object.fromEntries(METRICS.map((metric) => [metric, meanOf(runs, metric)]))),
   ]);

@@ -95,15 +95,15 @@ fn transpose_part(a: &[f32], n_rows: usize, depth: Range<usize>, rows: Range<usi
     }
 }
 
-/// A · B, `[n_rows, width]`. Each element is one chain of multiply-adds in the order of the inner dimension.
-pub fn product(engine: &Engine, input: ProductInput<'_>) -> Result<Vec<f32>, KernelError> {
+/// out += A · B, `[n_rows, width]`. Each element is one chain of multiply-adds in the order of the inner dimension.
+pub fn product(engine: &Engine, input: ProductInput<'_>, out: &mut [f32]) -> Result<(), KernelError> {
     let ProductInput { a, b, n_rows, inner, width, .. } = input;
     if inner == 0 || width == 0 {
         return Err(KernelError::option("inner and width must be at least 1."));
     }
     expect_length("a", a.len(), &[n_rows, inner])?;
     expect_length("b", b.len(), &[inner, width])?;
-    let mut out = vec![0.0; n_rows * width];
+    expect_length("sum", out.len(), &[n_rows, width])?;
     engine.install(|| {
         let block_rows = n_rows.div_ceil(2 * engine.threads()).clamp(LEAST_ROWS, MOST_ROWS);
         let blocks = out.par_chunks_mut(block_rows * width).enumerate();
@@ -112,5 +112,5 @@ pub fn product(engine: &Engine, input: ProductInput<'_>) -> Result<Vec<f32>, Ker
             engine.instruction_set.run(Block { input, rows, out, scratch });
         });
     });
-    Ok(out)
+    Ok(())
 }

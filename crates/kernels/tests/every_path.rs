@@ -250,7 +250,9 @@ fn run_sparse(
     run_nested(engine, random, input, x, &decoded);
     let product = |a: &[f32], is_transposed: bool| {
         let input = ProductInput { a, is_transposed, b: w, n_rows: codes.n_rows, inner: codes.d_sae, width };
-        product(engine, input).unwrap()
+        let mut out = vec![0.0; codes.n_rows * width];
+        product(engine, input, &mut out).unwrap();
+        out
     };
     let (n_rows, d_sae) = (codes.n_rows, codes.d_sae);
     let (mut dense, mut turned) = (vec![0.0; n_rows * d_sae], vec![0.0; n_rows * d_sae]);

@@ -156,6 +156,7 @@ pub struct ProductInput {
     pub n_rows: u32,
     pub inner: u32,
     pub width: u32,
+    pub sum: Float32Array,
 }
 
 #[napi(object, object_to_js = false)]
@@ -264,7 +265,7 @@ impl Kernels {
     }
 
     #[napi]
-    pub fn product(&self, input: ProductInput) -> AsyncTask<Call<Float32Array>> {
+    pub fn product(&self, mut input: ProductInput) -> AsyncTask<Call<()>> {
         Call::start(&self.engine, move |engine| {
             let product = kernels::ProductInput {
                 a: &input.a,
@@ -274,7 +275,8 @@ impl Kernels {
                 inner: input.inner as usize,
                 width: input.width as usize,
             };
-            Ok(kernels::product(engine, product)?.into())
+            // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
+            kernels::product(engine, product, unsafe { input.sum.as_mut() })
         })
     }
 

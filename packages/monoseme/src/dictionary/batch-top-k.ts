@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS } from './aux-k.ts';
-import { subCodes } from './sub-codes.ts';
+import { partedCodes } from './sub-codes.ts';
 import { gradientsOfActs } from './top-k.ts';
 
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
@@ -93,7 +93,7 @@ function withoutLift(lifted: Codes, lift: Float32Array): Codes {
     nActive += isActive[pair] = values[pair] > 0 ? 1 : 0;
   }
   const codes = { ...lifted, values };
-  return nActive === values.length ? codes : subCodes(codes, isActive);
+  return nActive === values.length ? codes : partedCodes(codes, isActive)[1];
 }
 
 function followThreshold_(memory: number[], { nRows, values }: Codes, k: number): void {

@@ -66,8 +66,10 @@ export const january2025: Architecture = {
       const deltas = new Float32Array(values.length);
       for (let pair = 0; pair < values.length; pair++) {
         const j = latentIndices[pair];
-        const [f, norm, threshold] = [isActive * values[pair], norms[j], thresholds[j]];
-        const level = Math.tanh(tanhScale * f * norm);
+        const f = isActive * values[pair];
+        const norm = norms[j];
+        const threshold = thresholds[j];
+        const level = isActive === 1 ? Math.tanh(tanhScale * f * norm) : 0;
         const weight = lambda * tanhScale * (1 - level * level);
         const slope = 2 * products[pair] + weight * norm;
         const inWindow = Math.abs(values[pair] - threshold) < bandwidth / 2 ? threshold / bandwidth : 0;

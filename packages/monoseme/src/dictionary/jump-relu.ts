@@ -3,7 +3,7 @@ import { type Architecture, deltasOf, encodeBatch, reconstruct } from './archite
 import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
-import { subCodes } from './sub-codes.ts';
+import { partedCodes } from './sub-codes.ts';
 
 /**
  * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
@@ -84,10 +84,11 @@ export async function encodeWindow(
   const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
   const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
   const { latentIndices, values } = preActs;
-  const isActive = new Uint8Array(values.length);
+  const isSilent = new Uint8Array(values.length);
   for (let pair = 0; pair < values.length; pair++)
-    isActive[pair] = values[pair] > thresholds[latentIndices[pair]] ? 1 : 0;
-  return { acts: subCodes(preActs, isActive), silent: subCodes(preActs, isActive, 0) };
+    isSilent[pair] = values[pair] > thresholds[latentIndices[pair]] ? 0 : 1;
+  const [acts, silent] = partedCodes(preActs, isSilent);
+  return { acts, silent };
 }
 
 /** ⟨e_b, W_dec[j]⟩ of the silent pairs. */

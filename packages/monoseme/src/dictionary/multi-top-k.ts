@@ -2,7 +2,7 @@ import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
 import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
-import { subCodes } from './sub-codes.ts';
+import { partedCodes } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
 import { topK } from './top-k.ts';
 
@@ -32,7 +32,7 @@ export const multiTopK: Architecture = {
     const wide = await encodeBatch(step, { kind: 'topK', k: Math.min(WIDER * k, dSae) });
     const groups = groupsByRank(wide, k);
     const { gradients, squaredErrors } = await nestedGradients(step, wide, groups, [1, WEIGHT]);
-    const acts = subCodes(wide, groups, 0);
+    const [acts] = partedCodes(wide, groups);
     return withAuxK(step, {
       ...gradients,
       acts,

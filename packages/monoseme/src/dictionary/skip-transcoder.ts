@@ -22,13 +22,15 @@ export const skipTranscoder: Architecture = {
   settings: topK.settings,
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
-    const { backend, x, target, dIn, dOut, nRows, weights, settings } = step;
-    const b = weights.W_skip as Float32Array;
-    const skipped = await backend.product({ a: x, b, nRows, inner: dIn, width: dOut });
-    // In its place: what the skip connection leaves to the latents.
-    for (let i = 0; i < skipped.length; i++) skipped[i] = target[i] - skipped[i];
+    const { backend, buffers, x, target, dIn, dOut, nRows, weights, settings } = step;
+    const { W_skip } = weights as { W_skip: Float32Array };
+    // What the skip connection leaves to the latents: y + x (−W_skip), in a copy of y.
+    const left = buffers.floats('left by the skip connection', target.length);
+    left.set(target);
+    const negated = W_skip.map((value) => -value);
+    await backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: left });
     const selection = { kind: 'topK', k: settings.k as number } as const;
-    const gradients = await selectedGradients({ ...step, target: skipped }, selection);
+    const gradients = await selectedGradients({ ...step, target: left }, selection);
     const products = await backend.product({
       a: x,
       isTransposed: true,

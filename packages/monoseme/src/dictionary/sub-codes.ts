@@ -1,20 +1,33 @@
 import type { Codes } from '../kernels/contract.ts';
 
-/** The pairs whose entry of a mask is as wanted (1). */
-export function subCodes(acts: Codes, mask: Uint8Array, wanted: 0 | 1 = 1): Codes {
-  const { nRows, dSae, rowPointers, latentIndices, values } = acts;
+/** The pairs whose entry of a mask is 0, and those whose entry is 1. */
+export function partedCodes(codes: Codes, mask: Uint8Array): [Codes, Codes] {
+  const { rowPointers, latentIndices, values } = codes;
   let count = 0;
-  for (let pair = 0; pair < mask.length; pair++) if (mask[pair] === wanted) count++;
-  const kept = { latentIndices: new Uint32Array(count), values: new Float32Array(count) };
-  const keptPointers = new Uint32Array(nRows + 1);
-  let end = 0;
-  for (let row = 0; row < nRows; row++) {
+  for (let pair = 0; pair < mask.length; pair++) count += mask[pair];
+  const [without, masked] = [emptyCodes(codes, mask.length - count), emptyCodes(codes, count)];
+  let [endWithout, endMasked] = [0, 0];
+  for (let row = 0; row < codes.nRows; row++) {
     for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
-      if (mask[pair] !== wanted) continue;
-      kept.latentIndices[end] = latentIndices[pair];
-      kept.values[end++] = values[pair];
+      const isMasked = mask[pair] === 1;
+      const end = isMasked ? endMasked++ : endWithout++;
+      const part = isMasked ? masked : without;
+      part.latentIndices[end] = latentIndices[pair];
+      part.values[end] = values[pair];
     }
-    keptPointers[row + 1] = end;
+    without.rowPointers[row + 1] = endWithout;
+    masked.rowPointers[row + 1] = endMasked;
   }
-  return { nRows, dSae, rowPointers: keptPointers, ...kept };
+  return [without, masked];
+}
+
+/** Codes of as many rows with places for so many pairs. */
+function emptyCodes({ nRows, dSae }: Codes, nPairs: number): Codes {
+  return {
+    nRows,
+    dSae,
+    rowPointers: new Uint32Array(nRows + 1),
+    latentIndices: new Uint32Array(nPairs),
+    values: new Float32Array(nPairs),
+  };
 }

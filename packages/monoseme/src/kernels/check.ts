@@ -195,12 +195,13 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   }
 }
 
-export function checkProduct({ a, b, nRows, inner, width }: ProductInput): void {
+export function checkProduct({ a, b, nRows, inner, width, sum }: ProductInput): void {
   expectSize('nRows', nRows, 0);
   expectSize('inner', inner, 1);
   expectSize('width', width, 1);
   expectLength('a', a, nRows, inner);
   expectLength('b', b, inner, width);
+  if (sum) expectLength('sum', sum, nRows, width);
 }
 
 export function checkCenter({ rows, offset }: CenterInput): void {

@@ -189,6 +189,16 @@ function contract(open: () => Promise<KernelBackend>): void {
         const factors = { a, isTransposed, b: W_dec, nRows, inner: dSae, width: dOut };
         const product = await referenceBackend.product(factors);
         assertClose(`product ${where}`, await backend.product(factors), product, () => 0);
+        const sum = wholeNumbers(random, nRows * dOut);
+        const summed = await referenceBackend.product({ ...factors, sum: sum.slice() });
+        assertClose(
+          `sum ${where}`,
+          summed,
+          sum.map((value, i) => value + product[i]),
+          () => 0,
+        );
+        assert.equal(await backend.product({ ...factors, sum }), sum);
+        assertClose(`sum ${where}`, sum, summed, () => 0);
       }
     }
   });

@@ -235,6 +235,8 @@ export interface ProductInput {
   readonly nRows: number;
   readonly inner: number;
   readonly width: number;
+  /** [nRows, width]. Mutated: the product is added to it, and it is the result. Zeros of its own when absent. */
+  readonly sum?: Float32Array;
 }
 
 export interface CenterInput {
@@ -343,7 +345,7 @@ export interface KernelBackend {
    */
   squaredGradientNorm(input: GradientInput): Promise<number>;
 
-  /** The dense product a · b, [nRows, width]. Cost 2·nRows·inner·width. */
+  /** The dense product a · b, [nRows, width], added to `sum` where there is one. Cost 2·nRows·inner·width. */
   product(input: ProductInput): Promise<Float32Array>;
 
   /** rows −= offset, row by row. Mutates rows. */

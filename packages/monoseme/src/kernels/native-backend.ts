@@ -124,7 +124,9 @@ export function nativeBackend(
     },
     async product(input) {
       checkProduct(input);
-      return typed<Float32Array>(kernels.product(input));
+      const sum = input.sum ?? new Float32Array(input.nRows * input.width);
+      await typed<void>(kernels.product({ ...input, sum }));
+      return sum;
     },
     async center(input) {
       checkCenter(input);

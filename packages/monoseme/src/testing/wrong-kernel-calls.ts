@@ -41,6 +41,7 @@ export function* wrongCalls(backend: KernelBackend): Generator<WrongCall> {
   const product = { a: new Float32Array(6), b: new Float32Array(3), nRows: 2, inner: 3, width: 1 };
   yield ['a', 'ERR_SHAPE', () => backend.product({ ...product, a: short })];
   yield ['b', 'ERR_SHAPE', () => backend.product({ ...product, b: short })];
+  yield ['sum', 'ERR_SHAPE', () => backend.product({ ...product, sum: new Float32Array(3) })];
   yield ['inner 0', 'ERR_OPTION', () => backend.product({ ...product, inner: 0 })];
   yield ['columnSums', 'ERR_SHAPE', () => backend.columnSums({ rows: short, width: 3 })];
   yield ['width 0', 'ERR_OPTION', () => backend.columnSums({ rows: short, width: 0 })];

@@ -6,6 +6,7 @@ import {
   type ScaledColumns,
 } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import { Buffers } from '../tensor/index.ts';
 import type { TrainOptions } from './options.ts';
 
 /** The columns of a row of activations that belong together, with the factor by which training multiplies them. */
@@ -74,15 +75,23 @@ export function prepareRows_(rows: Float32Array, layout: RowLayout): Float32Arra
   return rows;
 }
 
-/** The two sides of rows: the same array where what is read is what is reconstructed. */
-export function splitRows(rows: Float32Array, layout: RowLayout): { x: Float32Array; target: Float32Array } {
+/**
+ * The two sides of rows: the same array where what is read is what is reconstructed, else copies.
+ *
+ * @param buffers where the copies go
+ */
+export function splitRows(
+  rows: Float32Array,
+  layout: RowLayout,
+  buffers = new Buffers(),
+): { x: Float32Array; target: Float32Array } {
   const { inputs, outputs } = layout;
   if (inputs === outputs) return { x: rows, target: rows };
   const dIn = totalWidth(inputs);
   const dOut = totalWidth(outputs);
   const nRows = rows.length / (dIn + dOut);
-  const x = new Float32Array(nRows * dIn);
-  const target = new Float32Array(nRows * dOut);
+  const x = buffers.floats('inputs', nRows * dIn);
+  const target = buffers.floats('targets', nRows * dOut);
   for (let row = 0; row < nRows; row++) {
     const start = row * (dIn + dOut);
     x.set(rows.subarray(start, start + dIn), row * dIn);

@@ -136,7 +136,7 @@ export async function gradientsOf_(
     deadAfterSteps = Infinity,
     seed = 0,
   } = options;
-  const { x, target } = splitRows(batch, layout);
+  const { x, target } = splitRows(batch, layout, state.buffers);
   const { weights, encoderBias, complete } = await centering_(state, backend, x, architecture.centersInput);
   const gradients = await architecture.gradients({
     backend,

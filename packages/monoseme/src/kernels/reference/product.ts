@@ -5,10 +5,10 @@ import type { ProductInput } from '../contract.ts';
 export function product(input: ProductInput): Float32Array {
   checkProduct(input);
   const { a, isTransposed = false, b, nRows, inner, width } = input;
-  const out = new Float32Array(nRows * width);
+  const out = input.sum ?? new Float32Array(nRows * width);
   const sums = new Float64Array(width);
   for (let row = 0; row < nRows; row++) {
-    sums.fill(0);
+    sums.set(out.subarray(row * width, (row + 1) * width));
     for (let k = 0; k < inner; k++) {
       const factor = isTransposed ? a[k * nRows + row] : a[row * inner + k];
       for (let i = 0; i < width; i++) sums[i] += factor * b[k * width + i];
