@@ -27,7 +27,7 @@ beside published rows and the targets. Ends with exit code 1 where a target is m
   --steps <x>            share of the steps of every run (default: 1)
   --threads <n>          threads (default: all cores)
   --peers                train topk, batchtopk and matryoshka with SAELens too, on the same rows
-  --quick                what gates CI: the set planted in half its steps
+  --quick                what gates CI: the set planted in half its steps, all of them where L0 is steered
   --json                 lines of JSON on stdout: set, architecture, dSae, seed, metric, value`;
 
 const OPTIONS = {
@@ -99,11 +99,10 @@ function chosenSets() {
 
 /** Every architecture and width of one set, on the same rows. */
 async function trainSet(name, set, seed, backend) {
-  const share = number('steps', flags.quick ? QUICK_SHARE : 1);
-  const nChunks = Math.ceil((set.steps * share * BATCH_ROWS) / CHUNK_ROWS) + 1;
+  const nChunks = Math.ceil((set.steps * shareOf({ isSteered: true }) * BATCH_ROWS) / CHUNK_ROWS) + 1;
   const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed }, backend);
   const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * (await trueL0(source))));
-  const cases = casesOf(set, { k, seed, share });
+  const cases = casesOf(set, { k, seed });
   if (cases.length === 0) return [];
   const ours = await trainOurs(name, cases, source, seed, backend);
   const trained = [...ours, ...(flags.peers ? await trainPeers(cases, source, backend) : [])];
@@ -118,14 +117,14 @@ async function trainSet(name, set, seed, backend) {
   }));
 }
 
-function casesOf(set, { k, seed, share }) {
+function casesOf(set, { k, seed }) {
   return Object.entries(set.cases)
     .filter(([architecture]) => flags.architecture?.includes(architecture) ?? true)
     .flatMap(([architecture, case_]) =>
       set.widths.map((dSae) => ({
         architecture,
         dSae,
-        options: optionsOf(set, architecture, case_, { dSae, k, seed, share }),
+        options: optionsOf(set, architecture, case_, { dSae, k, seed }),
       })),
     );
 }
@@ -154,7 +153,12 @@ async function trainPeers(cases, source, backend) {
   return trained;
 }
 
-function optionsOf(set, name, case_, { dSae, k, seed, share }) {
+/** Of the steps of a case. A control that has not come to rest says little, so what is steered is not shortened. */
+function shareOf({ isSteered }) {
+  return number('steps', flags.quick && !isSteered ? QUICK_SHARE : 1);
+}
+
+function optionsOf(set, name, case_, { dSae, k, seed }) {
   const { architecture = name, steps = set.steps, isSteered = false, ...changes } = case_;
   const takesK = resolveOptions({ architecture }).k !== undefined;
   return checkOptions(
@@ -163,7 +167,7 @@ function optionsOf(set, name, case_, { dSae, k, seed, share }) {
       dSae,
       seed,
       batchRows: BATCH_ROWS,
-      tokens: Math.round(steps * share) * BATCH_ROWS,
+      tokens: Math.round(steps * shareOf(case_)) * BATCH_ROWS,
       logEvery: 1000,
       checkpointEvery: 1 << 24,
       ...set.training,
