@@ -51,11 +51,17 @@ export const january2025: Architecture = {
     const tanhScale = (settings.tanhScale as number) / inputScale;
     const lambda = step.coefficient * inputScale ** 2;
     const pull = (settings.preActCoefficient as number) * inputScale;
-    const norms = rowNorms(weights.W_dec, dSae);
     const thresholds = step.further['log_threshold'].map(Math.exp);
-    const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
-    const { byLatent, errors } = await reconstruct(step, acts);
-    const silentProducts = await silentProductsOf(step, silent, errors.residuals);
+    // What stands beside a call of a kernel is computed while that runs.
+    const [{ acts, silent }, norms] = await Promise.all([
+      encodeWindow(step, thresholds, bandwidth),
+      rowNorms(weights.W_dec, dSae),
+    ]);
+    const [{ byLatent, errors }, silentByLatent, ofAll] = await Promise.all([
+      reconstruct(step, acts),
+      step.backend.transpose(silent),
+      sumsOfSilent(step, thresholds, acts),
+    ]);
 
     const logThresholds = new Float64Array(dSae);
     /** Σ_b of what weighs W_dec[j]/n_j. */
@@ -80,9 +86,11 @@ export const january2025: Architecture = {
       }
       return deltas;
     };
-    const deltas = deltasOf(acts, errors.products, 1);
+    const [silentProducts, deltas] = await Promise.all([
+      silentProductsOf(step, silent, errors.residuals),
+      deltasOf(acts, errors.products, 1),
+    ]);
     const silentDeltas = deltasOf(silent, silentProducts, 0);
-    const ofAll = await sumsOfSilent(step, thresholds, acts);
     const pulls = norms.map((norm) => pull * norm);
     for (let j = 0; j < dSae; j++) {
       logThresholds[j] += (thresholds[j] * pulls[j] * ofAll.counts[j]) / nRows;
@@ -91,11 +99,7 @@ export const january2025: Architecture = {
     const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
     const silentSums = sumsByLatent(silent, silentDeltas);
     const b_enc = shared.b_enc.map((sum, j) => sum + silentSums[j] - pulls[j]);
-    const silentPart = {
-      byLatent: await step.backend.transpose(silent),
-      coefficients: silentDeltas,
-      rows: step.x,
-    };
+    const silentPart = { byLatent: silentByLatent, coefficients: silentDeltas, rows: step.x };
     const pullFactors = Float32Array.from(pulls, (value) => -value / nRows);
     const pullPart = onePairEach(ofAll.sumOfRows, 1, new Uint32Array(dSae), pullFactors);
     const factors = Float32Array.from(alongDecoder, (sum, j) =>

@@ -1,6 +1,6 @@
-import type { Architecture } from './architecture.ts';
+import { type Architecture, encodeBatch } from './architecture.ts';
 import { onePairEach } from './sparse-sum.ts';
-import { selectedGradients, topK } from './top-k.ts';
+import { gradientsOfActs, topK } from './top-k.ts';
 
 /**
  * Skip transcoder (Paulo et al. 2025): TopK from the input of a layer to its output, beside a linear map that takes
@@ -24,13 +24,16 @@ export const skipTranscoder: Architecture = {
   async gradients(step) {
     const { backend, buffers, x, target, dIn, dOut, nRows, weights, settings } = step;
     const { W_skip } = weights as { W_skip: Float32Array };
-    // What the skip connection leaves to the latents: y + x (−W_skip), in a copy of y.
     const left = buffers.floats('left by the skip connection', target.length);
-    left.set(target);
-    const negated = W_skip.map((value) => -value);
-    await backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: left });
-    const selection = { kind: 'topK', k: settings.k as number } as const;
-    const gradients = await selectedGradients({ ...step, target: left }, selection);
+    /** What the skip connection leaves to the latents: y + x (−W_skip), in a copy of y. */
+    const skip = () => {
+      left.set(target);
+      const negated = W_skip.map((value) => -value);
+      return backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: left });
+    };
+    // The copy is made while the kernels encode.
+    const [acts] = await Promise.all([encodeBatch(step, { kind: 'topK', k: settings.k as number }), skip()]);
+    const gradients = await gradientsOfActs({ ...step, target: left }, acts);
     const products = await backend.product({
       a: x,
       isTransposed: true,

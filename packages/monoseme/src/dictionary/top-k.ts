@@ -1,4 +1,4 @@
-import type { Codes, Selection } from '../kernels/contract.ts';
+import type { Codes } from '../kernels/contract.ts';
 import {
   type Architecture,
   deltasOf,
@@ -27,14 +27,12 @@ export const topK: Architecture = {
   centersInput: true,
   settings: { k: 32, ...AUX_K },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
-  gradients: (step) => selectedGradients(step, { kind: 'topK', k: step.settings.k as number }),
+  async gradients(step) {
+    const k = step.settings.k as number;
+    return gradientsOfActs(step, await encodeBatch(step, { kind: 'topK', k }));
+  },
   finish: ({ weights, settings }) => ({ architecture: 'topk', weights, k: settings.k }),
 };
-
-/** Squared error of what a selection keeps, with AuxK. */
-export async function selectedGradients(step: Step, selection: Selection): Promise<Gradients> {
-  return gradientsOfActs(step, await encodeBatch(step, selection));
-}
 
 /** Squared error of given activations, with AuxK. */
 export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradients> {
