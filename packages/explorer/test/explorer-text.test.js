@@ -1,5 +1,6 @@
 /** The view of a reader's own text, with a model behind it and without. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { SIZES, skip } from './page.js';
 import { smallSite } from './small-site.js';
@@ -57,6 +58,32 @@ describe('a text of the reader', { skip }, () => {
       numbers.slice(1).forEach((n, i) => assert.ok(n <= 1.01 * numbers[i] + 1e-3, `${rank}: ${numbers}`));
     }
     await close();
+  });
+
+  test('what was read and what was written are saved as JSON', async () => {
+    const saved = async (hash, shown) => {
+      const { tab, complaints, close } = await site.open(hash, SIZES.desktop, site.live.url);
+      await tab.locator(shown).first().waitFor();
+      const [file] = await Promise.all([
+        tab.waitForEvent('download'),
+        tab.getByRole('button', { name: 'JSON' }).click(),
+      ]);
+      const json = JSON.parse(readFileSync(await file.path(), 'utf8'));
+      assert.deepEqual(complaints, []);
+      await close();
+      return json;
+    };
+    const [read] = await saved('#/text?a=The+whale', '.feature-list tr');
+    assert.equal(read.text, 'The whale');
+    assert.equal(read.tokens[0].text, '<|endoftext|>');
+    assert.ok(read.tokens.some(({ features }) => features.some(({ activation }) => activation > 0)));
+    const written = await saved('#/steer/3?run=1&tokens=4&strengths=0,2&prompt=The+sea', '.card');
+    assert.deepEqual([written.latent_index, written.prompt], [3, 'The sea']);
+    assert.deepEqual(
+      written.continuations.map(({ strength }) => strength),
+      [null, 0, 2],
+    );
+    assert.ok(written.continuations.every(({ text, tokens }) => text.length > 0 && tokens.length === 4));
   });
 
   test('a megabyte, and a page without a model, are answered in words', async () => {

@@ -206,7 +206,7 @@ describe('the page', { skip }, () => {
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
     const told = tab.locator('.explanations li');
     await told.first().waitFor();
-    assert.match(await told.first().innerText(), /^the word <b>cat<\/b>\s+some-model\s+score 0\.750$/);
+    assert.match(await told.first().innerText(), /^the word <b>cat<\/b>\s+some-model · score 0\.750$/);
     await tab.keyboard.press('/');
     await tab.keyboard.type('WORD');
     await tab.getByRole('option', { name: /Explained as/ }).click();

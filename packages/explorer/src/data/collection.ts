@@ -7,6 +7,10 @@ import { RemoteFile } from './remote-file.ts';
 /** The version of collections that this page reads (docs/collections.md). */
 const COLLECTION_VERSION = 1;
 
+/** How latents are matched: by the cosine of their directions, or by the correlation of their activations. */
+export const MATCH_KINDS = ['direction', 'activation'] as const;
+export type MatchKind = (typeof MATCH_KINDS)[number];
+
 type Details = CollectionManifest['details'];
 /** What the collection's manifest says of one of its dictionaries. */
 export type Member = Details['members'][number];
@@ -79,9 +83,17 @@ export class Collection {
     return this.#details.matches.flatMap(([from, to]) => (from === place ? [this.members[to]] : []));
   }
 
-  /** The matches of a pair that {@link matchedWith} names. */
-  matches(from: string, to: string): Matches {
-    const file = `${from}--${to}.bin`;
+  /** The ways in which the latents of two dictionaries are matched, the nearest directions first; none where they are not. */
+  waysToMatch(from: string, to: string): readonly MatchKind[] {
+    const { matches, correlations = [] } = this.#details;
+    const has = (pairs: readonly (readonly [number, number])[]) =>
+      pairs.some(([a, b]) => this.members[a]?.name === from && this.members[b]?.name === to);
+    return MATCH_KINDS.filter((kind) => has(kind === 'direction' ? matches : correlations));
+  }
+
+  /** The matches of a pair that {@link waysToMatch} names. */
+  matches(from: string, to: string, by: MatchKind = 'direction'): Matches {
+    const file = `${from}--${to}.${by === 'direction' ? 'bin' : 'activation.bin'}`;
     let matches = this.#matches.get(file);
     if (!matches) {
       const perLatent = this.#details.matches_per_latent;

@@ -58,8 +58,12 @@ export class Corpus {
     const contextStart = inside - (inside % this.contextSize);
     const start = Math.max(contextStart, inside - before);
     const end = Math.min(contextStart + this.contextSize, inside + after + 1);
-    if (this.nTokens * this.#tokenBytes <= WHOLE_BYTES)
-      return { start, tokens: (await this.all()).subarray(start, end) };
+    return { start, tokens: await this.between(start, end) };
+  }
+
+  /** Tokens `start` … `end − 1`. */
+  async between(start: number, end: number): Promise<ArrayLike<number>> {
+    if (this.nTokens * this.#tokenBytes <= WHOLE_BYTES) return (await this.all()).subarray(start, end);
     const perBlock = BLOCK_BYTES / this.#tokenBytes;
     const tokens: number[] = [];
     for (let block = Math.floor(start / perBlock); block * perBlock < end; block++) {
@@ -67,7 +71,7 @@ export class Corpus {
       const from = Math.max(0, start - block * perBlock);
       tokens.push(...part.subarray(from, Math.min(part.length, end - block * perBlock)));
     }
-    return { start, tokens };
+    return tokens;
   }
 
   #block(block: number): Promise<Uint16Array | Uint32Array> {

@@ -109,7 +109,9 @@ async function edgesBetween(
 ): Promise<FamilyEdge[]> {
   const rows = await collection.matches(layers[layer + 1].name, layers[layer].name).all();
   return rows.flatMap((row, to) =>
-    row.flatMap(({ latent: from, cosine }) => (cosine >= least ? [{ layer, from, to, cosine }] : [])),
+    row.flatMap(({ latent: from, nearness: cosine }) =>
+      cosine >= least ? [{ layer, from, to, cosine }] : [],
+    ),
   );
 }
 

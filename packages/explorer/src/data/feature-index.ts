@@ -184,7 +184,9 @@ export class FeatureIndex {
   /** The groups of the map, the largest first; none in an index without a map, or made before it named them. */
   clusters(): Promise<readonly ClusterRow[]> {
     const isListed = this.manifest.files.some(({ path }) => path === 'clusters.parquet');
-    this.#clusters ??= isListed ? this.#allRows<ClusterRow>('clusters.parquet') : Promise.resolve([]);
+    this.#clusters ??= (isListed ? this.#allRows<ClusterRow>('clusters.parquet') : Promise.resolve([])).then(
+      (rows) => rows.sort((x, y) => y.n_features - x.n_features || x.cluster - y.cluster),
+    );
     this.#clusters.catch(() => (this.#clusters = undefined));
     return this.#clusters;
   }
@@ -204,10 +206,16 @@ export class FeatureIndex {
     return { latents: columns['latent_index'], weights: columns[weight] };
   }
 
+  /** All documents, in the order of the corpus. */
+  documents(): Promise<readonly DocumentRow[]> {
+    this.#documents ??= this.#allRows<DocumentRow>('corpus/documents.parquet');
+    this.#documents.catch(() => (this.#documents = undefined));
+    return this.#documents;
+  }
+
   /** The document of a token of the corpus. */
   async documentAt(token: number): Promise<DocumentRow | undefined> {
-    this.#documents ??= this.#allRows<DocumentRow>('corpus/documents.parquet');
-    const documents = await this.#documents;
+    const documents = await this.documents();
     let [low, high] = [0, documents.length];
     while (low < high) {
       const middle = (low + high) >> 1;

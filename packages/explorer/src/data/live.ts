@@ -39,6 +39,12 @@ export interface Continuation {
   readonly original_log_probs: readonly number[];
 }
 
+export interface Steered {
+  /** Its tokens. */
+  readonly prompt: readonly number[];
+  readonly continuations: readonly Continuation[];
+}
+
 /** Where a request stands: how many are before it, then how much of its own work is done. */
 export type LiveProgress = { readonly waiting: number } | { readonly done: number; readonly total: number };
 export type OnProgress = (progress: LiveProgress) => void;
@@ -52,10 +58,7 @@ export interface LiveModel {
     at: readonly { token: number; latent_index: number }[],
     onProgress?: OnProgress,
   ): Promise<LiveEffect[]>;
-  steer(
-    question: SteerQuestion,
-    onProgress?: OnProgress,
-  ): Promise<{ prompt: readonly number[]; continuations: Continuation[] }>;
+  steer(question: SteerQuestion, onProgress?: OnProgress): Promise<Steered>;
 }
 
 /**

@@ -1,12 +1,12 @@
 import type { RemoteFile } from './remote-file.ts';
 
-/** A latent of the other dictionary, and the cosine of the two directions. */
+/** A latent of the other dictionary, and how near it is: the cosine of the directions, or the correlation of the activations. */
 export interface Match {
   readonly latent: number;
-  readonly cosine: number;
+  readonly nearness: number;
 }
 
-/** int32 latent, float32 cosine. */
+/** int32 latent, float32 nearness. */
 const MATCH_BYTES = 8;
 
 /** The nearest latents of another dictionary for each latent of one: a flat file of rows of the same length. */
@@ -46,7 +46,7 @@ export class Matches {
     return Array.from({ length: rows }, (_, row) =>
       Array.from({ length: this.#perLatent }, (_, i): Match => {
         const at = (row * this.#perLatent + i) * MATCH_BYTES;
-        return { latent: view.getInt32(at, true), cosine: view.getFloat32(at + 4, true) };
+        return { latent: view.getInt32(at, true), nearness: view.getFloat32(at + 4, true) };
       }).filter(({ latent }) => latent >= 0),
     );
   }

@@ -45,6 +45,29 @@ export function readText(
   return { text, encoded, segments: segmentsOf(encoded.tokens, 0, index.vocabulary), features };
 }
 
+/** What is read of a text, for other programs; nothing of none. */
+export function readTextJson({ vocabulary }: FeatureIndex, read: ReadText | undefined): object[] {
+  if (!read) return [];
+  const { text, encoded, features } = read;
+  return [
+    {
+      text,
+      n_tokens_left_out: encoded.n_left_out,
+      tokens: Array.from(encoded.tokens, (token, i) => ({
+        token,
+        text: vocabulary.text(token),
+        loss: encoded.losses[i],
+        features: features[i].map(({ latent, activation, share, surprise }) => ({
+          latent_index: latent,
+          activation,
+          share,
+          surprise,
+        })),
+      })),
+    },
+  ];
+}
+
 /** The strongest place of every feature in a text, best first by activation or surprise. */
 export function strongestPlaces(read: ReadText, by: 'activation' | 'surprise'): TokenFeature[] {
   const best = new Map<number, TokenFeature>();

@@ -4,23 +4,20 @@ import { figure } from '../data/format.ts';
 
 /** What was written of a feature, by whom, and how well it fits. */
 export function Explanations(props: { rows: readonly ExplanationRow[] }) {
-  const by = ({ method, model }: ExplanationRow) => [model, method].filter(Boolean).join(', ');
+  const note = ({ method, model, score, score_name: name }: ExplanationRow) =>
+    [
+      [model, method].filter(Boolean).join(', '),
+      Number.isFinite(score) ? `${name || 'score'} ${figure(score)}` : '',
+    ]
+      .filter(Boolean)
+      .join(' · ');
   return (
     <Show when={props.rows.length > 0}>
       <ul class="explanations" aria-label="Explanations">
         <For each={props.rows}>
           {(row) => (
             <li>
-              {row.text}
-              <span class="faint">
-                <Show when={by(row) !== ''}> {by(row)}</Show>
-                <Show when={Number.isFinite(row.score)}>
-                  {' '}
-                  <span title={row.score_name || 'score'}>
-                    {row.score_name || 'score'} {figure(row.score)}
-                  </span>
-                </Show>
-              </span>
+              {row.text} <span class="faint">{note(row)}</span>
             </li>
           )}
         </For>

@@ -1,4 +1,4 @@
-import { Show } from 'solid-js';
+import { createEffect, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { collectionHref, freshListHref, listHref, route, viewHref } from '../state/route.ts';
 import { toggleTheme } from '../state/settings.ts';
@@ -107,8 +107,11 @@ function CollectionViews(props: { isCollection: boolean }) {
 }
 
 function View(props: { name: string; href: string; current: boolean }) {
+  let link!: HTMLAnchorElement;
+  // On a small screen not all views are in sight.
+  createEffect(() => props.current && link.scrollIntoView({ block: 'nearest', inline: 'nearest' }));
   return (
-    <a href={props.href} aria-current={props.current ? 'page' : undefined}>
+    <a ref={link} href={props.href} aria-current={props.current ? 'page' : undefined}>
       {props.name}
     </a>
   );

@@ -1,13 +1,14 @@
 import { Show } from 'solid-js';
 import type { LiveProgress as Progress } from '../data/live.ts';
-import { count, percent } from '../data/format.ts';
+import { count } from '../data/format.ts';
 
 /** What the model is at: who is before this reader, then how much of the work is done. */
 export function LiveProgress(props: { what: string; progress: Progress | undefined }) {
   const told = () => {
     const { progress } = props;
     if (progress === undefined) return '';
-    if ('total' in progress) return progress.total > 0 ? percent(progress.done / progress.total) : '';
+    if ('total' in progress)
+      return progress.total > 0 ? `${Math.floor((100 * progress.done) / progress.total)} %` : '';
     return progress.waiting > 0 ? `after ${count(progress.waiting)} before it` : '';
   };
   const share = () => {

@@ -68,7 +68,7 @@ export function MatchesPanel(props: { collection: Collection; member: string; la
                           {(match) => (
                             <td class="value">
                               <a href={memberHref(other.name, match.latent)}>{match.latent}</a>{' '}
-                              <span class="faint">{figure(match.cosine)}</span>
+                              <span class="faint">{figure(match.nearness)}</span>
                             </td>
                           )}
                         </For>

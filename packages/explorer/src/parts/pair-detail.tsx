@@ -1,14 +1,29 @@
 import { For, Match, Show, Switch } from 'solid-js';
-import { alignExamples, type AlignedExample, ownExamples } from '../data/aligned-examples.ts';
+import {
+  alignExamples,
+  type AlignedExample,
+  type ExampleText,
+  ownExamples,
+  type TextPlaces,
+} from '../data/aligned-examples.ts';
 import type { Comparison } from '../data/comparison.ts';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn } from '../data/format.ts';
 import { tokenLabel } from '../data/segments.ts';
+import { placeIn } from '../data/text-places.ts';
 import { createLoad } from '../state/load.ts';
 import { memberHref, ownHref } from '../state/route.ts';
 import { ErrorNotice } from './error-notice.tsx';
 import { AlignedLine } from './token-line.tsx';
 import { activationOf, type Highlight, holdsPeak } from './tokens.ts';
+
+/** How places of one text are found in the other; undefined where the texts are different ones. */
+function placesOf({ a, b, text }: Comparison): TextPlaces | undefined {
+  const same = (token: number) => Promise.resolve(token);
+  if (text === 'tokens') return { inA: same, inB: same };
+  if (text === 'apart') return undefined;
+  return { inA: (token) => placeIn(b, token, a), inB: (token) => placeIn(a, token, b) };
+}
 
 /** A feature of the first dictionary beside one of the second: figures, and their examples in the same text. */
 export function PairDetail(props: {
@@ -26,7 +41,8 @@ export function PairDetail(props: {
       const a = { index: props.comparison.a, latent };
       if (other === undefined) return { rows: await ownExamples(a), others: [] };
       const b = { index: props.comparison.b, latent: other };
-      if (props.comparison.sameText) return { rows: await alignExamples(a, b), others: [] };
+      const places = placesOf(props.comparison);
+      if (places) return { rows: await alignExamples(a, b, places), others: [] };
       const [rows, others] = await Promise.all([ownExamples(a), ownExamples(b)]);
       return { rows, others };
     },
@@ -35,10 +51,7 @@ export function PairDetail(props: {
     <div class="pair" aria-busy={detail.loading()}>
       <div class="pair-heads">
         <PairHead index={props.comparison.a} name={props.names[0]} latent={props.latent} />
-        <Show
-          when={match()}
-          fallback={<p class="faint">No direction of {props.names[1]} has a positive cosine with it.</p>}
-        >
+        <Show when={match()} fallback={<p class="faint">No feature of {props.names[1]} is near to it.</p>}>
           {(shown) => (
             <div>
               <PairHead index={props.comparison.b} name={props.names[1]} latent={shown().latent} />
@@ -49,7 +62,7 @@ export function PairDetail(props: {
                       href={ownHref({ match: i() === 0 ? '' : String(i()) }, props.latent)}
                       aria-current={other.latent === shown().latent ? 'true' : undefined}
                     >
-                      {other.latent} <span class="faint">{figure(other.cosine)}</span>
+                      {other.latent} <span class="faint">{figure(other.nearness)}</span>
                     </a>
                   )}
                 </For>
@@ -63,7 +76,7 @@ export function PairDetail(props: {
         <Match when={detail.value()}>
           {(shown) => (
             <Show
-              when={props.comparison.sameText}
+              when={props.comparison.text !== 'apart' && match() !== undefined}
               fallback={
                 <div class="fields two">
                   <OwnExamples examples={shown().rows} />
@@ -114,7 +127,7 @@ function PairHead(props: { index: FeatureIndex; name: string; latent: number }) 
 
 /** The same text twice a row, coloured by the one feature and by the other. */
 function SideBySide(props: { examples: readonly AlignedExample[] }) {
-  const shared = () => props.examples.filter(({ a, b }) => a && b).length;
+  const shared = () => props.examples.filter(({ a, b }) => a.highlight && b?.highlight).length;
   return (
     <>
       <p class="faint">
@@ -125,8 +138,18 @@ function SideBySide(props: { examples: readonly AlignedExample[] }) {
         <For each={props.examples}>
           {(example) => (
             <li>
-              <ExampleSide example={example} highlight={example.a} />
-              <ExampleSide example={example} highlight={example.b} />
+              <ExampleSide example={example.a} />
+              <Show
+                when={example.b}
+                fallback={
+                  <div class="example-side unknown">
+                    <span class="value">–</span>
+                    <span>not in its text</span>
+                  </div>
+                }
+              >
+                {(other) => <ExampleSide example={other()} />}
+              </Show>
             </li>
           )}
         </For>
@@ -141,7 +164,7 @@ function OwnExamples(props: { examples: readonly AlignedExample[] }) {
       <For each={props.examples}>
         {(example) => (
           <li class="one">
-            <ExampleSide example={example} highlight={example.a} />
+            <ExampleSide example={example.a} />
           </li>
         )}
       </For>
@@ -149,19 +172,15 @@ function OwnExamples(props: { examples: readonly AlignedExample[] }) {
   );
 }
 
-function ExampleSide(props: { example: AlignedExample; highlight: Highlight | undefined }) {
-  const unknown = (): Highlight => ({
-    peak: (props.example.a ?? props.example.b)!.peak,
-    max: 1,
-    activations: new Map(),
-  });
-  const highlight = () => props.highlight ?? unknown();
+function ExampleSide(props: { example: ExampleText }) {
+  const highlight = (): Highlight =>
+    props.example.highlight ?? { peak: props.example.peak, max: 1, activations: new Map() };
   const largest = () => {
     const peak = props.example.segments.find((segment) => holdsPeak(segment, highlight()));
-    return peak && props.highlight ? figure(activationOf(peak, highlight())) : '–';
+    return peak && props.example.highlight ? figure(activationOf(peak, highlight())) : '–';
   };
   return (
-    <div class="example-side" classList={{ unknown: props.highlight === undefined }}>
+    <div class="example-side" classList={{ unknown: props.example.highlight === undefined }}>
       <span class="value">{largest()}</span>
       <AlignedLine segments={props.example.segments} highlight={highlight()} />
     </div>

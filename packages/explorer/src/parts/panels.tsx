@@ -28,11 +28,16 @@ export function FiguresPanel(props: PanelProps) {
         `${percent(low).replace(' %', '')} – ${percent(high)}`,
       ],
       ['Fires', oneIn(feature.density), `${count(feature.n_fired)} of ${count(n_tokens)} tokens`],
-      [
-        'Contexts',
-        percent(feature.n_contexts / n_contexts),
-        `${count(feature.n_contexts)} of ${count(n_contexts)}`,
-      ],
+      // The contexts of an index made of an export are its examples.
+      ...(props.index.manifest.imported_from === undefined
+        ? [
+            [
+              'Contexts',
+              percent(feature.n_contexts / n_contexts),
+              `${count(feature.n_contexts)} of ${count(n_contexts)}`,
+            ] as [string, string, string],
+          ]
+        : []),
       ['Largest', figure(feature.max_activation)],
       ['Median', figure(feature.median_activation), `mean ${figure(feature.mean_activation)}`],
       [

@@ -40,7 +40,12 @@ export function ParetoPlot(props: {
   return (
     <Show
       when={points().length > 0}
-      fallback={<p class="faint">No dictionary here says both its L0 and its {name()}.</p>}
+      fallback={
+        <p class="faint">
+          No dictionary here says both its L0 and its {name()}. An index has them when `monoseme evaluate`
+          measured its dictionary before `monoseme index`.
+        </p>
+      }
     >
       <figure class="pareto">
         <svg

@@ -25,7 +25,13 @@ export interface PlaneView {
   readonly scale: number;
 }
 
-/** Points drawn by WebGL: a million of them take a few milliseconds. */
+/**
+ * Points that are drawn while the picture moves: those with the lowest numbers, which lie like all others. With a graphics
+ * card a million take a few milliseconds, without one a second.
+ */
+const MOST_MOVING = 100_000;
+
+/** Points drawn by WebGL. */
 export class PointCloud {
   readonly #gl: WebGLRenderingContext;
   readonly #program: WebGLProgram;
@@ -53,7 +59,12 @@ export class PointCloud {
     this.#attribute('colour', colours, 3);
   }
 
-  draw({ x, y, scale }: PlaneView, size: number): void {
+  /** Whether fewer points are drawn while the picture moves. */
+  get isLarge(): boolean {
+    return this.#n > MOST_MOVING;
+  }
+
+  draw({ x, y, scale }: PlaneView, size: number, isMoving: boolean): void {
     const gl = this.#gl;
     const { width, height, clientWidth } = gl.canvas as HTMLCanvasElement;
     const ratio = width / Math.max(1, clientWidth);
@@ -63,7 +74,7 @@ export class PointCloud {
     const [zoomX, zoomY] = [(2 * scale * ratio) / width, (2 * scale * ratio) / height];
     gl.uniform4f(gl.getUniformLocation(this.#program, 'view'), x, y, zoomX, zoomY);
     gl.uniform1f(gl.getUniformLocation(this.#program, 'size'), size * ratio);
-    gl.drawArrays(gl.POINTS, 0, this.#n);
+    gl.drawArrays(gl.POINTS, 0, isMoving ? Math.min(this.#n, MOST_MOVING) : this.#n);
   }
 
   #attribute(name: string, values: Float32Array, width: number): void {

@@ -1,7 +1,7 @@
 import { createMemo, For, Show } from 'solid-js';
 import type { Collection, Member } from '../data/collection.ts';
 import { count, figure, percent } from '../data/format.ts';
-import { GROUPINGS, KEPT, MEMBER_COLUMNS, sortMembers } from '../data/member-order.ts';
+import { GROUPINGS, KEPT, MEMBER_COLUMNS, paretoPoints, sortMembers } from '../data/member-order.ts';
 import { DensityStrip, densityRange } from '../parts/density-strip.tsx';
 import { ParetoPlot } from '../parts/pareto-plot.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
@@ -61,7 +61,7 @@ export function CollectionView(props: { collection: Collection }) {
         <ViewFiles
           name="collection"
           json={() => ({ members: members() })}
-          picture=".pareto > svg"
+          picture={paretoPoints(all(), kept()).length > 0 ? '.pareto > svg' : undefined}
           labels=".pareto .key"
         />
       </div>

@@ -4,7 +4,7 @@ import {
   compare,
   type Comparison,
   type MatchedPair,
-  medianCosine,
+  medianNearness,
   orderPairs,
   PAIR_ORDERS,
 } from '../data/comparison.ts';
@@ -18,19 +18,28 @@ import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
 import { collectionHref, go, keep, ownHref, route } from '../state/route.ts';
 
-/** Bins of the histogram of cosines from 0 to 1. */
+/** What is measured, in the words of the view. */
+const MEASURES = {
+  direction: { what: 'the nearest direction', name: 'cosine', column: 'Cosine' },
+  activation: {
+    what: 'the feature whose activations correlate most with its own, over the same text,',
+    name: 'correlation',
+    column: 'Correlation',
+  },
+} as const;
+/** Bins of the histogram of nearness from 0 to 1. */
 const BINS = 40;
 /** Pairs that are listed; the histogram chooses others. */
 const LISTED = 60;
 
-/** Two dictionaries of the same activations: which features of the one are found again in the other. */
+/** Two dictionaries, of one model or of two: which features of the one are found again in the other. */
 export function CompareView(props: { collection: Collection }) {
   const own = () => route().own;
   const names = (): [string, string] => [own()['a'] ?? '', own()['b'] ?? ''];
   const chosen = createMemo(() => names().every((name) => name !== '') && names()[0] !== names()[1]);
   const comparison = createLoad(
-    createMemo(() => names().join('\n')),
-    async () => (chosen() ? compare(props.collection, ...names()) : undefined),
+    createMemo(() => [...names(), own()['by'] ?? ''].join('\n')),
+    async () => (chosen() ? compare(props.collection, ...names(), own()['by']) : undefined),
   );
   return (
     <section class="compare" aria-labelledby="compare-title">
@@ -49,7 +58,7 @@ export function CompareView(props: { collection: Collection }) {
         <Match when={comparison.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
         <Match when={comparison.loading()}>
           <p class="waiting" role="status">
-            The directions of both are compared…
+            The two are compared…
           </p>
         </Match>
         <Match when={comparison.value()} keyed>
@@ -87,17 +96,21 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
   const bin = createMemo(() => (/^\d+$/.test(own()['bin'] ?? '') ? Number(own()['bin']) : undefined));
   const range = (): [number, number] | undefined => {
     const chosen = bin();
-    // A cosine may exceed 1 by rounding.
-    return chosen === undefined ? undefined : [chosen / BINS, chosen === BINS - 1 ? 2 : (chosen + 1) / BINS];
+    if (chosen === undefined) return undefined;
+    // A cosine may exceed 1 by rounding, and a correlation be below 0.
+    return [chosen === 0 ? -1 : chosen / BINS, chosen === BINS - 1 ? 2 : (chosen + 1) / BINS];
   };
   const pairs = createMemo(() => orderPairs(props.comparison.pairs, order(), range()));
   const listed = createMemo(() => pairs().slice(0, LISTED));
   const counts = createMemo(() => {
     const bins = new Array<number>(BINS).fill(0);
-    for (const { cosine } of props.comparison.pairs) bins[Math.min(BINS - 1, Math.floor(cosine * BINS))]++;
+    for (const { nearness } of props.comparison.pairs)
+      bins[Math.min(BINS - 1, Math.max(0, Math.floor(nearness * BINS)))]++;
     return bins;
   });
   const mutual = () => props.comparison.pairs.filter(({ mutual: is }) => is).length;
+  const isMutualKnown = () => props.comparison.pairs.some(({ mutual: is }) => is !== undefined);
+  const measure = () => MEASURES[props.comparison.by];
   const latent = () => {
     const wanted = route().latent;
     return wanted !== undefined && wanted < props.comparison.matches.length ? wanted : listed().at(0)?.a;
@@ -106,12 +119,24 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
     <div class="compare-columns">
       <div class="compare-list">
         <p class="faint">
-          Of each feature of {props.names[0]} that fires, the nearest direction of {props.names[1]}: the
-          median cosine is <strong>{figure(medianCosine(props.comparison.pairs))}</strong>, and{' '}
-          {percent(mutual() / Math.max(1, props.comparison.pairs.length))} are each other's nearest.
+          Of each feature of {props.names[0]} that fires, {measure().what} of {props.names[1]}: the median{' '}
+          {measure().name} is <strong>{figure(medianNearness(props.comparison.pairs))}</strong>
+          <Show when={isMutualKnown()}>
+            , and {percent(mutual() / Math.max(1, props.comparison.pairs.length))} are each other's nearest
+          </Show>
+          .
         </p>
+        <Show when={props.comparison.ways.length > 1}>
+          <RadioGroup
+            label="Matched by"
+            choices={props.comparison.ways}
+            chosen={props.comparison.by}
+            name={(way) => `by ${way}`}
+            onChoose={(way) => keep({ by: way, match: '', bin: '' })}
+          />
+        </Show>
         <Bars
-          label={`Histogram of the largest cosine of ${count(props.comparison.pairs.length)} features`}
+          label={`Histogram of the largest ${measure().name} of ${count(props.comparison.pairs.length)} features`}
           counts={counts()}
           from={0}
           to={1}
@@ -140,8 +165,9 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
             json={() => ({
               a: props.names[0],
               b: props.names[1],
-              same_text: props.comparison.sameText,
-              median_cosine: medianCosine(props.comparison.pairs),
+              matched_by: props.comparison.by,
+              same_text: props.comparison.text !== 'apart',
+              median: medianNearness(props.comparison.pairs),
               pairs: pairs(),
             })}
             picture=".compare-list .bars > svg"
@@ -176,7 +202,7 @@ function PairTable(props: {
       <thead>
         <tr>
           <th colspan="2">{props.names[0]}</th>
-          <th class="value">Cosine</th>
+          <th class="value">{MEASURES[props.comparison.by].column}</th>
           <th colspan="2">{props.names[1]}</th>
         </tr>
       </thead>
@@ -185,8 +211,8 @@ function PairTable(props: {
           {(pair, i) => (
             <tr classList={{ chosen: pair.a === props.latent }}>
               <FeatureCells latent={pair.a} topToken={tokensA(i())} href={pairHref(pair.a)} />
-              <td class="value" style={{ '--share': String(Math.max(0, pair.cosine)) }}>
-                {figure(pair.cosine)}
+              <td class="value" style={{ '--share': String(Math.max(0, pair.nearness)) }}>
+                {figure(pair.nearness)}
               </td>
               <td class="latent">{pair.b ?? '–'}</td>
               <td>

@@ -9,6 +9,7 @@ import { Bars } from '../parts/bars.tsx';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { NotebookTools } from '../parts/notebook-tools.tsx';
 import { FeatureTable } from '../parts/feature-table.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { setCurrentList } from '../state/current-list.ts';
 import { createLoad } from '../state/load.ts';
 import { freshListHref, go, listHref, type ListQuery, route, type SortKey } from '../state/route.ts';
@@ -39,6 +40,18 @@ export function DictionaryView(props: { index: FeatureIndex }) {
             </span>
           </Show>
           <NotebookTools />
+          <Show when={list.value()}>
+            {(shown) => (
+              <ViewFiles
+                name="features"
+                json={() => ({
+                  query: query(),
+                  n_silent: shown().nSilent,
+                  latents: Array.from(shown().latents),
+                })}
+              />
+            )}
+          </Show>
           <SortMenu query={query()} />
         </div>
         <Switch>

@@ -1,11 +1,12 @@
 import { createSignal, For, Match, Show, Switch } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, signed } from '../data/format.ts';
-import type { Continuation, LiveModel, SteerQuestion } from '../data/live.ts';
-import { segmentsOf, tokenLabel, visible } from '../data/segments.ts';
+import type { Continuation, LiveModel, Steered, SteerQuestion } from '../data/live.ts';
+import { segmentsOf, tokenLabel, tokenTexts, visible } from '../data/segments.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { LiveProgress } from '../parts/live-progress.tsx';
 import { LiveOnly } from '../parts/live-only.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { featureHref, go, route, viewHref } from '../state/route.ts';
@@ -71,6 +72,16 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
   const mode = () => MODES.find(([name]) => name === draft().mode) ?? MODES[0];
   const isWhole = () => /^\d{1,9}$/.test(latent()) && Number(latent()) < props.index.nFeatures;
   const run = () => go(viewHref('steer', Number(latent()), { ...draft(), run: '1' }));
+
+  const steeredJson = ({ prompt, continuations }: Steered) => ({
+    latent_index: route().latent,
+    ...Object.fromEntries(Object.keys(USUAL).map((name) => [name, field(name as Field)])),
+    prompt_tokens: prompt,
+    continuations: continuations.map((continuation) => ({
+      ...continuation,
+      text: tokenTexts(continuation.tokens, props.index.vocabulary).join(''),
+    })),
+  });
 
   return (
     <section class="text-view steer" aria-labelledby="steer-title">
@@ -140,7 +151,8 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
                 <span class="t likelier">likelier</span> <span class="t unlikelier">less likely</span> to the
                 changed model than to the model as it is, after the same text. Feature{' '}
                 <a href={featureHref(route().latent!)}>{route().latent}</a>, top token{' '}
-                <code>{tokenLabel(props.index.vocabulary.text(feature.value()?.top_token ?? -1))}</code>.
+                <code>{tokenLabel(props.index.vocabulary.text(feature.value()?.top_token ?? -1))}</code>.{' '}
+                <ViewFiles name={`steered-${route().latent}`} json={() => steeredJson(shown())} />
               </p>
               <div class="continuations">
                 <For each={shown().continuations}>

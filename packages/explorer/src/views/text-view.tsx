@@ -3,13 +3,14 @@ import type { FeatureIndex } from '../data/feature-index.ts';
 import { count } from '../data/format.ts';
 import type { LiveModel } from '../data/live.ts';
 import { tokenLabel } from '../data/segments.ts';
-import { RANKINGS, type Ranking, readText } from '../data/text-features.ts';
+import { RANKINGS, type Ranking, readText, readTextJson } from '../data/text-features.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { LiveProgress } from '../parts/live-progress.tsx';
 import { LiveOnly } from '../parts/live-only.tsx';
 import { OneText } from '../parts/one-text.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
 import { Comparison } from '../parts/text-comparison.tsx';
+import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { go, keep, ownHref, route } from '../state/route.ts';
@@ -101,7 +102,17 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
             chosen={ranking()}
             onChoose={(rank) => keep({ rank })}
           />
-          <span class="faint note">{RANKING_NOTES[ranking()]}</span>
+          <span class="faint note">
+            {ranking() === 'activation' && !comparing() && own()['token']
+              ? 'on this token; underlined by its share of each feature’s largest'
+              : RANKING_NOTES[ranking()]}
+          </span>
+          <Show when={first.value()}>
+            <ViewFiles
+              name="text"
+              json={() => [first.value(), other.value()].flatMap((read) => readTextJson(props.index, read))}
+            />
+          </Show>
         </div>
       </form>
       <Switch>

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { selectBackend } from '../kernels/index.ts';
-import { buildSmallCollection, SMALL_MEMBERS } from '../testing/small-collection.ts';
-import { type Collection, openCollection } from './index.ts';
+import { addOtherModel, buildSmallCollection, SMALL_MEMBERS } from '../testing/small-collection.ts';
+import { type Collection, openCollection, pairsOfSite } from './index.ts';
 import { MATCHES_PER_LATENT } from './matches.ts';
 
 let folder: string;
@@ -110,4 +110,45 @@ test('a dictionary that changed since is not compared; a folder without indexes 
   } finally {
     await rm(other, { recursive: true, force: true });
   }
+});
+
+test('an analysis of universality in the folder matches two members, by the hashes of their dictionaries', async () => {
+  const runs = join(folder, 'two-models');
+  await buildSmallCollection(runs);
+  await addOtherModel(runs);
+  const found = await open(runs);
+  const { members, correlations, matches } = found.manifest.details;
+  const place = (name: string) => members.findIndex((member) => member.name === name);
+  assert.deepEqual(correlations, [[place('small'), place('other')]]);
+  assert.ok(matches.every((pair) => !pair.includes(place('other'))));
+  const rows = unpacked(await found.matches('small--other.activation.bin'));
+  assert.deepEqual(rows[3].slice(0, 2), [
+    [3, Math.fround(0.97)],
+    [-1, 0],
+  ]);
+  assert.deepEqual(rows[4][0], [-1, 0]);
+  const path = join(runs, 'analyses/universality.json');
+  const analysis = JSON.parse(await readFile(path, 'utf8'));
+  for (const changed of [[[24, 0.5]], [['1', 0.5]], Array(24).fill([0, 'x']), 'none']) {
+    await writeFile(path, JSON.stringify({ ...analysis, latents: { matches: changed } }));
+    await assert.rejects(found.matches('small--other.activation.bin'), { code: 'ERR_FORMAT' });
+  }
+  await writeFile(path, '{');
+  assert.deepEqual((await open(runs)).manifest.details.correlations, []);
+});
+
+test('a site of many dictionaries has the pairs that differ in one thing', () => {
+  const { details } = collection.manifest;
+  assert.deepEqual(pairsOfSite(details), details.matches);
+  const [first] = details.members;
+  const members = [512, 1024, 2048].flatMap((d_sae) =>
+    [1, 2, 3, 4, 5].map((sparsity) => ({ ...first, d_sae, sparsity, name: `${d_sae}-${sparsity}` })),
+  );
+  const all = members.flatMap((_, a) =>
+    members.flatMap((_, b): [number, number][] => (a === b ? [] : [[a, b]])),
+  );
+  const kept = pairsOfSite({ ...details, members, matches: all });
+  assert.equal(kept.length, 15 * (4 + 2));
+  for (const [a, b] of kept)
+    assert.ok((members[a].d_sae === members[b].d_sae) !== (members[a].sparsity === members[b].sparsity));
 });

@@ -3,6 +3,7 @@ import { MonosemeError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { sha256File } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
+import { findCorrelations, type FoundCorrelation, packCorrelations } from './find-correlations.ts';
 import { findMembers, type FoundMember } from './find-members.ts';
 import { BINS_PER_POWER, factsOf, type MemberFacts } from './member-facts.ts';
 import { MATCHES_PER_LATENT, packMatches } from './matches.ts';
@@ -23,6 +24,8 @@ export interface CollectionManifest {
     readonly members: readonly MemberFacts[];
     /** Pairs of members, by their places, whose latents are matched in `matches/FROM--TO.bin`. */
     readonly matches: readonly (readonly [number, number])[];
+    /** Pairs compared by what fires together, in `matches/FROM--TO.activation.bin`. Older collections do not say. */
+    readonly correlations?: readonly (readonly [number, number])[];
   };
 }
 
@@ -31,12 +34,19 @@ export class Collection {
   readonly members: readonly FoundMember[];
   readonly manifest: CollectionManifest;
   readonly #backend: KernelBackend;
+  readonly #correlations: readonly FoundCorrelation[];
   readonly #dictionaries = new Map<string, Promise<Dictionary>>();
   readonly #matches = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(members: readonly FoundMember[], facts: readonly MemberFacts[], backend: KernelBackend) {
+  constructor(
+    members: readonly FoundMember[],
+    facts: readonly MemberFacts[],
+    correlations: readonly FoundCorrelation[],
+    backend: KernelBackend,
+  ) {
     this.members = members;
+    this.#correlations = correlations;
     this.#backend = backend;
     this.manifest = {
       schema_version: 1,
@@ -47,13 +57,15 @@ export class Collection {
         matches_per_latent: MATCHES_PER_LATENT,
         members: facts,
         matches: comparablePairs(members, facts),
+        correlations: correlations.map(({ pair }) => pair),
       },
     };
   }
 
-  /** Name of the file of a pair, without its folder `matches/`. */
-  matchesFile([from, to]: readonly [number, number]): string {
-    return `${this.members[from].name}--${this.members[to].name}.bin`;
+  /** Names of the files of pairs, without their folder `matches/`: of their directions, or of what fires together. */
+  matchesFile([from, to]: readonly [number, number], by: 'direction' | 'activation' = 'direction'): string {
+    const ending = by === 'direction' ? 'bin' : 'activation.bin';
+    return `${this.members[from].name}--${this.members[to].name}.${ending}`;
   }
 
   /**
@@ -61,9 +73,11 @@ export class Collection {
    * so that only a few dictionaries are held.
    *
    * @throws {MonosemeError} ERR_OPTION for a pair that is not in the manifest; ERR_MISMATCH for a dictionary that is not
-   * the one indexed; what `loadDictionary` throws
+   * the one indexed; ERR_FORMAT for a damaged analysis; what `loadDictionary` throws
    */
   matches(file: string): Promise<Uint8Array<ArrayBuffer>> {
+    const compared = this.#correlations.find(({ pair }) => this.matchesFile(pair, 'activation') === file);
+    if (compared) return packCorrelations(compared.path, this.#sizes(compared.pair));
     const pair = this.manifest.details.matches.find((known) => this.matchesFile(known) === file);
     if (!pair)
       return Promise.reject(
@@ -74,6 +88,11 @@ export class Collection {
       this.#last = made.catch(() => undefined);
       return made;
     });
+  }
+
+  #sizes([from, to]: readonly [number, number]): [number, number] {
+    const { members } = this.manifest.details;
+    return [members[from].d_sae, members[to].d_sae];
   }
 
   async #match(from: FoundMember, to: FoundMember): Promise<Uint8Array<ArrayBuffer>> {
@@ -107,7 +126,7 @@ export async function openCollection(paths: readonly string[], backend: KernelBa
     );
   const facts: MemberFacts[] = [];
   for (const member of members) facts.push(await factsOf(member));
-  return new Collection(members, facts, backend);
+  return new Collection(members, facts, await findCorrelations(paths, members), backend);
 }
 
 /** Directions can be compared where two dictionaries read the same tensor of the same model. */

@@ -5,7 +5,7 @@ import { readManifest } from '../formats/index.ts';
 import { RESULT_FILE } from '../sweep/index.ts';
 
 /** How far below a folder its members lie: `SWEEP/dictionaries/RUN/index`. */
-const DEEPEST = 4;
+export const DEEPEST = 4;
 /** Folders of many files in which no index lies. */
 const PASSED_OVER = new Set(['activations', 'training', 'node_modules', 'details', 'examples']);
 
@@ -69,7 +69,7 @@ async function isIndex(folder: string): Promise<boolean> {
   return manifest?.kind === 'feature-index';
 }
 
-function isPassedOver(name: string): boolean {
+export function isPassedOver(name: string): boolean {
   return name.startsWith('.') || PASSED_OVER.has(name) || name.includes('.partial-');
 }
 

@@ -19,16 +19,25 @@ export async function packMatches(
   to: Dictionary,
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(from.config.dSae * MATCHES_PER_LATENT * MATCH_BYTES);
-  const view = new DataView(bytes.buffer);
-  let at = 0;
+  const rows: (readonly [number, number])[][] = [];
   const [a, b] = [from.weights.W_dec, to.weights.W_dec];
   const near = nearestDirections(backend, a, b, outputWidth(from), MATCHES_PER_LATENT, signal);
-  for await (const { latents, cosines } of near) {
-    for (let i = 0; i < MATCHES_PER_LATENT; i++, at += MATCH_BYTES) {
-      view.setInt32(at, latents[i] ?? -1, true);
-      view.setFloat32(at + 4, cosines[i] ?? 0, true);
+  for await (const { latents, cosines } of near)
+    rows.push(Array.from(latents, (latent, i): [number, number] => [latent, cosines[i]]));
+  return packRows(rows);
+}
+
+/** Rows of at most {@link MATCHES_PER_LATENT} pairs of a latent and how near it is, as {@link packMatches} says. */
+export function packRows(rows: readonly (readonly (readonly [number, number])[])[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(rows.length * MATCHES_PER_LATENT * MATCH_BYTES);
+  const view = new DataView(bytes.buffer);
+  rows.forEach((row, from) => {
+    for (let i = 0; i < MATCHES_PER_LATENT; i++) {
+      const at = (from * MATCHES_PER_LATENT + i) * MATCH_BYTES;
+      const [latent, nearness] = row[i] ?? [-1, 0];
+      view.setInt32(at, latent, true);
+      view.setFloat32(at + 4, nearness, true);
     }
-  }
+  });
   return bytes;
 }

@@ -34,7 +34,7 @@ test('explanations of several forms are added, sorted by latent, and the index s
   const own = await file(
     'own.jsonl',
     lines(
-      { latent_index: 5, text: 'whole letters', score: 0.25, score_name: 'detection' },
+      { latent_index: 5, text: 'whole letters', score: 0.71, score_name: 'detection' },
       { latent_index: 0, text: ' the word cat ' },
     ),
   );

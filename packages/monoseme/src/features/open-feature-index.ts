@@ -157,13 +157,15 @@ export class FeatureIndex {
     if (!explanations) return [];
     const rows = files.find(({ path }) => path === explanations.path)?.rows;
     if (rows === undefined) throw damaged('manifest.json', undefined);
-    return this.#read(explanations.path, EXPLANATIONS, 0, rows);
+    return (await this.#read(explanations.path, EXPLANATIONS, 0, rows)).map(withDecimalScore);
   }
 
   /** Explanations of latents `start` … `end − 1`, by latent. */
   async explanationsBetween(start: number, end: number): Promise<ExplanationRow[]> {
     const { explanations } = this.details;
-    return explanations ? this.#sortedRows(explanations.path, EXPLANATIONS, 'latent_index', start, end) : [];
+    if (!explanations) return [];
+    const rows = await this.#sortedRows(explanations.path, EXPLANATIONS, 'latent_index', start, end);
+    return rows.map(withDecimalScore);
   }
 
   /** Texts of the tokens, by id. */
@@ -353,6 +355,11 @@ async function readVocabulary(path: string, vocabSize: number): Promise<string[]
   if (Array.isArray(texts) && texts.length === vocabSize && texts.every((text) => typeof text === 'string'))
     return texts as string[];
   throw damaged(path, undefined);
+}
+
+/** A score as it was written: the nearest number of seven digits to what an f32 keeps of it. */
+function withDecimalScore(row: ExplanationRow): ExplanationRow {
+  return { ...row, score: Number(row.score.toPrecision(7)) };
 }
 
 function damaged(path: string, cause: unknown): MonosemeError {

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
-import type { Collection } from '../collection/index.ts';
+import { type Collection, pairsOfSite } from '../collection/index.ts';
 import { fileError } from '../errors.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import { makeEmptyFolder, writeZip } from '../formats/index.ts';
@@ -48,16 +48,20 @@ async function filesOfIndex(folder: string, at: string): Promise<SiteFile[]> {
 
 async function filesOfCollection(collection: Collection): Promise<SiteFile[]> {
   const { members, manifest } = collection;
+  const matches = pairsOfSite(manifest.details);
+  const written = { ...manifest, details: { ...manifest.details, matches } };
   const files: SiteFile[] = [
-    { path: 'index/manifest.json', from: async () => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
+    { path: 'index/manifest.json', from: async () => Buffer.from(`${JSON.stringify(written, null, 2)}\n`) },
   ];
   for (const [place, { name, index }] of members.entries())
     if (index !== undefined && manifest.details.members[place].indexed)
       files.push(...(await filesOfIndex(index, `index/${name}`)));
-  for (const pair of manifest.details.matches) {
-    const file = collection.matchesFile(pair);
+  const matched = [
+    ...matches.map((pair) => collection.matchesFile(pair)),
+    ...(manifest.details.correlations ?? []).map((pair) => collection.matchesFile(pair, 'activation')),
+  ];
+  for (const file of matched)
     files.push({ path: `index/matches/${file}`, from: () => collection.matches(file) });
-  }
   return files;
 }
 
