@@ -13,6 +13,8 @@ import { type Segment, segmentsOf } from './segments.ts';
 /** Tokens of text that are read around an example, on each side. */
 export const TEXT_BEFORE = 72;
 export const TEXT_AFTER = 56;
+/** Places of a sample of arrays that are read on each side. */
+const MOST_PLACES = 512;
 
 export interface Example {
   readonly row: ExampleRow;
@@ -72,8 +74,10 @@ async function readFeature(index: FeatureIndex, latent: number): Promise<Feature
 }
 
 async function loadExample(index: FeatureIndex, row: ExampleRow): Promise<Example> {
+  // A sample of arrays is shown whole, where it is not too large for that.
+  const size = index.manifest.corpus.axes ? Math.min(MOST_PLACES, index.corpus.contextSize) : 0;
   const [segments, document] = await Promise.all([
-    textAround(index, row.token_index, TEXT_BEFORE, TEXT_AFTER),
+    textAround(index, row.token_index, Math.max(size, TEXT_BEFORE), Math.max(size, TEXT_AFTER)),
     index.documentAt(row.token_index),
   ]);
   return { row, segments, document };

@@ -1,4 +1,5 @@
 import type { AsyncBuffer } from 'hyparquet';
+import { count } from './format.ts';
 import { IndexError } from './index-error.ts';
 
 /**
@@ -36,16 +37,22 @@ export class RemoteFile implements AsyncBuffer {
   #checked(bytes: ArrayBuffer, expected: number): ArrayBuffer {
     if (bytes.byteLength === expected) return bytes;
     throw new IndexError(
-      'A file of the index is cut short',
-      `${this.#url.pathname.split('/').at(-1)} gave ${bytes.byteLength} bytes where ${expected} were expected.`,
+      bytes.byteLength < expected ? 'A file of the index is cut short' : 'A file of the index is too long',
+      `${nameOf(this.#url)} gave ${count(bytes.byteLength)} bytes where ${count(expected)} were expected.`,
       'Copy or build the index again.',
     );
   }
 }
 
+/** A file's name, with the folder that tells it from others of this name. */
+function nameOf(url: URL): string {
+  const [folder, name] = url.pathname.split('/').slice(-2);
+  return name.startsWith('part-') ? `${folder}/${name}` : name;
+}
+
 /** Fetch, with errors that a reader understands. */
 export async function request(url: URL, options: RequestInit = {}): Promise<Response> {
-  const name = url.pathname.split('/').at(-1) ?? '';
+  const name = nameOf(url);
   let response: Response;
   try {
     response = await fetch(url, options);

@@ -72,7 +72,8 @@ export function visible(text: string): string {
   return text.replace(/\r?\n/g, '↵').replaceAll('\t', '⇥').replaceAll('\r', '\\r');
 }
 
-/** A token's text for lists and labels: spaces shown too. */
+/** A token's text for lists and labels: spaces shown too, but not in what stands for a token without a text. */
 export function tokenLabel(text: string): string {
+  if (text.startsWith('⟨') && text.endsWith('⟩')) return text;
   return visible(text).replaceAll(' ', '␣');
 }

@@ -1,10 +1,11 @@
-import { createMemo, createSignal, Show } from 'solid-js';
+import { createMemo, createSignal, Match, Switch } from 'solid-js';
 import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
 import { figure, signed } from '../data/format.ts';
+import { sampleShape } from '../data/sample-shape.ts';
 import { type Segment, tokenLabel } from '../data/segments.ts';
 import { type ContextMode, contextMode } from '../state/settings.ts';
-import { AlignedLine, WrappedText } from './token-line.tsx';
+import { AlignedLine, SampleGrid, WrappedText } from './token-line.tsx';
 import { type Highlight, highlightOf, holdsPeak } from './tokens.ts';
 
 /** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
@@ -42,7 +43,9 @@ export function ExampleLine(props: {
     props.max,
   );
   const highlight: Highlight = { ...near, effects };
+  const sample = sampleShape(props.index.manifest);
   const segments = createMemo(() => {
+    if (sample) return all;
     const [before, after] = SHOWN[contextMode()];
     return all.filter(
       ({ position }) => position >= row.token_index - before && position <= row.token_index + after,
@@ -66,12 +69,18 @@ export function ExampleLine(props: {
       </span>
       <span class="sr">{spoken(peak(), row, effects.get(row.token_index))}</span>
       <span class="text">
-        <Show
-          when={contextMode() !== 'wide'}
-          fallback={<WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />}
+        <Switch
+          fallback={<AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />}
         >
-          <AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />
-        </Show>
+          <Match when={sample}>
+            {(shape) => (
+              <SampleGrid sample={shape()} segments={segments()} highlight={highlight} known={known} />
+            )}
+          </Match>
+          <Match when={contextMode() === 'wide'}>
+            <WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />
+          </Match>
+        </Switch>
       </span>
       <span class="source" title={document?.id}>
         <bdi>{document?.id}</bdi>

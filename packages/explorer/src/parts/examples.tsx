@@ -1,4 +1,4 @@
-import { createMemo, createSignal, For } from 'solid-js';
+import { createMemo, createSignal, For, Show } from 'solid-js';
 import { type ExampleGroup, exampleGroups, type Section, SECTIONS } from '../data/example-groups.ts';
 import type { EffectRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
@@ -50,6 +50,7 @@ export function Examples(props: {
 }) {
   const [tooltip, setTooltip] = createSignal<TooltipContent>();
   const max = () => props.page.feature.max_activation;
+  const isOfArrays = () => props.index.manifest.corpus.axes !== undefined;
   const section = createMemo(currentSection);
   const groups = createMemo(() => exampleGroups(props.index, props.page, section()));
   const painted = createPainted(groups);
@@ -122,21 +123,23 @@ export function Examples(props: {
             )}
           </For>
         </div>
-        <div class="modes" role="radiogroup" aria-label="Text around the peak">
-          <For each={MODES}>
-            {([mode, name, title]) => (
-              <button
-                type="button"
-                role="radio"
-                aria-checked={contextMode() === mode}
-                title={`${title} (c)`}
-                onClick={() => setContextMode(mode)}
-              >
-                {name}
-              </button>
-            )}
-          </For>
-        </div>
+        <Show when={!isOfArrays()}>
+          <div class="modes" role="radiogroup" aria-label="Text around the peak">
+            <For each={MODES}>
+              {([mode, name, title]) => (
+                <button
+                  type="button"
+                  role="radio"
+                  aria-checked={contextMode() === mode}
+                  title={`${title} (c)`}
+                  onClick={() => setContextMode(mode)}
+                >
+                  {name}
+                </button>
+              )}
+            </For>
+          </div>
+        </Show>
       </div>
       <div class="groups" classList={{ contrast: section() === 'contrast' }}>
         <For each={drawn()}>
@@ -145,7 +148,7 @@ export function Examples(props: {
               <h2>
                 {group.title} <span class="faint">{group.note}</span>
               </h2>
-              <ol classList={{ [contextMode()]: true }}>
+              <ol classList={{ [isOfArrays() ? 'samples' : contextMode()]: true }}>
                 <For each={group.examples}>
                   {(example) => (
                     <ExampleLine

@@ -3,11 +3,12 @@ import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn, percent } from '../data/format.ts';
 import type { FeatureList } from '../data/list.ts';
 import { loadPreview } from '../data/preview.ts';
+import { sampleShape, unitNames } from '../data/sample-shape.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { featureHref, go, listHref, type ListQuery, type SortKey } from '../state/route.ts';
 import { createLoad } from '../state/load.ts';
 import { onShortcut } from '../state/shortcuts.ts';
-import { AlignedLine } from './token-line.tsx';
+import { AlignedLine, SampleGrid } from './token-line.tsx';
 
 /** Rows drawn beyond the ends of the window, so that scrolling meets no gap. */
 const MARGIN = 12;
@@ -85,7 +86,13 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
   });
 
   return (
-    <div class="table" role="table" aria-label="Features" aria-rowcount={latents().length + 1}>
+    <div
+      class="table"
+      classList={{ 'without-logits': !props.index.manifest.logits }}
+      role="table"
+      aria-label="Features"
+      aria-rowcount={latents().length + 1}
+    >
       <div class="row heads" role="row" aria-rowindex={1}>
         <Head name="Feature" key="latent_index" query={props.query} first="up" />
         <Head name="Density" key="density" query={props.query} />
@@ -93,7 +100,11 @@ export function FeatureTable(props: { index: FeatureIndex; list: FeatureList; qu
         <span role="columnheader" class="peak-head">
           Strongest example
         </span>
-        <Head name="Top token" key="top_token_share" query={props.query} />
+        <Head
+          name={`Top ${unitNames(props.index.manifest).token}`}
+          key="top_token_share"
+          query={props.query}
+        />
         <Show when={props.index.manifest.logits}>
           <Head name="Predicts" key="max_logit" query={props.query} />
         </Show>
@@ -147,6 +158,7 @@ function FeatureRowView(props: {
     (latent) => loadPreview(props.index, latent),
   );
   const token = (id: number) => tokenLabel(props.index.vocabulary.text(id));
+  const sample = sampleShape(props.index.manifest);
   return (
     <div
       class="row"
@@ -190,7 +202,14 @@ function FeatureRowView(props: {
               {figure(shown().row.max_activation)}
             </span>
             <span role="cell" class="preview">
-              <AlignedLine segments={shown().segments} highlight={shown().highlight} />
+              <Show
+                when={sample}
+                fallback={<AlignedLine segments={shown().segments} highlight={shown().highlight} />}
+              >
+                {(shape) => (
+                  <SampleGrid sample={shape()} segments={shown().segments} highlight={shown().highlight} />
+                )}
+              </Show>
             </span>
             <span role="cell" class="top-token">
               <code>{token(shown().row.top_token)}</code>

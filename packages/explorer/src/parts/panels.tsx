@@ -41,7 +41,7 @@ export function FiguresPanel(props: PanelProps) {
       ['Largest', figure(feature.max_activation)],
       ['Median', figure(feature.median_activation), `mean ${figure(feature.mean_activation)}`],
       [
-        'Top token',
+        props.index.manifest.corpus.axes ? 'Top place' : 'Top token',
         percent(feature.top_token_share),
         'share of its whole activation that falls on one token of the vocabulary',
       ],
@@ -143,7 +143,10 @@ export function TokenPanel(props: PanelProps) {
   const details = () => props.page.details;
   return (
     <Show when={details().top_tokens.length > 0}>
-      <Panel title="Tokens" note="Where its activation falls: share of the whole, and firings.">
+      <Panel
+        title={props.index.manifest.corpus.axes ? 'Places' : 'Tokens'}
+        note="Where its activation falls: share of the whole, and firings."
+      >
         <table class="token-table mass">
           <tbody>
             <Index each={details().top_tokens}>

@@ -1,4 +1,5 @@
 import { createMemo } from 'solid-js';
+import type { SampleShape } from '../data/sample-shape.ts';
 import type { Segment } from '../data/segments.ts';
 import { type Highlight, type LineStyle, tokenSpans } from './tokens.ts';
 
@@ -21,6 +22,24 @@ export function AlignedLine(props: LineProps) {
     ]);
   });
   return <>{line()}</>;
+}
+
+/** The places of a sample of arrays: a row for each along its other axes, a cell for each along its last one. */
+export function SampleGrid(props: LineProps & { readonly sample: SampleShape }) {
+  const grid = createMemo(() => {
+    const { columns, size } = props.sample;
+    const spans = tokenSpans(props.segments, props.highlight, { ...props, apart: true });
+    const rowOf = (position: number) => Math.floor((position % size) / columns);
+    const first = rowOf(props.segments.at(0)?.position ?? 0);
+    props.segments.forEach(({ position }, i) => {
+      spans[i].style.gridArea = `${1 + rowOf(position) - first} / ${1 + ((position % size) % columns)}`;
+      spans[i].textContent = '';
+    });
+    const drawn = element('sample', spans);
+    drawn.style.setProperty('--columns', String(columns));
+    return drawn;
+  });
+  return <>{grid()}</>;
 }
 
 /** Text that wraps. */

@@ -4,6 +4,7 @@ import type { FeatureIndex } from '../data/feature-index.ts';
 import { count, figure, oneIn, percent, roughCount } from '../data/format.ts';
 import { DENSITY_STEPS, densityHistogram } from '../data/density-histogram.ts';
 import { makeList } from '../data/list.ts';
+import { unitNames } from '../data/sample-shape.ts';
 import { tokenLabel } from '../data/segments.ts';
 import { Bars } from '../parts/bars.tsx';
 import { ErrorNotice } from '../parts/error-notice.tsx';
@@ -65,8 +66,15 @@ export function DictionaryView(props: { index: FeatureIndex }) {
             <div class="notice">
               <p>No feature fits.</p>
               <p>
-                <a href={freshListHref()}>Show all features</a>, or search for something else. Only the tokens
-                that carry most of a feature's activation are searched.
+                <a href={freshListHref()}>Show all features</a>, or search for something else.
+                <Show when={query().tokens.length > 0}>
+                  {' '}
+                  Only the tokens that carry most of a feature's activation are searched.
+                </Show>
+                <Show when={query().text !== ''}>
+                  {' '}
+                  Only text around the examples of features is searched.
+                </Show>
               </p>
             </div>
           </Match>
@@ -218,12 +226,17 @@ function SortMenu(props: { query: ListQuery }) {
 
 function Overview(props: { index: FeatureIndex; query: ListQuery }) {
   const { dictionary, corpus, evaluation } = props.index.manifest;
+  const units = unitNames(props.index.manifest);
   const density = createLoad(() => props.index, densityHistogram);
   const silent = () => density.value()?.silent;
   const figures = (): [string, string, string][] => [
     ['Features', count(dictionary.d_sae), `of ${count(dictionary.d_in)} activations`],
-    ['Tokens read', roughCount(corpus.n_tokens), `in ${count(corpus.n_documents)} documents`],
-    ...figureIf(evaluation.l0, 'Active at once', figure, 'features a token (L0)'),
+    [
+      `${capitalised(units.tokens)} read`,
+      roughCount(corpus.n_tokens),
+      `in ${count(corpus.n_documents)} ${units.documents}`,
+    ],
+    ...figureIf(evaluation.l0, 'Active at once', figure, `features a ${units.token} (L0)`),
     ...figureIf(evaluation.ce_loss_score, 'Loss recovered', percent, 'of what zeroing loses'),
     ...figureIf(evaluation.explained_variance, 'Variance explained', percent, 'of the activations'),
     ['Never fire', silent() === undefined ? '…' : percent(silent()!), 'of the features'],
@@ -248,6 +261,10 @@ function Overview(props: { index: FeatureIndex; query: ListQuery }) {
       <DensityHistogram index={props.index} query={props.query} />
     </section>
   );
+}
+
+function capitalised(word: string): string {
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 function figureIf(

@@ -1,11 +1,11 @@
-import { createMemo, For, Match, Show, Switch } from 'solid-js';
+import { createMemo, For, Show } from 'solid-js';
 import type { Collection, Member } from '../data/collection.ts';
 import { type Family, familyOf, largestFamilies, layersOf } from '../data/families.ts';
 import { count, figure, oneIn } from '../data/format.ts';
 import { loadPreview, type Preview } from '../data/preview.ts';
 import { tokenLabel } from '../data/segments.ts';
-import { ErrorNotice } from '../parts/error-notice.tsx';
 import { FamilyGraph } from '../parts/family-graph.tsx';
+import { Loaded } from '../parts/loaded.tsx';
 import { AlignedLine } from '../parts/token-line.tsx';
 import { ViewFiles } from '../parts/view-files.tsx';
 import { createLoad } from '../state/load.ts';
@@ -146,42 +146,34 @@ function FamilyOf(props: {
     return token < 0 ? '' : tokenLabel(indexes.value()?.[layer].vocabulary.text(token) ?? '');
   };
   return (
-    <Switch>
-      <Match when={read.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
-      <Match when={read.value()} keyed>
-        {(shown) => (
-          <div aria-busy={read.loading()}>
-            <p class="faint">
-              Feature{' '}
-              <a href={memberHref(props.layers[props.root.layer].name, props.root.latent)}>
-                {props.root.latent}
-              </a>{' '}
-              of {props.layers[props.root.layer].name}, what it comes from on its left and what it splits into
-              on its right. Choose another to see its own family;{' '}
-              <a href={viewHref('families')}>or list the largest</a>.{' '}
-              <ViewFiles
-                name={`family-${props.layers[props.root.layer].name}-${props.root.latent}`}
-                json={() => ({
-                  layers: props.layers.map(({ name, d_sae }) => ({ name, d_sae })),
-                  root: props.root,
-                  least_cosine: props.least,
-                  ...shown.family,
-                })}
-                picture=".family-plane > svg"
-                labels=".family-plane .node, .family-plane .layer-name"
-              />
-            </p>
-            <FamilyGraph layers={props.layers} family={shown.family} root={props.root} topToken={topToken} />
-            <FamilyExamples layers={props.layers} shown={shown} />
-          </div>
-        )}
-      </Match>
-      <Match when={read.loading()}>
-        <p class="waiting" role="status">
-          Directions are compared…
-        </p>
-      </Match>
-    </Switch>
+    <Loaded load={read} waiting="Directions are compared…">
+      {(shown) => (
+        <div aria-busy={read.loading()}>
+          <p class="faint">
+            Feature{' '}
+            <a href={memberHref(props.layers[props.root.layer].name, props.root.latent)}>
+              {props.root.latent}
+            </a>{' '}
+            of {props.layers[props.root.layer].name}, what it comes from on its left and what it splits into
+            on its right. Choose another to see its own family;{' '}
+            <a href={viewHref('families')}>or list the largest</a>.{' '}
+            <ViewFiles
+              name={`family-${props.layers[props.root.layer].name}-${props.root.latent}`}
+              json={() => ({
+                layers: props.layers.map(({ name, d_sae }) => ({ name, d_sae })),
+                root: props.root,
+                least_cosine: props.least,
+                ...shown().family,
+              })}
+              picture=".family-plane > svg"
+              labels=".family-plane .node, .family-plane .layer-name"
+            />
+          </p>
+          <FamilyGraph layers={props.layers} family={shown().family} root={props.root} topToken={topToken} />
+          <FamilyExamples layers={props.layers} shown={shown()} />
+        </div>
+      )}
+    </Loaded>
   );
 }
 
@@ -200,13 +192,11 @@ function FamilyExamples(props: { layers: readonly Member[]; shown: Layered }) {
                 {(node) => {
                   const preview = props.shown.previews.get(`${node.layer} ${node.latent}`)!;
                   return (
-                    <li class="example-side">
-                      <a class="value" href={memberHref(member.name, node.latent)}>
-                        {node.latent}
-                      </a>
-                      <span class="faint">{oneIn(preview.row.density)}</span>
-                      <AlignedLine segments={preview.segments} highlight={preview.highlight} />
-                    </li>
+                    <PreviewLine
+                      href={memberHref(member.name, node.latent)}
+                      preview={preview}
+                      note={oneIn(preview.row.density)}
+                    />
                   );
                 }}
               </For>
@@ -233,39 +223,38 @@ function Largest(props: { collection: Collection; layers: readonly Member[]; lay
   );
   const href = (latent: number) => formatRoute({ ...route(), member: props.layers[from()].name, latent });
   return (
-    <Switch>
-      <Match when={read.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
-      <Match when={read.value()}>
-        {(shown) => (
-          <section class="family-examples">
-            <h2>
-              Largest families{' '}
-              <span class="faint">
-                features of {props.layers[from()].name}, and into how many of {props.layers[from() + 1].name}{' '}
-                they split; {count(shown().n)} split at all
-              </span>
-            </h2>
-            <ol>
-              <For each={shown().listed} fallback={<li class="faint">None at this cosine.</li>}>
-                {({ latent, children, preview }) => (
-                  <li class="example-side">
-                    <a class="value" href={href(latent)}>
-                      {latent}
-                    </a>
-                    <span>{count(children)}</span>
-                    <AlignedLine segments={preview.segments} highlight={preview.highlight} />
-                  </li>
-                )}
-              </For>
-            </ol>
-          </section>
-        )}
-      </Match>
-      <Match when={read.loading()}>
-        <p class="waiting" role="status">
-          Directions are compared…
-        </p>
-      </Match>
-    </Switch>
+    <Loaded load={read} waiting="Directions are compared…">
+      {(shown) => (
+        <section class="family-examples">
+          <h2>
+            Largest families{' '}
+            <span class="faint">
+              features of {props.layers[from()].name}, and into how many of {props.layers[from() + 1].name}{' '}
+              they split; {count(shown().n)} split at all
+            </span>
+          </h2>
+          <ol>
+            <For each={shown().listed} fallback={<li class="faint">None at this cosine.</li>}>
+              {({ latent, children, preview }) => (
+                <PreviewLine href={href(latent)} preview={preview} note={`into ${count(children)}`} />
+              )}
+            </For>
+          </ol>
+        </section>
+      )}
+    </Loaded>
+  );
+}
+
+/** A feature and its strongest example. */
+function PreviewLine(props: { href: string; preview: Preview; note: string }) {
+  return (
+    <li class="example-side">
+      <a class="value" href={props.href}>
+        {props.preview.row.latent_index}
+      </a>
+      <span class="faint">{props.note}</span>
+      <AlignedLine segments={props.preview.segments} highlight={props.preview.highlight} />
+    </li>
   );
 }

@@ -1,4 +1,4 @@
-import { createEffect, createSignal, For, Match, on, onCleanup, onMount, Show, Switch } from 'solid-js';
+import { createEffect, createSignal, For, on, onCleanup, onMount, Show } from 'solid-js';
 import { clusterName } from '../data/cluster-names.ts';
 import type { ClusterRow, FeatureIndex } from '../data/feature-index.ts';
 import { count, percent } from '../data/format.ts';
@@ -13,7 +13,7 @@ import {
   PointFinder,
 } from '../data/map-points.ts';
 import { tokenLabel } from '../data/segments.ts';
-import { ErrorNotice } from '../parts/error-notice.tsx';
+import { Loaded } from '../parts/loaded.tsx';
 import { PlaneNames } from '../parts/plane-names.tsx';
 import { type PlaneView, PointCloud } from '../parts/point-cloud.ts';
 import { createLoad } from '../state/load.ts';
@@ -29,34 +29,30 @@ const REST = 250;
 
 /** All features in the plane, near ones of near directions. */
 export function MapView(props: { index: FeatureIndex }) {
-  const points = createLoad(() => props.index, mapPoints);
-  const clusters = createLoad(
+  const read = createLoad(
     () => props.index,
-    (index) => index.clusters(),
+    async (index) => {
+      const [points, clusters] = await Promise.all([mapPoints(index), index.clusters()]);
+      return { points, clusters };
+    },
   );
   return (
     <section class="map-view" aria-labelledby="map-title">
       <h1 id="map-title">Map</h1>
-      <Switch>
-        <Match when={points.error() ?? clusters.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
-        <Match when={points.loading() || clusters.loading()}>
-          <p role="status">Reading the map…</p>
-        </Match>
-        <Match when={points.value()}>
-          {(read) => (
-            <>
-              <p class="faint">
-                {count(read().latents.length)} features; near ones have near directions. Drag to move, zoom
-                with the wheel or + and −, choose a point to open it.
-              </p>
-              <div class="map-columns">
-                <Plane index={props.index} points={read()} clusters={clusters.value() ?? []} />
-                <Clusters index={props.index} clusters={clusters.value() ?? []} />
-              </div>
-            </>
-          )}
-        </Match>
-      </Switch>
+      <Loaded load={read} waiting="Reading the map…">
+        {(shown) => (
+          <>
+            <p class="faint">
+              {count(shown().points.latents.length)} features; near ones have near directions. Drag to move,
+              zoom with the wheel or + and −, choose a point to open it.
+            </p>
+            <div class="map-columns">
+              <Plane index={props.index} {...shown()} />
+              <Clusters index={props.index} clusters={shown().clusters} />
+            </div>
+          </>
+        )}
+      </Loaded>
     </section>
   );
 }
@@ -243,7 +239,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
           features.
         </p>
       </Show>
-      <div class="plane" classList={{ lasso: lasso() }}>
+      <div class="plane" classList={{ lasso: lasso() }} hidden={!hasWebGl()}>
         <canvas
           ref={canvas}
           tabindex="0"

@@ -78,7 +78,7 @@ export interface BuiltIndex {
  * The manifest is written last: a folder without one is no index. A build that was stopped or killed goes on from its last
  * checkpoint, in `unfinished/` of the folder, when it is called again with the same input, and gives the same bytes. The same inputs and seed give the same bytes.
  *
- * Memory  about 20 KB a latent and as much as its weights, the text, and 256 MiB for what fires where
+ * Memory  about 20 KB a latent and as much as its weights, the text, and 128 MiB for what fires where
  * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
  * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
  */

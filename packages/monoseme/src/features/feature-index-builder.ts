@@ -109,7 +109,7 @@ export class FeatureIndexBuilder {
   /** A builder that has seen nothing takes the counts of a checkpoint. @returns the arrays to fill from it */
   resume({ nTokens, nTokensKept, nPairsKept }: Counts): GatheredArrays {
     this.#nTokens = nTokens;
-    this.#kept.resume(nTokensKept, nPairsKept, nTokensKept < nTokens);
+    this.#kept.resume(nTokensKept, nTokensKept < nTokens);
     return this.arrays(nPairsKept);
   }
 

@@ -1,8 +1,8 @@
 import type { Codes } from '../kernels/contract.ts';
 import type { GatheredArrays } from './index-checkpoint.ts';
 
-/** Memory for the latents of the tokens that are kept: two million tokens of 60 latents, in two bytes each. */
-const LIMIT_BYTES = 2 ** 28;
+/** Memory for the latents of the tokens that are kept: two million tokens of 30 latents, in two bytes each. */
+const LIMIT_BYTES = 2 ** 27;
 
 /** What is kept, in memory that another thread can read. */
 export interface KeptFirings {
@@ -24,17 +24,16 @@ export class KeptCodes implements KeptFirings {
   readonly ends: Uint32Array;
   /** Firings of each latent on the tokens kept, [dSae]. */
   readonly nFired: Uint32Array;
-  #latents: Uint16Array | Uint32Array;
+  readonly latents: Uint16Array | Uint32Array;
   #isFull = false;
 
+  /** Memory is taken as it is filled: what is asked for here is room. */
   constructor(dSae: number, nTokens: number) {
     this.ends = new Uint32Array(new SharedArrayBuffer(4 * (nTokens + 1)));
     this.nFired = new Uint32Array(new SharedArrayBuffer(4 * dSae));
-    this.#latents = sharedNumbers(dSae <= 2 ** 16 ? 2 : 4, 2 ** 16);
-  }
-
-  get latents(): Uint16Array | Uint32Array {
-    return this.#latents;
+    const bytes = dSae <= 2 ** 16 ? 2 : 4;
+    const room = new SharedArrayBuffer(Math.min(LIMIT_BYTES, bytes * dSae * nTokens));
+    this.latents = bytes === 2 ? new Uint16Array(room) : new Uint32Array(room);
   }
 
   /** Pairs kept. */
@@ -44,26 +43,24 @@ export class KeptCodes implements KeptFirings {
 
   /** All of its state but `nTokens` and whether it is full. */
   arrays(nPairs = this.nPairs): GatheredArrays {
-    return { ends: this.ends, nFired: this.nFired, latents: this.#latents.subarray(0, nPairs) };
+    return { ends: this.ends, nFired: this.nFired, latents: this.latents.subarray(0, nPairs) };
   }
 
-  /** Make room for the state of a checkpoint. */
-  resume(nTokens: number, nPairs: number, isFull: boolean): void {
+  /** What beside its arrays is the state of a checkpoint. */
+  resume(nTokens: number, isFull: boolean): void {
     this.nTokens = nTokens;
     this.#isFull = isFull;
-    this.#reserve(nPairs);
   }
 
   /** Add the next tokens of the text; nothing once the memory is used up. */
   add({ nRows, rowPointers, latentIndices, values }: Codes): void {
     let end = this.ends[this.nTokens];
-    this.#isFull ||= (end + rowPointers[nRows]) * this.#latents.BYTES_PER_ELEMENT > LIMIT_BYTES;
+    this.#isFull ||= end + rowPointers[nRows] > this.latents.length;
     if (this.#isFull) return;
-    this.#reserve(end + rowPointers[nRows]);
     for (let row = 0; row < nRows; row++) {
       for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
         if (!(values[pair] > 0)) continue;
-        this.#latents[end++] = latentIndices[pair];
+        this.latents[end++] = latentIndices[pair];
         this.nFired[latentIndices[pair]]++;
       }
       this.ends[this.nTokens + row + 1] = end;
@@ -75,23 +72,9 @@ export class KeptCodes implements KeptFirings {
     let [low, high] = [this.ends[token], this.ends[token + 1]];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#latents[middle] < latent) low = middle + 1;
+      if (this.latents[middle] < latent) low = middle + 1;
       else high = middle;
     }
-    return low < this.ends[token + 1] && this.#latents[low] === latent;
+    return low < this.ends[token + 1] && this.latents[low] === latent;
   }
-
-  #reserve(length: number): void {
-    if (length <= this.#latents.length) return;
-    const most = LIMIT_BYTES / this.#latents.BYTES_PER_ELEMENT;
-    const size = Math.min(most, Math.max(length, 2 * this.#latents.length));
-    const larger = sharedNumbers(this.#latents.BYTES_PER_ELEMENT, size);
-    larger.set(this.#latents);
-    this.#latents = larger;
-  }
-}
-
-function sharedNumbers(bytes: number, length: number): Uint16Array | Uint32Array {
-  const memory = new SharedArrayBuffer(bytes * length);
-  return bytes === 2 ? new Uint16Array(memory) : new Uint32Array(memory);
 }
