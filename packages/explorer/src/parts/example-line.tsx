@@ -1,4 +1,4 @@
-import { createMemo, createSignal, Match, Switch } from 'solid-js';
+import { createMemo, createSignal, Show } from 'solid-js';
 import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
 import { figure, signed } from '../data/format.ts';
@@ -43,6 +43,7 @@ export function ExampleLine(props: {
     props.max,
   );
   const highlight: Highlight = { ...near, effects };
+  // Of one index for good: a line is made too often to ask again.
   const sample = sampleShape(props.index.manifest);
   const segments = createMemo(() => {
     if (sample) return all;
@@ -69,18 +70,18 @@ export function ExampleLine(props: {
       </span>
       <span class="sr">{spoken(peak(), row, effects.get(row.token_index))}</span>
       <span class="text">
-        <Switch
-          fallback={<AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />}
-        >
-          <Match when={sample}>
-            {(shape) => (
-              <SampleGrid sample={shape()} segments={segments()} highlight={highlight} known={known} />
-            )}
-          </Match>
-          <Match when={contextMode() === 'wide'}>
-            <WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />
-          </Match>
-        </Switch>
+        {sample ? (
+          <SampleGrid sample={sample} segments={segments()} highlight={highlight} known={known} />
+        ) : (
+          <Show
+            when={contextMode() !== 'wide'}
+            fallback={
+              <WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />
+            }
+          >
+            <AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />
+          </Show>
+        )}
       </span>
       <span class="source" title={document?.id}>
         <bdi>{document?.id}</bdi>

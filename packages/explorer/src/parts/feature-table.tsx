@@ -202,14 +202,11 @@ function FeatureRowView(props: {
               {figure(shown().row.max_activation)}
             </span>
             <span role="cell" class="preview">
-              <Show
-                when={sample}
-                fallback={<AlignedLine segments={shown().segments} highlight={shown().highlight} />}
-              >
-                {(shape) => (
-                  <SampleGrid sample={shape()} segments={shown().segments} highlight={shown().highlight} />
-                )}
-              </Show>
+              {sample ? (
+                <SampleGrid sample={sample} segments={shown().segments} highlight={shown().highlight} />
+              ) : (
+                <AlignedLine segments={shown().segments} highlight={shown().highlight} />
+              )}
             </span>
             <span role="cell" class="top-token">
               <code>{token(shown().row.top_token)}</code>
