@@ -1,4 +1,4 @@
-/** A process that harvests the embedded model once and says how long it took, what it used, and what a bare run takes. */
+/** A process that harvests the embedded model once and says how long it took and what it used. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { ActivationStore } from 'monoseme/activations';
@@ -16,18 +16,7 @@ const run = (part) =>
   half ? runner.halfActivations(part, contextSize) : runner.activations(part, contextSize);
 const step = 8 * contextSize;
 for (let i = 0; i < 8; i++) await run(tokens.subarray(0, step));
-let started = performance.now();
-const bareTokens = Math.min(nTokens, 2 ** 18);
-// Two calls are always due, as in a harvest.
-let ahead = run(tokens.subarray(0, step));
-for (let at = step; at < bareTokens; at += step) {
-  const next = run(tokens.subarray(at, Math.min(nTokens, at + step)));
-  await ahead;
-  ahead = next;
-}
-await ahead;
-const runnerRate = bareTokens / (performance.now() - started);
-started = performance.now();
+const started = performance.now();
 const store = await ActivationStore.write(
   out,
   runner,
@@ -37,4 +26,4 @@ const store = await ActivationStore.write(
 const seconds = (performance.now() - started) / 1000;
 const first = [...(await store.readChunk(0)).subarray(0, 4 * store.dIn)];
 await runner.close();
-console.log(JSON.stringify({ seconds, runnerRate: runnerRate * 1000, peakBytes: peakMemory(), first }));
+console.log(JSON.stringify({ seconds, peakBytes: peakMemory(), first }));

@@ -147,7 +147,7 @@ export class ModelSource implements HarvestSource {
     return (await this.#countedRows(chunk)).activations;
   }
 
-  recycle(rows: Float32Array<ArrayBuffer>): void {
+  recycle(rows: Float32Array | Uint8Array): void {
     this.#runner.recycle(rows);
   }
 
@@ -179,6 +179,7 @@ export class ModelSource implements HarvestSource {
     const { places, nDropped } = selectTokens(this.#tokens, from, to, this.#rows);
     const rows = places.map((place) => place - first);
     const halves = gatherRows(all, this.dIn, rows);
+    if (halves !== all) this.#runner.recycle(all);
     if (holdsInfinity(halves)) await this.readRows(chunk, signal); // says where
     this.#count(part.length, places.length, nDropped);
     return {
@@ -231,6 +232,7 @@ export class ModelSource implements HarvestSource {
     const selected = selectTokens(this.#tokens, from, to, this.#rows);
     const rows = selected.places.map((place) => place - first);
     const activations = gatherRows(all, dIn, rows);
+    if (activations !== all) this.#runner.recycle(all);
     this.#expectFinite(activations, selected.places);
     return { ...selected, activations };
   }

@@ -39,6 +39,7 @@ async function placedRows(source: ActivationSource): Promise<[number, number[]][
 /** A model whose rows have the norm 1, but for those of token 7: 100. */
 function withSinks(): ModelRunner {
   return Object.create(runner, {
+    recycle: { value: () => {} },
     activations: {
       value: async (part: Uint32Array) => {
         const rows = new Float32Array(part.length * runner.dIn);

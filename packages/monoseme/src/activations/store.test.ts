@@ -70,6 +70,7 @@ describe('straight from the model', () => {
 
   test('NaN and infinity are named with their place', async () => {
     const broken = Object.create(runner, {
+      recycle: { value: () => {} },
       activations: {
         value: async (part: Uint32Array) => {
           const x = new Float32Array(part.length * 24);
@@ -215,6 +216,7 @@ describe('on disk', () => {
 
   test('values beyond F16 are named, with the way out; BF16 takes them', async () => {
     const large = Object.create(runner, {
+      recycle: { value: () => {} },
       activations: {
         value: async (part: Uint32Array) => new Float32Array(part.length * 24).fill(-65_520),
       },

@@ -48,6 +48,8 @@ export interface HarvestSource extends ActivationSource {
     chunk: number,
     signal?: AbortSignal,
   ): Promise<{ halves: Uint8Array; origins: HarvestedOrigins }>;
+  /** Take the array of either back, which is used no more: it is empty afterwards. */
+  recycle?(rows: Float32Array | Uint8Array): void;
 }
 
 /** Token ids are there where rows are of tokens. */
@@ -174,6 +176,7 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
           ? encodeRows(activations, plan.dIn, plan.dtype)
           : { data: activations };
       making.pieces.push({ ...encoded, data: memory.keep(encoded.data) });
+      source.recycle?.(activations);
       making.origins.push(origins);
       onProgress?.((done += source.chunkTokens(chunk)), total);
       if (!isLast(chunk)) continue;

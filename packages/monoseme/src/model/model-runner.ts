@@ -148,11 +148,12 @@ export class ModelRunner {
   }
 
   /**
-   * Give {@link activations} back that are used no more: the next of the same length go into their memory, so that a long
-   * reading leaves no garbage. The array is empty afterwards.
+   * Give {@link activations} or {@link halfActivations} back that are used no more: the next of as many bytes go into their
+   * memory, so that a long reading leaves no garbage. The array is empty afterwards.
    */
-  recycle({ buffer }: Float32Array<ArrayBuffer>): void {
-    this.#worker.ask('recycle', { memory: buffer }, [buffer]).catch(() => {});
+  recycle(rows: Float32Array | Uint16Array | Uint8Array): void {
+    const memory = rows.buffer as ArrayBuffer;
+    this.#worker.ask('recycle', { memory }, [memory]).catch(() => {});
   }
 
   /**

@@ -55,18 +55,19 @@ export const batchHandlers: Handlers<
     const all: Float32Array[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))
       all.push(floats((await runPrefix('harvest', run, contextSize)).activations));
-    return joined(all, Float32Array, spare.pop());
+    return joined(all, Float32Array, spareOf);
   },
 
   async halfActivations({ tokens, contextSize, perRun }) {
     const all: Uint16Array[] = [];
     for (const run of runsOf(tokens, contextSize, perRun))
       all.push(halves((await runPrefix('harvest-half', run, contextSize)).activations));
-    return joined(all, Uint16Array);
+    return joined(all, Uint16Array, spareOf);
   },
 
   async recycle({ memory }) {
-    if (spare.length < MOST_SPARE) spare.push(memory);
+    spare.push(memory);
+    if (spare.length > MOST_SPARE) spare.shift();
   },
 
   async openBatch({ tokens, contextSize, perRun }) {
@@ -153,6 +154,12 @@ export const batchHandlers: Handlers<
     batches.delete(batch);
   },
 };
+
+/** Memory of so many bytes that was given back. */
+function spareOf(bytes: number): ArrayBuffer | undefined {
+  const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
+  return at < 0 ? undefined : spare.splice(at, 1)[0];
+}
 
 /** Run a session on the model's inputs for some tokens and on what it reads of `tensors`. */
 async function runPart(

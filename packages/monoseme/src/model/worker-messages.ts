@@ -33,7 +33,7 @@ export interface WorkerRequests {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
     answer: Uint16Array<ArrayBuffer>;
   };
-  /** Memory of activations that are used no more: the next ones of as many numbers go there. */
+  /** Memory of activations that are used no more: the next ones of as many bytes go there. */
   recycle: { request: { memory: ArrayBuffer }; answer: void };
   /**
    * The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number.

@@ -45,20 +45,28 @@ export function halves({ data }: ort.Tensor): Uint16Array {
   return new Uint16Array(buffer, byteOffset, length);
 }
 
+/** Memory of just so many bytes, if there is some. */
+type SpareMemory = (bytes: number) => ArrayBuffer | undefined;
+
 export function joined(
   parts: Float32Array[],
   type?: typeof Float32Array,
-  memory?: ArrayBuffer,
+  memory?: SpareMemory,
 ): Float32Array<ArrayBuffer>;
-export function joined(parts: Uint16Array[], type: typeof Uint16Array): Uint16Array<ArrayBuffer>;
-/** One after the other; in `memory` where it has just the length. */
+export function joined(
+  parts: Uint16Array[],
+  type: typeof Uint16Array,
+  memory?: SpareMemory,
+): Uint16Array<ArrayBuffer>;
+/** One after the other; in spare memory where there is some. */
 export function joined(
   parts: (Float32Array | Uint16Array)[],
   Type: typeof Uint16Array | typeof Float32Array = Float32Array,
-  memory?: ArrayBuffer,
+  memory: SpareMemory = () => undefined,
 ) {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const out = memory?.byteLength === length * Type.BYTES_PER_ELEMENT ? new Type(memory) : new Type(length);
+  const spare = memory(length * Type.BYTES_PER_ELEMENT);
+  const out = spare ? new Type(spare) : new Type(length);
   let offset = 0;
   for (const part of parts) {
     out.set(part, offset);
