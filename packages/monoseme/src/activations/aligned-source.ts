@@ -1,5 +1,6 @@
 import { MonosemeError } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
+import { sideBySide } from './columns.ts';
 import type { ActivationSource, RowOrigins, SourceRows } from './source.ts';
 
 /**
@@ -24,6 +25,7 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     nChunks: first.nChunks,
     description: sources.map(({ description }) => description).join(' and '),
     hash: sha256(...sources.map(({ hash }) => `${hash} `)),
+    modelHashes: sources.map(({ modelHash }) => modelHash),
     // A dictionary says by what it reads first which model it belongs to.
     ...(first.modelHash !== undefined && { modelHash: first.modelHash }),
     ...(first.leftOut && { leftOut: first.leftOut }),
@@ -42,13 +44,10 @@ export async function alignedSource(sources: readonly ActivationSource[]): Promi
     for (const [i, part] of parts.entries())
       if (part.activations.length !== nRows * widths[i] || !sameOrigins(origins, part.origins))
         throw mismatch(first, sources[i], `hold rows of other tokens in chunk ${chunk}`);
-    const activations = new Float32Array(nRows * dIn);
-    for (let row = 0, at = 0; row < nRows; row++) {
-      for (const [i, width] of widths.entries()) {
-        activations.set(parts[i].activations.subarray(row * width, (row + 1) * width), at);
-        at += width;
-      }
-    }
+    const activations = sideBySide(
+      parts.map((part) => part.activations),
+      widths,
+    );
     return { activations, origins };
   }
 }

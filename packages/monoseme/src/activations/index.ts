@@ -1,5 +1,6 @@
 export { arraySource, type ArraySourceOptions, coordinatesOf } from './array-source.ts';
 export { alignedSource } from './aligned-source.ts';
+export { columnsOf, sideBySide } from './columns.ts';
 export { MixingBuffer, type MixingOptions } from './mixing-buffer.ts';
 export type { MixingFigures } from './mixing-statistic.ts';
 export { modelSource } from './model-source.ts';

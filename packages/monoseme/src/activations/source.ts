@@ -19,6 +19,8 @@ export interface ActivationSource {
   readonly hash: string;
   /** SHA-256 of the model that the activations are of, where it is one. */
   readonly modelHash?: string;
+  /** Where a row holds the activations of several hook points: the same of each. */
+  readonly modelHashes?: readonly (string | undefined)[];
   /** Rows of a chunk; at most, where rows are dropped for what they hold ({@link ActivationSource.dropped}). */
   chunkRows(chunk: number): number;
   /** f32 [rows, dIn], an array of the caller's own. */

@@ -42,15 +42,16 @@ import {
 } from './dictionary-option.ts';
 import { expectNoText } from './index-store.ts';
 import type { DeclareCommand } from './main.ts';
-import { wholeOption } from './options.ts';
+import { repeatable, wholeOption } from './options.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
+import { evaluateCrosscoder } from './evaluate-crosscoder.ts';
 import { addLeftOutFlags, type LeftOutFlags, leftOutRows } from './row-options.ts';
 import { percent, table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
 interface Flags
   extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, LeftOutFlags, BatchFlags, ArrayFlags {
-  readonly store?: string;
+  readonly store?: string[];
   readonly everyToken?: boolean;
   readonly tokens: number;
   readonly downstreamTokens: number;
@@ -71,7 +72,11 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
       wholeOption,
       131_072,
     )
-    .option('--store <folder>', 'measure on an activation store, without the model')
+    .option(
+      '--store <folder>',
+      'measure on an activation store, without the model; again for each source of a crosscoder',
+      repeatable,
+    )
     .option(
       '--every-token',
       'measure on tokens too that the dictionary was trained without (as its cfg.json says)',
@@ -85,17 +90,10 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
         const dictionary = await loadDictionary(folder);
         const out = flags.out ?? (await reportFolder(folder));
         const work = { context, flags, folder, out, dictionary, backend };
-        const [report, provenance] =
+        if (dictionary.config.sources) return context.result({ sources: await evaluateCrosscoder(work) });
+        const found =
           flags.store === undefined ? await measureModel(work) : await measureStore(work, flags.store);
-        const path = await writeReport(out, report, provenance);
-        const page = await writeReportPage(out, report, provenance);
-        context.print(table(FIGURE_HEADER, figureRows(report)));
-        context.print(clusterLine(report));
-        if (!hasDownstream(report)) context.print(NOT_RUN_ON);
-        if (report.nLeftOut > 0) context.print(leftOutLine(report));
-        if (!report.intervals) context.print(intervalNote(report));
-        context.print(`${path}\n${page}`);
-        context.result({ report: path, page, ...reportFigures(report) });
+        context.result(await writeFound(work, out, found));
       }),
     );
   addDictionaryFlags(command);
@@ -108,7 +106,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
 };
 
 /** A dictionary to measure. */
-interface Work {
+export interface EvaluateWork {
   readonly context: CommandContext;
   readonly flags: Flags;
   readonly folder: string;
@@ -117,10 +115,27 @@ interface Work {
   readonly backend: KernelBackend;
 }
 
-type Found = [EvaluationReport, Provenance];
+export type Found = [EvaluationReport, Provenance];
+
+/** Write a report into a folder and print it. @returns what `--json` says of it */
+export async function writeFound(
+  { context }: EvaluateWork,
+  out: string,
+  [report, provenance]: Found,
+): Promise<Record<string, unknown>> {
+  const path = await writeReport(out, report, provenance);
+  const page = await writeReportPage(out, report, provenance);
+  context.print(table(FIGURE_HEADER, figureRows(report)));
+  context.print(clusterLine(report));
+  if (!hasDownstream(report)) context.print(NOT_RUN_ON);
+  if (report.nLeftOut > 0) context.print(leftOutLine(report));
+  if (!report.intervals) context.print(intervalNote(report));
+  context.print(`${path}\n${page}`);
+  return { report: path, page, ...reportFigures(report) };
+}
 
 /** On what its model makes of text, or of arrays. */
-async function measureModel(work: Work): Promise<Found> {
+async function measureModel(work: EvaluateWork): Promise<Found> {
   const { context, flags, folder, out, dictionary, backend } = work;
   const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   if (!model.readsTokens) {
@@ -164,8 +179,14 @@ async function measureModel(work: Work): Promise<Found> {
 }
 
 /** @throws {MonosemeError} ERR_USAGE (a text beside the store), ERR_MISMATCH (activations of another model) */
-async function measureStore(work: Work, folder: string): Promise<Found> {
+async function measureStore(work: EvaluateWork, [folder, second]: readonly string[]): Promise<Found> {
   expectNoText(work.flags);
+  if (second !== undefined)
+    throw new MonosemeError(
+      'ERR_USAGE',
+      `--store ${second} was given beside another, but the dictionary reads one hook point.`,
+      'Only a crosscoder is measured on several stores.',
+    );
   const store = await ActivationStore.open(folder);
   const trainedOn = work.dictionary.config.metadata['model_sha256'];
   if (typeof trainedOn === 'string' && store.modelHash !== undefined && trainedOn !== store.modelHash)
@@ -179,7 +200,7 @@ async function measureStore(work: Work, folder: string): Promise<Found> {
 
 /** On activations alone. */
 async function measureRows(
-  work: Work,
+  work: EvaluateWork,
   source: ActivationSource & { readonly hookName: string; readonly modelName: string },
 ): Promise<Found> {
   const { context, flags, folder, dictionary, backend } = work;
@@ -201,7 +222,7 @@ async function measureRows(
 }
 
 function provenanceOf(
-  { context, flags, dictionary, backend }: Work,
+  { context, flags, dictionary, backend }: EvaluateWork,
   madeFrom: Readonly<Record<string, string>>,
   hookName: string,
   modelName: string,
@@ -216,7 +237,7 @@ function provenanceOf(
 }
 
 /** What is asked for; without a word, what the dictionary says it was trained without. */
-function rowsLeftOut({ config }: Dictionary, tokenizer: Tokenizer, flags: Flags): LeftOut | undefined {
+export function rowsLeftOut({ config }: Dictionary, tokenizer: Tokenizer, flags: Flags): LeftOut | undefined {
   const asked = leftOutOf(leftOutRows(flags, tokenizer));
   if (asked || flags.everyToken) return asked;
   return readLeftOut(config.metadata['left_out']);

@@ -43,6 +43,8 @@ export interface CrosscoderSource {
    * √width / E‖x‖ of its activations: decoder norms of different sources are compared after they are multiplied by it.
    */
   readonly scale: number;
+  /** SHA-256 of its model, where that is known. */
+  readonly modelHash?: string;
 }
 
 /**

@@ -61,7 +61,7 @@ export async function saveDictionary(folder: string, dictionary: Dictionary): Pr
     d_in: dIn,
     d_sae: dSae,
     ...(config.targetHookName !== undefined && { d_out: dOut }),
-    ...(config.sources && { sources: config.sources.map((source) => snakeCaseKeys({ ...source })) }),
+    ...(config.sources && { sources: config.sources.map(sourceJson) }),
     dtype: 'float32',
     device: 'cpu',
     apply_b_dec_to_input: config.applyBDecToInput,
@@ -310,6 +310,10 @@ function parsePursuit(record: Record<string, unknown>, dIn: number, path: string
   };
 }
 
+function sourceJson({ modelHash, ...source }: CrosscoderSource): Record<string, unknown> {
+  return { ...snakeCaseKeys(source), ...(modelHash !== undefined && { model_sha256: modelHash }) };
+}
+
 /** The hook points of a crosscoder. @throws {MonosemeError} ERR_FORMAT when their widths are not those of a row */
 function parseSources(json: unknown, dIn: number, path: string): CrosscoderSource[] {
   const sources = (Array.isArray(json) ? json : []).map((entry: unknown) => {
@@ -319,6 +323,7 @@ function parseSources(json: unknown, dIn: number, path: string): CrosscoderSourc
       modelName: String(record['model_name'] ?? ''),
       width: sizeOf(record, 'width', dIn, path),
       scale: Number(record['scale']),
+      ...(typeof record['model_sha256'] === 'string' && { modelHash: record['model_sha256'] }),
     };
   });
   const total = sources.reduce((sum, { width }) => sum + width, 0);

@@ -1,5 +1,6 @@
 import {
   type ActivationSource,
+  columnsOf,
   coordinatesOf,
   readAhead,
   type SourceRows,
@@ -25,6 +26,8 @@ export interface EvaluateRowsInput {
   readonly backend: KernelBackend;
   /** Activations of any kind: stored ones, or those of a model that reads arrays. */
   readonly source: ActivationSource;
+  /** Of a crosscoder, whose sources the rows hold side by side: which of them is measured. */
+  readonly part?: number;
   /** Draws the resamples of the intervals. */
   readonly seed?: number;
   readonly signal?: AbortSignal;
@@ -41,9 +44,11 @@ export interface EvaluateRowsInput {
  * and what reading the source throws
  */
 export async function evaluateRows(input: EvaluateRowsInput): Promise<EvaluationReport> {
-  const { dictionary, backend, source, seed, signal, onProgress } = input;
+  const { dictionary, backend, source, part, seed, signal, onProgress } = input;
   const { dIn, dSae } = dictionary.config;
-  expectReconstructs(dictionary, source.dIn, source.description);
+  const { widths = [source.dIn] } = source;
+  const width = widths[part ?? 0];
+  expectReconstructs(dictionary, part === undefined ? source.dIn : width, source.description, part);
   const total = totalRows(source);
   if (total === 0)
     throw new MonosemeError('ERR_EMPTY_TEXT', `${source.description} has no rows.`, 'Give some.');
@@ -61,12 +66,13 @@ export async function evaluateRows(input: EvaluateRowsInput): Promise<Evaluation
     rowsOf(source, chunk, signal),
   )) {
     throwIfAborted(signal);
-    const tally = (begun ??= emptyTally(meanRow(activations, dIn), dSae, groups));
+    const x = columnsOf(activations, widths, part ?? 0);
+    const tally = (begun ??= emptyTally(meanRow(x, width), dSae, groups));
     const first = tally.sums.nTokens;
     const nRows = activations.length / dIn;
     const codes = await encode(dictionary, backend, activations, nRows);
-    const reconstructions = await decode(dictionary, backend, codes, activations);
-    tally.sums.add(activations, reconstructions, codes, (sums, row) => {
+    const decoded = await decode(dictionary, backend, codes, activations);
+    tally.sums.add(x, columnsOf(decoded, widths, part ?? 0), codes, (sums, row) => {
       const document = origins.documents?.[row] ?? Math.floor((first + row) / source.contextSize);
       if (document !== last) nDocuments++;
       last = document;

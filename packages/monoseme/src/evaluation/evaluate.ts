@@ -22,6 +22,8 @@ export interface EvaluateInput {
   /** Started with `suffix: true`. */
   readonly runner: ModelRunner;
   readonly tokens: TokenSet;
+  /** Of a crosscoder: the source that is measured, and the runners of all its sources, {@link runner} among them. */
+  readonly crosscoder?: { readonly part: number; readonly runners: readonly ModelRunner[] };
   /**
    * Rows that the dictionary is not for: they are in no figure, and stay as the model gives them where it runs on from
    * edited activations.
@@ -41,7 +43,8 @@ export interface EvaluateInput {
  * Measure a dictionary on text that it was not trained on, in one pass.
  *
  * Losses are of the next token, over every position of a context but its last; divergences and agreements over every
- * position, of whole contexts spread evenly over the text. The mean activation, for the mean ablation, is that of up to 128
+ * position, of whole contexts spread evenly over the text. Of a crosscoder all sources are encoded, and one of them is measured, in its
+ * model, where the others are as they were. The mean activation, for the mean ablation, is that of up to 128
  * contexts spread over the text. Memory does not depend on the amount of text, but for its tokens 168 bytes a document and 512
  * a latent. An interrupted run goes on from `progressFile` and gives the same figures, bit by bit.
  *
@@ -77,8 +80,8 @@ export async function evaluateDictionary(input: EvaluateInput): Promise<Evaluati
   );
 }
 
-function checkInput({ dictionary, runner, tokens }: EvaluateInput): void {
-  expectReconstructs(dictionary, runner.dIn, runner.hookName);
+function checkInput({ dictionary, runner, tokens, crosscoder }: EvaluateInput): void {
+  expectReconstructs(dictionary, runner.dIn, runner.hookName, crosscoder?.part);
   if (tokens.nContexts === 0)
     throw new MonosemeError(
       'ERR_EMPTY_TEXT',
@@ -88,10 +91,10 @@ function checkInput({ dictionary, runner, tokens }: EvaluateInput): void {
 }
 
 async function meanActivation(
-  { dictionary, runner, tokens, signal }: EvaluateInput,
+  { runner, tokens, signal }: EvaluateInput,
   measured: MeasuredRows,
 ): Promise<Float32Array> {
-  const { dIn } = dictionary.config;
+  const { dIn } = runner;
   const { contextSize, nContexts } = tokens;
   const n = Math.min(MEAN_CONTEXTS, nContexts);
   const sums = new Float64Array(dIn);

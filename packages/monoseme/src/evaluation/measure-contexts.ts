@@ -1,4 +1,4 @@
-import { gatherRows } from '../activations/index.ts';
+import { columnsOf, gatherRows, sideBySide } from '../activations/index.ts';
 import { decode, encode } from '../dictionary/index.ts';
 import { isInterruption, throwIfAborted } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
@@ -94,18 +94,50 @@ async function openContexts(
 }
 
 async function encodeContexts(
-  { dictionary, backend, tokens }: EvaluateInput,
+  input: EvaluateInput,
   measured: MeasuredRows,
   batch: ModelBatch,
   first: number,
 ): Promise<EncodedContexts> {
-  const { dIn } = dictionary.config;
+  const { dictionary, backend, runner, tokens, crosscoder } = input;
+  const end = first + batch.activations.length / (runner.dIn * tokens.contextSize);
   const rows = measured.in(batch.activations, first);
-  const x = gatherRows(batch.activations, dIn, rows);
-  const codes = await encode(dictionary, backend, x, rows.length);
-  const reconstructions = await decode(dictionary, backend, codes, x);
-  const end = first + batch.activations.length / (dIn * tokens.contextSize);
+  const x = gatherRows(batch.activations, runner.dIn, rows);
+  if (!crosscoder) {
+    const codes = await encode(dictionary, backend, x, rows.length);
+    return {
+      batch,
+      rows,
+      x,
+      codes,
+      first,
+      end,
+      reconstructions: await decode(dictionary, backend, codes, x),
+    };
+  }
+  const { part, runners } = crosscoder;
+  const widths = runners.map(({ dIn }) => dIn);
+  const all = await sourceRows(input, batch, [first, end]);
+  const read = sideBySide(
+    all.map((source, i) => gatherRows(source, widths[i], rows)),
+    widths,
+  );
+  const codes = await encode(dictionary, backend, read, rows.length);
+  const reconstructions = columnsOf(await decode(dictionary, backend, codes, read), widths, part);
   return { batch, rows, x, codes, reconstructions, first, end };
+}
+
+/** The activations of contexts at every source of a crosscoder. */
+function sourceRows(
+  { tokens: { tokens, contextSize }, crosscoder }: EvaluateInput,
+  batch: ModelBatch,
+  [first, end]: readonly [number, number],
+): Promise<Float32Array[]> {
+  const { part, runners } = crosscoder!;
+  const contexts = tokens.subarray(first * contextSize, end * contextSize);
+  return Promise.all(
+    runners.map((runner, i) => (i === part ? batch.activations : runner.activations(contexts, contextSize))),
+  );
 }
 
 async function addContexts(

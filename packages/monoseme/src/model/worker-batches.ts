@@ -1,4 +1,5 @@
 import ort from 'onnxruntime-node';
+import { countElements } from '../formats/index.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext, runsOf } from './gather-contexts.ts';
 import { makeFeeds } from './model-inputs.ts';
@@ -36,6 +37,8 @@ const EDITS_PER_RUN = 256;
 const MOST_SPARE = 3;
 
 const spare: ArrayBuffer[] = [];
+/** Sizes of what a harvest's session gives, by the session and the size of its run. */
+const harvestDims = new Map<string, readonly number[]>();
 const batches = new Map<number, Batch>();
 let nextBatch = 0;
 
@@ -51,18 +54,12 @@ export const batchHandlers: Handlers<
   | 'tokenOutcomes'
   | 'closeBatch'
 > = {
-  async activations({ tokens, contextSize, perRun }) {
-    const all: Float32Array[] = [];
-    for (const run of runsOf(tokens, contextSize, perRun))
-      all.push(floats((await runPrefix('harvest', run, contextSize)).activations));
-    return joined(all, Float32Array, spareOf);
+  async activations(request) {
+    return new Float32Array(await harvested('harvest', request));
   },
 
-  async halfActivations({ tokens, contextSize, perRun }) {
-    const all: Uint16Array[] = [];
-    for (const run of runsOf(tokens, contextSize, perRun))
-      all.push(halves((await runPrefix('harvest-half', run, contextSize)).activations));
-    return joined(all, Uint16Array, spareOf);
+  async halfActivations(request) {
+    return new Uint16Array(await harvested('harvest-half', request));
   },
 
   async recycle({ memory }) {
@@ -155,23 +152,60 @@ export const batchHandlers: Handlers<
   },
 };
 
-/** Memory of so many bytes that was given back. */
-function spareOf(bytes: number): ArrayBuffer | undefined {
-  const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
-  return at < 0 ? undefined : spare.splice(at, 1)[0];
+/**
+ * Activations of contexts, one run after the other. The runtime writes them where they are to lie, so that a long reading
+ * leaves no garbage; what the output's axes are the first run of its size shows.
+ */
+async function harvested(
+  name: 'harvest' | 'harvest-half',
+  { tokens, contextSize, perRun }: { tokens: Uint32Array; contextSize: number; perRun: number },
+): Promise<ArrayBuffer> {
+  const [Type, type, read] =
+    name === 'harvest'
+      ? ([Float32Array, 'float32', floats] as const)
+      : ([Uint16Array, 'float16', halves] as const);
+  let bytes: ArrayBuffer | undefined;
+  let row = 0;
+  for (const run of runsOf(tokens, contextSize, perRun)) {
+    const key = [name, run.length, contextSize].join(' ');
+    const dims = harvestDims.get(key);
+    const activations = dims ? undefined : (await runPrefix(name, run, contextSize)).activations;
+    harvestDims.set(key, dims ?? activations!.dims);
+    const width = countElements(harvestDims.get(key)!) / run.length;
+    bytes ??= spareOf(tokens.length * width * Type.BYTES_PER_ELEMENT);
+    const values = new Type(bytes, row * width * Type.BYTES_PER_ELEMENT, run.length * width);
+    if (activations) values.set(read(activations));
+    else
+      await runPart(
+        name,
+        run,
+        contextSize,
+        {},
+        { [ACTIVATIONS]: new ort.Tensor(type, values as never, dims) },
+      );
+    row += run.length;
+  }
+  return bytes!;
 }
 
-/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`. */
+/** Memory of so many bytes, that was given back where there is some. */
+function spareOf(bytes: number): ArrayBuffer {
+  const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
+  return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
+}
+
+/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`; all it gives, or `into` these. */
 async function runPart(
   name: SessionName,
   tokens: Uint32Array,
   contextSize: number,
   tensors: Record<string, ort.Tensor>,
+  into?: Record<string, ort.Tensor>,
 ): Promise<Record<string, ort.Tensor>> {
   const { session } = sessions.get(name)!;
   const feeds = toTensors(makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize));
   for (const input of session.inputNames) feeds[input] ??= tensors[input];
-  return native(() => session.run(feeds));
+  return native(() => (into ? session.run(feeds, into) : session.run(feeds)));
 }
 
 async function runPrefix(

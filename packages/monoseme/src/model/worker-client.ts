@@ -31,6 +31,8 @@ export class WorkerClient {
     this.#worker = new Worker(new URL('./model-worker.js', import.meta.url), {
       workerData: this.#guard,
       execArgv: [],
+      // What it makes is handed over; a young generation that grows would only look as if memory followed the text.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
     running.add(this);
     this.#worker.on('message', (message: AnswerMessage) => this.#receive(message));

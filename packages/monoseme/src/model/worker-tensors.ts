@@ -45,28 +45,9 @@ export function halves({ data }: ort.Tensor): Uint16Array {
   return new Uint16Array(buffer, byteOffset, length);
 }
 
-/** Memory of just so many bytes, if there is some. */
-type SpareMemory = (bytes: number) => ArrayBuffer | undefined;
-
-export function joined(
-  parts: Float32Array[],
-  type?: typeof Float32Array,
-  memory?: SpareMemory,
-): Float32Array<ArrayBuffer>;
-export function joined(
-  parts: Uint16Array[],
-  type: typeof Uint16Array,
-  memory?: SpareMemory,
-): Uint16Array<ArrayBuffer>;
-/** One after the other; in spare memory where there is some. */
-export function joined(
-  parts: (Float32Array | Uint16Array)[],
-  Type: typeof Uint16Array | typeof Float32Array = Float32Array,
-  memory: SpareMemory = () => undefined,
-) {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const spare = memory(length * Type.BYTES_PER_ELEMENT);
-  const out = spare ? new Type(spare) : new Type(length);
+/** One after the other. */
+export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {
     out.set(part, offset);

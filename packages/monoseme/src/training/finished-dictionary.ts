@@ -38,6 +38,7 @@ export function finishedDictionary(
           hookName: hooks[part]?.hookName ?? '',
           modelName: hooks[part]?.modelName ?? '',
           ...columns,
+          ...(source.modelHashes?.[part] !== undefined && { modelHash: source.modelHashes[part] }),
         })),
       }),
       ...(state.layout.normalization && { normalization: state.layout.normalization }),
