@@ -89,14 +89,14 @@ function independent(probability: Float64Array, magnitude: MagnitudeDrawer['draw
 /** Rows whose scores are worked out at a time. */
 const TILE_ROWS = 256;
 
-/** Features with common causes, in trees, or both. A child is looked at only where its parent fired. */
+/** Features with common causes, in trees, or both. */
 function dependent(
   trees: Hierarchy,
   copula: Copula,
   magnitude: MagnitudeDrawer,
   backend: KernelBackend,
 ): Firing {
-  const { firstChild, nChildren, free } = trees;
+  const { free } = trees;
   const columns = copula.columns(free);
   return {
     async drawRows(random, nRows, fire) {
@@ -106,23 +106,43 @@ function dependent(
         const shape = { nRows: tile, inner: copula.width, width: free.length };
         const scores = await backend.product({ a: causes, b: columns, ...shape });
         for (let row = 0; row < tile; row++) {
-          const fires = (feature: number) => random.uniform() < normalCdf(copula.score(feature, causes, row));
-          const withChildren = (feature: number, scale: number): void => {
-            const value = magnitude.draw(random, feature) * scale;
-            if (value <= 0) return;
-            fire(start + row, feature, value);
-            let chosen = -1;
-            let drawn = 0;
-            for (let child = firstChild[feature]; child < firstChild[feature] + nChildren[feature]; child++) {
-              // Of the children drawn so far each is the chosen one with the same chance.
-              if (fires(child) && random.uniform() * ++drawn < 1) chosen = child;
-            }
-            if (chosen >= 0) withChildren(chosen, value / magnitude.mean(feature));
+          const draw: RowDraw = {
+            random,
+            fires: (feature) => random.uniform() < normalCdf(copula.score(feature, causes, row)),
+            fire: (feature, value) => fire(start + row, feature, value),
           };
           const ofRow = scores.subarray(row * free.length, (row + 1) * free.length);
-          thin(ofRow, random, (place) => withChildren(free[place], 1));
+          thin(ofRow, random, (place) => fireWithChildren(free[place], 1, trees, magnitude, draw));
         }
       }
     },
   };
+}
+
+interface RowDraw {
+  readonly random: Random;
+  readonly fires: (feature: number) => boolean;
+  readonly fire: (feature: number, magnitude: number) => void;
+}
+
+/** A child is looked at only where its parent fired. */
+function fireWithChildren(
+  feature: number,
+  scale: number,
+  trees: Hierarchy,
+  magnitude: MagnitudeDrawer,
+  draw: RowDraw,
+): void {
+  const { random, fires, fire } = draw;
+  const value = magnitude.draw(random, feature) * scale;
+  if (value <= 0) return;
+  fire(feature, value);
+  let chosen = -1;
+  let drawn = 0;
+  const first = trees.firstChild[feature];
+  for (let child = first; child < first + trees.nChildren[feature]; child++) {
+    // Of the children drawn so far each is the chosen one with the same chance.
+    if (fires(child) && random.uniform() * ++drawn < 1) chosen = child;
+  }
+  if (chosen >= 0) fireWithChildren(chosen, value / magnitude.mean(feature), trees, magnitude, draw);
 }
