@@ -2,7 +2,13 @@ import { MIN_BLOCKS } from '../evaluation/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { plot } from '../plots/index.ts';
 import { figureText, intervalText, percentText, type ReportSection } from '../report/index.ts';
-import type { ChosenLatent, ProxyFit, ProxyResult, ProxySearch } from './proxy-search.ts';
+import {
+  type ChosenLatent,
+  MIN_TOKENS,
+  type ProxyFit,
+  type ProxyResult,
+  type ProxySearch,
+} from './proxy-search.ts';
 import type { SplitHistogram } from './split-histogram.ts';
 import type { Analysis } from './write-analysis.ts';
 
@@ -20,7 +26,10 @@ export function proxyAnalysis(search: ProxySearch): Analysis {
   return {
     name: 'proxies',
     title: 'Computational proxies',
-    summary: `For ${won.length} of ${compared.length} concepts the best latent correlates at least ${CLEAR_LEAD} better than the best neuron.`,
+    summary:
+      compared.length === 0
+        ? `No concept can be compared: that takes ${MIN_TOKENS} tokens of one, and a latent that is active on some.`
+        : `For ${won.length} of ${compared.length} concepts the best latent correlates at least ${CLEAR_LEAD} better than the best neuron.`,
     json: {
       n_tokens: nTokens,
       n_compared: compared.length,

@@ -10,7 +10,7 @@ import { type Proxy, ProxyScorer } from './proxies.ts';
 import { type ProxyMeasures, proxyMeasures, type ProxySubject } from './proxy-measures.ts';
 
 /** Tokens that a proxy needs before a correlation with it means anything. */
-const MIN_TOKENS = 50;
+export const MIN_TOKENS = 50;
 
 /** How one column (a latent or a neuron) stands to a proxy. */
 export interface ProxyFit {

@@ -110,12 +110,20 @@ test('two models with different tokenizers are compared by pieces of text; other
   }
 });
 
+test('a larger dictionary named first is refused; another model than that of the training is pointed out', async () => {
+  const refused = await monoseme('analyze', 'splitting', 'larger', 'dictionary', ...SOURCE);
+  assert.match(refused.stderr, /^ERR_OPTION: The first dictionary has 96 latents, more than the 64 of /m);
+  const other = await monoseme('analyze', 'motifs', 'dictionary', '--model', 'one-layer-b', ...SOURCE);
+  assert.equal(other.code, 0, other.stderr);
+  assert.match(other.stderr, /^model +one-layer-b is not the one that the dictionary was trained on$/m);
+});
+
 test('latents that never fire: plainly marked, never NaN', async () => {
   const { config, weights } = await loadDictionary(join(folder, 'dictionary'));
   const b_enc = new Float32Array(config.dSae).fill(-1e9);
   await saveDictionary(join(folder, 'silent'), { config, weights: { ...weights, b_enc } });
   const cases: readonly (readonly [string, RegExp, ...string[]])[] = [
-    ['proxies', /^For 0 of 0 concepts/, 'silent'],
+    ['proxies', /^No concept can be compared/, 'silent'],
     ['universality', /is –/, 'silent', 'dictionary'],
     [
       'splitting',

@@ -214,6 +214,13 @@ function ownPattern(text: string): Proxy {
 function findSplitting({ latent: asked = [] }: LatentFlags) {
   return async ({ texts, tokens, tokenizer, pass }: AnalyzeInput) => {
     const [smaller, larger] = texts;
+    const sizes = texts.map(({ dictionary }) => dictionary.config.dSae);
+    if (sizes[0] > sizes[1])
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `The first dictionary has ${sizes[0]} latents, more than the ${sizes[1]} of the second.`,
+        'Name the smaller one first.',
+      );
     const latents = asked.map((number) => latentNumber(number, smaller.dictionary.config.dSae));
     const found = await splitting(smaller, larger, pass);
     if (latents.length === 0) return splittingAnalysis(found);

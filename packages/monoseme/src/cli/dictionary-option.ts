@@ -88,15 +88,21 @@ export async function modelOfDictionary(
       'Name them with --model and --hook.',
     );
   const model = await openModel(context, name, flags);
-  if (dictionary && flags.model === undefined) expectSameModel(dictionary, model);
+  if (dictionary && isOther(dictionary, model)) {
+    if (flags.model === undefined) throw changed(model);
+    context.progress.write(`model      ${model.name} is not the one that the dictionary was trained on\n`);
+  }
   return { model, hook };
 }
 
-/** A model of the same name may be another by now; one that is named is taken as it is. */
-function expectSameModel({ config }: Dictionary, model: OnnxModel): void {
+function isOther({ config }: Dictionary, model: OnnxModel): boolean {
   const trainedOn = config.metadata['model_sha256'];
-  if (typeof trainedOn !== 'string' || trainedOn === model.sha256) return;
-  throw new MonosemeError(
+  return typeof trainedOn === 'string' && trainedOn !== model.sha256;
+}
+
+/** A model of the same name may be another by now; one that is named is taken as it is. */
+function changed(model: OnnxModel): MonosemeError {
+  return new MonosemeError(
     'ERR_MISMATCH',
     `${model.path} is not the model that the dictionary was trained on: its content has changed.`,
     'Give --model to use it all the same, or another.',
