@@ -14,6 +14,7 @@ import {
   type SelectedTokens,
   selectTokens,
 } from './row-selection.ts';
+import { SpareArrays } from './spare-arrays.ts';
 import type { DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import type { HarvestSource } from './write-store.ts';
 
@@ -75,6 +76,7 @@ export class ModelSource implements HarvestSource {
   readonly #rows: RowOptions;
   readonly #contextsPerChunk: number;
   readonly #chunkRows: Float64Array;
+  readonly #spare = new SpareArrays();
   readonly #dropped = { read: 0, tokens: 0, notDrawn: 0, norms: 0 };
   /** Activations are below it, and above its negative. */
   readonly #limit: number;
@@ -151,6 +153,10 @@ export class ModelSource implements HarvestSource {
     this.#runner.recycle(rows);
   }
 
+  recycleOrigins({ tokenIds, positions, documents }: Required<RowOrigins>): void {
+    this.#spare.giveBack([tokenIds, positions, documents]);
+  }
+
   async readRows(chunk: number, signal?: AbortSignal): Promise<ModelRows> {
     throwIfAborted(signal);
     const largest = await this.largestNorm();
@@ -176,16 +182,22 @@ export class ModelSource implements HarvestSource {
     const first = from * this.contextSize;
     const part = this.#tokens.tokens.subarray(first, to * this.contextSize);
     const all = await this.#runner.halfActivations(part, this.contextSize);
-    const { places, nDropped } = selectTokens(this.#tokens, from, to, this.#rows);
-    const rows = places.map((place) => place - first);
-    const halves = gatherRows(all, this.dIn, rows);
+    const memory = this.#spare.take(part.length);
+    const { places, nDropped } = selectTokens(this.#tokens, from, to, this.#rows, memory);
+    const isWhole = places.length === part.length;
+    const halves = isWhole
+      ? all
+      : gatherRows(
+          all,
+          this.dIn,
+          places.map((place) => place - first),
+        );
     if (halves !== all) this.#runner.recycle(all);
     if (holdsInfinity(halves)) await this.readRows(chunk, signal); // says where
     this.#count(part.length, places.length, nDropped);
-    return {
-      halves: new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength),
-      origins: this.#origins(places),
-    };
+    const origins = this.#origins(places);
+    this.#spare.giveBack([memory]);
+    return { halves: new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength), origins };
   }
 
   async readOrigins(chunk: number, signal?: AbortSignal): Promise<RowOrigins> {
@@ -258,11 +270,14 @@ export class ModelSource implements HarvestSource {
   }
 
   #origins(places: Uint32Array): Required<RowOrigins> {
-    return {
-      tokenIds: places.map((place) => this.#tokens.tokens[place]),
-      positions: places.map((place) => place % this.contextSize),
-      documents: documentsOf(this.#tokens.documents, places),
-    };
+    const take = () => this.#spare.take(places.length);
+    const [tokenIds, positions, documents] = [take(), take(), take()];
+    for (let row = 0; row < places.length; row++) {
+      tokenIds[row] = this.#tokens.tokens[places[row]];
+      positions[row] = places[row] % this.contextSize;
+    }
+    numberDocuments_(this.#tokens.documents, places, documents);
+    return { tokenIds, positions, documents };
   }
 
   /** Name the token where the first NaN, infinity, or value too large to be stored stands. */
@@ -293,19 +308,22 @@ function holdsInfinity(halves: Uint16Array): boolean {
   return found !== 0;
 }
 
-/** Number of the document that each place of the token stream lies in. The places rise. */
-function documentsOf(documents: readonly DocumentSpan[], places: Uint32Array): Uint32Array {
-  if (places.length === 0 || documents.length === 0) return new Uint32Array(places.length);
+/** Numbers of the documents that places of the token stream lie in, 0 without documents. The places rise. */
+function numberDocuments_(
+  documents: readonly DocumentSpan[],
+  places: Uint32Array,
+  numbers: Uint32Array,
+): void {
   let low = 0;
   for (let high = documents.length; high - low > 1;) {
     const middle = (low + high) >>> 1;
     if (documents[middle].start <= places[0]) low = middle;
     else high = middle;
   }
-  return places.map((place) => {
-    while (low + 1 < documents.length && documents[low + 1].start <= place) low++;
-    return low;
-  });
+  for (let row = 0; row < places.length; row++) {
+    while (low + 1 < documents.length && documents[low + 1].start <= places[row]) low++;
+    numbers[row] = low;
+  }
 }
 
 /** The error for a value that cannot be used, at a token of the set. */

@@ -75,18 +75,20 @@ export interface SelectedTokens {
 /**
  * The tokens of contexts `from` … `to − 1` whose id and role are not dropped, or a seeded draw of them. What is drawn from a
  * context depends on the seed, its number and its tokens alone.
+ *
+ * @param memory [(to − from) · contextSize]: filled with the places, which are then a part of it
  */
 export function selectTokens(
   tokens: TokenSet,
   from: number,
   to: number,
   options: RowOptions,
+  memory: Uint32Array = new Uint32Array((to - from) * tokens.contextSize),
 ): SelectedTokens {
   const { contextSize } = tokens;
   const { tokensPerContext = contextSize, seed = 0, dropTokens = [] } = options;
   const dropped = new Set(dropTokens);
   const isWanted = roleFilter(tokens, options);
-  const selected = new Uint32Array((to - from) * contextSize);
   const candidates = new Uint32Array(contextSize);
   let n = 0;
   let nDropped = 0;
@@ -99,10 +101,10 @@ export function selectTokens(
     nDropped += contextSize - found;
     const wanted = Math.min(tokensPerContext, found);
     if (wanted < found) draw_(candidates, found, wanted, hashSeed(seed, 'tokens of a context', context));
-    selected.set(candidates.subarray(0, wanted), n);
+    memory.set(candidates.subarray(0, wanted), n);
     n += wanted;
   }
-  return { places: selected.subarray(0, n), nDropped };
+  return { places: memory.subarray(0, n), nDropped };
 }
 
 /** By index of a role, whether its tokens give rows; undefined where roles do not matter. */

@@ -50,12 +50,17 @@ export interface HarvestSource extends ActivationSource {
   ): Promise<{ halves: Uint8Array; origins: HarvestedOrigins }>;
   /** Take the array of either back, which is used no more: it is empty afterwards. */
   recycle?(rows: Float32Array | Uint8Array): void;
+  /** Take the origins of either back, which are used no more. */
+  recycleOrigins?(origins: HarvestedOrigins): void;
 }
 
 /** Token ids are there where rows are of tokens. */
 type HarvestedOrigins = RowOrigins & Required<Pick<RowOrigins, 'positions' | 'documents'>>;
 interface HarvestedRows extends SourceRows {
   readonly origins: HarvestedOrigins;
+}
+interface HarvestedShard extends ShardRows {
+  origins: HarvestedOrigins[];
 }
 
 const ROWS_PER_SHARD = 65_536;
@@ -156,7 +161,7 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   const total = sum(chunks, (chunk) => source.chunkTokens(chunk));
   let done = total - sum(todo, (chunk) => source.chunkTokens(chunk));
   onProgress?.(done, total);
-  let making: ShardRows = { rows: 0, pieces: [], origins: [] };
+  let making: HarvestedShard = { rows: 0, pieces: [], origins: [] };
   const memory = new ShardMemory(chunksPerShard * plan.rowsPerChunk * bytesPerRow(plan.dtype, plan.dIn));
   let writing: Promise<void> = Promise.resolve();
   const read = async (chunk: number) => {
@@ -165,8 +170,9 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
     const { halves, origins } = await source.readHalves(chunk, signal);
     return { chunk, activations: halves, origins };
   };
-  const write = async (shard: number, rows: ShardRows) => {
+  const write = async (shard: number, rows: HarvestedShard) => {
     shards[shard] = await writeShard(folder, plan, shard, rows);
+    for (const origins of rows.origins) source.recycleOrigins?.(origins);
   };
   try {
     for await (const { chunk, activations, origins } of readAhead(todo, read)) {

@@ -144,7 +144,8 @@ export class ModelRunner {
     expectTokens(this.model, tokens, contextSize);
     await this.#load('harvest');
     const perRun = this.#contextsPerRun(contextSize);
-    return this.#worker.ask('activations', { tokens: tokens.slice(), contextSize, perRun });
+    const copy = tokens.slice();
+    return this.#worker.ask('activations', { tokens: copy, contextSize, perRun }, [copy.buffer]);
   }
 
   /**
@@ -165,7 +166,8 @@ export class ModelRunner {
     expectTokens(this.model, tokens, contextSize);
     await this.#load('harvest-half');
     const perRun = this.#contextsPerRun(contextSize);
-    return this.#worker.ask('halfActivations', { tokens: tokens.slice(), contextSize, perRun });
+    const copy = tokens.slice();
+    return this.#worker.ask('halfActivations', { tokens: copy, contextSize, perRun }, [copy.buffer]);
   }
 
   /**
