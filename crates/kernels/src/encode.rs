@@ -70,6 +70,9 @@ pub struct EncodeInput<'a> {
     pub screened: Option<ScreenedView<'a>>,
 }
 
+/// Latents for each that a row keeps from on which screening can pay.
+const LEAST_PER_KEPT: usize = 16;
+
 impl EncodeInput<'_> {
     fn check(&self) -> Result<(), KernelError> {
         if self.d_in == 0 || self.d_sae == 0 {
@@ -96,6 +99,14 @@ impl EncodeInput<'_> {
             return Ok(());
         }
         Err(KernelError::option("latents must be ascending, unique and below dSae."))
+    }
+
+    /// Whether so many are kept that bytes cannot rule out enough of the others.
+    fn keeps_many(&self) -> bool {
+        match self.selection {
+            Selection::Threshold(_) => false,
+            Selection::TopK(k) | Selection::BatchTopK { k, .. } => LEAST_PER_KEPT * k > self.n_latents(),
+        }
     }
 
     fn n_latents(&self) -> usize {
@@ -220,7 +231,7 @@ fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, s
 /// See `KernelBackend.encode` in the contract. Cost 2 · n_rows · d_in · d_sae.
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
     input.check()?;
-    let screened = input.screened.filter(|_| can_screen(input.d_in));
+    let screened = input.screened.filter(|_| can_screen(input.d_in) && !input.keeps_many());
     let input = &EncodeInput { screened, ..*input };
     if let Selection::BatchTopK { k, guess } = input.selection {
         let all_above = |bar: f32| -> Result<Option<Codes>, KernelError> {
