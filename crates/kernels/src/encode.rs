@@ -70,7 +70,7 @@ pub struct EncodeInput<'a> {
     pub screened: Option<ScreenedView<'a>>,
 }
 
-/// Latents for each that a row keeps from on which screening can pay.
+/// With more latents than these for each that a row keeps screening can pay.
 const LEAST_PER_KEPT: usize = 16;
 
 impl EncodeInput<'_> {
@@ -105,7 +105,7 @@ impl EncodeInput<'_> {
     fn keeps_many(&self) -> bool {
         match self.selection {
             Selection::Threshold(_) => false,
-            Selection::TopK(k) | Selection::BatchTopK { k, .. } => LEAST_PER_KEPT * k > self.n_latents(),
+            Selection::TopK(k) | Selection::BatchTopK { k, .. } => LEAST_PER_KEPT * k >= self.n_latents(),
         }
     }
 
