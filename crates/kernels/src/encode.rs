@@ -231,7 +231,10 @@ fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, s
 /// See `KernelBackend.encode` in the contract. Cost 2 · n_rows · d_in · d_sae.
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
     input.check()?;
-    let screened = input.screened.filter(|_| can_screen(input.d_in) && !input.keeps_many());
+    let pays = |_: &ScreenedView<'_>| {
+        can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.w_enc)
+    };
+    let screened = input.screened.filter(pays);
     let input = &EncodeInput { screened, ..*input };
     if let Selection::BatchTopK { k, guess } = input.selection {
         let all_above = |bar: f32| -> Result<Option<Codes>, KernelError> {
@@ -271,6 +274,9 @@ fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Co
         };
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
         engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
+        if shared.tries.were_in_vain() {
+            engine.note_in_vain(input.w_enc);
+        }
         row_pairs::join_rows(set, input, parts)
     })
 }

@@ -314,3 +314,34 @@ fn random_shapes_on_every_instruction_set() {
         assert!(engine.candidates() > 0, "nothing was screened");
     }
 }
+
+/// Codes of which most latents are active are the same while screening is tried, left alone and tried again; and where few
+/// are active with the same encoder, it comes back.
+#[test]
+fn screening_comes_back_where_it_was_in_vain() {
+    let engine = Engine::new(2, None).unwrap();
+    let mut random = Random(2_463_534_242);
+    let (n_rows, width, d_sae) = (96, 64, 640);
+    let x = random.fractions(n_rows * width);
+    let w = random.fractions(d_sae * width);
+    let (bytes, facts) = screen(&engine, &w, d_sae, width).unwrap();
+    let screened = Some(ScreenedView { bytes: &bytes, facts: &facts });
+    let encoded = |bias: f32, screened| {
+        let bias = vec![bias; d_sae];
+        let selection = Selection::Threshold(None);
+        let (x, w_enc, b_enc) = (&x, &w, &bias);
+        let input =
+            EncodeInput { x, n_rows, d_in: width, d_sae, w_enc, b_enc, selection, latents: None, screened };
+        encode(&engine, &input).unwrap()
+    };
+    let (many, few) = (encoded(0.0, None), encoded(-8.0, None));
+    assert!(many.values.len() > 10 * few.values.len() && !few.values.is_empty());
+    for _ in 0..3 {
+        assert_eq!(encoded(0.0, screened), many);
+    }
+    let before = engine.candidates();
+    for _ in 0..40 {
+        assert_eq!(encoded(-8.0, screened), few);
+    }
+    assert!(engine.candidates() > before, "screening did not come back");
+}

@@ -47,9 +47,12 @@ impl Tries {
     }
 
     fn allow(&self, block: usize) -> bool {
+        !self.were_in_vain() || block.is_multiple_of(ENOUGH_TRIES)
+    }
+
+    pub fn were_in_vain(&self) -> bool {
         let (all, refused) = (self.all.load(Relaxed), self.refused.load(Relaxed));
-        let are_in_vain = all >= ENOUGH_TRIES && refused * ENOUGH_TRIES > all * (ENOUGH_TRIES - 1);
-        !are_in_vain || block.is_multiple_of(ENOUGH_TRIES)
+        all >= ENOUGH_TRIES && refused * ENOUGH_TRIES > all * (ENOUGH_TRIES - 1)
     }
 }
 
