@@ -70,7 +70,9 @@ export async function screening(args) {
     for (const dSae of numbers('d-sae', quick ? [256] : [4096, 16_384, 65_536])) {
       for (const l0 of numbers('l0', quick ? [8] : [8, 32, 64, 128, 256, 1024])) {
         if (2 * l0 > dSae) continue;
-        const times = await measure(backend, kind, { nRows, dIn, dSae, l0 }, rounds);
+        // A backend of its own, which remembers nothing of the case before.
+        const fresh = await selectBackend({ name: 'native', threads });
+        const times = await measure(fresh, kind, { nRows, dIn, dSae, l0 }, rounds);
         for (const { selection, plain, screened } of times) {
           const name = `${kind}, d_sae ${dSae}, L0 ${l0}, ${selection}`;
           if (flags.json) {

@@ -103,9 +103,14 @@ impl EncodeInput<'_> {
 
     /// Whether so many are kept that bytes cannot rule out enough of the others.
     fn keeps_many(&self) -> bool {
+        LEAST_PER_KEPT * self.k() >= self.n_latents()
+    }
+
+    /// How many a row keeps, in the mean of the batch or each; 0 where thresholds decide.
+    fn k(&self) -> usize {
         match self.selection {
-            Selection::Threshold(_) => false,
-            Selection::TopK(k) | Selection::BatchTopK { k, .. } => LEAST_PER_KEPT * k >= self.n_latents(),
+            Selection::Threshold(_) => 0,
+            Selection::TopK(k) | Selection::BatchTopK { k, .. } => k,
         }
     }
 
@@ -232,7 +237,7 @@ fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, s
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
     input.check()?;
     let pays = |_: &ScreenedView<'_>| {
-        can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.w_enc)
+        can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.w_enc, input.k())
     };
     let screened = input.screened.filter(pays);
     let input = &EncodeInput { screened, ..*input };
@@ -275,7 +280,7 @@ fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Co
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
         engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
         if shared.tries.were_in_vain() {
-            engine.note_in_vain(input.w_enc);
+            engine.note_in_vain(input.w_enc, input.k());
         }
         row_pairs::join_rows(set, input, parts)
     })

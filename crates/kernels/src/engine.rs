@@ -12,10 +12,11 @@ pub struct Engine {
     in_vain: Mutex<InVain>,
 }
 
-/// The encoder that was screened in vain last, by where it lies, and how many calls with it are not to try.
+/// What was screened in vain last: the encoder, by where it lies, and what its k largest were, 0 for thresholds. And how many
+/// calls with it are not to try.
 #[derive(Default)]
 struct InVain {
-    w_enc: usize,
+    what: (usize, usize),
     calls: usize,
 }
 
@@ -42,20 +43,20 @@ impl Engine {
         self.candidates.load(Ordering::Relaxed)
     }
 
-    /// Whether a call with this encoder may try to screen.
-    pub(crate) fn may_screen(&self, w_enc: &[f32]) -> bool {
+    /// Whether a call with this encoder may try to screen, for the k largest or 0.
+    pub(crate) fn may_screen(&self, w_enc: &[f32], k: usize) -> bool {
         let mut in_vain = self.in_vain.lock().expect("no thread panics while it holds the lock");
-        if in_vain.w_enc != w_enc.as_ptr().addr() || in_vain.calls == 0 {
+        if in_vain.what != (w_enc.as_ptr().addr(), k) || in_vain.calls == 0 {
             return true;
         }
         in_vain.calls -= 1;
         false
     }
 
-    /// A call with this encoder was screened in vain.
-    pub(crate) fn note_in_vain(&self, w_enc: &[f32]) {
+    /// Such a call was screened in vain.
+    pub(crate) fn note_in_vain(&self, w_enc: &[f32], k: usize) {
         let mut in_vain = self.in_vain.lock().expect("no thread panics while it holds the lock");
-        *in_vain = InVain { w_enc: w_enc.as_ptr().addr(), calls: CALLS_WITHOUT };
+        *in_vain = InVain { what: (w_enc.as_ptr().addr(), k), calls: CALLS_WITHOUT };
     }
 
     /// Panic on every thread, to see that callers survive it.
