@@ -61,6 +61,18 @@ fn pre_acts(x: &[f32], w: &[f32], bias: &[f32], width: usize) -> Vec<f32> {
         .collect()
 }
 
+/// All latents of an encoder, in fp32.
+fn whole<'a>(
+    x: &'a [f32],
+    w_enc: &'a [f32],
+    b_enc: &'a [f32],
+    d_in: usize,
+    selection: Selection<'a>,
+) -> EncodeInput<'a> {
+    let (n_rows, d_sae) = (x.len() / d_in, b_enc.len());
+    EncodeInput { x, n_rows, d_in, d_sae, w_enc, b_enc, selection, latents: None, screened: None }
+}
+
 fn run_all(engine: &Engine, random: &mut Random) {
     let Shape { n_rows, width, d_sae } = shape(random);
     let mut x = random.values(n_rows * width);
@@ -73,17 +85,7 @@ fn run_all(engine: &Engine, random: &mut Random) {
     let k = 1 + random.below(d_sae);
     for selection in [Selection::Threshold(None), Selection::TopK(k), Selection::BatchTopK { k, guess: 0.0 }]
     {
-        let input = EncodeInput {
-            x: &x,
-            n_rows,
-            d_in: width,
-            d_sae,
-            w_enc: &w,
-            b_enc: &bias,
-            selection,
-            latents: None,
-            screened: None,
-        };
+        let input = whole(&x, &w, &bias, width, selection);
         let codes = encode(engine, &input).unwrap();
         let n_positive = all.iter().filter(|value| **value > 0.0).count();
         match selection {
@@ -125,17 +127,7 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
     for selection in
         [Selection::Threshold(None), Selection::TopK(1), Selection::BatchTopK { k: 1, guess: 0.5 }]
     {
-        let dense = EncodeInput {
-            x,
-            n_rows: x.len() / width,
-            d_in: width,
-            d_sae,
-            w_enc: w,
-            b_enc: &low,
-            selection,
-            latents: None,
-            screened: None,
-        };
+        let dense = whole(x, w, &low, width, selection);
         let expected = encode(engine, &dense).unwrap();
         // All latents, and some of them.
         for n in [d_sae, d_sae / 2] {
@@ -162,17 +154,7 @@ fn run_mostly_zeros(engine: &Engine, random: &mut Random) {
     let k = 1 + random.below(d_sae);
     for selection in [Selection::Threshold(Some(&thresholds)), Selection::TopK(k)] {
         for latents in [None, Some(&some[..])] {
-            let alone = EncodeInput {
-                x: &x,
-                n_rows,
-                d_in: width,
-                d_sae,
-                w_enc: &w,
-                b_enc: &bias,
-                selection,
-                latents,
-                screened: None,
-            };
+            let alone = EncodeInput { latents, ..whole(&x, &w, &bias, width, selection) };
             let codes = encode(engine, &alone).unwrap();
             let expected =
                 encode(engine, &EncodeInput { x: &among_others, n_rows: 2 * n_rows, ..alone }).unwrap();
@@ -329,9 +311,7 @@ fn screening_comes_back_where_it_was_in_vain() {
     let encoded = |bias: f32, screened| {
         let bias = vec![bias; d_sae];
         let selection = Selection::Threshold(None);
-        let (x, w_enc, b_enc) = (&x, &w, &bias);
-        let input =
-            EncodeInput { x, n_rows, d_in: width, d_sae, w_enc, b_enc, selection, latents: None, screened };
+        let input = EncodeInput { screened, ..whole(&x, &w, &bias, width, selection) };
         encode(&engine, &input).unwrap()
     };
     let (many, few) = (encoded(0.0, None), encoded(-8.0, None));

@@ -3,7 +3,7 @@
 //! Lanes are latents: a row adds, for each of its numbers that is not 0, that input's weights of a tile of latents, whose
 //! sums stay in registers. These are the chains of multiply-adds of the other tiles without the products that are 0, so
 //! the values are equal. The weights of a tile are turned for it, `[d_in][latents]`, once for all rows of a task.
-//! Two cache lines are read from L2 for each multiply-add of a vector, so that is the limit.
+//! A vector of weights is read from L2 for each of its multiply-adds, which takes longer than they do: that is the limit.
 
 use super::collector::{MAX_ROWS, load_all};
 use super::sparse_rows::SparseRows;
@@ -11,6 +11,7 @@ use super::tile::Scratch;
 use super::{EncodeInput, RunTask, Selection, Task, even_ranges};
 use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
 use std::array::from_fn;
+use std::ops::Range;
 
 /// Vectors of latents in a tile: 8 chains keep the multiply-adds busy, and 8 · 16 latents × 512 inputs are a quarter of
 /// a 1 MiB L2 cache.
@@ -22,7 +23,7 @@ pub fn plan(input: &EncodeInput<'_>, threads: usize) -> Vec<Vec<Task>> {
     let row_ranges = even_ranges(input.n_rows, 1, input.n_rows.div_ceil(MAX_ROWS));
     let place_parts = (2 * threads).div_ceil(row_ranges.len().max(1));
     let place_ranges = even_ranges(input.n_latents(), MOST_LATENTS, place_parts);
-    let tasks_of = |rows: std::ops::Range<usize>| {
+    let tasks_of = |rows: Range<usize>| {
         place_ranges.iter().map(|places| Task { rows: rows.clone(), places: places.clone() }).collect()
     };
     row_ranges.into_iter().map(tasks_of).collect()

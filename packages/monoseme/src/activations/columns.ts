@@ -2,12 +2,10 @@
  * Rows of several hook points side by side: row b is [x^1_b | x^2_b | …].
  *
  * @param parts f32 [rows, widths[i]] each
- * @returns [rows, Σ widths], a new array
+ * @returns [rows, Σ widths], a new array; the part itself where it is the only one
  */
-export function sideBySide(
-  parts: readonly Float32Array[],
-  widths: readonly number[],
-): Float32Array<ArrayBuffer> {
+export function sideBySide(parts: readonly Float32Array[], widths: readonly number[]): Float32Array {
+  if (parts.length === 1) return parts[0];
   const nRows = parts[0].length / widths[0];
   const rows = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   for (let row = 0, at = 0; row < nRows; row++) {

@@ -184,14 +184,8 @@ export class ModelSource implements HarvestSource {
     const all = await this.#runner.halfActivations(part, this.contextSize);
     const memory = this.#spare.take(part.length);
     const { places, nDropped } = selectTokens(this.#tokens, from, to, this.#rows, memory);
-    const isWhole = places.length === part.length;
-    const halves = isWhole
-      ? all
-      : gatherRows(
-          all,
-          this.dIn,
-          places.map((place) => place - first),
-        );
+    const rows = places.length === part.length ? places : places.map((place) => place - first);
+    const halves = gatherRows(all, this.dIn, rows);
     if (halves !== all) this.#runner.recycle(all);
     if (holdsInfinity(halves)) await this.readRows(chunk, signal); // says where
     this.#count(part.length, places.length, nDropped);

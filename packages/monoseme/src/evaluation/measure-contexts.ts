@@ -99,41 +99,28 @@ async function encodeContexts(
   batch: ModelBatch,
   first: number,
 ): Promise<EncodedContexts> {
-  const { dictionary, backend, runner, tokens, crosscoder } = input;
+  const { dictionary, backend, runner, tokens } = input;
+  const { part, runners } = input.crosscoder ?? { part: 0, runners: [runner] };
+  const widths = runners.map(({ dIn }) => dIn);
   const end = first + batch.activations.length / (runner.dIn * tokens.contextSize);
   const rows = measured.in(batch.activations, first);
-  const x = gatherRows(batch.activations, runner.dIn, rows);
-  if (!crosscoder) {
-    const codes = await encode(dictionary, backend, x, rows.length);
-    return {
-      batch,
-      rows,
-      x,
-      codes,
-      first,
-      end,
-      reconstructions: await decode(dictionary, backend, codes, x),
-    };
-  }
-  const { part, runners } = crosscoder;
-  const widths = runners.map(({ dIn }) => dIn);
-  const all = await sourceRows(input, batch, [first, end]);
-  const read = sideBySide(
-    all.map((source, i) => gatherRows(source, widths[i], rows)),
-    widths,
+  const sources = (await sourceRows(input, batch, [first, end])).map((source, i) =>
+    gatherRows(source, widths[i], rows),
   );
+  const read = sideBySide(sources, widths);
   const codes = await encode(dictionary, backend, read, rows.length);
   const reconstructions = columnsOf(await decode(dictionary, backend, codes, read), widths, part);
-  return { batch, rows, x, codes, reconstructions, first, end };
+  return { batch, rows, x: sources[part], codes, reconstructions, first, end };
 }
 
-/** The activations of contexts at every source of a crosscoder. */
-function sourceRows(
+/** The activations of contexts at every source of a crosscoder, or at the one hook point. */
+async function sourceRows(
   { tokens: { tokens, contextSize }, crosscoder }: EvaluateInput,
   batch: ModelBatch,
   [first, end]: readonly [number, number],
 ): Promise<Float32Array[]> {
-  const { part, runners } = crosscoder!;
+  if (!crosscoder) return [batch.activations];
+  const { part, runners } = crosscoder;
   const contexts = tokens.subarray(first * contextSize, end * contextSize);
   return Promise.all(
     runners.map((runner, i) => (i === part ? batch.activations : runner.activations(contexts, contextSize))),

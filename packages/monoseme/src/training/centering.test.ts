@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ARCHITECTURES, type Architecture } from '../dictionary/index.ts';
-import type { KernelBackend, SparseGradient } from '../kernels/index.ts';
+import type { KernelBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
+import { denseGradient } from '../testing/dense-gradient.ts';
 import { EVERY_BACKEND } from '../testing/every-backend.ts';
 import { isMostlyZeros } from './centering.ts';
 import { trainState, type TrainState } from './parameters.ts';
@@ -47,20 +48,6 @@ function gradientsAt(backend: KernelBackend, architecture: Architecture, shift: 
   });
 }
 
-/** [F, D], all sums together. */
-function dense({ also = [], ...own }: SparseGradient): Float64Array {
-  const out = new Float64Array(F * D);
-  for (const { byLatent, coefficients, rows } of [own, ...also]) {
-    for (let j = 0; j < F; j++) {
-      for (let n = byLatent.latentPointers[j]; n < byLatent.latentPointers[j + 1]; n++) {
-        const from = byLatent.rowIndices[n] * D;
-        for (let i = 0; i < D; i++) out[j * D + i] += coefficients[byLatent.pairIndices[n]] * rows[from + i];
-      }
-    }
-  }
-  return out;
-}
-
 function assertClose(name: string, a: ArrayLike<number>, b: ArrayLike<number>): void {
   const scale = Math.max(...Array.from(a, Math.abs));
   assert.ok(scale > 0, `${name} is 0`);
@@ -76,8 +63,8 @@ for (const { name: backendName, options, open } of EVERY_BACKEND) {
         const backend = await open();
         const asTheyAre = await gradientsAt(backend, architecture, 0);
         const centred = await gradientsAt(backend, architecture, SHIFT);
-        assertClose('W_enc', dense(asTheyAre.encoder), dense(centred.encoder));
-        assertClose('W_dec', dense(asTheyAre.decoder), dense(centred.decoder));
+        assertClose('W_enc', denseGradient(asTheyAre.encoder, F, D), denseGradient(centred.encoder, F, D));
+        assertClose('W_dec', denseGradient(asTheyAre.decoder, F, D), denseGradient(centred.decoder, F, D));
         assertClose('b_enc', asTheyAre.b_enc, centred.b_enc);
         assertClose('loss', [asTheyAre.sums.loss], [centred.sums.loss]);
       });

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ARCHITECTURES, architectureNamed, type Gradients } from '../dictionary/index.ts';
-import { selectBackend, type SparseGradient } from '../kernels/index.ts';
+import { selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
+import { denseGradient } from '../testing/dense-gradient.ts';
 import {
   B,
   type Case,
@@ -81,20 +82,6 @@ const optionsOf = ({ name, settings }: Case): StepOptions => ({
   progress: name === 'p-annealing' ? 0.5 : 0.9,
   deadAfterSteps: 50,
 });
-
-/** The rows of the sums of a gradient as a matrix [F, D]. */
-function dense({ also = [], ...own }: SparseGradient): Float64Array {
-  const out = new Float64Array(F * D);
-  for (const { byLatent, coefficients, rows } of [own, ...also]) {
-    for (let j = 0; j < F; j++) {
-      for (let n = byLatent.latentPointers[j]; n < byLatent.latentPointers[j + 1]; n++) {
-        const from = byLatent.rowIndices[n] * D;
-        for (let i = 0; i < D; i++) out[j * D + i] += coefficients[byLatent.pairIndices[n]] * rows[from + i];
-      }
-    }
-  }
-  return out;
-}
 
 /** The gradients of a step by parameter, read from Adam's moments: m = (1 − β₁) g after one step from zero. */
 async function analytic(state: TrainState, batch: Float32Array, which: Case): Promise<Point> {
@@ -232,13 +219,15 @@ test('trap: AuxK has b_dec on neither side, and revives the encoder', async () =
     a.forEach((value, i) =>
       assert.ok(Math.abs(value - b[i]) < 1e-3 * (1 + Math.abs(value)), `${value} ${b[i]}`),
     );
-  close(dense(before.decoder), dense(after.decoder));
-  close(dense(before.encoder), dense(after.encoder));
+  close(denseGradient(before.decoder, F, D), denseGradient(after.decoder, F, D));
+  close(denseGradient(before.encoder, F, D), denseGradient(after.encoder, F, D));
   const without = await gradientsOf_(state, backend, shifted.slice(), {
     ...optionsOf(which),
     settings: { k: K },
   });
-  const moved = dense(after.encoder).map((value, i) => value - dense(without.encoder)[i]);
+  const moved = denseGradient(after.encoder, F, D).map(
+    (value, i) => value - denseGradient(without.encoder, F, D)[i],
+  );
   assert.ok(
     [1, 4, 6].some((j) => norm(row(moved, j)) > 1e-3),
     'the encoder of a dead latent gets a gradient',
