@@ -268,6 +268,11 @@ describe('the page', { skip }, () => {
     await tab.keyboard.press('c');
     await tab.keyboard.press('c');
     assert.equal(await tab.getByRole('radio', { name: 'Wide' }).getAttribute('aria-checked'), 'true');
+    await tab.getByRole('radio', { name: 'Wide' }).press('ArrowRight');
+    assert.equal(await tab.locator(':focus').textContent(), 'Near');
+    assert.equal(await tab.locator(':focus').getAttribute('aria-checked'), 'true');
+    await tab.keyboard.press('ArrowLeft');
+    assert.equal(await tab.locator(':focus').textContent(), 'Wide');
     assert.ok((await length()) > line);
     await tab.reload();
     await tab.locator('ol.wide .example').first().waitFor();

@@ -5,9 +5,10 @@ import type { Example, FeaturePage } from '../data/feature-page.ts';
 import type { Segment } from '../data/segments.ts';
 import { createPainted } from '../state/painted.ts';
 import { go, ownHref, route } from '../state/route.ts';
-import { type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
+import { CONTEXT_MODES, type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
 import { ExampleLine, type Line } from './example-line.tsx';
 import { Legend } from './legend.tsx';
+import { RadioGroup } from './radio-group.tsx';
 import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
 import { activationOf } from './tokens.ts';
 
@@ -36,11 +37,11 @@ export function nextSection(): void {
   go(ownHref({ show: next === 'height' ? '' : next }));
 }
 
-const MODES: readonly [ContextMode, string, string][] = [
-  ['near', 'Near', 'Four tokens on each side, as in the paper'],
-  ['line', 'Line', 'One line, peaks under each other'],
-  ['wide', 'Wide', 'Paragraphs'],
-];
+const MODE_NAMES: Readonly<Record<ContextMode, readonly [string, string]>> = {
+  near: ['Near', 'Four tokens on each side, as in the paper'],
+  line: ['Line', 'One line, peaks under each other'],
+  wide: ['Wide', 'Paragraphs'],
+};
 
 /** The examples of a feature by group, on one colour scale. */
 export function Examples(props: {
@@ -108,37 +109,23 @@ export function Examples(props: {
     >
       <div class="examples-head">
         <Legend max={max()} causal={props.page.effects.size > 0} />
-        <div class="modes" role="radiogroup" aria-label="Which examples">
-          <For each={SECTIONS}>
-            {(choice) => (
-              <button
-                type="button"
-                role="radio"
-                aria-checked={section() === choice}
-                title={`${SECTION_NAMES[choice][1]} (x)`}
-                onClick={() => go(ownHref({ show: choice === 'height' ? '' : choice }))}
-              >
-                {SECTION_NAMES[choice][0]}
-              </button>
-            )}
-          </For>
-        </div>
+        <RadioGroup
+          label="Which examples"
+          choices={SECTIONS}
+          chosen={section()}
+          onChoose={(choice) => go(ownHref({ show: choice === 'height' ? '' : choice }))}
+          name={(choice) => SECTION_NAMES[choice][0]}
+          title={(choice) => `${SECTION_NAMES[choice][1]} (x)`}
+        />
         <Show when={!isOfArrays()}>
-          <div class="modes" role="radiogroup" aria-label="Text around the peak">
-            <For each={MODES}>
-              {([mode, name, title]) => (
-                <button
-                  type="button"
-                  role="radio"
-                  aria-checked={contextMode() === mode}
-                  title={`${title} (c)`}
-                  onClick={() => setContextMode(mode)}
-                >
-                  {name}
-                </button>
-              )}
-            </For>
-          </div>
+          <RadioGroup
+            label="Text around the peak"
+            choices={CONTEXT_MODES}
+            chosen={contextMode()}
+            onChoose={setContextMode}
+            name={(mode) => MODE_NAMES[mode][0]}
+            title={(mode) => `${MODE_NAMES[mode][1]} (c)`}
+          />
         </Show>
       </div>
       <div class="groups" classList={{ contrast: section() === 'contrast' }}>

@@ -1,6 +1,7 @@
 import { createSignal, type Signal } from 'solid-js';
 
-export type ContextMode = 'near' | 'line' | 'wide';
+export const CONTEXT_MODES = ['near', 'line', 'wide'] as const;
+export type ContextMode = (typeof CONTEXT_MODES)[number];
 export type Theme = 'system' | 'light' | 'dark';
 
 /** A choice of the reader that this browser remembers. Storage may be refused: then it lasts as long as the page. */
@@ -24,17 +25,12 @@ function remembered<T extends string>(name: string, choices: readonly T[], usual
   return [value, set];
 }
 
-export const [contextMode, setContextMode] = remembered<ContextMode>(
-  'context',
-  ['near', 'line', 'wide'],
-  'line',
-);
+export const [contextMode, setContextMode] = remembered<ContextMode>('context', CONTEXT_MODES, 'line');
 export const [theme, setTheme] = remembered<Theme>('theme', ['system', 'light', 'dark'], 'system');
 export const [countScale, setCountScale] = remembered<'linear' | 'log'>('counts', ['linear', 'log'], 'log');
 
 export function nextContextMode(): void {
-  const order: ContextMode[] = ['near', 'line', 'wide'];
-  setContextMode(order[(order.indexOf(contextMode()) + 1) % order.length]);
+  setContextMode(CONTEXT_MODES[(CONTEXT_MODES.indexOf(contextMode()) + 1) % CONTEXT_MODES.length]);
 }
 
 export function toggleTheme(): void {
