@@ -1,7 +1,5 @@
 /** `monoseme analyze` as a user meets it: what it writes, and what it says to input that does not fit. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +7,8 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv';
 import { loadDictionary, saveDictionary } from '../dictionary/index.ts';
+import { ended, startMonoseme } from '../testing/command-line.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const MODELS = fileURLToPath(new URL('../../../../models', import.meta.url));
 const SCHEMA = fileURLToPath(new URL('../../../../docs/analyses.schema.json', import.meta.url));
 
@@ -28,14 +26,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-async function monoseme(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [BIN, ...args], { cwd: folder });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
-  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stdout, stderr };
-}
+const monoseme = (...args: string[]) => ended(startMonoseme(args, { cwd: folder }));
 
 async function train(out: string, model: string, ...more: string[]): Promise<void> {
   const small = ['--tokens', '20k', '--batch-rows', '256', '--buffer-rows', '4096'];

@@ -1,10 +1,7 @@
 /** The command line as a user meets it: a process, its exit code, and what it prints where. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv';
 import { openFeatureIndex } from '../features/index.ts';
 import { writeSafetensors } from '../formats/index.ts';
+import { ended, type Ended, startMonoseme } from '../testing/command-line.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const BENCHMARK_SCHEMA = fileURLToPath(new URL('../../../../docs/benchmark.schema.json', import.meta.url));
 const SMALL = ['--tokens', '20k', '--d-sae', '64', '--batch-rows', '256', '--buffer-rows', '4096'];
 
@@ -27,21 +24,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  let [stdout, stderr] = ['', ''];
-  child.stdout?.on('data', (part: Buffer) => (stdout += part.toString()));
-  child.stderr?.on('data', (part: Buffer) => (stderr += part.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, stdout, stderr };
-}
-
-const start = (...args: string[]) => spawn(process.execPath, [BIN, ...args], { cwd: folder });
+const start = (...args: string[]) => startMonoseme(args, { cwd: folder });
 const monoseme = (...args: string[]) => ended(start(...args));
 
 describe('the way by single commands', () => {
@@ -248,125 +231,6 @@ describe('help', () => {
       assert.match(stdout, new RegExp(`Examples?:\n +monoseme ${command}`));
     });
   }
-});
-
-describe('bad input: one line with a code, nothing left behind', () => {
-  const cases: [string, number, string, string[]][] = [
-    ['a command that does not exist', 2, 'ERR_USAGE', ['trian']],
-    ['an option that does not exist', 2, 'ERR_USAGE', ['train', '--out', 'x', '--l2', '3']],
-    ['an option without a number', 2, 'ERR_USAGE', ['train', '--out', 'x', '--d-sae', 'many']],
-    ['an architecture that does not exist', 2, 'ERR_', ['train', '--out', 'x', '--architecture', 'tpok']],
-    ['neither store nor model', 2, 'ERR_USAGE', ['train', '--out', 'bad']],
-    ['a model that does not exist', 1, 'ERR_NOT_FOUND', ['inspect', 'no/such/model.onnx']],
-    ['a file that is not ONNX', 1, 'ERR_MODEL', ['inspect', 'text.txt']],
-    [
-      'an unknown hook',
-      1,
-      'ERR_HOOK',
-      ['harvest', 'one-layer-a', '--hook', 'blocks.0.mlp.hook_pots', '--out', 'bad'],
-    ],
-    [
-      'text that does not exist',
-      1,
-      'ERR_NOT_FOUND',
-      ['harvest', 'one-layer-a', '--text', 'none.txt', '--out', 'bad'],
-    ],
-    ['empty text', 1, 'ERR_EMPTY_TEXT', ['harvest', 'one-layer-a', '--text', 'empty.txt', '--out', 'bad']],
-    [
-      'top-k with an L1 coefficient',
-      2,
-      'ERR_OPTION',
-      ['train', '--model', 'one-layer-a', '--architecture', 'topk', '--l1-coefficient', '1', '--out', 'bad'],
-    ],
-    ['d_sae 0', 2, 'ERR_OPTION', ['train', '--model', 'one-layer-a', '--d-sae', '0', '--out', 'bad']],
-    [
-      'd_sae beyond memory',
-      1,
-      'ERR_MEMORY',
-      ['train', '--store', 'store', '--d-sae', '16000000', '--out', 'bad'],
-    ],
-    ['an unknown preset', 2, 'ERR_OPTION', ['train', '--store', 'store', '--preset', 'best', '--out', 'bad']],
-    [
-      'a largest norm of several hook points',
-      2,
-      'ERR_OPTION',
-      [
-        ...[
-          'train',
-          '--model',
-          'one-layer-a',
-          '--architecture',
-          'crosscoder',
-          '--max-norm-ratio',
-          '10',
-          '--out',
-          'bad',
-        ],
-        ...['--hook', 'blocks.0.mlp.hook_post', '--hook', 'blocks.0.hook_resid_mid'],
-      ],
-    ],
-    ['a store that is none', 1, 'ERR_NOT_FOUND', ['train', '--store', 'nowhere', '--out', 'bad']],
-    ['a dictionary that is none', 1, 'ERR_NOT_FOUND', ['evaluate', 'nowhere']],
-    ['a lying safetensors header', 1, 'ERR_FORMAT', ['evaluate', 'lying']],
-    ['an index that is none', 1, 'ERR_NOT_FOUND', ['explore', 'nowhere']],
-    [
-      'a folder that is no tokenizer',
-      1,
-      'ERR_',
-      ['harvest', 'one-layer-a', '--tokenizer', '.', '--out', 'bad'],
-    ],
-    [
-      'a tokenizer that is none',
-      1,
-      'ERR_TOKENIZER',
-      ['harvest', 'one-layer-a', '--tokenizer', 'empty.json', '--out', 'bad'],
-    ],
-  ];
-  before(async () => {
-    await writeFile(join(folder, 'empty.txt'), '');
-    await writeFile(join(folder, 'empty.json'), '{}');
-    await mkdir(join(folder, 'lying'));
-    await writeFile(
-      join(folder, 'lying/cfg.json'),
-      JSON.stringify({ architecture: 'standard', d_in: 512, d_sae: 64, metadata: {} }),
-    );
-    const header = '{"W_enc":{"dtype":"F32","shape":[512,64],"data_offsets":[0,131072]}}';
-    const bytes = Buffer.alloc(8 + header.length + 16);
-    bytes.writeBigUInt64LE(BigInt(header.length));
-    bytes.write(header, 8);
-    await writeFile(join(folder, 'lying/sae_weights.safetensors'), bytes);
-  });
-  for (const [name, exitCode, errorCode, args] of cases) {
-    test(name, async () => {
-      const { code, stdout, stderr } = await monoseme(...args);
-      assert.equal(code, exitCode, stderr);
-      assert.equal(stdout, '');
-      const last = stderr.trimEnd().split('\n').at(-1) as string;
-      assert.ok(last.startsWith(errorCode), last);
-      assert.ok(!/\n +at /.test(stderr), 'no stack trace');
-      assert.ok(!existsSync(join(folder, 'bad/sae_weights.safetensors')));
-    });
-  }
-
-  test('the error for a hook names the nearest ones', async () => {
-    const { stderr } = await monoseme('harvest', 'one-layer-a', '--hook', 'mlp.hook_pots', '--out', 'bad');
-    assert.match(stderr, /blocks\.0\.mlp\.hook_post/);
-  });
-
-  test('demo asks for its port before the long work', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const { port } = taken.address() as AddressInfo;
-    const { code, stderr } = await monoseme('demo', '--port', String(port), '--out', 'bad');
-    taken.close();
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, new RegExp(`^ERR_OPTION: 127.0.0.1:${port} is in use`));
-  });
-
-  test('--debug adds the stack', async () => {
-    const { stderr } = await monoseme('inspect', 'no/such/model.onnx', '--debug');
-    assert.match(stderr, /\n +at /);
-  });
 });
 
 describe('Ctrl-C', () => {

@@ -1,18 +1,15 @@
 /** `monoseme convert`, `--check` and dictionaries of the hub, as a user meets them. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
 import { Random } from '../random/index.ts';
+import { ended, startMonoseme } from '../testing/command-line.ts';
 import { dictionaryPath } from '../testing/dictionary-fixtures.ts';
 import { HubServer } from '../testing/hub-server.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const HOOK = 'blocks.0.mlp.hook_post';
 
 let folder: string;
@@ -41,14 +38,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function monoseme(...args: string[]) {
-  const child = spawn(process.execPath, [BIN, ...args], { cwd: folder, env: environment });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
-  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, stdout, stderr };
-}
+const monoseme = (...args: string[]) => ended(startMonoseme(args, { cwd: folder, env: environment }));
 
 describe('convert', () => {
   test('a .pt of the hub becomes a dictionary of SAELens with the same weights', async () => {

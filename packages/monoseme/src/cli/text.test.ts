@@ -1,16 +1,13 @@
 /** `--text` and what goes with it, as a user meets them. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { ended, startMonoseme } from '../testing/command-line.ts';
 import { fixture } from '../testing/fixtures.ts';
 
-const BIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 let folder: string;
 before(async () => (folder = await mkdtemp(join(tmpdir(), 'monoseme-text-'))));
 after(() => rm(folder, { recursive: true }));
@@ -27,14 +24,11 @@ async function harvest(input: Uint8Array, ...args: string[]) {
     '16',
     '--json',
   ];
-  const child = spawn(process.execPath, [BIN, ...all, ...args], { cwd: folder });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (part: Buffer) => (stdout += part.toString()));
-  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+  const child = startMonoseme([...all, ...args], { cwd: folder });
   child.stdin.on('error', () => {}).end(input);
-  const [code] = (await once(child, 'close')) as [number];
+  const outcome = await ended(child);
   await rm(join(folder, 'store'), { recursive: true, force: true });
-  return { code, stdout, stderr };
+  return outcome;
 }
 
 test('the standard input, compressed, with records twice and broken bytes', async () => {

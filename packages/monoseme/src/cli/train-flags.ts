@@ -1,6 +1,13 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { ARCHITECTURES } from '../dictionary/index.ts';
-import { DEFAULT_OPTIONS, PRESETS, resolveOptions, type TrainOptions } from '../training/index.ts';
+import {
+  checkOptions,
+  CHOICES,
+  DEFAULT_OPTIONS,
+  PRESETS,
+  resolveOptions,
+  type TrainOptions,
+} from '../training/index.ts';
 import { numberListOption, numberOption } from './options.ts';
 
 type Flag = readonly [keyof TrainOptions, string, (text: string) => unknown];
@@ -12,7 +19,7 @@ const FLAGS: readonly Flag[] = [
   ['tokens', 'tokens to train on', numberOption],
   ['batchRows', 'tokens a step', numberOption],
   ['l1Coefficient', 'weight λ of the L1 penalty', numberOption],
-  ['l1Scale', 'sum (error summed over the elements) or paper (averaged)', oneOf('sum', 'paper')],
+  ['l1Scale', 'sum (error summed over the elements) or paper (averaged)', oneOf(...CHOICES.l1Scale)],
   ['l1WarmUp', 'fraction of the run over which λ grows from 0', numberOption],
   ['l0Coefficient', 'weight of the L0 penalty, for inputs with E‖x‖ = √d_in', numberOption],
   ['k', 'latents kept of each row (topk), or of each row on average (batchtopk, matryoshka)', numberOption],
@@ -32,26 +39,26 @@ const FLAGS: readonly Flag[] = [
   ['learningRate', "Adam's learning rate", numberOption],
   ['learningRateWarmUp', 'fraction of the run', numberOption],
   ['learningRateDecay', 'last fraction of the run, over which it falls to 0', numberOption],
-  ['learningRateShape', 'how it rises and falls: linear or cosine', oneOf('linear', 'cosine')],
+  ['learningRateShape', 'how it rises and falls: linear or cosine', oneOf(...CHOICES.learningRateShape)],
   ['beta1', "Adam's β₁", numberOption],
   ['beta2', "Adam's β₂", numberOption],
   ['gradientClipNorm', 'length to which longer gradients are shortened', numberOption],
-  ['moments', "type of Adam's moments: f32, or bf16 in half the memory", oneOf('f32', 'bf16')],
+  ['moments', "type of Adam's moments: f32, or bf16 in half the memory", oneOf(...CHOICES.moments)],
   [
     'normalize',
     'none, expected-norm (inputs scaled to E‖x‖ = √d_in) or layer-norm (every row by its own mean and deviation)',
-    oneOf('none', 'expected-norm', 'layer-norm'),
+    oneOf(...CHOICES.normalize),
   ],
-  ['decoderInit', 'random directions, those of data, or uniform numbers', oneOf('random', 'data', 'uniform')],
+  ['decoderInit', 'random directions, those of data, or uniform numbers', oneOf(...CHOICES.decoderInit)],
   [
     'encoderInit',
     'tied (starts as the decoder), scaled (d_in/d_sae of that) or kaiming',
-    oneOf('tied', 'scaled', 'kaiming'),
+    oneOf(...CHOICES.encoderInit),
   ],
   [
     'decoderBiasInit',
     'geometric-median, mean, zeros, or none (no bias at all)',
-    oneOf('geometric-median', 'mean', 'zeros', 'none'),
+    oneOf(...CHOICES.decoderBiasInit),
   ],
   ['resampleAt', 'fractions of the run at which dead latents are resampled, or off', numberListOption],
   ['resampleWindow', 'fraction of the run without firing that makes a latent dead for it', numberOption],
@@ -98,5 +105,5 @@ export function trainOptions(flags: TrainFlags): TrainOptions {
   const given = Object.fromEntries(
     FLAGS.filter(([name]) => flags[name] !== undefined).map(([name]) => [name, flags[name]]),
   );
-  return resolveOptions(given, flags.preset);
+  return checkOptions(resolveOptions(given, flags.preset));
 }

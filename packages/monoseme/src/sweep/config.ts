@@ -140,11 +140,11 @@ function optionsOf(given: Record<string, unknown>, where: string): Partial<Train
   for (const [key, value] of Object.entries(given)) {
     const name = key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
     if (!OPTION_KEYS.includes(key)) throw unknownKey(key, OPTION_KEYS, where);
-    const known = DEFAULT_OPTIONS[name as keyof TrainOptions];
-    const expected = known === undefined || known === null ? undefined : typeof known;
-    const isList = Array.isArray(value) && value.every((one) => typeof one === 'number');
-    if (!isList && (expected === undefined ? typeof value === 'object' : typeof value !== expected))
-      throw wrong(`${where}: ${key}`, value, expected === undefined ? 'number' : expected);
+    const expected = typeof (DEFAULT_OPTIONS[name as keyof TrainOptions] ?? 0);
+    if (LISTS.includes(key)) {
+      const isList = Array.isArray(value) && value.every((one) => typeof one === 'number');
+      if (!isList) throw wrong(`${where}: ${key}`, value, 'list of numbers');
+    } else if (typeof value !== expected) throw wrong(`${where}: ${key}`, value, expected);
     options[name] = value;
   }
   return options as Partial<TrainOptions>;

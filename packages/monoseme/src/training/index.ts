@@ -1,5 +1,5 @@
 export { type HookPoint } from './finished-dictionary.ts';
-export { DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './options.ts';
+export { CHOICES, DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './options.ts';
 export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ARCHITECTURES } from '../dictionary/index.ts';
 import type { MonosemeError } from '../errors.ts';
-import { checkOptions, DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
+import { checkOptions, CHOICES, DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { PRESETS, resolveOptions } from './presets.ts';
 
 function refused(resolve: () => unknown, ...named: RegExp[]): void {
@@ -77,6 +77,12 @@ describe('contradictions are refused, naming both', () => {
 });
 
 describe('unknown names', () => {
+  test('a word that a setting does not take lists those it takes', () => {
+    for (const [name, choices] of Object.entries(CHOICES)) {
+      const options = { ...DEFAULT_OPTIONS, [name]: 'other' };
+      refused(() => checkOptions(options), new RegExp(`${name} is other`), new RegExp(choices.join(' or ')));
+    }
+  });
   test('an unknown option names the nearest', () => {
     refused(
       () => resolveOptions({ learningRat: 1 } as Partial<TrainOptions>),

@@ -108,6 +108,17 @@ export function penaltyCoefficient(options: TrainOptions, width: number): number
   return options.l1Scale === 'paper' ? options.l1Coefficient * width : options.l1Coefficient;
 }
 
+/** What may be said where a setting is a word. */
+export const CHOICES = {
+  l1Scale: ['sum', 'paper'],
+  learningRateShape: ['linear', 'cosine'],
+  moments: ['f32', 'bf16'],
+  normalize: ['none', 'expected-norm', 'layer-norm'],
+  decoderInit: ['random', 'data', 'uniform'],
+  encoderInit: ['tied', 'scaled', 'kaiming'],
+  decoderBiasInit: ['geometric-median', 'mean', 'zeros', 'none'],
+} as const satisfies Partial<Record<keyof TrainOptions, readonly string[]>>;
+
 type Rule = readonly [keyof TrainOptions, (value: number) => boolean, string];
 
 const whole = (min: number, max: number): [(v: number) => boolean, string] => [
@@ -168,6 +179,11 @@ export function checkOptions(options: TrainOptions): TrainOptions {
     if (value === undefined && !Object.hasOwn(taken, name)) continue;
     if (!isGood(value as number))
       throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${takes}.`);
+  }
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value = options[name as keyof typeof CHOICES];
+    if (!(choices as readonly string[]).includes(value))
+      throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${choices.join(' or ')}.`);
   }
   for (const at of options.resampleAt) {
     if (!(at > 0 && at < 1))
