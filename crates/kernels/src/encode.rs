@@ -258,8 +258,8 @@ pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelE
 
 /// The share of X that may be other than 0 where zeros are skipped: somewhat less than where that takes as long as the
 /// tiles, and as screening.
-const MOST_ENTRIES: f64 = 0.25;
-const MOST_ENTRIES_SCREENED: f64 = 0.15;
+const MOST_ENTRIES: f64 = 0.33;
+const MOST_ENTRIES_SCREENED: f64 = 0.18;
 
 /// What only pre-activations that reach a bar are looked at for; it holds for the k largest of the batch alone.
 fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Codes, KernelError> {

@@ -3,7 +3,7 @@
 //! Lanes are latents: a row adds, for each of its numbers that is not 0, that input's weights of a tile of latents, whose
 //! sums stay in registers. These are the chains of multiply-adds of the other tiles without the products that are 0, so
 //! the values are equal. The weights of a tile are turned for it, `[d_in][latents]`, once for all rows of a task.
-//! A vector of weights is read from L2 for each of its multiply-adds, which takes longer than they do: that is the limit.
+//! A vector of weights is read for each of its multiply-adds, from L2 where it is not in L1: that is the limit.
 
 use super::collector::{MAX_ROWS, load_all};
 use super::sparse_rows::SparseRows;
@@ -13,10 +13,11 @@ use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
 use std::array::from_fn;
 use std::ops::Range;
 
-/// Vectors of latents in a tile: 8 chains keep the multiply-adds busy, and 8 · 16 latents × 512 inputs are a quarter of
-/// a 1 MiB L2 cache.
-const VECTORS: usize = 8;
-const MOST_LATENTS: usize = VECTORS * MAX_WIDTH;
+/// Latents of a tile at most: few, so that the weights of the inputs that are most often not 0 stay in L1; four vectors of
+/// 16 lanes or eight of fewer, so that enough chains keep the multiply-adds busy.
+const MOST_LATENTS: usize = 64;
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 /// Many rows for each tile that is turned, and still some tasks for each thread.
 pub fn plan(input: &EncodeInput<'_>, threads: usize) -> Vec<Vec<Task>> {
@@ -38,10 +39,20 @@ impl Kernel for RunSparse<'_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
+        match L::WIDTH {
+            16 => self.run_tiles::<L, 4>(lanes),
+            _ => self.run_tiles::<L, 8>(lanes),
+        }
+    }
+}
+
+impl RunSparse<'_> {
+    #[inline(always)]
+    fn run_tiles<L: Lanes, const VECTORS: usize>(self, lanes: L) {
         let Self { rows, task: RunTask { input, task, shared, scratch } } = self;
         let Scratch { turned, collector, .. } = scratch;
         let n = VECTORS * L::WIDTH;
-        turned.resize(n * input.d_in, 0.0);
+        let turned = on_lines(turned, n * input.d_in);
         for first in task.places.clone().step_by(n) {
             // Past the last latent the last is repeated; the copies start so low that nothing of them passes.
             let latents: [usize; MOST_LATENTS] =
@@ -69,6 +80,13 @@ impl Kernel for RunSparse<'_> {
             }
         }
     }
+}
+
+/// So many floats of a buffer, from the beginning of a cache line on: a vector that lies on two lines is read twice.
+fn on_lines(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    buffer.resize(n + LINE, 0.0);
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    &mut buffer[start..][..n]
 }
 
 /// out[k][i] = W_enc[latents[i]][k]

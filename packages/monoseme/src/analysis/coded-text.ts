@@ -120,11 +120,12 @@ async function encodeRows(
   { backend }: Pass,
 ): Promise<CodedChunk> {
   const activations = texts.map(({ source }) => of.get(source)!);
-  const codes: Codes[] = [];
-  for (const [i, { dictionary }] of texts.entries())
-    codes.push(
-      await encode(dictionary, backend, activations[i], activations[i].length / dictionary.config.dIn),
-    );
+  // All at once: where one waits for its last rows another goes on.
+  const codes = await Promise.all(
+    texts.map(({ dictionary }, i) =>
+      encode(dictionary, backend, activations[i], activations[i].length / dictionary.config.dIn),
+    ),
+  );
   return { codes, activations, firstToken };
 }
 

@@ -1,5 +1,6 @@
 import { plot } from '../plots/index.ts';
 import { figureText, percentText } from '../report/index.ts';
+import { coActivationGraph, coActivationParts } from './co-activation-graph.ts';
 import type { GroupShape } from './group-shape.ts';
 import type { Groups } from './groups.ts';
 import type { Analysis } from './write-analysis.ts';
@@ -8,7 +9,11 @@ const LISTED = 20;
 const DRAWN = 4;
 const LISTED_EDGES = 30;
 
-export function groupsAnalysis({ edges, groups, nGroups, nGrouped, nTokens }: Groups): Analysis {
+/** @param label the token that a latent fires on most; '' where there are no tokens */
+export function groupsAnalysis(
+  { edges, groups, nGroups, nGrouped, nTokens }: Groups,
+  label: (latent: number) => string,
+): Analysis {
   const byDilution = groups.toSorted((a, b) => b.dilution - a.dilution || a.latents[0] - b.latents[0]);
   return {
     name: 'groups',
@@ -58,7 +63,11 @@ export function groupsAnalysis({ edges, groups, nGroups, nGrouped, nTokens }: Gr
       },
       {
         title: 'Co-activation',
-        text: [`${edges.length} pairs of latents correlate at 0.3 or more; the strongest.`],
+        text: [
+          `${edges.length} pairs of latents correlate at 0.3 or more. Drawn: connected parts of the strongest 100, the wider ` +
+            'a line the more; in a circle: the latent and the token it fires on most.',
+        ],
+        figures: coActivationParts(edges).map((part) => coActivationGraph(part, label)),
         tables: [
           {
             header: ['latent', 'latent', 'correlation', 'both of either'],

@@ -18,6 +18,7 @@ export { automataAnalysis } from './automata-analysis.ts';
 export { CLEAR_LEAD, proxyAnalysis } from './proxies-analysis.ts';
 export type { GroupShape } from './group-shape.ts';
 export { type CoActivationEdge, type Groups, latentGroups } from './groups.ts';
+export { type CoActivationPart, coActivationGraph, coActivationParts } from './co-activation-graph.ts';
 export { groupsAnalysis } from './groups-analysis.ts';
 export { type LatentMotif, type Motif, MOTIFS, type Motifs, motifs, motifShares } from './motifs.ts';
 export { motifsAnalysis } from './motifs-analysis.ts';

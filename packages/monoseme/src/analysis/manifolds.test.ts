@@ -10,6 +10,8 @@ import { resolveOptions } from '../training/index.ts';
 import { Autocorrelation } from './autocorrelation.ts';
 import { GroupRows } from './group-shape.ts';
 import {
+  coActivationGraph,
+  coActivationParts,
   groupsAnalysis,
   latentGroups,
   motifs,
@@ -43,7 +45,26 @@ test('a planted circle comes out as a group of many latents in two dimensions', 
   assert.ok(group.dimension > 1.7 && group.dimension < 3, `${group.dimension} dimensions`);
   assert.ok(group.dilution > 2, `${group.latents.length} latents in ${group.dimension}`);
   assert.ok(group.radiusSpread < 0.35 && group.anglesCovered > 0.9);
-  assert.doesNotMatch(JSON.stringify(groupsAnalysis(found)), /NaN|undefined/);
+  assert.doesNotMatch(JSON.stringify(groupsAnalysis(found, () => '')), /NaN|undefined/);
+});
+
+test('the co-activation graph: connected parts, the largest first, each latent and line drawn once', () => {
+  const edge = (a: number, b: number, correlation: number) => ({ a, b, correlation, jaccard: 0.5 });
+  const edges = [edge(7, 9, 0.9), edge(1, 2, 0.8), edge(2, 4, 0.7), edge(1, 4, 0.5), edge(2, 3, 0.4)];
+  const parts = coActivationParts(edges);
+  assert.deepEqual(
+    parts.map(({ latents }) => latents),
+    [
+      [1, 2, 4, 3],
+      [7, 9],
+    ],
+  );
+  assert.deepEqual(parts[0].edges, edges.slice(1));
+  const svg = coActivationGraph(parts[0], (latent) => `<${latent}>`);
+  assert.deepEqual([svg.match(/<circle/g)!.length, svg.match(/<path/g)!.length], [4, 4]);
+  assert.match(svg, /stroke-width="4.8"><title>0.80/);
+  assert.match(svg, /&lt;3&gt;/);
+  assert.doesNotMatch(svg, /NaN/);
 });
 
 test('the shape of a line is one dimension, whatever its length', () => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { modelSource } from '../activations/index.ts';
 import { type Analysis, type CodedText, type CutText, type Pass, writeAnalysis } from '../analysis/index.ts';
@@ -80,10 +81,12 @@ export async function analyze(
   const [{ tokens, vocabulary: tokenizer }] = cuts;
   const names = opened.map(({ model, hook }, i) => `${model.sha256} ${hook} ${cuts.indexOf(cuts[i])}`);
   const runners = new Map<string, ModelRunner>();
+  // Models run side by side: cores of their own spare them the waiting of threads for each other.
+  const threads = Math.max(1, Math.floor(availableParallelism() / new Set(names).size));
   try {
     for (const [i, { model, hook }] of opened.entries()) {
       if (runners.has(names[i])) continue;
-      const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
+      const runner = await ModelRunner.start(model, { hook, threads: flags.threads ?? threads });
       runners.set(names[i], runner);
       await setBatch(context, runner, cuts[i].tokens.contextSize, flags);
     }

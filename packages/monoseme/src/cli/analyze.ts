@@ -2,6 +2,7 @@ import {
   automata,
   automataAnalysis,
   controlsAnalysis,
+  coActivationParts,
   familyOf,
   sideBySide,
   DEFAULT_PROXIES,
@@ -128,13 +129,7 @@ export const analyzeCommand: DeclareCommand = (program, run) => {
     .command('groups')
     .description('Groups of latents with near directions, their shape and dilution; the co-activation graph.')
     .argument('<dictionary>', 'folder of the dictionary')
-    .action(
-      run((context, flags: AnalyzeFlags, folder) =>
-        analyze(context, flags, [folder], async ({ texts: [text], pass }) =>
-          groupsAnalysis(await latentGroups(text, pass)),
-        ),
-      ),
-    );
+    .action(run((context, flags: AnalyzeFlags, folder) => analyze(context, flags, [folder], findGroups)));
 
   const lasting = group
     .command('persistence')
@@ -212,7 +207,8 @@ function ownPattern(text: string): Proxy {
 }
 
 function findSplitting({ latent: asked = [] }: LatentFlags) {
-  return async ({ texts, tokens, tokenizer, pass }: AnalyzeInput) => {
+  return async (input: AnalyzeInput) => {
+    const { texts, pass } = input;
     const [smaller, larger] = texts;
     const sizes = texts.map(({ dictionary }) => dictionary.config.dSae);
     if (sizes[0] > sizes[1])
@@ -230,25 +226,36 @@ function findSplitting({ latent: asked = [] }: LatentFlags) {
       [...latents, ...children.flatMap(({ parents }) => parents.map(({ latent }) => latent))],
       children.map(({ latent }) => latent),
     ];
-    const tops: Map<number, number>[] = [];
-    for (const [i, text] of texts.entries())
-      tops.push(await topTokens(text, tokens, new Set(named[i]), pass));
-    const label = (side: number) => (latent: number) => {
-      const token = tops[side].get(latent);
-      return token === undefined ? '' : shownToken(tokenizer, token);
-    };
-    return splittingAnalysis(found, families, [label(0), label(1)]);
+    return splittingAnalysis(found, families, [
+      await topTokenOf(input, named[0], smaller),
+      await topTokenOf(input, named[1], larger),
+    ]);
   };
 }
 
-async function findAutomata({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {
-  const found = await automata(text, pass);
-  const latents = new Set(found.systems.flatMap((system) => system.latents));
-  const tops = await topTokens(text, tokens, latents, pass);
-  return automataAnalysis(found, (latent) => {
+async function findGroups(input: AnalyzeInput) {
+  const found = await latentGroups(input.texts[0], input.pass);
+  const drawn = coActivationParts(found.edges).flatMap(({ latents }) => latents);
+  return groupsAnalysis(found, await topTokenOf(input, drawn));
+}
+
+async function findAutomata(input: AnalyzeInput) {
+  const found = await automata(input.texts[0], input.pass);
+  const latents = found.systems.flatMap((system) => system.latents);
+  return automataAnalysis(found, await topTokenOf(input, latents));
+}
+
+/** Says the token that each of some latents fires on most, by another pass. */
+async function topTokenOf(
+  { texts: [first], tokens, tokenizer, pass }: AnalyzeInput,
+  latents: readonly number[],
+  text = first,
+) {
+  const tops = await topTokens(text, tokens, new Set(latents), pass);
+  return (latent: number) => {
     const token = tops.get(latent);
     return token === undefined ? '' : shownToken(tokenizer, token);
-  });
+  };
 }
 
 async function findMotifs({ texts: [text], tokens, tokenizer, pass }: AnalyzeInput) {

@@ -112,7 +112,11 @@ export function circleStep(work: ReproduceWork): Promise<Findings['circle']> {
     if ('error' in outcome) throw outcome.error;
     const found = await latentGroups({ dictionary: outcome.dictionary, source }, { backend, signal });
     return {
-      ...{ figures: circleFindings(found), sections: work.titled('a planted circle', groupsAnalysis(found)) },
+      figures: circleFindings(found),
+      sections: work.titled(
+        'a planted circle',
+        groupsAnalysis(found, () => ''),
+      ),
       ...{ text: undefined, command: `monoseme reproduce --out ${work.out}` },
     };
   });
