@@ -29,6 +29,7 @@ export interface NativeKernels {
   product(input: object): Promise<unknown>;
   transpose(codes: object): Promise<unknown>;
   addPairSums(input: object): Promise<unknown>;
+  coActivations(input: object): Promise<unknown>;
   updateRows(input: object): Promise<unknown>;
   squaredGradientNorm(input: object): Promise<unknown>;
   center(input: object): Promise<unknown>;

@@ -7,6 +7,7 @@
 //! Results do not depend on the number of threads: an output element is always summed by one thread in one order.
 
 mod adam;
+mod co_activation;
 mod codes;
 mod decode;
 mod dense;
@@ -28,6 +29,7 @@ mod traversal;
 mod update_rows;
 
 pub use adam::Adam;
+pub use co_activation::{CoActivationInput, CoActivations, LatentNumber, co_activations};
 pub use codes::{Codes, CodesView};
 pub use decode::{DecodeInput, Errors, decode, residuals, sampled_products};
 pub use encode::{EncodeInput, Selection, encode};

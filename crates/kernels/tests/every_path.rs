@@ -3,11 +3,11 @@
 //! past the end of an array.
 
 use monoseme_kernels::{
-    Adam, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine, GeometricMedianInput,
-    GradientInput, InstructionSet, Moments, NestedInput, PairSumsInput, ProductInput, Pull, ScreenedView,
-    Selection, SparseSum, UpdateRowsInput, add_pair_sums, center, column_sums, decode, encode,
-    geometric_median, nested_residuals, padded_inputs, product, residuals, sampled_products, screen,
-    squared_gradient_norm, transpose, update_rows,
+    Adam, CoActivationInput, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine,
+    GeometricMedianInput, GradientInput, InstructionSet, Moments, NestedInput, PairSumsInput, ProductInput,
+    Pull, ScreenedView, Selection, SparseSum, UpdateRowsInput, add_pair_sums, center, co_activations,
+    column_sums, decode, encode, geometric_median, nested_residuals, padded_inputs, product, residuals,
+    sampled_products, screen, squared_gradient_norm, transpose, update_rows,
 };
 
 /// Xorshift64.
@@ -106,6 +106,7 @@ fn run_all(engine: &Engine, random: &mut Random) {
         };
         run_sparse(engine, random, view, &w, &x, width);
         run_pairs(engine, view);
+        run_company(engine, view);
     }
     run_screened(engine, &x, &w, &bias, width);
     let offset = random.values(width);
@@ -184,6 +185,37 @@ fn run_pairs(engine: &Engine, codes: CodesView<'_>) {
         add_pair_sums(engine, PairSumsInput { a: codes, b: codes, width, sums: &mut sums }).unwrap();
         let products: Vec<f64> = sums.iter().step_by(width).copied().collect();
         assert_eq!(products, expected);
+    }
+}
+
+/// Each row a context of its own: what fires with a latent is counted on its rows alone.
+fn run_company(engine: &Engine, codes: CodesView<'_>) {
+    let mut n_fired = vec![0; codes.d_sae];
+    codes.latent_indices.iter().for_each(|&latent| n_fired[latent as usize] += 1);
+    let input = CoActivationInput {
+        ends: codes.row_pointers,
+        latents: codes.latent_indices,
+        n_fired: &n_fired,
+        context_size: 1,
+        asked: 0..codes.d_sae,
+        most: codes.d_sae,
+        fewest: 1,
+    };
+    let found = co_activations(engine, &input).unwrap();
+    let rows_of = |latent: u32| {
+        codes
+            .row_pointers
+            .windows(2)
+            .filter(move |row| codes.latent_indices[row[0] as usize..row[1] as usize].contains(&latent))
+    };
+    for latent in 0..codes.d_sae {
+        for pair in found.pointers[latent] as usize..found.pointers[latent + 1] as usize {
+            let beside = rows_of(latent as u32).filter(|row| {
+                codes.latent_indices[row[0] as usize..row[1] as usize].contains(&found.others[pair])
+            });
+            assert_eq!(found.counts[pair] as usize, beside.count());
+            assert_eq!(found.lags[pair], 0);
+        }
     }
 }
 

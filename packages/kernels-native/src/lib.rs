@@ -6,6 +6,7 @@
 //! a copy either. A call occupies one of libuv's threads, which waits for the engine's own pool.
 
 mod call;
+mod co_activation;
 mod gradients;
 mod machine;
 pub mod memory;

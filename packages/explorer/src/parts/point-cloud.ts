@@ -25,21 +25,30 @@ export interface PlaneView {
   readonly scale: number;
 }
 
-/**
- * Points that are drawn while the picture moves: those with the lowest numbers, which lie like all others. With a graphics
- * card a million take a few milliseconds, without one a second.
- */
-const MOST_MOVING = 100_000;
+/** Milliseconds that the points of one frame may take. */
+const FRAME_MS = 20;
+const FEWEST_AT_ONCE = 2_000;
 
-/** Points drawn by WebGL. */
+/**
+ * Points drawn by WebGL, as many a frame as it has time for: with a graphics card a million are there at once, without one
+ * they take a second, and meanwhile the picture can be moved. Those with the lowest numbers come first; they lie like all
+ * others.
+ */
 export class PointCloud {
   readonly #gl: WebGLRenderingContext;
   readonly #program: WebGLProgram;
   readonly #n: number;
+  #atOnce = 20_000;
+  #frame = 0;
 
   /** @param places [n, 2] @returns undefined where the browser has no WebGL */
   static create(canvas: HTMLCanvasElement, places: Float32Array): PointCloud | undefined {
-    const gl = canvas.getContext('webgl', { antialias: false, premultipliedAlpha: true });
+    const gl = canvas.getContext('webgl', {
+      antialias: false,
+      premultipliedAlpha: true,
+      // Each frame adds to what the frames before it drew.
+      preserveDrawingBuffer: true,
+    });
     const program = gl && link(gl);
     return gl && program ? new PointCloud(gl, program, places) : undefined;
   }
@@ -59,12 +68,20 @@ export class PointCloud {
     this.#attribute('colour', colours, 3);
   }
 
-  /** Whether fewer points are drawn while the picture moves. */
-  get isLarge(): boolean {
-    return this.#n > MOST_MOVING;
+  /** Begin a picture with the next frame, in place of one that is not whole yet. */
+  draw(view: PlaneView, size: number): void {
+    this.stop();
+    this.#frame = requestAnimationFrame(() => {
+      this.#clear(view, size);
+      this.#drawFrom(0);
+    });
   }
 
-  draw({ x, y, scale }: PlaneView, size: number, isMoving: boolean): void {
+  stop(): void {
+    cancelAnimationFrame(this.#frame);
+  }
+
+  #clear({ x, y, scale }: PlaneView, size: number): void {
     const gl = this.#gl;
     const { width, height, clientWidth } = gl.canvas as HTMLCanvasElement;
     const ratio = width / Math.max(1, clientWidth);
@@ -74,7 +91,19 @@ export class PointCloud {
     const [zoomX, zoomY] = [(2 * scale * ratio) / width, (2 * scale * ratio) / height];
     gl.uniform4f(gl.getUniformLocation(this.#program, 'view'), x, y, zoomX, zoomY);
     gl.uniform1f(gl.getUniformLocation(this.#program, 'size'), size * ratio);
-    gl.drawArrays(gl.POINTS, 0, isMoving ? Math.min(this.#n, MOST_MOVING) : this.#n);
+  }
+
+  #drawFrom(first: number): void {
+    const gl = this.#gl;
+    const n = Math.min(this.#n - first, this.#atOnce);
+    const start = performance.now();
+    gl.drawArrays(gl.POINTS, first, n);
+    // To read a pixel is to wait for the points.
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    if (first + n === this.#n) return;
+    const perFrame = (n * FRAME_MS) / Math.max(1, performance.now() - start);
+    this.#atOnce = Math.max(FEWEST_AT_ONCE, Math.floor(perFrame));
+    this.#frame = requestAnimationFrame(() => this.#drawFrom(first + n));
   }
 
   #attribute(name: string, values: Float32Array, width: number): void {

@@ -89,14 +89,13 @@ function lagName(lag: number): string {
 export function CoActivePanel(props: PanelProps) {
   const details = () => props.page.details;
   const lag = (place: number) => details().coactive_lags[place];
-  /** What the shares are counted on: they are no closer than that many firings tell. */
+  /** What the shares are counted on. */
   const counted = () => {
-    const { n_tokens = 0, n_firings } = props.index.manifest.co_activation ?? {};
-    const where = `firings in the first ${roughCount(n_tokens)} tokens were looked at`;
-    if (n_firings === undefined) return `A sample of its ${where}.`;
-    return props.page.feature.density * n_tokens > n_firings
-      ? `About ${count(n_firings)} of its ${where}.`
-      : `All its ${where}.`;
+    const { co_activation, corpus } = props.index.manifest;
+    const { n_tokens = 0, is_exact } = co_activation ?? {};
+    if (is_exact && n_tokens === corpus.n_tokens) return 'All its firings were counted.';
+    const firings = `firings in the first ${roughCount(n_tokens)} tokens`;
+    return is_exact ? `All its ${firings} were counted.` : `A sample of its ${firings} was looked at.`;
   };
   return (
     <RelatedPanel

@@ -24,8 +24,6 @@ const REACH = 14;
 /** Features that an address can name. */
 const MOST_LISTED = 2000;
 const CLUSTERS_LISTED = 40;
-/** Milliseconds without a move after which a picture is drawn whole. */
-const REST = 250;
 
 /** All features in the plane, near ones of near directions. */
 export function MapView(props: { index: FeatureIndex }) {
@@ -70,18 +68,8 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
   const [size, setSize] = createSignal<readonly [number, number]>([0, 0]);
   const [view, setView] = createSignal<PlaneView>({ x: whole.x, y: whole.y, scale: 1 });
 
-  let resting: ReturnType<typeof setTimeout>;
-  const drawn = (isMoving: boolean) =>
-    cloud?.draw(view(), Math.min(9, Math.max(3, view().scale / 14)), isMoving);
-  const draw = () => drawn(false);
-  /** What takes long to draw is drawn whole once it rests. */
-  const drawMoving = () => {
-    clearTimeout(resting);
-    const isMoving = cloud?.isLarge ?? false;
-    drawn(isMoving);
-    if (isMoving) resting = setTimeout(draw, REST);
-  };
-  onCleanup(() => clearTimeout(resting));
+  const draw = () => cloud?.draw(view(), Math.min(9, Math.max(3, view().scale / 14)));
+  onCleanup(() => cloud?.stop());
   const fit = () => {
     const { clientWidth, clientHeight } = canvas;
     const ratio = devicePixelRatio || 1;
@@ -89,7 +77,6 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
     const scale = 0.94 * Math.min(clientWidth / whole.width, clientHeight / whole.height);
     setSize([clientWidth, clientHeight]);
     setView({ x: whole.x, y: whole.y, scale });
-    drawMoving();
   };
   const toPlane = (event: { clientX: number; clientY: number }): [number, number] => {
     const box = canvas.getBoundingClientRect();
@@ -113,7 +100,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
     window.addEventListener('resize', fit);
     onCleanup(() => window.removeEventListener('resize', fit));
   });
-  createEffect(on(view, drawMoving, { defer: true }));
+  createEffect(on(view, draw, { defer: true }));
   createEffect(
     on(
       colouring,

@@ -1,4 +1,3 @@
-import { CO_ACTIVATION_FIRINGS } from './co-activation.ts';
 import { mkdir, rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +9,7 @@ import { sha256, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { logEdges } from './activation-histogram.ts';
-import type { CoActivationThread } from './co-activation-thread.ts';
+import type { CoActivation } from './co-activation.ts';
 import { writeCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type GatheredLatents, gatherLatents } from './gather-latents.ts';
@@ -78,7 +77,8 @@ export interface BuiltIndex {
  * The manifest is written last: a folder without one is no index. A build that was stopped or killed goes on from its last
  * checkpoint, in `unfinished/` of the folder, when it is called again with the same input, and gives the same bytes. The same inputs and seed give the same bytes.
  *
- * Memory  about 20 KB a latent and as much as its weights, the text, and 128 MiB for what fires where
+ * Memory  about 20 KB a latent and as much as its weights, 128 MiB for what fires where, 32 MiB to look for near misses
+ *         and what fires beside what, and 4 bytes a token of the text
  * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
  * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
  */
@@ -89,20 +89,14 @@ export async function buildFeatureIndex(input: BuildFeatureIndexInput): Promise<
   const options = builderOptions(input);
   const checkpoints = checkpointsOf(input, options);
   const gathered = await gatherLatents({ ...input, options, checkpoints, onProgress: report });
-  const coActivation = gathered.builder.coActivation();
-  try {
-    const measured = await effectsOf(input, gathered.builder, checkpoints, report);
-    throwIfAborted(input.signal);
-    return await writeIndex(input, gathered, coActivation, measured);
-  } finally {
-    await coActivation.end();
-  }
+  const measured = await effectsOf(input, gathered.builder, checkpoints, report);
+  throwIfAborted(input.signal);
+  return writeIndex(input, gathered, measured);
 }
 
 async function writeIndex(
   input: BuildFeatureIndexInput,
   gathered: GatheredLatents,
-  coActivation: CoActivationThread,
   measured: MeasuredEffects | undefined,
 ): Promise<BuiltIndex> {
   const { out, dictionary, tokenSet, tokenizer, seed = 0 } = input;
@@ -111,6 +105,7 @@ async function writeIndex(
   const counts = tokenCounts(tokenSet.tokens, tokenizer.vocabSize);
   const corpus = await writeCorpus(out, tokenSet, counts.length);
   const vocabulary = { path: 'vocabulary.json', ...(await writeVocabulary(out, tokenizer, counts)) };
+  const coActivation = builder.coActivation(input.backend);
   const tables = await writeTables(input, gathered, coActivation, measured, counts);
   const files = [...corpus.files, vocabulary, ...tables];
   await writeManifest(out, {
@@ -119,7 +114,7 @@ async function writeIndex(
     seed,
     backend: input.backend.description,
     details: {
-      ...details(input, builder, counts, measured),
+      ...details(input, builder, coActivation, counts, measured),
       files,
       corpus: corpusDetails(input, corpus, counts.length),
     },
@@ -193,7 +188,7 @@ function totalWork({ tokenSet, ablations }: BuildFeatureIndexInput): number {
 async function writeTables(
   input: BuildFeatureIndexInput,
   { builder, neighbours, map }: GatheredLatents,
-  coActivation: CoActivationThread,
+  coActivation: CoActivation,
   measured: MeasuredEffects | undefined,
   counts: Uint32Array,
 ): Promise<IndexFile[]> {
@@ -240,6 +235,7 @@ function logRange(builder: FeatureIndexBuilder, dSae: number): [number, number] 
 function details(
   input: BuildFeatureIndexInput,
   builder: FeatureIndexBuilder,
+  coActivation: CoActivation,
   counts: Uint32Array,
   measured: MeasuredEffects | undefined,
 ): Omit<IndexDetails, 'files' | 'corpus'> {
@@ -260,7 +256,8 @@ function details(
       window_radius: options.windowRadius,
     },
     effects: measured ? { n_rows: measured.ablations.latents.length, by_token: measured.byToken } : null,
-    co_activation: { n_tokens: builder.nTokensKept, n_firings: CO_ACTIVATION_FIRINGS },
+    co_activation: { n_tokens: coActivation.nTokens, is_exact: true },
+    near_misses: { n_tokens: builder.nTokensKept },
     histogram: {
       linear_bins: LINEAR_BINS,
       log_edges: logEdges(...logRange(builder, dSae)),

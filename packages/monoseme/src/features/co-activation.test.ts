@@ -1,30 +1,40 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Random } from '../random/index.ts';
-import { build, coActive, CONTEXT, D_SAE, type Firing } from '../testing/random-firings.ts';
+import { build, coActive, CONTEXT, D_SAE, randomCodes } from '../testing/random-firings.ts';
 
-test('what fires beside a latent, at its distance, and not what fires everywhere', async () => {
-  const random = new Random(5);
-  const nTokens = 100 * CONTEXT;
-  const tokens = new Uint32Array(nTokens);
-  const firings: Firing[][] = Array.from({ length: D_SAE }, () => []);
-  for (let position = 0; position < nTokens; position++) {
-    firings[4].push({ position, activation: 1 });
-    if (random.uniform() < 0.1) firings[3].push({ position, activation: 1 });
-    if (random.uniform() >= 0.03 || (position + 1) % CONTEXT === 0) continue;
-    firings[0].push({ position, activation: 1 });
-    if (random.uniform() < 0.8) firings[1].push({ position: position + 1, activation: 1 });
+test('what fires beside a latent is counted over all of its firings', async () => {
+  const data = randomCodes(60, 3);
+  const nTokens = data.tokens.length;
+  // Latent 1 one token behind latent 0, where the context goes on.
+  data.firings[1] = data.firings[0]
+    .filter(({ position }) => (position + 1) % CONTEXT !== 0)
+    .map(({ position }) => ({ position: position + 1, activation: 1 }));
+  const fires = data.firings.map((list) => new Set(list.map(({ position }) => position)));
+  const nBeside = (latent: number, other: number, lag: number) =>
+    data.firings[latent].filter(({ position }) => {
+      const place = (position % CONTEXT) + lag;
+      return place >= 0 && place < CONTEXT && fires[other].has(position + lag);
+    }).length;
+
+  const found = await coActive(build(data, 7));
+  for (let latent = 0; latent < D_SAE; latent++) {
+    const company = [];
+    for (let other = 0; other < D_SAE; other++) {
+      const counts = [-2, -1, 0, 1, 2].map((lag) => nBeside(latent, other, lag));
+      const share = Math.max(...counts) / fires[latent].size;
+      const pmi = Math.log((share * nTokens) / fires[other].size);
+      if (other !== latent && Math.max(...counts) >= 3 && pmi > 0)
+        company.push({ other, lag: counts.indexOf(Math.max(...counts)) - 2, share, pmi });
+    }
+    company.sort((a, b) => b.share * b.pmi - a.share * a.pmi);
+    const kept = company.slice(0, 10);
+    const { latents, lags, shares, pmis } = found[latent];
+    assert.deepEqual(latents, kept.map(({ other }) => other));
+    assert.deepEqual(lags, kept.map(({ lag }) => lag));
+    assert.deepEqual(shares, kept.map(({ share }) => share));
+    assert.deepEqual(pmis, kept.map(({ pmi }) => pmi));
   }
-  firings[2] = firings[0];
-  const builder = build({ tokens, firings }, 5);
-  const found = await coActive(builder);
-  const { latents, lags, shares, pmis } = found[0];
-  assert.deepEqual(latents.slice(0, 2), [2, 1]);
-  assert.deepEqual(lags.slice(0, 2), [0, 1]);
-  assert.equal(shares[0], 1);
-  assert.ok(Math.abs(shares[1] - 0.8) < 0.1);
-  assert.ok(Math.abs(pmis[0] - Math.log(nTokens / firings[0].length)) < 1e-9);
-  assert.ok(!latents.includes(4));
-  assert.equal(found[1].lags[0], -1);
-  assert.deepEqual(found[9].latents, []);
+  assert.deepEqual([found[0].latents[0], found[0].lags[0]], [1, 1]);
+  assert.deepEqual([found[1].latents[0], found[1].lags[0]], [0, -1]);
+  assert.deepEqual(found[11].latents, []);
 });

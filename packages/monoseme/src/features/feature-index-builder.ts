@@ -1,10 +1,10 @@
 import { MonosemeError } from '../errors.ts';
-import type { Codes } from '../kernels/contract.ts';
+import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { ActivationHistogram } from './activation-histogram.ts';
 import { ActivationMoments } from './activation-moments.ts';
 import { ActivationSamples } from './activation-samples.ts';
 import { chooseExamples, type Example, type ExampleCounts } from './choose-examples.ts';
-import { CoActivationThread } from './co-activation-thread.ts';
+import { CoActivation } from './co-activation.ts';
 import type { Counts, GatheredArrays } from './index-checkpoint.ts';
 import { KeptCodes } from './kept-codes.ts';
 import { NearMisses } from './near-misses.ts';
@@ -165,18 +165,16 @@ export class FeatureIndexBuilder {
     return [...examples, ...this.#nearMisses.of(latent, this.tokenMass.of(latent), examples, nNearMisses)];
   }
 
-  /** Begin to look for what fires beside each latent. To be ended. */
-  coActivation(): CoActivationThread {
-    const { contextSize, seed } = this.#options;
-    const { nTokens, ends, nFired, latents } = this.#kept;
-    return new CoActivationThread({ kept: { nTokens, ends, nFired, latents }, contextSize, seed });
+  /** What fires beside each latent. */
+  coActivation(backend: KernelBackend): CoActivation {
+    return new CoActivation(backend, this.#kept, this.#options.contextSize);
   }
 
   correlatedNeurons(latent: number, n: number): CorrelatedNeurons {
     return this.#correlation.of(latent, this.moments, this.#nTokens, n);
   }
 
-  /** Tokens that co-activation and near misses look at. */
+  /** Tokens that near misses look at. */
   get nTokensKept(): number {
     return this.#kept.nTokens;
   }

@@ -3,8 +3,10 @@ import type { GatheredArrays } from './index-checkpoint.ts';
 
 /** Memory for the latents of the tokens that are kept: two million tokens of 30 latents, in two bytes each. */
 const LIMIT_BYTES = 2 ** 27;
+/** Tokens that are kept at most: where few latents fire, they take more memory than what fires on them. */
+const MOST_TOKENS = 2 ** 22;
 
-/** What is kept, in memory that another thread can read. */
+/** What is kept. */
 export interface KeptFirings {
   readonly nTokens: number;
   readonly ends: Uint32Array;
@@ -29,10 +31,10 @@ export class KeptCodes implements KeptFirings {
 
   /** Memory is taken as it is filled: what is asked for here is room. */
   constructor(dSae: number, nTokens: number) {
-    this.ends = new Uint32Array(new SharedArrayBuffer(4 * (nTokens + 1)));
-    this.nFired = new Uint32Array(new SharedArrayBuffer(4 * dSae));
+    this.ends = new Uint32Array(Math.min(MOST_TOKENS, nTokens) + 1);
+    this.nFired = new Uint32Array(dSae);
     const bytes = dSae <= 2 ** 16 ? 2 : 4;
-    const room = new SharedArrayBuffer(Math.min(LIMIT_BYTES, bytes * dSae * nTokens));
+    const room = new ArrayBuffer(Math.min(LIMIT_BYTES, bytes * dSae * (this.ends.length - 1)));
     this.latents = bytes === 2 ? new Uint16Array(room) : new Uint32Array(room);
   }
 
@@ -55,7 +57,7 @@ export class KeptCodes implements KeptFirings {
   /** Add the next tokens of the text; nothing once the memory is used up. */
   add({ nRows, rowPointers, latentIndices, values }: Codes): void {
     let end = this.ends[this.nTokens];
-    this.#isFull ||= end + rowPointers[nRows] > this.latents.length;
+    this.#isFull ||= end + rowPointers[nRows] > this.latents.length || this.nTokens + nRows >= this.ends.length;
     if (this.#isFull) return;
     for (let row = 0; row < nRows; row++) {
       for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {

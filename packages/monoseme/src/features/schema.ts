@@ -238,11 +238,10 @@ export interface IndexDetails {
   };
   /** Null in an index without ablations. `by_token`: the model's second half ran on single tokens. */
   readonly effects: { readonly n_rows: number; readonly by_token: boolean } | null;
-  /**
-   * Tokens of the text, from its start, that co-activation and near misses look at; and firings of a latent there that
-   * co-activation looks at, about, where it has more. Older indexes do not say the second.
-   */
-  readonly co_activation: { readonly n_tokens: number; readonly n_firings?: number };
+  /** Tokens of the text, from its start, that co-activation looks at. Older indexes looked at a sample of the firings there. */
+  readonly co_activation: { readonly n_tokens: number; readonly is_exact?: true };
+  /** Tokens of the text, from its start, in which near misses are looked for. Older indexes do not say it. */
+  readonly near_misses?: { readonly n_tokens: number };
   readonly histogram: { readonly linear_bins: number; readonly log_edges: readonly number[] };
   readonly logits: { readonly n_top: number; readonly bins: number; readonly n_tokens: number } | null;
   /** Not there in an index to which none were added. */

@@ -1,7 +1,6 @@
 import { type Dictionary, type Neighbours, type WeightFigures, weightFigures } from '../dictionary/index.ts';
 import type { Bins } from './activation-histogram.ts';
-import type { CoActiveLatents } from './co-activation.ts';
-import type { CoActivationThread } from './co-activation-thread.ts';
+import type { CoActivation, CoActiveLatents } from './co-activation.ts';
 import type { Example } from './choose-examples.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
 import type { FeatureMap } from './feature-map.ts';
@@ -31,7 +30,7 @@ export interface LatentTablesInput {
   readonly logits: AsyncIterator<LogitEffects> | undefined;
   /** [dSae] */
   readonly neighbours: readonly Neighbours[];
-  readonly coActivation: CoActivationThread;
+  readonly coActivation: CoActivation;
   readonly map: FeatureMap;
   /** Means over the firings of a latent drawn at random, where ablations were made. */
   readonly meanEffects: ReadonlyMap<number, MeanEffect>;

@@ -2,6 +2,7 @@ import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import type {
   CenterInput,
+  CoActivationInput,
   Codes,
   ColumnSumsInput,
   DecodeInput,
@@ -140,6 +141,25 @@ export function checkPairSums({ a, b, width, sums }: PairSumsInput): void {
   if (![1, 2, 4].includes(width))
     throw new MonosemeError('ERR_OPTION', `width is ${width}.`, 'It takes 1, 2 or 4.');
   expectLength('sums', sums, a.dSae, b.dSae, width);
+}
+
+export function checkCoActivations({ ends, nFired, contextSize, ...input }: CoActivationInput): void {
+  const { first, end, most, fewest } = input;
+  expectSize('contextSize', contextSize, 1);
+  for (const [name, value] of Object.entries({ first, end })) expectSize(name, value, 0);
+  for (const [name, value] of Object.entries({ most, fewest })) expectSize(name, value, 1);
+  if (first > end || end > nFired.length)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `Latents ${first} to ${end} are asked about, of ${nFired.length}.`,
+      'Ask about latents of the dictionary.',
+    );
+  if (ends.length % contextSize === 1 % contextSize) return;
+  throw new MonosemeError(
+    'ERR_SHAPE',
+    `ends has ${ends.length} elements, but contexts have ${contextSize} tokens.`,
+    'Pass whole contexts, and one element more.',
+  );
 }
 
 export function checkGradient(input: GradientInput): void {

@@ -6,6 +6,7 @@ import {
   assertClose,
   assertGuards,
   assertSelected,
+  coActivationCase,
   codesCase,
   encodeCase,
   nestedCase,
@@ -279,6 +280,50 @@ function contract(open: () => Promise<KernelBackend>): void {
     ];
     assert.deepEqual([...sums.subarray(0, 12)], [...expected, ...none, 2, 1, 1, 4]);
     assert.deepEqual([...sums.subarray(12)], [12, 1, 9, 16, 6, 1, 4, 9, 21, 1, 49, 9]);
+  });
+
+  test('coActivations finds what the reference finds', async () => {
+    const backend = await open();
+    const random = new Random(20);
+    for (const shape of shapes(random)) {
+      const input = coActivationCase(random, shape);
+      const expected = await referenceBackend.coActivations(input);
+      assert.deepEqual(await backend.coActivations(input), expected, JSON.stringify(shape));
+    }
+  });
+
+  test('coActivations is the definition', async () => {
+    const backend = await open();
+    // Two contexts of four tokens, and what fires on each.
+    const tokens = [[0, 3], [1], [0, 2, 3], [1], [0], [1], [3], [0, 3]];
+    const ends = Uint32Array.from([0, ...tokens.map((_, i) => tokens.slice(0, i + 1).flat().length)]);
+    const text = { ends, latents: Uint16Array.from(tokens.flat()), contextSize: 4 };
+    const nFired = Uint32Array.of(4, 3, 1, 4);
+    const found = await backend.coActivations({ ...text, nFired, first: 0, end: 4, most: 2, fewest: 1 });
+    // Beside 0: 1 a token later at three of four firings, ¾ ln(¾ · 8/3); 3 at the same token, ¾ ln(¾ · 8/4).
+    // Beside 2: 1 a token before and one later, ln(8/3), of which the earlier counts; 0 and 3 two before and here, ln 2.
+    assert.deepEqual(
+      [...found.others].map((other, i) => [other, found.lags[i], found.counts[i]]),
+      [
+        ...[
+          [1, 1, 3],
+          [3, 0, 3],
+        ],
+        ...[
+          [0, -1, 3],
+          [2, -1, 1],
+        ],
+        ...[
+          [1, -1, 1],
+          [0, -2, 1],
+        ],
+        ...[
+          [0, 0, 3],
+          [2, 0, 1],
+        ],
+      ],
+    );
+    assert.deepEqual([...found.pointers], [0, 2, 4, 6, 8]);
   });
 
   test('center and columnSums do what they say', async () => {

@@ -226,6 +226,32 @@ export interface PairSumsInput {
   readonly sums: Float64Array;
 }
 
+/** Which latents fire on each token of a text, and of which of them the company is asked. */
+export interface CoActivationInput {
+  /** [nTokens + 1]: the latents of token t are `latents[ends[t]]` … `latents[ends[t + 1] − 1]`, ascending. Whole contexts. */
+  readonly ends: Uint32Array;
+  readonly latents: Uint16Array | Uint32Array;
+  /** [dSae]: how often each occurs. */
+  readonly nFired: Uint32Array;
+  readonly contextSize: number;
+  /** The latents asked about are `first` … `end − 1`. */
+  readonly first: number;
+  readonly end: number;
+  /** Others of each that are wanted at most, and times they have to be seen at least. */
+  readonly most: number;
+  readonly fewest: number;
+}
+
+/** The others of each latent asked about, the most telling first. */
+export interface CoActivations {
+  /** [end − first + 1] */
+  readonly pointers: Uint32Array;
+  /** The other latent, tokens from this one's firing to its (−2 to 2), and how many firings have it there. */
+  readonly others: Uint32Array;
+  readonly lags: Int8Array;
+  readonly counts: Uint32Array;
+}
+
 export interface ProductInput {
   /** [nRows, inner], or [inner, nRows] where it is transposed. */
   readonly a: Float32Array;
@@ -325,6 +351,17 @@ export interface KernelBackend {
    * Mutates  sums. Rows are added in their order, so the result is the same bits on every backend.
    */
   addPairSums(input: PairSumsInput): Promise<void>;
+
+  /**
+   * Latents that fire beside a latent, up to two tokens before or behind it in its context, more often than chance has it.
+   *
+   * Formula  of each other the lag with the largest count (ties to the earlier); share = count / nFired[latent]; ranked by
+   *          share · ln(share · nTokens / nFired[other]), its part of the Kullback-Leibler divergence between what fires
+   *          there and what fires anywhere, where that is above 0 (ties to the lower latent)
+   * Cost     Σ over the firings of the latents asked about of the latents that fire on five tokens; 5 · dSae for each latent
+   *          asked about, and reading the text once: it pays to ask about many
+   */
+  coActivations(input: CoActivationInput): Promise<CoActivations>;
 
   /**
    * One Adam step on every row of a weight matrix whose gradient is a sparse sum of rows; the gradient matrix is

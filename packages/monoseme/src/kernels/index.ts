@@ -1,6 +1,8 @@
 export type {
   AdamOptions,
   CenterInput,
+  CoActivationInput,
+  CoActivations,
   Codes,
   CodesByLatent,
   ColumnSumsInput,

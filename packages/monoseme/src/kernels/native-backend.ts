@@ -2,6 +2,7 @@ import type { Binding, NativeKernels } from '@monoseme/kernels-native';
 import { ERROR_CODES, MonosemeError, type ErrorCode } from '../errors.ts';
 import {
   checkCenter,
+  checkCoActivations,
   checkCodes,
   checkColumnSums,
   checkDecode,
@@ -17,6 +18,7 @@ import {
   checkUpdateRows,
 } from './check.ts';
 import type {
+  CoActivations,
   Codes,
   CodesByLatent,
   KernelBackend,
@@ -113,6 +115,10 @@ export function nativeBackend(
     async addPairSums(input) {
       checkPairSums(input);
       await typed<void>(kernels.addPairSums(input));
+    },
+    async coActivations(input) {
+      checkCoActivations(input);
+      return typed<CoActivations>(kernels.coActivations(input));
     },
     async updateRows(input) {
       checkUpdateRows(input);

@@ -4,6 +4,7 @@ import { loadBinding } from '@monoseme/kernels-native';
 import { Random } from '../random/index.ts';
 import {
   assertGuards,
+  coActivationCase,
   codesCase,
   encodeCase,
   pairSumsCase,
@@ -63,6 +64,7 @@ async function results(backend: KernelBackend, seed: number) {
   update.firstMoments.fill(0);
   const pairSums = pairSumsCase(random, shape, wholeNumbers);
   await backend.addPairSums(pairSums);
+  const company = await backend.coActivations(coActivationCase(random, shape));
   const own = { byLatent, coefficients: codes.values, rows };
   const also = random.integer(2) === 0 ? [own] : undefined;
   const gradient = { ...update, ...own, also, pull: undefined, constraint: 'none' } as const;
@@ -105,6 +107,7 @@ async function results(backend: KernelBackend, seed: number) {
     }),
     byLatent,
     pairSums: pairSums.sums,
+    company,
     centered,
     sums: await backend.columnSums({ rows, width: dIn }),
     norm: await backend.squaredGradientNorm(gradient),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type {
+  CoActivationInput,
   Codes,
   CodesByLatent,
   EncodeInput,
@@ -133,6 +134,22 @@ export function pairSumsCase(random: Random, { nRows, dIn, dSae }: Shape, draw: 
   const [a, b] = [codesCase(random, nRows, dSae, draw), codesCase(random, nRows, dIn, draw)];
   const width = ([1, 2, 4] as const)[random.integer(3)];
   return { a, b, width, sums: Float64Array.from({ length: dSae * dIn * width }, () => random.normal()) };
+}
+
+/** What fires in contexts of one to five tokens, and some of the latents asked about. */
+export function coActivationCase(random: Random, { nRows, dSae }: Shape): CoActivationInput {
+  const contextSize = 1 + random.integer(5);
+  const whole = nRows - (nRows % contextSize);
+  const { rowPointers: ends, latentIndices } = codesCase(random, whole, dSae, normals);
+  const nFired = new Uint32Array(dSae);
+  for (const latent of latentIndices) nFired[latent]++;
+  const first = random.integer(dSae + 1);
+  return {
+    ends,
+    latents: random.integer(2) === 0 ? latentIndices : Uint16Array.from(latentIndices),
+    ...{ nFired, contextSize, first, end: first + random.integer(dSae + 1 - first) },
+    ...{ most: 1 + random.integer(6), fewest: 1 + random.integer(3) },
+  };
 }
 
 /** The same pairs in up to four groups, one of which may have no pairs. */
@@ -349,6 +366,8 @@ export async function resultsOfAll(backend: KernelBackend, seed: number, shape: 
   const pairs = pairSumsCase(random, shape, normals);
   await backend.addPairSums(pairs);
   add(pairs.sums);
+  const company = await backend.coActivations(coActivationCase(random, shape));
+  add(company.pointers, company.others, company.lags, company.counts);
   const points = normals(random, (nRows + 1) * dIn);
   add(
     await backend.geometricMedian({ points, nRows: nRows + 1, width: dIn, maxIterations: 20, tolerance: 0 }),

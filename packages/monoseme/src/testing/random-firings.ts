@@ -2,6 +2,7 @@
 import type { CoActiveLatents } from '../features/co-activation.ts';
 import { FeatureIndexBuilder } from '../features/index.ts';
 import type { Codes } from '../kernels/contract.ts';
+import { selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
 
 export const CONTEXT = 32;
@@ -81,9 +82,8 @@ export function build(
 
 /** What the builder knows of what fires beside each latent. */
 export async function coActive(builder: FeatureIndexBuilder): Promise<CoActiveLatents[]> {
-  const thread = builder.coActivation();
+  const backend = await selectBackend();
   const found: CoActiveLatents[] = [];
-  for await (const one of thread.latents()) found.push(one);
-  await thread.end();
+  for await (const one of builder.coActivation(backend).latents()) found.push(one);
   return found;
 }

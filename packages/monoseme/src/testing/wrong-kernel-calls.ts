@@ -52,6 +52,32 @@ export function* wrongCalls(backend: KernelBackend): Generator<WrongCall> {
   yield ['no points', 'ERR_OPTION', () => backend.geometricMedian(none)];
 }
 
+function* wrongCompany(backend: KernelBackend): Generator<WrongCall> {
+  const good = {
+    ends: Uint32Array.of(0, 1, 3, 3, 4),
+    latents: Uint16Array.of(0, 0, 2, 1),
+    nFired: Uint32Array.of(2, 1, 1),
+    ...{ contextSize: 2, first: 0, end: 3, most: 1, fewest: 1 },
+  };
+  for (const [change, code] of [
+    [{ ends: Uint32Array.of(0, 1, 3, 4) }, 'ERR_SHAPE'],
+    [{ ends: Uint32Array.of(0, 3, 1, 3, 4) }, 'ERR_SHAPE'],
+    [{ ends: Uint32Array.of(0, 1, 3, 3, 3) }, 'ERR_SHAPE'],
+    [{ ends: new Uint32Array(0), contextSize: 1 }, 'ERR_SHAPE'],
+    [{ latents: Uint32Array.of(0, 0, 3, 1) }, 'ERR_SHAPE'],
+    [{ nFired: Uint32Array.of(1, 2, 1) }, 'ERR_SHAPE'],
+    [{ nFired: Uint32Array.of(2, 4294967295, 1) }, 'ERR_SHAPE'],
+    [{ contextSize: 0 }, 'ERR_OPTION'],
+    [{ first: 2, end: 1 }, 'ERR_OPTION'],
+    [{ end: 4 }, 'ERR_OPTION'],
+    [{ most: 0 }, 'ERR_OPTION'],
+    [{ fewest: 0 }, 'ERR_OPTION'],
+  ] as const) {
+    const input = { ...good, ...change };
+    yield [`coActivations ${JSON.stringify(change)}`, code, () => backend.coActivations(input)];
+  }
+}
+
 function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> {
   const random = new Random(12);
   const wide = {
@@ -88,6 +114,7 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['rows of b', 'ERR_SHAPE', () => backend.addPairSums({ ...pairs, b: none })];
   yield ['sums', 'ERR_SHAPE', () => backend.addPairSums({ ...pairs, width: 4 })];
   yield ['width 3', 'ERR_OPTION', () => backend.addPairSums({ ...pairs, width: 3 as 2 })];
+  yield* wrongCompany(backend);
   const short = new Float32Array(2);
   yield ['W_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, W_dec: short })];
   yield ['b_dec', 'ERR_SHAPE', () => backend.decode({ ...wide, codes: good, b_dec: short })];

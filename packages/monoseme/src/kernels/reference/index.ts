@@ -1,4 +1,5 @@
 import type { KernelBackend } from '../contract.ts';
+import { coActivations } from './co-activations.ts';
 import { decode } from './decode.ts';
 import { encode } from './encode.ts';
 import { geometricMedian } from './geometric-median.ts';
@@ -31,6 +32,7 @@ export const referenceBackend: KernelBackend = {
   nestedResiduals: async (input) => nestedResiduals(input),
   transpose: async (codes) => transpose(codes),
   addPairSums: async (input) => addPairSums(input),
+  coActivations: async (input) => coActivations(input),
   updateRows: async (input) => updateRows(input),
   squaredGradientNorm: async (input) => squaredGradientNorm(input),
   product: async (input) => product(input),
