@@ -1,3 +1,4 @@
+import type { Effect, EncodedText, SteeredText, SteerRequest } from 'monoseme/server';
 import { IndexError } from './index-error.ts';
 
 /** Limits and names of a live model. */
@@ -9,41 +10,8 @@ export interface LiveFacts {
   readonly most_new_tokens: number;
 }
 
-export interface EncodedText {
-  readonly tokens: readonly number[];
-  readonly losses: readonly (number | null)[];
-  readonly features: readonly (readonly { readonly latent_index: number; readonly activation: number }[])[];
-  readonly n_left_out: number;
-}
-
-export interface LiveEffect {
-  readonly loss_change: number | null;
-  readonly kl: number;
-}
-
-export interface SteerQuestion {
-  readonly prompt: string;
-  readonly latent_index: number;
-  readonly mode: 'add' | 'scale' | 'clamp';
-  readonly strengths: readonly number[];
-  readonly unit: number;
-  readonly tokens: number;
-  readonly temperature: number;
-  readonly seed: number;
-}
-
-export interface Continuation {
-  readonly strength: number | null;
-  readonly tokens: readonly number[];
-  readonly log_probs: readonly number[];
-  readonly original_log_probs: readonly number[];
-}
-
-export interface Steered {
-  /** Its tokens. */
-  readonly prompt: readonly number[];
-  readonly continuations: readonly Continuation[];
-}
+export type LiveEffect = Pick<Effect, 'loss_change' | 'kl'>;
+export type Continuation = SteeredText['continuations'][number];
 
 /** Where a request stands: how many are before it, then how much of its own work is done. */
 export type LiveProgress = { readonly waiting: number } | { readonly done: number; readonly total: number };
@@ -58,7 +26,7 @@ export interface LiveModel {
     at: readonly { token: number; latent_index: number }[],
     onProgress?: OnProgress,
   ): Promise<LiveEffect[]>;
-  steer(question: SteerQuestion, onProgress?: OnProgress): Promise<Steered>;
+  steer(question: SteerRequest, onProgress?: OnProgress): Promise<SteeredText>;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EncodedText } from './live.ts';
+import type { EncodedText } from 'monoseme/server';
 import type { Figures } from './cards.ts';
 import type { FeatureIndex } from './feature-index.ts';
 import { segmentsOf, type Segment } from './segments.ts';

@@ -1,7 +1,8 @@
 import { createSignal, For, Match, Show, Switch } from 'solid-js';
+import type { SteeredText, SteerRequest } from 'monoseme/server';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, signed } from '../data/format.ts';
-import type { Continuation, LiveModel, Steered, SteerQuestion } from '../data/live.ts';
+import type { Continuation, LiveModel } from '../data/live.ts';
 import { segmentsOf, tokenLabel, tokenTexts, visible } from '../data/segments.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
 import { LiveProgress } from '../parts/live-progress.tsx';
@@ -56,7 +57,7 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
     () => [route().own['run'], feature.value(), route().own] as const,
     async ([run, row]) => {
       if (!run || !row || row.latent_index !== route().latent) return undefined;
-      const question: SteerQuestion = {
+      const question: SteerRequest = {
         prompt: field('prompt'),
         latent_index: row.latent_index,
         mode: MODES.find(([mode]) => mode === field('mode'))?.[0] ?? 'clamp',
@@ -73,7 +74,7 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
   const isWhole = () => /^\d{1,9}$/.test(latent()) && Number(latent()) < props.index.nFeatures;
   const run = () => go(viewHref('steer', Number(latent()), { ...draft(), run: '1' }));
 
-  const steeredJson = ({ prompt, continuations }: Steered) => ({
+  const steeredJson = ({ prompt, continuations }: SteeredText) => ({
     latent_index: route().latent,
     ...Object.fromEntries(Object.keys(USUAL).map((name) => [name, field(name as Field)])),
     prompt_tokens: prompt,

@@ -29,10 +29,22 @@ test('what fires beside a latent is counted over all of its firings', async () =
     company.sort((a, b) => b.share * b.pmi - a.share * a.pmi);
     const kept = company.slice(0, 10);
     const { latents, lags, shares, pmis } = found[latent];
-    assert.deepEqual(latents, kept.map(({ other }) => other));
-    assert.deepEqual(lags, kept.map(({ lag }) => lag));
-    assert.deepEqual(shares, kept.map(({ share }) => share));
-    assert.deepEqual(pmis, kept.map(({ pmi }) => pmi));
+    assert.deepEqual(
+      latents,
+      kept.map(({ other }) => other),
+    );
+    assert.deepEqual(
+      lags,
+      kept.map(({ lag }) => lag),
+    );
+    assert.deepEqual(
+      shares,
+      kept.map(({ share }) => share),
+    );
+    assert.deepEqual(
+      pmis,
+      kept.map(({ pmi }) => pmi),
+    );
   }
   assert.deepEqual([found[0].latents[0], found[0].lags[0]], [1, 1]);
   assert.deepEqual([found[1].latents[0], found[1].lags[0]], [0, -1]);

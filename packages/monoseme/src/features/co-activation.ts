@@ -31,7 +31,12 @@ export class CoActivation {
   /** Tokens that are looked at, from the start of the text: whole contexts. */
   readonly nTokens: number;
   readonly #backend: KernelBackend;
-  readonly #text: { ends: Uint32Array; latents: KeptFirings['latents']; nFired: Uint32Array; contextSize: number };
+  readonly #text: {
+    ends: Uint32Array;
+    latents: KeptFirings['latents'];
+    nFired: Uint32Array;
+    contextSize: number;
+  };
 
   constructor(backend: KernelBackend, kept: KeptFirings, contextSize: number) {
     this.#backend = backend;

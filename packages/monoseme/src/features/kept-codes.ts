@@ -57,7 +57,8 @@ export class KeptCodes implements KeptFirings {
   /** Add the next tokens of the text; nothing once the memory is used up. */
   add({ nRows, rowPointers, latentIndices, values }: Codes): void {
     let end = this.ends[this.nTokens];
-    this.#isFull ||= end + rowPointers[nRows] > this.latents.length || this.nTokens + nRows >= this.ends.length;
+    this.#isFull ||=
+      end + rowPointers[nRows] > this.latents.length || this.nTokens + nRows >= this.ends.length;
     if (this.#isFull) return;
     for (let row = 0; row < nRows; row++) {
       for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {

@@ -37,14 +37,15 @@ function positionsByLatent({ ends, latents, nFired }: CoActivationInput): number
   for (let token = 0; token + 1 < ends.length; token++) {
     if (ends[token] > ends[token + 1]) throw corruptCodes(`ends goes back at token ${token}.`);
     for (const latent of latents.subarray(ends[token], ends[token + 1])) {
-      if (latent >= nFired.length)
-        throw corruptCodes(`latents holds ${latent} (dSae is ${nFired.length}).`);
+      if (latent >= nFired.length) throw corruptCodes(`latents holds ${latent} (dSae is ${nFired.length}).`);
       positions[latent].push(token);
     }
   }
   nFired.forEach((n, latent) => {
     if (n !== positions[latent].length)
-      throw corruptCodes(`nFired says ${n} of latent ${latent}, which occurs ${positions[latent].length} times.`);
+      throw corruptCodes(
+        `nFired says ${n} of latent ${latent}, which occurs ${positions[latent].length} times.`,
+      );
   });
   return positions;
 }
