@@ -12,6 +12,12 @@ describe('the map', { skip }, () => {
     const { tab, complaints, close } = await site.open('#/map?colour=cluster');
     const name = await tab.locator('.clusters a').first().innerText();
     assert.match(await tab.locator('.plane-names').innerText(), /␣/);
+    await tab.waitForFunction(() => {
+      const gl = globalThis.document.querySelector('.plane canvas').getContext('webgl');
+      const pixels = new Uint8Array(4 * gl.drawingBufferWidth * gl.drawingBufferHeight);
+      gl.readPixels(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+      return pixels.some((value) => value > 0);
+    });
     await tab.locator('.clusters a').first().click();
     await tab.waitForURL(/cluster=0/);
     await tab.getByText(/matching features?/).waitFor();

@@ -100,7 +100,7 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
     window.addEventListener('resize', fit);
     onCleanup(() => window.removeEventListener('resize', fit));
   });
-  createEffect(on(view, draw, { defer: true }));
+  createEffect(on(view, draw));
   createEffect(
     on(
       colouring,
