@@ -237,6 +237,8 @@ describe('bad files', () => {
     await refuse(out, 'ERR_FORMAT', /wte\.weight/);
     await rm(out, { recursive: true });
     await refuse(join(folder, 'missing'), 'ERR_NOT_FOUND', /does not exist/);
+    const above = /holds no weights .*, but folders: transcoder\./;
+    await refuse(fixture('dictionaries', 'gemma-scope-2-transcoder'), 'ERR_NOT_FOUND', above);
   });
 
   test('no byte of an npz, changed or cut off, does more than a typed error', async () => {

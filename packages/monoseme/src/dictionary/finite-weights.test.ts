@@ -19,10 +19,10 @@ function dictionary(change: Partial<Weights> = {}): Dictionary {
 test('weights that hold NaN or infinity are refused by name, before they encode or decode', async () => {
   const x = Float32Array.of(3, -1);
   const codes = await encode(dictionary(), referenceBackend, x, 1);
-  for (const name of ['W_enc', 'b_enc', 'W_dec', 'b_dec'] as const) {
+  for (const name of ['W_enc', 'b_enc', 'W_dec', 'b_dec', 'threshold', 'b_mag', 'r_mag'] as const) {
     for (const value of [NaN, -Infinity]) {
       const broken = dictionary({
-        [name]: Float32Array.of(0, value, 0, 0).subarray(0, name[0] === 'b' ? 2 : 4),
+        [name]: Float32Array.of(0, value, 0, 0).subarray(0, name.startsWith('W') ? 4 : 2),
       });
       const error = { code: 'ERR_NOT_FINITE', message: new RegExp(`^${name} .* ${value} at element 1\\.`) };
       await assert.rejects(encode(broken, referenceBackend, x, 1), error);

@@ -13,8 +13,7 @@ const finite = new WeakSet<Weights>();
  */
 export function expectFiniteWeights(weights: Weights): void {
   if (finite.has(weights)) return;
-  for (const name of ['W_enc', 'b_enc', 'W_dec', 'b_dec', 'W_skip'] as const) {
-    const values = weights[name];
+  for (const [name, values] of Object.entries(weights) as [string, Float32Array | undefined][]) {
     if (values === undefined || allFinite(values)) continue;
     const at = values.findIndex((value) => !Number.isFinite(value));
     throw new MonosemeError(

@@ -103,14 +103,18 @@ async function withWeights<T>(
 async function filesOfWeights(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const here = (await readdir(path)).filter(isWeights);
+    const entries = await readdir(path, { withFileTypes: true });
+    const here = entries.map(({ name }) => name).filter(isWeights);
     const names = here.length > 0 ? here : FINAL.filter((name) => existsSync(join(path, name)));
-    if (names.length === 0)
+    if (names.length === 0) {
+      const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+      const beside = folders.length > 0 ? `, but folders: ${folders.slice(0, 4).join(', ')}` : '';
       throw new MonosemeError(
         'ERR_NOT_FOUND',
-        `${path} holds no weights (.safetensors, .npz or .pt).`,
+        `${path} holds no weights (.safetensors, .npz or .pt)${beside}.`,
         'Name the folder or the file of a dictionary.',
       );
+    }
     return names.sort().map((name) => join(path, name));
   } catch (error) {
     throw fileError(error, `read the dictionary ${path}`);

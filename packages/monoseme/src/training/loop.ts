@@ -11,7 +11,7 @@ import { resample_, resampleSteps } from './resample.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { StageClock } from './stage-clock.ts';
 import { l1ShareAt, learningRateAt } from './schedule.ts';
-import { followTargetL0_, PACE_STEPS, sparsityFactor } from './sparsity-control.ts';
+import { followTargetL0_, paceSteps, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
 import { followWeights_ } from './weight-average.ts';
 
@@ -90,7 +90,7 @@ export async function trainLoop_(
         state.sparsity,
         sums.l0 / options.batchRows,
         targetL0,
-        PACE_STEPS[architecture.coefficient],
+        paceSteps(architecture.coefficient, options.learningRate, nSteps),
       );
     if (state.average) followWeights_(state.average, state, options.emaDecay);
     const resampled = resampleAfter.has(state.step)

@@ -15,7 +15,7 @@ import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { finishedForm } from './parameters.ts';
 import { resolveOptions } from './presets.ts';
 import { learningRateAt } from './schedule.ts';
-import { followTargetL0_, PACE_STEPS, sparsityFactor, startOfControl } from './sparsity-control.ts';
+import { followTargetL0_, paceSteps, sparsityFactor, startOfControl } from './sparsity-control.ts';
 import { trainInMemory } from './train-in-memory.ts';
 import { trainDictionary } from './train.ts';
 import { followWeights_, type WeightAverage } from './weight-average.ts';
@@ -69,7 +69,7 @@ describe('target L0', () => {
     let logL0 = 3;
     let least = Infinity;
     for (let step = 0; step < 6000; step++) {
-      followTargetL0_(control, Math.exp(logL0), 3, PACE_STEPS.l0Coefficient);
+      followTargetL0_(control, Math.exp(logL0), 3, paceSteps('l0Coefficient', 1e-3, 6000));
       const way = 3 - Math.log(sparsityFactor(control)) - logL0;
       logL0 += Math.min(0.003, Math.max(-0.003, way / 500));
       least = Math.min(least, Math.exp(logL0));

@@ -2,12 +2,10 @@
 const INTEGRAL = 0.01;
 /** Of the error of this batch, at once: it damps the swings of an L0 that follows λ within some steps. */
 const PROPORTIONAL = 1;
-/**
- * Where λ acts on thresholds alone (an L0 penalty), L0 follows it only after hundreds of steps, because these move by no
- * more than the learning rate a step. There an error that falls to 1/e of itself in fewer steps than this counts as
- * overcome, and λ goes back before the target is overshot. Under an L1 penalty L0 follows at once.
- */
-export const PACE_STEPS = { l0Coefficient: 500, l1Coefficient: 0 } as const;
+/** Of log θ: while it moves so far, an error should fall to 1/e of itself at the soonest. */
+const PACE = 0.5;
+/** Of a run, which an error should not outlast however slow the thresholds are. */
+const LONGEST_PACE = 1 / 12;
 /** Share of a new batch in the smoothed error, and of its change in the smoothed change. */
 const RATE = 0.1;
 /** Errors beyond this (20 times the target, or a 20th of it) count as this: an L0 of 0 has no logarithm. */
@@ -30,6 +28,19 @@ export const startOfControl = (): SparsityControl => ({ integral: 0, error: 0, l
 /** The factor of λ that steers L0 towards its target: exp(I + u). */
 export function sparsityFactor({ integral, error }: SparsityControl): number {
   return Math.exp(integral + PROPORTIONAL * error);
+}
+
+/**
+ * Steps in which an error may fall to 1/e of itself; where it falls faster it counts as overcome, and λ goes back before the
+ * target is overshot. Where λ acts on thresholds alone (an L0 penalty), L0 follows it late, because log θ moves by no
+ * more than the learning rate a step. Under an L1 penalty L0 follows at once.
+ */
+export function paceSteps(
+  coefficient: 'l0Coefficient' | 'l1Coefficient',
+  learningRate: number,
+  nSteps: number,
+): number {
+  return coefficient === 'l0Coefficient' ? Math.min(PACE / learningRate, LONGEST_PACE * nSteps) : 0;
 }
 
 /**
