@@ -25,6 +25,7 @@ const FLAGS: readonly Flag[] = [
   ['k', 'latents kept of each row (topk), or of each row on average (batchtopk, matryoshka)', numberOption],
   ['kAux', 'dead latents that explain the residual, a row (0: as many as are active)', numberOption],
   ['auxCoefficient', 'weight of that', numberOption],
+  ['faintBelow', 'gain of a latent below which it counts as dead for that (0: never)', numberOption],
   ['bandwidth', 'window of a threshold in which it learns, for inputs with E‖x‖ = √d_in', numberOption],
   ['initialThreshold', 'where thresholds start, for inputs with E‖x‖ = √d_in', numberOption],
   ['nPrefixes', 'nested dictionaries of randomly drawn widths, the whole one counted', numberOption],

@@ -34,6 +34,8 @@ export interface ArchitectureSettings {
   readonly kAux?: number;
   /** Weight α of AuxK. */
   readonly auxCoefficient?: number;
+  /** AuxK takes latents too whose gain ⟨W_enc[j], W_dec[j]⟩ is below this; 0: the dead alone. */
+  readonly faintBelow?: number;
   /** Width ε of the window around a threshold in which it gets a gradient, scaled. */
   readonly bandwidth?: number;
   /** Where thresholds start, scaled. */

@@ -7,6 +7,9 @@ export const DEAD_AFTER_TOKENS = 50_000;
 /** Settings with which dead latents come back on dictionaries of every size that was tried. */
 export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
 
+/** Share of the run in which faint latents are given work; what they disturbed settles in the rest. */
+const FAINT_SHARE = 0.8;
+
 /**
  * Adds AuxK to the gradients of a step (Gao et al. 2024, appendix A.2): dead latents are asked to explain what the
  * living ones leave.
@@ -19,13 +22,17 @@ export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
  *            and through the encoder as ever (so a dead latent's encoder is revived too)
  * kAux       0 stands for as many as are active in a row on average: with the d/2 of the paper, dead latents explain the
  *            residual together, by directions that are no features
+ * Faint      with `faintBelow` latents count as dead too, in the first 0.8 of a run, whose gain ⟨W_enc[j], W_dec[j]⟩ is
+ *            below it: by how much a latent answers to its own direction, 1 or so for one that stands for a feature, however
+ *            rare. What is left over is weak and fires now and then, so it is never dead, and learns next to nothing.
+ *            Transcoders do not take it: their two sides have no such product
  * Computed   −r = −ê − (−e) with the values of z negated, whose residual −e is: no batch is copied
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
  */
 export async function withAuxK(step: Step, gradients: Gradients): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
-  const dead = auxCoefficient > 0 ? step.deadLatents() : new Uint32Array();
+  const dead = await idleLatents(step);
   if (dead.length === 0) return gradients;
   const { residuals } = gradients;
   const varianceLeft = varianceAboutMean(residuals, step.dOut);
@@ -60,6 +67,29 @@ export async function withAuxK(step: Step, gradients: Gradients): Promise<Gradie
     b_enc: preActs,
     sums: { ...gradients.sums, loss: gradients.sums.loss + weight * total(errors.squaredErrors) },
   };
+}
+
+/** The latents that AuxK gives work, ascending: the dead and the faint; none where it is off. */
+export async function idleLatents(step: Step): Promise<Uint32Array> {
+  const { auxCoefficient = 0, faintBelow = 0 } = step.settings;
+  if (auxCoefficient === 0) return new Uint32Array();
+  const dead = step.deadLatents();
+  if (faintBelow === 0 || step.progress >= FAINT_SHARE) return dead;
+  const gains = await gainsOf(step);
+  const isDead = new Set(dead);
+  return step.buffers.ascending(step.dSae).filter((j) => gains[j] < faintBelow || isDead.has(j));
+}
+
+/** ⟨W_enc[j], W_dec[j]⟩, [dSae] */
+function gainsOf({ backend, buffers, weights, dIn, dSae }: Step): Promise<Float32Array> {
+  const codes = {
+    nRows: dSae,
+    dSae,
+    rowPointers: buffers.ascending(dSae + 1),
+    latentIndices: buffers.ascending(dSae),
+    values: buffers.floats('no activations', dSae),
+  };
+  return backend.sampledProducts({ codes, dOut: dIn, rows: weights.W_enc, W_dec: weights.W_dec });
 }
 
 /** 1/B Σ_b ‖row_b − mean‖² */

@@ -35,7 +35,7 @@ export const batchTopK: Architecture = {
   description: 'the k·B largest latents of a batch; a learned threshold for use',
   source: 'Bussmann et al. 2024',
   centersInput: true,
-  settings: { k: 32, ...AUX_K },
+  settings: { k: 32, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   /** Memory: running sum of thresholds, its weight, the threshold of the last batch. */
   start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0] }),

@@ -1,6 +1,6 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
-import { withAuxK } from './aux-k.ts';
+import { idleLatents, withAuxK } from './aux-k.ts';
 import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
 import { partedCodes } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
@@ -36,7 +36,7 @@ export const multiTopK: Architecture = {
     return withAuxK(step, {
       ...gradients,
       acts,
-      residuals: step.deadLatents().length > 0 ? errorsOfNarrow(step, gradients) : gradients.residuals,
+      residuals: (await idleLatents(step)).length > 0 ? errorsOfNarrow(step, gradients) : gradients.residuals,
       sums: {
         squaredError: squaredErrors[0],
         l1: total(acts.values),

@@ -1,4 +1,5 @@
 import { type Architecture, encodeBatch } from './architecture.ts';
+import { AUX_K } from './aux-k.ts';
 import { onePairEach } from './sparse-sum.ts';
 import { gradientsOfActs, topK } from './top-k.ts';
 
@@ -19,7 +20,7 @@ export const skipTranscoder: Architecture = {
   rows: 'input-and-target',
   hasSkip: true,
   centersInput: false,
-  settings: topK.settings,
+  settings: { k: 32, ...AUX_K },
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
     const { backend, buffers, x, target, dIn, dOut, nRows, weights, settings } = step;

@@ -25,7 +25,7 @@ export const topK: Architecture = {
   description: 'the k largest latents of every row, with AuxK for dead ones',
   source: 'Gao et al. 2024',
   centersInput: true,
-  settings: { k: 32, ...AUX_K },
+  settings: { k: 32, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   async gradients(step) {
     const k = step.settings.k as number;

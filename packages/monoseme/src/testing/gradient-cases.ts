@@ -78,6 +78,31 @@ const squaredError = (point: Point, acts: Float64Array[], batch: Float64Array) =
 const penalty = (acts: Float64Array[], of: (value: number, j: number) => number) =>
   (LAMBDA / B) * acts.reduce((sum, values) => sum + values.reduce((s, value, j) => s + of(value, j), 0), 0);
 
+/** TopK with AuxK for dead latents, and for those whose gain is below a number where that is above 0. */
+function topKWithAuxK(faintBelow: number): Case {
+  const dead = [1, 4, 6];
+  return {
+    name: 'topk',
+    settings: { k: K, kAux: 2, auxCoefficient: 0.5, faintBelow },
+    dead,
+    loss: (point, batch, fixed) => {
+      const gain = (j: number) => dot(row(fixed['W_enc'], j), row(fixed['W_dec'], j));
+      const isIdle = (j: number) => dead.includes(j) || (faintBelow > 0 && gain(j) < faintBelow);
+      const acts = preActs(point, batch);
+      const fixedActs = preActs(fixed, batch).map((values) => keepTop(values, K));
+      const left = fixedActs.map((values, b) => error(fixed, values, row(batch, b)).map((value) => -value));
+      const auxiliary = acts.reduce(
+        (sum, values, b) => sum + squares(error(point, keepTop(values, 2, isIdle), left[b], false)),
+        0,
+      );
+      const x = Array.from({ length: B }, (_, b) => row(batch, b));
+      const weight = (0.5 * variance(x)) / variance(left);
+      const kept = acts.map((values) => keepTop(values, K));
+      return squaredError(point, kept, batch) + (weight * auxiliary) / B;
+    },
+  };
+}
+
 export const CASES: Case[] = [
   {
     name: 'standard',
@@ -129,24 +154,8 @@ export const CASES: Case[] = [
       return weightedMean(losses, widths);
     },
   },
-  {
-    name: 'topk',
-    settings: { k: K, kAux: 2, auxCoefficient: 0.5 },
-    dead: [1, 4, 6],
-    loss: (point, batch, fixed) => {
-      const acts = preActs(point, batch);
-      const fixedActs = preActs(fixed, batch).map((values) => keepTop(values, K));
-      const left = fixedActs.map((values, b) => error(fixed, values, row(batch, b)).map((value) => -value));
-      const auxiliary = acts.reduce((sum, values, b) => {
-        const dead = keepTop(values, 2, (j) => [1, 4, 6].includes(j));
-        return sum + squares(error(point, dead, left[b], false));
-      }, 0);
-      const x = Array.from({ length: B }, (_, b) => row(batch, b));
-      const weight = (0.5 * variance(x)) / variance(left);
-      const kept = acts.map((values) => keepTop(values, K));
-      return squaredError(point, kept, batch) + (weight * auxiliary) / B;
-    },
-  },
+  topKWithAuxK(0),
+  topKWithAuxK(0.5),
   {
     name: 'jumprelu',
     settings: { bandwidth: 0.4, initialThreshold: 0.5 },

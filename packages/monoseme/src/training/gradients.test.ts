@@ -78,8 +78,9 @@ const optionsOf = ({ name, settings }: Case): StepOptions => ({
   trainDecoderBias: true,
   architecture: architectureNamed(name),
   settings,
-  // Past what an architecture does otherwise for most of a run; p-annealing is at the stage of its memory.
-  progress: name === 'p-annealing' ? 0.5 : 0.9,
+  // Past what an architecture does otherwise for most of a run; p-annealing is at the stage of its memory, and faint
+  // latents are left to themselves at the end.
+  progress: name === 'p-annealing' || settings.faintBelow ? 0.5 : 0.9,
   deadAfterSteps: 50,
 });
 
@@ -100,7 +101,8 @@ async function analytic(state: TrainState, batch: Float32Array, which: Case): Pr
 
 describe('gradients agree with finite differences of the loss', () => {
   for (const which of CASES) {
-    const label = which.dead ? `${which.name} with AuxK` : which.name;
+    const faint = which.settings.faintBelow ? ' for faint latents' : '';
+    const label = which.dead ? `${which.name} with AuxK${faint}` : which.name;
     test(label, async () => {
       const random = new Random(17);
       let checked = 0;

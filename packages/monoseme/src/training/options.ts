@@ -161,6 +161,7 @@ const RULES: readonly Rule[] = [
   ['k', ...whole(1, 1 << 24)],
   ['kAux', ...whole(0, 1 << 24)],
   ['auxCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
+  ['faintBelow', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['bandwidth', ...positive],
   ['initialThreshold', ...positive],
   ['finalPower', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
