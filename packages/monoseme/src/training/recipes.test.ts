@@ -62,20 +62,43 @@ describe('schedule', () => {
   });
 });
 
+/** How an L0 follows λ. */
+interface Behaviour {
+  /** L0 at the start, and where it goes under the coefficient that was given. */
+  readonly start: number;
+  readonly free: number;
+  /** Log L0 goes an nth of its way a step, and by `fastest` at most. */
+  readonly lag: number;
+  readonly fastest: number;
+  readonly nSteps: number;
+}
+
 describe('target L0', () => {
-  test('an L0 that follows λ slowly, and at a bounded pace, is not overshot', () => {
+  function steered(pace: number, target: number, { start, free, lag, fastest, nSteps }: Behaviour) {
     const control = startOfControl();
-    // log L0 goes to 3 − log λ, by a 500th of the way a step and by 0.003 at most; the target is far below the start.
-    let logL0 = 3;
+    let logL0 = Math.log(start);
     let least = Infinity;
-    for (let step = 0; step < 6000; step++) {
-      followTargetL0_(control, Math.exp(logL0), 3, paceSteps('l0Coefficient', 1e-3, 6000));
-      const way = 3 - Math.log(sparsityFactor(control)) - logL0;
-      logL0 += Math.min(0.003, Math.max(-0.003, way / 500));
+    for (let step = 0; step < nSteps; step++) {
+      followTargetL0_(control, Math.exp(logL0), target, pace);
+      const way = Math.log(free) - Math.log(sparsityFactor(control)) - logL0;
+      logL0 += Math.min(fastest, Math.max(-fastest, way / lag));
       least = Math.min(least, Math.exp(logL0));
     }
+    return { least, last: Math.exp(logL0) };
+  }
+
+  test('an L0 that follows λ slowly, and at a bounded pace, is not overshot', () => {
+    const behaviour = { start: Math.exp(3), free: Math.exp(3), lag: 500, fastest: 0.003, nSteps: 6000 };
+    const { least, last } = steered(paceSteps('l0Coefficient', 1e-3, 6000), 3, behaviour);
     assert.ok(least > 0.9 * 3, `L0 fell to ${least}`);
-    assert.ok(Math.abs(Math.exp(logL0) / 3 - 1) < 0.01, `L0 ${Math.exp(logL0)}`);
+    assert.ok(Math.abs(last / 3 - 1) < 0.01, `L0 ${last}`);
+  });
+
+  test('a short run at a high learning rate, far above its target, comes to rest too', () => {
+    const behaviour = { start: 1000, free: 20 * Math.exp(3), lag: 200, fastest: 0.005, nSteps: 1464 };
+    const { least, last } = steered(paceSteps('l0Coefficient', 2e-3, 1464), 20, behaviour);
+    assert.ok(least > 0.9 * 20, `L0 fell to ${least}`);
+    assert.ok(Math.abs(last / 20 - 1) < 0.05, `L0 ${last}`);
   });
 
   test('an L0 of 0 makes λ smaller', () => {
