@@ -19,6 +19,7 @@ mod screened_top_k;
 mod sparse_inputs;
 mod sparse_rows;
 mod tile;
+mod work_out;
 
 use crate::codes::Codes;
 use crate::engine::Engine;

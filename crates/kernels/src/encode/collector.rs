@@ -64,8 +64,6 @@ pub struct Collector {
     n_logged: usize,
     rows: Vec<Vec<Pair>>,
     pub n_rows: usize,
-    /// The pairs of a row come in any order of latents, and the bars of top-k are set by whoever knows them.
-    cuts_at_end: bool,
     values: Vec<f32>,
 }
 
@@ -100,7 +98,6 @@ impl Collector {
     pub fn start(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) {
         self.n_rows = task.rows.len();
         self.n_logged = 0;
-        self.cuts_at_end = false;
         // A vector is stored whole even where it adds fewer pairs.
         self.log_keys.resize(LOG + MAX_WIDTH, 0.0);
         self.log_values.resize(LOG + MAX_WIDTH, 0.0);
@@ -110,32 +107,28 @@ impl Collector {
         self.rows[..self.n_rows].iter_mut().for_each(Vec::clear);
         let bar = match input.selection {
             Selection::BatchTopK { .. } => just_below(shared.raise_bar(&[])),
-            _ => 0.0,
+            Selection::TopK(_) => 0.0,
+            Selection::Threshold(_) => f32::NEG_INFINITY,
         };
         self.bars.clear();
         self.bars.resize(MAX_ROWS + MAX_PANEL, bar);
     }
 
-    /// From now on pairs come in any order of latents; only those that exceed the bars, which are as many for each lane.
-    pub fn cut_at_end(&mut self, bars: &[f32]) {
-        self.cuts_at_end = true;
-        self.bars[..bars.len()].copy_from_slice(bars);
+    /// Whether every row has k pairs, or all that are positive, since its pairs had no bar.
+    pub fn is_complete(&mut self, input: &EncodeInput<'_>, shared: &Shared, k: usize, bars: &[f32]) -> bool {
+        self.settle(input, shared);
+        self.rows[..self.n_rows].iter().zip(bars).all(|(pairs, &bar)| pairs.len() >= k || bar == 0.0)
     }
 
-    /// Raise the bar of each row that has k pairs, so that those that could still be among its k best pass, ties
-    /// included. Gives whether every row that has a bar has as many.
-    pub fn raise_bars(&mut self, input: &EncodeInput<'_>, shared: &Shared, k: usize) -> bool {
-        self.settle(input, shared);
-        let mut is_complete = true;
-        for (pairs, bar) in self.rows[..self.n_rows].iter().zip(&mut self.bars) {
-            if pairs.len() >= k {
-                let least = pairs.iter().fold(f32::INFINITY, |least, pair| least.min(pair.value));
-                *bar = bar.max(just_below(least));
-            } else if *bar > 0.0 {
-                is_complete = false;
+    /// Rows with fewer than k pairs start again from a bar; the others are done.
+    pub fn start_again(&mut self, k: usize, bars: &[f32]) {
+        for ((pairs, bar), &first) in self.rows[..self.n_rows].iter_mut().zip(&mut self.bars).zip(bars) {
+            *bar = f32::INFINITY;
+            if pairs.len() < k {
+                pairs.clear();
+                *bar = first;
             }
         }
-        is_complete
     }
 
     /// Keep what passes of a complete tile `[latents][VECTORS vectors of rows]`, whose rows are the task's from
@@ -240,7 +233,6 @@ impl Collector {
         let n = std::mem::take(&mut self.n_logged);
         match input.selection {
             Selection::Threshold(_) => {}
-            Selection::TopK(_) if self.cuts_at_end => {}
             // Half of k more than is kept: often enough to keep the bars high, seldom enough to cost little.
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k + k / 2, shared)),
             Selection::BatchTopK { .. } => {
@@ -266,11 +258,6 @@ impl Collector {
     /// The pairs of the task.
     pub fn finish(&mut self, input: &EncodeInput<'_>, task: &Task, shared: &Shared) -> RowPairs {
         self.settle(input, shared);
-        if self.cuts_at_end {
-            self.rows[..self.n_rows]
-                .iter_mut()
-                .for_each(|pairs| pairs.sort_unstable_by_key(|pair| pair.latent));
-        }
         match input.selection {
             Selection::Threshold(_) => {}
             Selection::TopK(k) => (0..self.n_rows).for_each(|row| self.cut_row(row, k, k, shared)),

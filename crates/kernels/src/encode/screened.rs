@@ -1,10 +1,11 @@
 //! Screening: products of bytes rule out latents, block by block, and what they leave is worked out in fp32.
 
 use super::byte_panels::{BytePanels, multiply_bytes};
-use super::candidates::{Candidates, ScreenedTile, Waiting, WorkOut};
+use super::candidates::{Candidates, ScreenedTile};
 use super::collector::{Collector, Shared};
 use super::screened_top_k::run_top_k;
 use super::tile::{Scratch, run_panels, run_task};
+use super::work_out::{Waiting, WorkOut};
 use super::{EncodeInput, Selection, Task};
 use crate::lanes::Lanes;
 use crate::lanes::dots::Dots;
@@ -96,9 +97,9 @@ pub struct Screening {
     /// Sums of a tile.
     sums: Vec<f32>,
     pub candidates: Candidates,
-    /// Those chosen of all.
-    pub chosen: Candidates,
     pub waiting: Waiting,
+    /// Whether candidates of a block follow its products, about one for each latent or more.
+    pub needs_weights: bool,
     /// Approximate pre-activations of a sample of latents.
     pub sample: Vec<f32>,
 }
@@ -194,9 +195,10 @@ impl<'a> Screen<'a> {
                     dense.push(panel);
                 }
             }
-            let Screening { bytes, candidates, waiting, .. } = &mut scratch.screening;
+            let Screening { bytes, candidates, waiting, needs_weights, .. } = &mut scratch.screening;
             let mut work = self.work_out(bytes, &mut scratch.collector, waiting);
-            work.sieve(lanes, candidates);
+            work.sieve(lanes, candidates, 0..candidates.len(), start - task.places.start, &[]);
+            *needs_weights = candidates.len() >= SCREENED_LATENTS;
             candidates.truncate(0);
             if !dense.is_empty() {
                 // A row's latents must come in their order.
@@ -256,12 +258,15 @@ impl<'a> Screen<'a> {
         let latents: [usize; LATENTS] = from_fn(|m| input.latent((first + m).min(end - 1)));
         let facts = latents.map(|latent| self.screened.facts_of(latent));
         let first_row = scratch.panels.rows(panel).start;
-        let Screening { bytes, sums, candidates, .. } = &mut scratch.screening;
-        sums.resize(sums.len().max(LATENTS * VECTORS * D::Lanes::WIDTH), 0.0);
-        let sums = &mut sums[..LATENTS * VECTORS * D::Lanes::WIDTH];
         if panel == 0 {
             self.fetch_bytes::<D, LATENTS>(dots, first + SCREENED_LATENTS);
         }
+        if scratch.screening.needs_weights {
+            self.fetch_weights(dots.lanes(), &latents, panel, scratch.panels.vectors.len());
+        }
+        let Screening { bytes, sums, candidates, .. } = &mut scratch.screening;
+        sums.resize(sums.len().max(LATENTS * VECTORS * D::Lanes::WIDTH), 0.0);
+        let sums = &mut sums[..LATENTS * VECTORS * D::Lanes::WIDTH];
         let panel = bytes.panel(&scratch.panels, panel);
         self.products::<D, LATENTS, VECTORS>(dots, &latents, &facts, panel, sums);
         let n = LATENTS.min(end - first);
@@ -283,6 +288,18 @@ impl<'a> Screen<'a> {
             let row = &self.screened.bytes[self.input.latent(place) * padded..][..padded];
             for line in row.chunks(64) {
                 dots.lanes().prefetch_to_l2(line.as_ptr().cast());
+            }
+        }
+    }
+
+    /// The weights of some latents come near while their bytes are multiplied, a part with each panel.
+    #[inline(always)]
+    fn fetch_weights<L: Lanes>(self, lanes: L, latents: &[usize], panel: usize, n_panels: usize) {
+        let d_in = self.input.d_in;
+        for latent in latents {
+            let row = &self.input.w_enc[latent * d_in..][..d_in];
+            for line in row[d_in * panel / n_panels..d_in * (panel + 1) / n_panels].chunks(16) {
+                lanes.prefetch_to_l2(line.as_ptr());
             }
         }
     }

@@ -1,17 +1,20 @@
 //! The k largest of each row by screening.
 //!
 //! A row's bar is what must be known first. A sample of the latents, by bytes alone, shows about where its 4k-th
-//! largest pre-activation is; all that the bytes do not put below that bar are listed. The k of them with the highest
-//! bounds are worked out in fp32, and the least of their values is a bar that the k largest reach. What can reach it of the
-//! rest is worked out too. The guess is checked: a row of which fewer than k exceed it sends its task to the fp32 tiles.
+//! largest pre-activation is; all that the bytes do not put below that bar are listed. Products of bytes are much nearer to
+//! the truth than their bounds say: a little below the k-th largest of those listed is a bar that k all but certainly exceed,
+//! and what the bounds do not put below it is worked out. Rows of which fewer than k exceed it start again from their
+//! first bar; if that is too high as well, the task goes through the fp32 tiles.
 
 use super::best::Cut;
+use super::byte_panels::BytePanels;
 use super::candidates::Candidates;
-use super::collector::MAX_PANEL;
+use super::collector::{MAX_PANEL, row_and_place};
 use super::screened::{SCREENED_LATENTS, Screen, Screening};
 use super::tile::Scratch;
 use crate::lanes::Lanes;
 use crate::lanes::dots::Dots;
+use crate::screen::Facts;
 use std::array::from_fn;
 
 /// One in so many latents is in the sample.
@@ -21,6 +24,9 @@ const SAMPLED: usize = 16;
 const MOST_LISTED: f32 = 0.125;
 /// A task may list as many in any case.
 const LEAST_LISTED: usize = 1 << 16;
+/// How many margins below its upper bound a value is all but never: products of bytes are off by an eighth of their margin
+/// at most, unless their errors are made to add up.
+const GUESSED: f32 = 1.125;
 
 /// Whether the task was done by screening; false leaves the collector in an undefined state.
 #[inline(always)]
@@ -47,60 +53,60 @@ pub fn run_top_k<D: Dots, const LATENTS: usize>(
     if !shared.top_k_density.accepts(candidates, n_sampled * task.rows.len()) {
         return false;
     }
-    scratch.collector.cut_at_end(&bars);
-    let most = (MOST_LISTED * (task.rows.len() * task.places.len()) as f32) as usize;
-    let most = most.max(LEAST_LISTED);
+    let n_rows = task.rows.len();
+    scratch.collector.bars[..bars.len()].copy_from_slice(&bars);
+    let most = LEAST_LISTED.max((MOST_LISTED * (n_rows * task.places.len()) as f32) as usize);
     scratch.screening.candidates.truncate(0);
+    scratch.screening.needs_weights = false;
+    let mut ends = vec![0];
     for start in task.places.clone().step_by(SCREENED_LATENTS) {
         let places = start..task.places.end.min(start + SCREENED_LATENTS);
         for panel in 0..scratch.panels.vectors.len() {
             screen.block::<D, LATENTS>(dots, scratch, places.clone(), panel, most);
         }
+        ends.push(scratch.screening.candidates.len());
     }
     if scratch.screening.candidates.len() > most {
         return false;
     }
-    let Screening { bytes, candidates, chosen, waiting, .. } = &mut scratch.screening;
-    let cuts = cuts(screen, candidates, k);
-    let is_best = |i: usize| candidates.upper(i) >= cuts[candidates.row_and_place(i).0];
-    chosen.take_from(candidates, is_best);
-    let mut work = screen.work_out(bytes, &mut scratch.collector, waiting);
-    work.all(lanes, chosen);
-    work.flush(lanes);
-    work.collector.raise_bars(input, shared, k);
-    let bars = &work.collector.bars;
-    let may_reach = |i: usize| {
-        let row = candidates.row_and_place(i).0;
-        candidates.upper(i) < cuts[row] && candidates.upper(i) >= bars[row]
-    };
-    chosen.take_from(candidates, may_reach);
-    work.sieve(lanes, chosen);
-    work.flush(lanes);
-    work.collector.raise_bars(input, shared, k)
+    let Scratch { screening: Screening { bytes, candidates, waiting, .. }, collector, .. } = scratch;
+    let guesses = guesses(screen, candidates, bytes, k, &bars);
+    collector.bars[..n_rows].copy_from_slice(&guesses);
+    let mut work = screen.work_out(bytes, collector, waiting);
+    work.blocks(lanes, candidates, &ends);
+    if work.collector.is_complete(input, shared, k, &guesses) {
+        return true;
+    }
+    work.collector.start_again(k, &bars);
+    work.blocks(lanes, candidates, &ends);
+    work.collector.is_complete(input, shared, k, &bars)
 }
 
-/// Of each row the k-th largest upper bound.
-fn cuts(screen: Screen<'_>, candidates: &Candidates, k: usize) -> Vec<f32> {
-    let n_rows = screen.task.rows.len();
-    let mut starts = vec![0usize; n_rows + 1];
+/// What the k-th largest value of each row is thought to exceed by a little, or its bar where that is higher.
+fn guesses(screen: Screen<'_>, candidates: &Candidates, x: &BytePanels, k: usize, bars: &[f32]) -> Vec<f32> {
+    let Screen { input, screened, task, shared } = screen;
+    let n_rows = task.rows.len();
+    let mut starts = vec![0usize; n_rows + 2];
     for i in 0..candidates.len() {
-        starts[candidates.row_and_place(i).0 + 1] += 1;
+        starts[row_and_place(candidates.get(i).0).0 + 2] += 1;
     }
     for row in 0..n_rows {
-        starts[row + 1] += starts[row];
+        starts[row + 2] += starts[row + 1];
     }
-    let mut uppers = vec![0.0; candidates.len()];
-    let mut next = starts.clone();
+    let mut values = vec![0.0; candidates.len()];
     for i in 0..candidates.len() {
-        let place = &mut next[candidates.row_and_place(i).0];
-        uppers[*place] = candidates.upper(i);
-        *place += 1;
+        let (key, upper) = candidates.get(i);
+        let (row, place) = row_and_place(key);
+        let Facts { length, residual, .. } = screened.facts_of(input.latent(task.places.start + place));
+        let margin = x.lengths[row] * residual + x.residuals[row] * length;
+        values[starts[row + 1]] = upper - GUESSED * margin;
+        starts[row + 1] += 1;
     }
-    let cut = |row: usize| {
-        let uppers = &uppers[starts[row]..starts[row + 1]];
-        if uppers.len() <= k { 0.0 } else { Cut::of(screen.shared.set, uppers, k).bar }
+    let guess = |row: usize| {
+        let values = &values[starts[row]..starts[row + 1]];
+        if values.len() <= k { bars[row] } else { Cut::of(shared.set, values, k).bar.max(bars[row]) }
     };
-    (0..n_rows).map(cut).collect()
+    (0..n_rows).map(guess).collect()
 }
 
 /// Bars of a panel's rows, 0 where the sample knows none; gives about how many candidates of the sample there will be.
@@ -153,6 +159,9 @@ fn sample<D: Dots, const LATENTS: usize, const VECTORS: usize>(
     reached[..n_rows].iter().sum::<u32>() as usize
 }
 
+/// Steps of a bisection: more would move a bar by less than a 256th of the largest value.
+const BISECTIONS: usize = 8;
+
 /// Of each lane of `[n][lanes]` a value that at least `rank` exceed, and few more; 0 where as many are not positive.
 #[inline(always)]
 fn quantiles<L: Lanes, const VECTORS: usize>(values: &[f32], rank: u32, quantiles: &mut [f32]) {
@@ -163,7 +172,7 @@ fn quantiles<L: Lanes, const VECTORS: usize>(values: &[f32], rank: u32, quantile
             *high = if value > *high { value } else { *high };
         }
     }
-    for _ in 0..12 {
+    for _ in 0..BISECTIONS {
         let middle: [f32; MAX_PANEL] = from_fn(|lane| low[lane] / 2.0 + high[lane] / 2.0);
         let counts = counts_above::<L, VECTORS>(values, &middle);
         for (lane, middle) in middle.into_iter().enumerate().take(width) {
