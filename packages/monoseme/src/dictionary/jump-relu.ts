@@ -43,8 +43,6 @@ export const jumpRelu: Architecture = {
     const thresholds = step.further['log_threshold'].map(Math.exp);
     const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
     const { byLatent, errors } = await reconstruct(step, acts);
-    const silentProducts = await silentProductsOf(step, silent, errors.residuals);
-
     const logThresholds = new Float64Array(dSae);
     const addWindow = ({ latentIndices, values }: Codes, products: Float32Array) => {
       for (let pair = 0; pair < values.length; pair++) {
@@ -54,7 +52,11 @@ export const jumpRelu: Architecture = {
           (threshold * (threshold * 2 * products[pair] + coefficient)) / (bandwidth * nRows);
       }
     };
-    addWindow(acts, errors.products);
+    // The second is computed while the kernel runs.
+    const [silentProducts] = await Promise.all([
+      silentProductsOf(step, silent, errors.residuals),
+      addWindow(acts, errors.products),
+    ]);
     addWindow(silent, silentProducts);
     const deltas = deltasOf(step, errors.products);
     const l0 = acts.values.length;

@@ -31,8 +31,11 @@ export const multiTopK: Architecture = {
     const k = settings.k as number;
     const wide = await encodeBatch(step, { kind: 'topK', k: Math.min(WIDER * k, dSae) });
     const groups = groupsByRank(wide, k);
-    const { gradients, squaredErrors } = await nestedGradients(step, wide, groups, [1, WEIGHT]);
-    const [acts] = partedCodes(wide, groups);
+    // The second is computed while the kernels run.
+    const [{ gradients, squaredErrors }, [acts]] = await Promise.all([
+      nestedGradients(step, wide, groups, [1, WEIGHT]),
+      partedCodes(wide, groups),
+    ]);
     return withAuxK(step, {
       ...gradients,
       acts,

@@ -27,8 +27,15 @@ export async function nestedGradients(
   const { W_dec, b_dec } = step.weights;
   const last = weights.length - 1;
   const length = nRows * dOut;
-  const [byLatent, errors] = await Promise.all([
-    backend.transpose(acts),
+  const byLatentWithRows = backend.transpose(acts).then((byLatent) => {
+    // Row b of a pair of group g is row g·B + b of the weighted errors; computed while the kernels run.
+    const rowIndices = byLatent.rowIndices.slice();
+    const { pairIndices } = byLatent;
+    for (let i = 0; i < rowIndices.length; i++) rowIndices[i] += groups[pairIndices[i]] * nRows;
+    return { byLatent, rowIndices };
+  });
+  const [{ byLatent, rowIndices }, errors] = await Promise.all([
+    byLatentWithRows,
     backend.nestedResiduals({
       codes: acts,
       dOut,
@@ -46,9 +53,6 @@ export async function nestedGradients(
   const deltas = affine_(buffers.floats('deltas', errors.products.length), errors.products, factor, 0);
   const shared = sharedGradients(step, acts, byLatent, residuals, deltas);
   const { coefficients } = shared.decoder;
-  // Row b of a pair of group g is row g·B + b of the weighted errors.
-  const rowIndices = byLatent.rowIndices.slice();
-  for (let i = 0; i < rowIndices.length; i++) rowIndices[i] += groups[byLatent.pairIndices[i]] * nRows;
   return {
     gradients: {
       ...shared,
