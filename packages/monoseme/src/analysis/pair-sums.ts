@@ -25,6 +25,8 @@ export interface Pair {
   readonly maskedCosine: number;
 }
 
+const NO_PAIR: Pair = { a: 0, b: 0, together: 0, product: 0, correlation: 0, maskedCosine: 0 };
+
 /** The sums of products of two sets of sparse columns over all tokens, as `PairSummer` makes them. */
 export class PairSums {
   readonly a: Margin;
@@ -54,11 +56,14 @@ export class PairSums {
 
   /** All pairs that were active together, by a, then by b (in the sparse table in no order that means anything). */
   *pairs(): Generator<Pair> {
+    for (const slot of this.#slots()) yield this.#read_({ ...NO_PAIR }, slot);
+  }
+
+  /** Where those pairs stand. */
+  *#slots(): Generator<number> {
     const { sums, width } = this.#table;
     const sign = width === 1 ? PRODUCT : TOGETHER;
-    for (let slot = 0; slot * width < sums.length; slot++) {
-      if (sums[slot * width + sign] !== 0) yield this.#pair(slot);
-    }
+    for (let slot = 0; slot * width < sums.length; slot++) if (sums[slot * width + sign] !== 0) yield slot;
   }
 
   /**
@@ -69,8 +74,10 @@ export class PairSums {
     const best = new Array<Pair | undefined>(side === 'a' ? this.dA : this.dB).fill(undefined);
     const values = new Float64Array(best.length);
     const other = side === 'a' ? 'b' : 'a';
-    for (const pair of this.pairs()) {
-      const value = score(pair);
+    // One object for all that are looked at: of millions few are kept.
+    const pair = { ...NO_PAIR };
+    for (const slot of this.#slots()) {
+      const value = score(this.#read_(pair, slot));
       const at = pair[side];
       const known = best[at];
       if (
@@ -78,16 +85,18 @@ export class PairSums {
         !(value > values[at] || (value === values[at] && pair[other] < known[other]))
       )
         continue;
-      best[at] = pair;
+      best[at] = { ...pair };
       values[at] = value;
     }
     return best;
   }
 
-  #pair(slot: number): Pair {
+  #read_(pair: { -readonly [K in keyof Pair]: Pair[K] }, slot: number): Pair {
     const { keys, sums, width } = this.#table;
     const key = keys?.[slot] ?? slot;
-    const [a, b] = [Math.floor(key / this.dB), key % this.dB];
+    pair.a = Math.floor(key / this.dB);
+    pair.b = key % this.dB;
+    const { a, b } = pair;
     const n = this.nTokens;
     const at = slot * width;
     const product = sums[at + PRODUCT];
@@ -95,20 +104,15 @@ export class PairSums {
     const varianceA = this.a.squares[a] - this.a.sums[a] ** 2 / n;
     const varianceB = this.b.squares[b] - this.b.sums[b] ** 2 / n;
     const cosine = (squareA: number, squareB: number) => product / Math.sqrt(squareA * squareB);
-    return {
-      a,
-      b,
-      together: width === 1 ? 0 : sums[at + TOGETHER],
-      product,
-      // A column that is active everywhere alike has no variance and correlates with nothing.
-      correlation: varianceA > 0 && varianceB > 0 ? covariance / Math.sqrt(varianceA * varianceB) : 0,
-      maskedCosine:
-        width === 4
-          ? Math.max(
-              cosine(this.a.squares[a], sums[at + SQUARES_B]),
-              cosine(sums[at + SQUARES_A], this.b.squares[b]),
-            )
-          : 0,
-    };
+    pair.together = width === 1 ? 0 : sums[at + TOGETHER];
+    pair.product = product;
+    // A column that is active everywhere alike has no variance and correlates with nothing.
+    pair.correlation = varianceA > 0 && varianceB > 0 ? covariance / Math.sqrt(varianceA * varianceB) : 0;
+    if (width === 4)
+      pair.maskedCosine = Math.max(
+        cosine(this.a.squares[a], sums[at + SQUARES_B]),
+        cosine(sums[at + SQUARES_A], this.b.squares[b]),
+      );
+    return pair;
   }
 }
