@@ -1,6 +1,6 @@
 /** Damaged, missing, hostile and unusual files: each view says what happened, and what still works. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -71,6 +71,11 @@ describe('what is wrong is said', { skip }, () => {
     await tab.locator('.rows .row .density-cell').first().waitFor();
     assert.deepEqual(complaints, []);
     await close();
+
+    truncateSync(join(damaged, 'details/part-00000.parquet'), 100);
+    const short = await site.open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, other.url);
+    await short.tab.getByRole('alert').getByText('A file of the index is cut short').waitFor();
+    await short.close();
 
     rmSync(join(damaged, 'details/part-00000.parquet'));
     const again = await site.open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, other.url);

@@ -72,6 +72,12 @@ export async function request(url: URL, options: RequestInit = {}): Promise<Resp
       await response.text(),
       'Everything else works without it.',
     );
+  if (response.status === 416)
+    throw new IndexError(
+      'A file of the index is cut short',
+      `${name} ends before what is read of it.`,
+      'Copy or build the index again.',
+    );
   throw new IndexError(
     response.status === 404 ? 'A file of the index is missing' : 'The host refused a file of the index',
     `${name}: ${response.status} ${response.statusText}`.trim(),
