@@ -91,6 +91,12 @@ describe('what is wrong is said', { skip }, () => {
     const mortal = await serveExplorer({ index: join(site.folder, 'index'), page, port: 0, live: parts });
     const { tab, close } = await site.open('#/text?a=a+cat', SIZES.desktop, mortal.url);
     await tab.locator('.feature-list tr').first().waitFor();
+    const unread = await site.open('#/', SIZES.desktop, mortal.url);
+    await unread.tab.route('**/index/features.parquet', (route) => route.abort());
+    await unread.tab.goto(`${mortal.url}#/text?a=a+cat`);
+    await unread.tab.reload();
+    await unread.tab.getByRole('alert').getByText('The host does not answer').waitFor();
+    await unread.close();
     await mortal.close();
     await parts.runner.close();
     await tab.getByLabel('Text', { exact: true }).fill('another text');

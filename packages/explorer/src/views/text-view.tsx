@@ -116,7 +116,9 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
         </div>
       </form>
       <Switch>
-        <Match when={first.error() ?? other.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+        <Match when={columns.error() ?? first.error() ?? other.error()}>
+          {(error) => <ErrorNotice error={error()} />}
+        </Match>
         <Match when={first.loading() && own()['a']}>
           <LiveProgress what="The model reads" progress={progress.value()} />
         </Match>
