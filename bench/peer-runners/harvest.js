@@ -15,7 +15,7 @@ const runner = await ModelRunner.start(model, { hook, half, threads: availablePa
 const run = (part) =>
   half ? runner.halfActivations(part, contextSize) : runner.activations(part, contextSize);
 const step = 8 * contextSize;
-for (let i = 0; i < 8; i++) await run(tokens.subarray(0, step));
+for (let i = 0; i < 8; i++) runner.recycle(await run(tokens.subarray(0, step)));
 const started = performance.now();
 const store = await ActivationStore.write(
   out,

@@ -60,6 +60,11 @@ export function isInterruption(error: unknown): boolean {
   return error instanceof MonosemeError && error.code === 'ERR_INTERRUPTED';
 }
 
+/** Whether an error says that a file or folder does not exist. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof MonosemeError && error.code === 'ERR_NOT_FOUND';
+}
+
 /** Throw {@link interrupted} when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw interrupted();

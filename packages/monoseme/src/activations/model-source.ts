@@ -24,6 +24,8 @@ const TOKENS_PER_CHUNK = 2048;
 const HALF_OVERFLOW = 65_520;
 /** Tokens of which the median norm is taken, about. */
 const NORM_TOKENS = 8192;
+/** Activations that are kept from taking it until they are read, at most. */
+const KEPT_BYTES = 2 ** 26;
 
 export interface ModelSourceOptions {
   /** By default as many as make about 2,048 tokens. */
@@ -45,6 +47,11 @@ export function modelSource(
   options: ModelSourceOptions = {},
 ): ModelSource {
   return new ModelSource(runner, tokens, options);
+}
+
+/** A chunk's activations at the selected tokens. */
+interface SelectedRows extends SelectedTokens {
+  readonly activations: Float32Array;
 }
 
 /** Rows of which all is known that a source may know. */
@@ -81,6 +88,8 @@ export class ModelSource implements HarvestSource {
   /** Activations are below it, and above its negative. */
   readonly #limit: number;
   #largestNorm: Promise<number> | undefined;
+  /** Chunks that were computed for the median norm and are not yet read. */
+  readonly #measured = new Map<number, SelectedRows>();
 
   constructor(runner: ModelRunner, tokens: TokenSet, options: ModelSourceOptions) {
     const { contextSize, nContexts } = tokens;
@@ -221,15 +230,16 @@ export class ModelSource implements HarvestSource {
     });
   }
 
-  async #countedRows(chunk: number): Promise<SelectedTokens & { activations: Float32Array }> {
-    const [from, to] = this.#contexts(chunk);
-    const rows = await this.#selectedRows(from, to);
-    this.#count((to - from) * this.contextSize, rows.places.length, rows.nDropped);
+  async #countedRows(chunk: number): Promise<SelectedRows> {
+    const rows = this.#measured.get(chunk) ?? (await this.#selectedRows(chunk));
+    this.#measured.delete(chunk);
+    this.#count(this.chunkTokens(chunk), rows.places.length, rows.nDropped);
     return rows;
   }
 
-  async #selectedRows(from: number, to: number): Promise<SelectedTokens & { activations: Float32Array }> {
+  async #selectedRows(chunk: number): Promise<SelectedRows> {
     const { contextSize, dIn } = this;
+    const [from, to] = this.#contexts(chunk);
     const first = from * contextSize;
     const all = await this.#runner.activations(
       this.#tokens.tokens.subarray(first, to * contextSize),
@@ -251,14 +261,17 @@ export class ModelSource implements HarvestSource {
     return this.#largestNorm;
   }
 
+  /** Of chunks spread over the text, which are kept for their reading. */
   async #medianNorm(): Promise<number> {
-    const { nContexts, contextSize } = this.#tokens;
-    const n = Math.min(nContexts, Math.ceil(NORM_TOKENS / contextSize));
+    const n = Math.min(this.nChunks, Math.ceil(NORM_TOKENS / (this.#contextsPerChunk * this.contextSize)));
     const norms: number[] = [];
+    let bytes = 0;
     for (let i = 0; i < n; i++) {
-      const context = Math.floor((i * nContexts) / n);
-      const { activations } = await this.#selectedRows(context, context + 1);
-      norms.push(...rowNorms(activations, this.dIn));
+      const chunk = Math.floor((i * this.nChunks) / n);
+      const rows = await this.#selectedRows(chunk);
+      norms.push(...rowNorms(rows.activations, this.dIn));
+      bytes += rows.activations.byteLength;
+      if (bytes <= KEPT_BYTES) this.#measured.set(chunk, rows);
     }
     return norms.sort((a, b) => a - b)[Math.floor(norms.length / 2)];
   }

@@ -104,6 +104,23 @@ describe('which tokens give a row', () => {
     assert.deepEqual(await placedRows(store), streamed);
   });
 
+  test('what was computed for the median norm is not computed again when it is read', async () => {
+    let nTokens = 0;
+    const counting = Object.create(withSinks(), {
+      activations: {
+        value: (part: Uint32Array) => {
+          nTokens += part.length;
+          return withSinks().activations(part, 12);
+        },
+      },
+    }) as ModelRunner;
+    const source = modelSource(counting, tokens, { ...SIZES, rows: { maxNormRatio: 10 } });
+    const first = await placedRows(source);
+    assert.equal(nTokens, 276);
+    assert.deepEqual(await placedRows(source), first);
+    assert.equal(nTokens, 2 * 276, 'and is not kept for the next epoch');
+  });
+
   test('options that cannot work', () => {
     const source = (rows: object) => modelSource(runner, tokens, { rows });
     assert.throws(() => source({ tokensPerContext: 13 }), { code: 'ERR_OPTION', message: /has 12/ });

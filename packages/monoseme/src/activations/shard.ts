@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MonosemeError } from '../errors.ts';
+import { isNotFound, MonosemeError } from '../errors.ts';
 import { type RawTensor, readSafetensors, sha256, sha256Pieces, writeSafetensors } from '../formats/index.ts';
 import type { SafetensorsFile, TensorToWrite } from '../formats/index.ts';
 import { bytesPerRow, decodeRows, type EncodedRows, type StoreDtype } from './encoding.ts';
@@ -211,7 +211,11 @@ async function openShard(
   plan: StorePlan,
   shard: Omit<StoreShard, 'sha256'>,
 ): Promise<SafetensorsFile> {
-  const file = await readSafetensors(join(folder, shard.file));
+  const path = join(folder, shard.file);
+  const file = await readSafetensors(path).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error;
+    throw new MonosemeError('ERR_NOT_FOUND', `${path} is missing.`, REMAKE, { cause: error });
+  });
   const fits = TENSORS.every((name) => {
     const stored = tensorName(plan, shard, name);
     if (stored === undefined) return true;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MonosemeError, throwIfAborted } from '../errors.ts';
+import { isNotFound, MonosemeError, throwIfAborted } from '../errors.ts';
 import { readManifest, snakeCaseKeys, writeManifest } from '../formats/index.ts';
 import { ifWhole, type StoreShard, TENSORS, wholeShard } from './shard.ts';
 import type { DroppedRows } from './source.ts';
@@ -38,7 +38,16 @@ export async function writeStoreManifest(
 
 /** @throws {MonosemeError} ERR_NOT_FOUND (no store, or not finished), ERR_FORMAT, ERR_MISMATCH */
 export async function readStoreManifest(folder: string): Promise<FinishedStore> {
-  const { madeFrom, details } = await readManifest(folder, STORE_KIND);
+  const { madeFrom, details } = await readManifest(folder, STORE_KIND).catch(async (error: unknown) => {
+    if (isNotFound(error) && (await readPlan(folder).catch(() => undefined)))
+      throw new MonosemeError(
+        'ERR_NOT_FOUND',
+        `The harvest of ${folder} is not finished.`,
+        'Run it again: it goes on where it stopped. Or train on what is whole (--salvage).',
+        { cause: error },
+      );
+    throw error;
+  });
   const plan = await readPlan(folder);
   if (madeFrom.plan !== planHash(plan))
     throw new MonosemeError(

@@ -1,7 +1,7 @@
 /** The command line as a user meets it: a process, its exit code, and what it prints where. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -207,6 +207,14 @@ describe('the way by single commands', () => {
     const { code, stdout } = await monoseme('inspect', 'one-layer-a');
     assert.equal(code, 0);
     assert.match(stdout, /blocks\.0\.mlp\.hook_post +Relu +\[batch, sequence, 512\]/);
+  });
+
+  test('a folder without a model does not hide the embedded model of its name', async () => {
+    await mkdir(join(folder, 'one-layer-b'));
+    await writeFile(join(folder, 'one-layer-b', 'manifest.json'), '{}');
+    const { code, stdout } = await monoseme('inspect', 'one-layer-b');
+    assert.equal(code, 0);
+    assert.match(stdout, /blocks\.0\.mlp\.hook_post/);
   });
 });
 

@@ -20,11 +20,17 @@ export const DEFAULT_HOOK = 'blocks.0.mlp.hook_post';
 export const MODEL_HELP =
   'an .onnx file, a folder with model.onnx and tokenizer.json, hf:owner/repo, or one-layer-a, one-layer-b';
 
-/** Path of a model given by its path, or by the name of an embedded one. A path that exists goes first. */
+/**
+ * Path of a model given by its path, or by the name of an embedded one. A model that lies there goes first, another file or
+ * folder of that name does not.
+ */
 export function modelPath(nameOrPath: string): string {
-  if (existsSync(nameOrPath) || !/^[\w-]+$/.test(nameOrPath)) return nameOrPath;
+  if (!/^[\w-]+$/.test(nameOrPath) || holdsModel(nameOrPath)) return nameOrPath;
   return EMBEDDED_ROOTS.map((root) => join(root, nameOrPath)).find(existsSync) ?? nameOrPath;
 }
+
+const holdsModel = (folder: string): boolean =>
+  ['model.onnx', 'onnx'].some((name) => existsSync(join(folder, name)));
 
 export interface InputFlags {
   readonly input?: string[];

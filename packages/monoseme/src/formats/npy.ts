@@ -35,12 +35,8 @@ const DTYPES: Readonly<Record<string, SafetensorsDtype>> = {
  * @throws {MonosemeError} ERR_FORMAT, also for big-endian, Fortran-ordered and structured arrays
  */
 export function parseNpyHeader(bytes: Uint8Array, what: string): ArrayHeader {
-  const fail = (reason: string) =>
-    new MonosemeError(
-      'ERR_FORMAT',
-      `${what} is not a readable array: ${reason}.`,
-      'Save it again with numpy.save.',
-    );
+  const fail = (reason: string, advice = 'Save it again with numpy.save.') =>
+    new MonosemeError('ERR_FORMAT', `${what} is not a readable array: ${reason}.`, advice);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 12 || view.getUint32(0) !== 0x934e554d || view.getUint16(4) !== 0x5059)
     throw fail('its magic bytes are missing');
@@ -52,7 +48,8 @@ export function parseNpyHeader(bytes: Uint8Array, what: string): ArrayHeader {
   const descr = /'descr':\s*'([^']*)'/.exec(text)?.[1];
   if (descr === undefined || !Object.hasOwn(DTYPES, descr))
     throw fail(`its elements are ${descr}, not one of ${Object.keys(DTYPES).join(', ')}`);
-  if (!/'fortran_order':\s*False/.test(text)) throw fail('it is not in C order');
+  if (!/'fortran_order':\s*False/.test(text))
+    throw fail('it is not in C order', 'Save numpy.ascontiguousarray of it.');
   const shape = /'shape':\s*\(([\d,\s]*)\)/.exec(text)?.[1];
   if (shape === undefined) throw fail('its shape is missing');
   const sizes = shape.split(',').filter((part) => part.trim() !== '');

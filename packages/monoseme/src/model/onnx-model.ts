@@ -201,7 +201,7 @@ export class OnnxModel {
     if (holder)
       return new MonosemeError(
         'ERR_HOOK',
-        `The tensor "${name}" is inside the body of ${holder.opType} "${holder.name.slice(0, 80)}", which runs as one.`,
+        `The tensor "${name}" is inside the body of ${[holder.opType, holder.name && JSON.stringify(holder.name.slice(0, 80))].join(' ').trim()}, which runs as one.`,
         `Hook what that gives: ${holder.output.join(', ')}.`,
       );
     const names = this.hookPoints().flatMap((other) => [...other.aliases, other.name]);

@@ -2,6 +2,7 @@ import ort from 'onnxruntime-node';
 import { countElements } from '../formats/index.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext, runsOf } from './gather-contexts.ts';
+import { free_ } from './free-memory.ts';
 import { makeFeeds } from './model-inputs.ts';
 import { ORIGINAL_ROWS, ORIGINALS, TOP } from './outcome-head.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -175,16 +176,14 @@ async function harvested(
     bytes ??= spareOf(tokens.length * width * Type.BYTES_PER_ELEMENT);
     const values = new Type(bytes, row * width * Type.BYTES_PER_ELEMENT, run.length * width);
     if (activations) values.set(read(activations));
-    else
-      await runPart(
-        name,
-        run,
-        contextSize,
-        {},
-        { [ACTIVATIONS]: new ort.Tensor(type, values as never, dims) },
-      );
+    else {
+      const into = { [ACTIVATIONS]: new ort.Tensor(type, values as never, dims) };
+      const copy = read((await runPart(name, run, contextSize, {}, into))[ACTIVATIONS]);
+      if (copy.buffer !== bytes) free_([copy]);
+    }
     row += run.length;
   }
+  free_([tokens]);
   return bytes!;
 }
 
@@ -203,9 +202,12 @@ async function runPart(
   into?: Record<string, ort.Tensor>,
 ): Promise<Record<string, ort.Tensor>> {
   const { session } = sessions.get(name)!;
-  const feeds = toTensors(makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize));
+  const made = makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize);
+  const feeds = toTensors(made);
   for (const input of session.inputNames) feeds[input] ??= tensors[input];
-  return native(() => (into ? session.run(feeds, into) : session.run(feeds)));
+  const outputs = await native(() => (into ? session.run(feeds, into) : session.run(feeds)));
+  free_(Object.values(made).map(({ data }) => data));
+  return outputs;
 }
 
 async function runPrefix(
