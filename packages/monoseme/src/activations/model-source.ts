@@ -1,7 +1,7 @@
 import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
-import type { ModelRunner } from '../model/index.ts';
+import { expectTokens, type ModelRunner } from '../model/index.ts';
 import { allFinite, encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
 import {
   checkRowOptions,
@@ -38,8 +38,9 @@ export interface ModelSourceOptions {
 /**
  * The activations of a model, computed when they are read.
  *
- * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context, or where every token is dropped; ERR_OPTION. Reading: the
- * runner's errors; ERR_NOT_FINITE naming hook, context, position and document; ERR_INTERRUPTED
+ * @throws {MonosemeError} ERR_EMPTY_TEXT without a whole context, or where every token is dropped; ERR_OPTION; ERR_TOKENIZER
+ * (a token that the model does not embed). Reading: the runner's errors; ERR_NOT_FINITE naming hook, context, position and
+ * document; ERR_INTERRUPTED
  */
 export function modelSource(
   runner: ModelRunner,
@@ -101,6 +102,7 @@ export class ModelSource implements HarvestSource {
         `The text has fewer tokens than one context of ${contextSize}.`,
         'Give more text or a smaller context size.',
       );
+    expectTokens(runner.model, tokens.tokens, contextSize);
     checkRowOptions(rows, tokens);
     const { dIn, hookName, model } = runner;
     this.#runner = runner;

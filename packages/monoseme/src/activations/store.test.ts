@@ -203,6 +203,9 @@ describe('on disk', () => {
     await assert.rejects(write(root, {}), { code: 'ERR_EXISTS', message: /not empty/ });
     await assert.rejects(write(join(root, 'F16', 'plan.json'), {}), { code: 'ERR_FILE' });
     await assert.rejects(write(join(root, 'new'), { dtype: 'F8' }), { code: 'ERR_OPTION' });
+    const long = ActivationStore.write(join(root, 'long'), runner, randomTokens(2, 13));
+    await assert.rejects(long, { code: 'ERR_OPTION', message: /context size is 13/ });
+    assert.ok(!(await readdir(root)).includes('long'));
     await assert.rejects(write(join(root, 'new'), { rowsPerShard: 0 }), { code: 'ERR_OPTION' });
     await assert.rejects(ActivationStore.open(join(root, 'none')), { code: 'ERR_NOT_FOUND' });
   });

@@ -92,15 +92,18 @@ export async function scoreTokens(
       `A text of ${contextSize} tokens has no ${nTokens} that follow one.`,
       '',
     );
-  const targets = Array.from({ length: n * nTokens }, (_, i) => {
+  // The last token is scored, but not read: a text may be one longer than what the model takes.
+  const read = contextSize - 1;
+  const tokens = texts.filter((_, i) => i % contextSize < read);
+  const rows = Uint32Array.from({ length: n * nTokens }, (_, i) => {
     const context = Math.floor(i / nTokens);
-    return (context + 1) * contextSize - nTokens + (i % nTokens);
+    return (context + 1) * read - nTokens + (i % nTokens);
   });
-  const rows = Uint32Array.from(targets, (target) => target - 1);
-  const logits = await hooked.run({ tokens: texts, contextSize, hooks, rows });
-  return Float32Array.from(targets, (target, i) =>
-    logProb(logits.subarray(i * hooked.vocabSize, (i + 1) * hooked.vocabSize), texts[target]),
-  );
+  const logits = await hooked.run({ tokens, contextSize: read, hooks, rows });
+  return Float32Array.from(rows, (row, i) => {
+    const own = logits.subarray(i * hooked.vocabSize, (i + 1) * hooked.vocabSize);
+    return logProb(own, texts[row + Math.floor(row / read) + 1]);
+  });
 }
 
 function expectRoom(hooked: HookedModel, promptSize: number, nTokens: number, temperature: number): void {

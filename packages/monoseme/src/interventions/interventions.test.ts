@@ -369,6 +369,12 @@ describe('generation', () => {
     await assert.rejects(run({ seeds: [1] }), { code: 'ERR_SHAPE' });
     await assert.rejects(run({ signal: AbortSignal.abort() }), { code: 'ERR_INTERRUPTED' });
     await assert.rejects(scoreTokens(hooked, tokens, CONTEXT, CONTEXT), { code: 'ERR_OPTION' });
-    await run({ nTokens: 7 });
+  });
+
+  test('prompt and continuation may be one longer than the context: the last token is not read', async () => {
+    const options = { hooked, dictionary, backend, hookName: POST, prompt: tokens.slice(0, CONTEXT) };
+    const { original, steered } = await steer({ ...options, nTokens: 7, versions: [[]] });
+    close(original.originalLogProbs, original.logProbs, 1e-5);
+    close(steered[0].logProbsOfOriginal, original.logProbs, 1e-5);
   });
 });
