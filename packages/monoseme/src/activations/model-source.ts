@@ -137,12 +137,12 @@ export class ModelSource implements HarvestSource {
   }
 
   countTokens(): Omit<DroppedRows, 'norms'> {
-    const { nContexts } = this.#tokens;
-    const read = nContexts * this.contextSize;
+    const read = this.#tokens.nContexts * this.contextSize;
+    const memory = new Uint32Array(this.#contextsPerChunk * this.contextSize);
     let tokens = 0;
     let rows = 0;
-    for (let context = 0; context < nContexts; context++) {
-      const { places, nDropped } = selectTokens(this.#tokens, context, context + 1, this.#rows);
+    for (let chunk = 0; chunk < this.nChunks; chunk++) {
+      const { places, nDropped } = selectTokens(this.#tokens, ...this.#contexts(chunk), this.#rows, memory);
       tokens += nDropped;
       rows += places.length;
     }
