@@ -46,11 +46,11 @@ export async function writeShard(
 ): Promise<StoreShard> {
   const column = (name: keyof RowOrigins): TensorToWrite | undefined =>
     origins.every((origin) => origin[name])
-      ? { dtype: 'I32', shape: [rows], data: origins.map((origin) => origin[name]!) }
+      ? { dtype: 'I32', shape: [rows], data: joined(origins.map((origin) => origin[name]!)) }
       : undefined;
   const scales = pieces.flatMap((piece) => piece.scales ?? []);
   const all: Record<TensorName, TensorToWrite | undefined> = {
-    activations: { dtype: plan.dtype, shape: [rows, plan.dIn], data: pieces.map(({ data }) => data) },
+    activations: { dtype: plan.dtype, shape: [rows, plan.dIn], data: joined(pieces.map(({ data }) => data)) },
     scales: plan.dtype === 'I8' ? { dtype: 'F32', shape: [rows], data: scales } : undefined,
     token_ids: column('tokenIds'),
     positions: column('positions'),
@@ -66,6 +66,18 @@ export async function writeShard(
   const metadata = { plan: planHash(plan), shard: String(shard), sha256: hash };
   await writeSafetensors(join(folder, file), tensors, metadata);
   return { file, rows, sha256: hash, ...namesUnlessAll(Object.keys(tensors)) };
+}
+
+/** The same bytes, where pieces follow each other in memory as one: each is written by a call of its own. */
+function joined(pieces: readonly (Uint8Array | Uint32Array)[]): Uint8Array[] {
+  const whole: Uint8Array[] = [];
+  for (const { buffer, byteOffset, byteLength } of pieces) {
+    const last = whole.at(-1);
+    const follows = last?.buffer === buffer && last.byteOffset + last.byteLength === byteOffset;
+    if (!follows) whole.push(new Uint8Array(buffer, byteOffset, byteLength));
+    else whole[whole.length - 1] = new Uint8Array(buffer, last.byteOffset, last.byteLength + byteLength);
+  }
+  return whole;
 }
 
 /** What a shard says of its tensors where it lacks some that a harvest of tokens gives. */

@@ -59,9 +59,6 @@ type HarvestedOrigins = RowOrigins & Required<Pick<RowOrigins, 'positions' | 'do
 interface HarvestedRows extends SourceRows {
   readonly origins: HarvestedOrigins;
 }
-interface HarvestedShard extends ShardRows {
-  origins: HarvestedOrigins[];
-}
 
 const ROWS_PER_SHARD = 65_536;
 const SHARD_BYTES = 2 ** 26;
@@ -161,7 +158,8 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
   const total = sum(chunks, (chunk) => source.chunkTokens(chunk));
   let done = total - sum(todo, (chunk) => source.chunkTokens(chunk));
   onProgress?.(done, total);
-  let making: HarvestedShard = { rows: 0, pieces: [], origins: [] };
+  let making: ShardRows = { rows: 0, pieces: [], origins: [] };
+  const numbers = new OriginsMemory(4 * chunksPerShard * plan.rowsPerChunk);
   const memory = new ShardMemory(chunksPerShard * plan.rowsPerChunk * bytesPerRow(plan.dtype, plan.dIn));
   let writing: Promise<void> = Promise.resolve();
   const read = async (chunk: number) => {
@@ -170,9 +168,8 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
     const { halves, origins } = await source.readHalves(chunk, signal);
     return { chunk, activations: halves, origins };
   };
-  const write = async (shard: number, rows: HarvestedShard) => {
+  const write = async (shard: number, rows: ShardRows) => {
     shards[shard] = await writeShard(folder, plan, shard, rows);
-    for (const origins of rows.origins) source.recycleOrigins?.(origins);
   };
   try {
     for await (const { chunk, activations, origins } of readAhead(todo, read)) {
@@ -183,7 +180,8 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
           : { data: activations };
       making.pieces.push({ ...encoded, data: memory.keep(encoded.data) });
       source.recycle?.(activations);
-      making.origins.push(origins);
+      making.origins.push(numbers.keep(origins));
+      source.recycleOrigins?.(origins);
       onProgress?.((done += source.chunkTokens(chunk)), total);
       if (!isLast(chunk)) continue;
       throwIfAborted(signal);
@@ -192,6 +190,7 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
       writing.catch(() => {}); // looked at before the next one
       making = { rows: 0, pieces: [], origins: [] };
       memory.turn();
+      numbers.turn();
     }
   } finally {
     await writing;
@@ -224,6 +223,32 @@ class ShardMemory {
   turn(): void {
     this.#turn = 1 - this.#turn;
     this.#filled = 0;
+  }
+}
+
+/** The same for where rows are from. */
+class OriginsMemory {
+  readonly #columns: Readonly<Record<keyof RowOrigins, ShardMemory>>;
+
+  constructor(bytes: number) {
+    const column = () => new ShardMemory(bytes);
+    this.#columns = { tokenIds: column(), positions: column(), documents: column() };
+  }
+
+  keep(origins: RowOrigins): RowOrigins {
+    const kept = (name: keyof RowOrigins) => {
+      const numbers = origins[name];
+      if (!numbers) return undefined;
+      const bytes = this.#columns[name].keep(
+        new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength),
+      );
+      return new Uint32Array(bytes.buffer, bytes.byteOffset, numbers.length);
+    };
+    return { tokenIds: kept('tokenIds'), positions: kept('positions'), documents: kept('documents') };
+  }
+
+  turn(): void {
+    for (const column of Object.values(this.#columns)) column.turn();
   }
 }
 
