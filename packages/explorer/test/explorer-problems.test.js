@@ -83,6 +83,12 @@ describe('what is wrong is said', { skip }, () => {
     await again.tab.getByRole('link', { name: 'Back to the list' }).click();
     await again.tab.locator('.rows .row .density-cell').first().waitFor();
     await again.close();
+
+    rmSync(join(damaged, 'clusters.parquet'));
+    const map = await site.open('#/map', SIZES.desktop, other.url);
+    await map.tab.locator('.clusters').getByText('A file of the index is missing').waitFor();
+    await map.tab.getByLabel('Map of').waitFor();
+    await map.close();
     await other.close();
   });
 

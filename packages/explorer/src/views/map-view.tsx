@@ -16,6 +16,7 @@ import { tokenLabel } from '../data/segments.ts';
 import { Loaded } from '../parts/loaded.tsx';
 import { PlaneNames } from '../parts/plane-names.tsx';
 import { type PlaneView, PointCloud } from '../parts/point-cloud.ts';
+import { RadioGroup } from '../parts/radio-group.tsx';
 import { createLoad } from '../state/load.ts';
 import { featureHref, freshListHref, go, keep, route } from '../state/route.ts';
 
@@ -27,26 +28,29 @@ const CLUSTERS_LISTED = 40;
 
 /** All features in the plane, near ones of near directions. */
 export function MapView(props: { index: FeatureIndex }) {
-  const read = createLoad(
+  const points = createLoad(() => props.index, mapPoints);
+  const clusters = createLoad(
     () => props.index,
-    async (index) => {
-      const [points, clusters] = await Promise.all([mapPoints(index), index.clusters()]);
-      return { points, clusters };
-    },
+    (index) => index.clusters(),
   );
   return (
     <section class="map-view" aria-labelledby="map-title">
       <h1 id="map-title">Map</h1>
-      <Loaded load={read} waiting="Reading the map…">
+      <Loaded load={points} waiting="Reading the map…">
         {(shown) => (
           <>
             <p class="faint">
-              {count(shown().points.latents.length)} features; near ones have near directions. Drag to move,
-              zoom with the wheel or + and −, choose a point to open it.
+              {count(shown().latents.length)} features; near ones have near directions. Drag to move, zoom
+              with the wheel or + and −, choose a point to open it.
             </p>
             <div class="map-columns">
-              <Plane index={props.index} {...shown()} />
-              <Clusters index={props.index} clusters={shown().clusters} />
+              <Plane index={props.index} points={shown()} clusters={clusters.value() ?? []} />
+              <div class="clusters">
+                <h2>Clusters</h2>
+                <Loaded load={clusters} waiting="Reading the clusters…">
+                  {(rows) => <Clusters index={props.index} clusters={rows()} />}
+                </Loaded>
+              </div>
             </div>
           </>
         )}
@@ -184,20 +188,12 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
   return (
     <div>
       <div class="actions">
-        <div class="modes" role="radiogroup" aria-label="Colour by">
-          <For each={COLOURINGS}>
-            {(by) => (
-              <button
-                type="button"
-                role="radio"
-                aria-checked={colouring() === by}
-                onClick={() => keep({ colour: by === 'density' ? '' : by })}
-              >
-                {by}
-              </button>
-            )}
-          </For>
-        </div>
+        <RadioGroup
+          label="Colour by"
+          choices={COLOURINGS}
+          chosen={colouring()}
+          onChoose={(by) => keep({ colour: by === 'density' ? '' : by })}
+        />
         <span class="faint">
           {colouring() === 'cluster' ? 'eight colours, used again' : 'from little, blue, to much, orange'}
         </span>
@@ -267,40 +263,37 @@ function Plane(props: { index: FeatureIndex; points: MapPoints; clusters: readon
 function Clusters(props: { index: FeatureIndex; clusters: readonly ClusterRow[] }) {
   const listed = () => props.clusters.slice(0, CLUSTERS_LISTED);
   return (
-    <div class="clusters">
-      <h2>Clusters</h2>
-      <Show
-        when={props.clusters.length > 0}
-        fallback={
-          <p class="faint">
-            This index was made before clusters had names. Build it again with `monoseme index` to list them
-            here.
-          </p>
-        }
-      >
-        <table class="token-table">
-          <tbody>
-            <For each={listed()}>
-              {(row) => (
-                <tr>
-                  <td>
-                    <a href={freshListHref({ cluster: row.cluster })}>
-                      <code>{clusterName(props.index, row)}</code>
-                    </a>
-                  </td>
-                  <td class="value faint">{count(row.n_features)}</td>
-                </tr>
-              )}
-            </For>
-          </tbody>
-        </table>
-        <Show when={props.clusters.length > CLUSTERS_LISTED}>
-          <p class="faint">
-            The {CLUSTERS_LISTED} largest of {count(props.clusters.length)}. The search box finds the others
-            by their tokens.
-          </p>
-        </Show>
+    <Show
+      when={props.clusters.length > 0}
+      fallback={
+        <p class="faint">
+          This index was made before clusters had names. Build it again with `monoseme index` to list them
+          here.
+        </p>
+      }
+    >
+      <table class="token-table">
+        <tbody>
+          <For each={listed()}>
+            {(row) => (
+              <tr>
+                <td>
+                  <a href={freshListHref({ cluster: row.cluster })}>
+                    <code>{clusterName(props.index, row)}</code>
+                  </a>
+                </td>
+                <td class="value faint">{count(row.n_features)}</td>
+              </tr>
+            )}
+          </For>
+        </tbody>
+      </table>
+      <Show when={props.clusters.length > CLUSTERS_LISTED}>
+        <p class="faint">
+          The {CLUSTERS_LISTED} largest of {count(props.clusters.length)}. The search box finds the others by
+          their tokens.
+        </p>
       </Show>
-    </div>
+    </Show>
   );
 }

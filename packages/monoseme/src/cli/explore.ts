@@ -92,7 +92,8 @@ export async function collectionOf(
   const backend = await openBackend(flags, context);
   return withStage(context, 'open', 'indexes', async () => {
     const collection = await openCollection(paths, backend);
-    return [collection, `${collection.members.length} dictionaries`];
+    const { length } = collection.members;
+    return [collection, length === 1 ? '1 dictionary' : `${length} dictionaries`];
   });
 }
 

@@ -130,6 +130,7 @@ async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<Resu
     const groups = groupsThatFit(runs, source.dIn, memoryForTraining(flags.memory));
     const rows: ResultRow[] = [];
     for (const [place, group] of groups.entries()) {
+      const dictionaries = group.length === 1 ? '1 dictionary' : `${group.length} dictionaries`;
       const outcomes = await withStage(context, 'train', 'steps', async (stage) => {
         const done = await trainGroup({
           runs: group.map((run) => ({ ...run, model: modelPath })),
@@ -139,10 +140,7 @@ async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<Resu
           signal: context.signal,
           onStep: (steps, total) => stage.update(steps, total, `group ${place + 1} of ${groups.length}`),
         });
-        return [
-          done,
-          `${group.length} dictionaries of ${runs[0].model}, group ${place + 1} of ${groups.length}`,
-        ];
+        return [done, `${dictionaries} of ${runs[0].model}, group ${place + 1} of ${groups.length}`];
       });
       for (const [i, run] of group.entries()) {
         const row = await measured(work, run, outcomes[i], runner, heldOut);

@@ -160,7 +160,7 @@ function tooLittle(documents: number, tokens: number, { contextSize, split, maxT
   const asked = maxTokens === undefined ? '' : ` (at most ${maxTokens} were asked for)`;
   return new MonosemeError(
     'ERR_EMPTY_TEXT',
-    `${documents} ${kind}documents hold ${tokens} tokens${asked}, but one context takes ${contextSize}.`,
+    `${documents} ${kind}${documents === 1 ? 'document holds' : 'documents hold'} ${tokens} tokens${asked}, but one context takes ${contextSize}.`,
     `Give more text${split === 'all' ? '' : ', all of its documents (--split all)'}, or a smaller context.`,
   );
 }
