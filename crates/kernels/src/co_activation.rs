@@ -129,7 +129,8 @@ impl<N: LatentNumber> CoActivationInput<'_, N> {
         for token in 0..self.n_tokens() {
             let firing = self.firing(token..token + 1);
             for latent in &firing[N::below(firing, latents.start)..N::below(firing, latents.end)] {
-                let place = &mut next[latent.index() - latents.start];
+                // Of latents that do not ascend others are met too, and those asked about are missed.
+                let Some(place) = next.get_mut(latent.index().wrapping_sub(latents.start)) else { continue };
                 if let Some(position) = positions.get_mut(*place) {
                     *position = token as u32;
                 }
@@ -139,7 +140,9 @@ impl<N: LatentNumber> CoActivationInput<'_, N> {
         if next[..latents.len()] == firsts[1..] {
             return Ok(positions);
         }
-        Err(KernelError::shape(format!("nFired is not how often the latents {latents:?} occur.")))
+        Err(KernelError::shape(format!(
+            "nFired is not how often the latents {latents:?} occur, or those of a token do not ascend."
+        )))
     }
 }
 

@@ -65,6 +65,7 @@ function* wrongCompany(backend: KernelBackend): Generator<WrongCall> {
     [{ ends: Uint32Array.of(0, 1, 3, 3, 3) }, 'ERR_SHAPE'],
     [{ ends: new Uint32Array(0), contextSize: 1 }, 'ERR_SHAPE'],
     [{ latents: Uint32Array.of(0, 0, 3, 1) }, 'ERR_SHAPE'],
+    [{ latents: Uint16Array.of(0, 2, 0, 1), first: 1 }, 'ERR_SHAPE'],
     [{ nFired: Uint32Array.of(1, 2, 1) }, 'ERR_SHAPE'],
     [{ nFired: Uint32Array.of(2, 4294967295, 1) }, 'ERR_SHAPE'],
     [{ contextSize: 0 }, 'ERR_OPTION'],

@@ -36,7 +36,10 @@ function positionsByLatent({ ends, latents, nFired }: CoActivationInput): number
     throw corruptCodes('ends does not go from 0 to the number of latents.');
   for (let token = 0; token + 1 < ends.length; token++) {
     if (ends[token] > ends[token + 1]) throw corruptCodes(`ends goes back at token ${token}.`);
-    for (const latent of latents.subarray(ends[token], ends[token + 1])) {
+    const firing = latents.subarray(ends[token], ends[token + 1]);
+    if (firing.some((latent, i) => i > 0 && latent <= firing[i - 1]))
+      throw corruptCodes(`The latents of token ${token} do not ascend.`);
+    for (const latent of firing) {
       if (latent >= nFired.length) throw corruptCodes(`latents holds ${latent} (dSae is ${nFired.length}).`);
       positions[latent].push(token);
     }
