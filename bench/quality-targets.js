@@ -21,8 +21,8 @@ const TARGETS = [
   ...['standard', 'gated', 'topk', 'batchtopk', 'jumprelu', 'matryoshka', 'matryoshka-random'].map(
     (architecture) => ({ set: 'planted', architecture, metric: 'mmcs', least: 0.99 }),
   ),
-  { set: 'crowded', architecture: 'topk', dSae: 256, metric: 'explained_variance', least: 0.8 },
-  { set: 'crowded', architecture: 'topk', dSae: 256, metric: 'mcc', least: 0.985 },
+  { set: 'crowded', architecture: 'topk, faint', dSae: 256, metric: 'explained_variance', least: 0.8 },
+  { set: 'crowded', architecture: 'topk, faint', dSae: 256, metric: 'mcc', least: 0.985 },
   { set: 'crowded', architecture: 'batchtopk', dSae: 256, metric: 'mcc', least: 0.98 },
   { set: 'crowded', architecture: 'batchtopk', metric: 'l0_of_target', least: 0.98, most: 1.02 },
   { set: 'crowded', architecture: 'jumprelu', dSae: 256, metric: 'mcc', least: 0.95 },
