@@ -29,12 +29,18 @@ const FAINT_SHARE = 0.8;
  * Computed   −r = −ê − (−e) with the values of z negated, whose residual −e is: no batch is copied
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
+ *
+ * @param residualsLeft gives −e; asked for only where there are such latents
  */
-export async function withAuxK(step: Step, gradients: Gradients): Promise<Gradients> {
+export async function withAuxK(
+  step: Step,
+  gradients: Gradients,
+  residualsLeft = () => gradients.residuals,
+): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
   const dead = await idleLatents(step);
   if (dead.length === 0) return gradients;
-  const { residuals } = gradients;
+  const residuals = residualsLeft();
   const varianceLeft = varianceAboutMean(residuals, step.dOut);
   if (!(varianceLeft > 0)) return gradients;
   const { backend, dOut, nRows, weights } = step;
@@ -70,7 +76,7 @@ export async function withAuxK(step: Step, gradients: Gradients): Promise<Gradie
 }
 
 /** The latents that AuxK gives work, ascending: the dead and the faint; none where it is off. */
-export async function idleLatents(step: Step): Promise<Uint32Array> {
+async function idleLatents(step: Step): Promise<Uint32Array> {
   const { auxCoefficient = 0, faintBelow = 0 } = step.settings;
   if (auxCoefficient === 0) return new Uint32Array();
   const dead = step.deadLatents();

@@ -1,6 +1,6 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
-import { idleLatents, withAuxK } from './aux-k.ts';
+import { withAuxK } from './aux-k.ts';
 import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
 import { partedCodes } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
@@ -36,17 +36,17 @@ export const multiTopK: Architecture = {
       nestedGradients(step, wide, groups, [1, WEIGHT]),
       partedCodes(wide, groups),
     ]);
-    return withAuxK(step, {
+    const ofBoth = {
       ...gradients,
       acts,
-      residuals: (await idleLatents(step)).length > 0 ? errorsOfNarrow(step, gradients) : gradients.residuals,
       sums: {
         squaredError: squaredErrors[0],
         l1: total(acts.values),
         l0: acts.values.length,
         loss: squaredErrors[0] + WEIGHT * squaredErrors[1],
       },
-    });
+    };
+    return withAuxK(step, ofBoth, () => errorsOfNarrow(step, gradients));
   },
   finish: topK.finish,
 };
