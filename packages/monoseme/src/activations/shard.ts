@@ -1,17 +1,19 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { isNotFound, MonosemeError } from '../errors.ts';
-import { type RawTensor, readSafetensors, sha256, sha256Pieces, writeSafetensors } from '../formats/index.ts';
+import { type RawTensor, readSafetensors, writeSafetensors } from '../formats/index.ts';
 import type { SafetensorsFile, TensorToWrite } from '../formats/index.ts';
-import { bytesPerRow, decodeRows, type EncodedRows, type StoreDtype } from './encoding.ts';
+import { decodeRows, type EncodedRows, type StoreDtype } from './encoding.ts';
+import { cutPieces, isChunk, type ShardSums, ShardSummer } from './shard-sums.ts';
 import type { RowOrigins, SourceRows } from './source.ts';
 import { planHash, shardFile, type StorePlan } from './store-plan.ts';
 
 /** A shard of a finished store. */
-export interface StoreShard {
+export interface StoreShard extends Partial<ShardSums> {
   /** Its file, in the store's folder. */
   readonly file: string;
   readonly rows: number;
-  /** Of the bytes of its tensors, one after the other in the order of {@link TENSORS}. */
+  /** Of its tensors in the order of {@link TENSORS}. */
   readonly sha256: string;
   /** Names of its tensors where they are not those that a harvest gives; absent ones are not there. */
   readonly tensors?: Readonly<Record<string, string>>;
@@ -33,9 +35,6 @@ export interface ShardRows {
   pieces: EncodedRows[];
   origins: RowOrigins[];
 }
-
-/** Bytes read at once where a whole shard is looked through. */
-const PIECE_BYTES = 2 ** 25;
 
 /** Write a shard, atomically; its metadata say which plan it belongs to and the SHA-256 of its tensors. */
 export async function writeShard(
@@ -60,12 +59,17 @@ export async function writeShard(
     string,
     TensorToWrite
   >;
-  const parts = TENSORS.flatMap((name) => (tensors[name]?.data ?? []) as Uint8Array[]);
   const file = shardFile(shard);
-  const hash = sha256(...parts.map(bytesOf));
-  const metadata = { plan: planHash(plan), shard: String(shard), sha256: hash };
+  const sums = new ShardSummer();
+  for (const [name, { data }] of Object.entries(tensors)) {
+    const pieces = (data as (Uint8Array | Float32Array)[]).map(bytesOf);
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    for (const chunk of cutPieces(pieces, (bytes / rows) * plan.rowsPerChunk)) sums.add(name, chunk);
+  }
+  const { sha256, crc32 } = sums.end();
+  const metadata = { plan: planHash(plan), shard: String(shard), sha256 };
   await writeSafetensors(join(folder, file), tensors, metadata);
-  return { file, rows, sha256: hash, ...namesUnlessAll(Object.keys(tensors)) };
+  return { file, rows, sha256, ...namesUnlessAll(Object.keys(tensors)), crc32 };
 }
 
 /** The same bytes, where pieces follow each other in memory as one: each is written by a call of its own. */
@@ -90,7 +94,7 @@ function namesUnlessAll(names: readonly string[]): Pick<StoreShard, 'tensors'> {
 }
 
 /**
- * Rows `from` … `to − 1` of a shard, with their origins where it knows them.
+ * Rows `from` … `to − 1` of a shard, a chunk of it, with their origins where it knows them.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT, ERR_MISMATCH, …
  */
@@ -98,14 +102,14 @@ export async function readShardRows(
   folder: string,
   plan: StorePlan,
   shard: OpenShard,
-  [from, to]: readonly [number, number],
+  range: readonly [number, number],
 ): Promise<SourceRows> {
   const file = await openShard(folder, plan, shard);
   try {
-    const { bytes: data } = await readRows(file, plan, shard, 'activations', from, to);
+    const { bytes: data } = await readChunk(file, plan, shard, 'activations', range);
     const scales =
-      plan.dtype === 'I8' ? toFloat32(await readRows(file, plan, shard, 'scales', from, to)) : undefined;
-    const origins = await readOriginsOf(file, plan, shard, [from, to]);
+      plan.dtype === 'I8' ? toFloat32(await readChunk(file, plan, shard, 'scales', range)) : undefined;
+    const origins = await readOriginsOf(file, plan, shard, range);
     return { activations: decodeRows({ data, scales }, plan.dIn, plan.dtype), origins };
   } finally {
     await file.close();
@@ -128,30 +132,20 @@ export async function readShardOrigins(
 }
 
 /** Read a whole shard and compare it with its checksum. @throws {MonosemeError} ERR_FORMAT, ERR_MISMATCH, … */
-export async function checkShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<void> {
-  const file = await openShard(folder, plan, shard);
-  try {
-    if ((await hashOf(file, plan, shard)) === shard.sha256) return;
-    throw new MonosemeError(
-      'ERR_FORMAT',
-      `${file.path} does not hold what was written: its checksum differs.`,
-      REMAKE,
-    );
-  } finally {
-    await file.close();
-  }
+export async function checkShard(folder: string, plan: StorePlan, shard: StoreShard): Promise<ShardSums> {
+  const sums = await sumShard(folder, plan, shard);
+  const isSame = sums.sha256 === shard.sha256 && isDeepStrictEqual(sums.crc32, shard.crc32 ?? sums.crc32);
+  if (isSame) return sums;
+  throw altered(join(folder, shard.file));
 }
 
-/** A shard if it is there and whole, else undefined. @throws {MonosemeError} ERR_FILE */
+/** A shard with all its sums if it is there and whole, else undefined. @throws {MonosemeError} ERR_FILE */
 export async function ifWhole(
   folder: string,
   plan: StorePlan,
   shard: StoreShard,
 ): Promise<StoreShard | undefined> {
-  return unlessLost(async () => {
-    await checkShard(folder, plan, shard);
-    return shard;
-  });
+  return unlessLost(async () => ({ ...shard, ...(await checkShard(folder, plan, shard)) }));
 }
 
 /** The same for a shard of a harvest that may not be finished, of which its own metadata tell. */
@@ -185,37 +179,35 @@ async function unlessLost<T>(look: () => Promise<T>): Promise<T | undefined> {
 /** Codes of errors that say so. */
 export const LOST: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_FORMAT', 'ERR_MISMATCH']);
 
-/** SHA-256 of the tensors of a shard, as {@link StoreShard.sha256}. @throws as {@link readShardRows} */
-export async function hashShard(
+/** The sums of a shard, read chunk by chunk. @throws as {@link readShardRows} */
+export async function sumShard(
   folder: string,
   plan: StorePlan,
   shard: Omit<StoreShard, 'sha256'>,
-): Promise<string> {
+): Promise<ShardSums> {
   const file = await openShard(folder, plan, shard);
+  const sums = new ShardSummer();
   try {
-    return await hashOf(file, plan, shard);
+    for (const name of TENSORS) {
+      if (tensorName(plan, shard, name) === undefined) continue;
+      for (let from = 0; from < shard.rows; from += plan.rowsPerChunk) {
+        const to = Math.min(shard.rows, from + plan.rowsPerChunk);
+        sums.add(name, [(await readRows(file, plan, shard, name, from, to)).bytes]);
+      }
+    }
+    return sums.end();
   } finally {
     await file.close();
   }
 }
 
-function hashOf(file: SafetensorsFile, plan: StorePlan, shard: Omit<StoreShard, 'sha256'>): Promise<string> {
-  return sha256Pieces(
-    (async function* () {
-      const step = Math.max(1, Math.floor(PIECE_BYTES / bytesPerRow(plan.dtype, plan.dIn)));
-      for (const name of TENSORS) {
-        if (tensorName(plan, shard, name) === undefined) continue;
-        for (let from = 0; from < shard.rows; from += step)
-          yield (await readRows(file, plan, shard, name, from, Math.min(shard.rows, from + step))).bytes;
-      }
-    })(),
-  );
-}
-
-const REMAKE = 'Run the same harvest again: only this shard is made anew.';
+const REMAKE = 'Run the same harvest again, which makes only this shard anew, or import again.';
 
 const foreign = (path: string): MonosemeError =>
   new MonosemeError('ERR_MISMATCH', `${path} does not belong to this store.`, REMAKE);
+
+const altered = (path: string): MonosemeError =>
+  new MonosemeError('ERR_FORMAT', `${path} does not hold what was written: its checksum differs.`, REMAKE);
 
 /** Open a shard and check that it has the tensors that the store says. */
 async function openShard(
@@ -251,6 +243,20 @@ function tensorName(
   return shard.tensors ? shard.tensors[name] : name;
 }
 
+/** Elements of a chunk's rows, compared with its sum where there is one. @throws {MonosemeError} ERR_FORMAT, ERR_FILE */
+async function readChunk(
+  file: SafetensorsFile,
+  plan: StorePlan,
+  shard: StoreShard,
+  name: TensorName,
+  [from, to]: readonly [number, number],
+): Promise<RawTensor> {
+  const rows = await readRows(file, plan, shard, name, from, to);
+  if (shard.crc32 && !isChunk(rows.bytes, shard.crc32[name], from / plan.rowsPerChunk))
+    throw altered(file.path);
+  return rows;
+}
+
 /** Elements of rows of a tensor whose shape may have several axes before those of one row. */
 async function readRows(
   file: SafetensorsFile,
@@ -273,7 +279,7 @@ async function readOriginsOf(
   const read = async (name: TensorName) =>
     tensorName(plan, shard, name) === undefined
       ? undefined
-      : toUint32(await readRows(file, plan, shard, name, from, to));
+      : toUint32(await readChunk(file, plan, shard, name, [from, to]));
   // What was made elsewhere says at most how long its contexts are.
   const counted = (of: (row: number) => number) =>
     plan.contextSize > 1

@@ -16,6 +16,13 @@ export interface FinishedStore {
   dropped?: DroppedRows;
 }
 
+/** Of work that looks through every shard. */
+export interface CheckOptions {
+  signal?: AbortSignal;
+  /** In shards. */
+  onProgress?: (done: number, total: number) => void;
+}
+
 /** Write the manifest, which makes the folder a store. */
 export async function writeStoreManifest(
   folder: string,
@@ -73,25 +80,29 @@ function readDropped(value: unknown): DroppedRows | undefined {
 
 /** A file's name without a path, so that nothing outside the folder is read. */
 function isShard(value: unknown): value is StoreShard {
-  const { file, rows, sha256, tensors } = (value ?? {}) as Record<string, unknown>;
-  const isNamed =
-    tensors === undefined ||
-    (typeof tensors === 'object' &&
-      Object.entries(tensors ?? {}).every(
-        ([name, stored]) => (TENSORS as readonly string[]).includes(name) && typeof stored === 'string',
-      ));
+  const { file, rows, sha256, crc32, tensors } = (value ?? {}) as Record<string, unknown>;
   return (
     typeof file === 'string' &&
     /^\w[\w.-]*$/.test(file) &&
     Number.isSafeInteger(rows) &&
     (rows as number) >= 0 &&
     typeof sha256 === 'string' &&
-    isNamed
+    [crc32, tensors].every(isTextOfTensors)
   );
 }
 
+const isTextOfTensors = (value: unknown): boolean =>
+  value === undefined ||
+  (typeof value === 'object' &&
+    Object.entries(value ?? {}).every(
+      ([name, text]) => (TENSORS as readonly string[]).includes(name) && typeof text === 'string',
+    ));
+
 /** What is whole of a store that was not finished, or was damaged. @see ActivationStore.salvage */
-export async function salvageStore(folder: string, signal?: AbortSignal): Promise<FinishedStore> {
+export async function salvageStore(
+  folder: string,
+  { signal, onProgress }: CheckOptions,
+): Promise<FinishedStore> {
   const plan = await readPlan(folder);
   const listed = await readStoreManifest(folder).catch((error: unknown) => {
     if (error instanceof MonosemeError) return undefined;
@@ -104,6 +115,7 @@ export async function salvageStore(folder: string, signal?: AbortSignal): Promis
       ? ifWhole(folder, plan, listed.shards[shard])
       : wholeShard(folder, plan, shard));
     if (whole) shards.push(whole);
+    onProgress?.(shard + 1, plan.nShards);
   }
   if (shards.length > 0) return { plan, shards, modelHash: listed?.modelHash };
   throw new MonosemeError('ERR_NOT_FOUND', `No shard of ${folder} is whole.`, 'Harvest again.');

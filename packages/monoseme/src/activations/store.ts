@@ -5,7 +5,7 @@ import type { ModelRunner, RowAxis } from '../model/index.ts';
 import { checkShard, LOST, readShardOrigins, readShardRows, type OpenShard } from './shard.ts';
 import type { LeftOut } from './row-selection.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
-import { type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
+import { type CheckOptions, type FinishedStore, readStoreManifest, salvageStore } from './store-manifest.ts';
 import type { StorePlan } from './store-plan.ts';
 import {
   type HarvestSource,
@@ -48,6 +48,8 @@ export class ActivationStore implements ActivationSource {
   readonly #shards: readonly OpenShard[];
   /** Number of the first chunk of each shard. */
   readonly #firstChunks: readonly number[];
+  /** Shards without sums of their chunks that were read and compared whole. */
+  readonly #checked = new Map<OpenShard, Promise<unknown>>();
 
   /**
    * Harvest a model's activations into a folder, or go on where an interrupted harvest stopped: shards that
@@ -89,8 +91,8 @@ export class ActivationStore implements ActivationSource {
    *
    * @throws {MonosemeError} ERR_NOT_FOUND (no store, or no shard is whole), ERR_FORMAT (its plan is damaged)
    */
-  static async salvage(folder: string, signal?: AbortSignal): Promise<ActivationStore> {
-    return new ActivationStore(folder, await salvageStore(folder, signal));
+  static async salvage(folder: string, options: CheckOptions = {}): Promise<ActivationStore> {
+    return new ActivationStore(folder, await salvageStore(folder, options));
   }
 
   private constructor(folder: string, { plan, shards, modelHash, dropped }: FinishedStore) {
@@ -134,12 +136,12 @@ export class ActivationStore implements ActivationSource {
   /** @throws as {@link readChunk} */
   async readRows(chunk: number, signal?: AbortSignal): Promise<SourceRows> {
     throwIfAborted(signal);
-    return this.#reading(() => readShardRows(this.folder, this.#plan, ...this.#place(chunk)));
+    return this.#reading(chunk, readShardRows);
   }
 
   /** @throws as {@link readChunk} */
   async readOrigins(chunk: number): Promise<RowOrigins> {
-    return this.#reading(() => readShardOrigins(this.folder, this.#plan, ...this.#place(chunk)));
+    return this.#reading(chunk, readShardOrigins);
   }
 
   /**
@@ -148,9 +150,7 @@ export class ActivationStore implements ActivationSource {
    * @throws {MonosemeError} ERR_FORMAT or ERR_MISMATCH naming the first shard that does not hold what was
    * written
    */
-  async verify(
-    options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
-  ): Promise<void> {
+  async verify(options: CheckOptions = {}): Promise<void> {
     for (const [i, shard] of this.#shards.entries()) {
       throwIfAborted(options.signal);
       await checkShard(this.folder, this.#plan, shard);
@@ -158,14 +158,25 @@ export class ActivationStore implements ActivationSource {
     }
   }
 
-  /** Say what can be done about a shard that is missing or damaged. */
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
+  /** Read a chunk and compare it with its checksum; say what can be done about a shard that is missing or damaged. */
+  async #reading<T>(
+    chunk: number,
+    read: (folder: string, plan: StorePlan, ...place: [OpenShard, [number, number]]) => Promise<T>,
+  ): Promise<T> {
+    const [shard, range] = this.#place(chunk);
     try {
-      return await read();
+      if (!shard.crc32) await this.#checkOnce(shard);
+      return await read(this.folder, this.#plan, shard, range);
     } catch (error) {
       if (!(error instanceof MonosemeError) || !LOST.has(error.code)) throw error;
       throw new MonosemeError(error.code, error.what, `${error.advice} ${SALVAGE}`.trim(), { cause: error });
     }
+  }
+
+  #checkOnce(shard: OpenShard): Promise<unknown> {
+    const checked = this.#checked.get(shard) ?? checkShard(this.folder, this.#plan, shard);
+    this.#checked.set(shard, checked);
+    return checked;
   }
 
   #place(chunk: number): [OpenShard, [number, number]] {
@@ -181,4 +192,4 @@ export class ActivationStore implements ActivationSource {
   }
 }
 
-const SALVAGE = 'Or use the shards that are whole (--salvage).';
+const SALVAGE = 'Or train on the shards that are whole (--salvage).';

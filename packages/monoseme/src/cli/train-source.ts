@@ -4,7 +4,7 @@ import { MonosemeError } from '../errors.ts';
 import { ModelRunner } from '../model/index.ts';
 import type { HookPoint, TrainOptions } from '../training/index.ts';
 import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
-import type { CommandContext } from './context.ts';
+import { type CommandContext, withStage } from './context.ts';
 import {
   addBatchFlag,
   addInputFlag,
@@ -70,6 +70,7 @@ export async function openTrainSource(
     );
   const opened = store
     ? await openStores(
+        context,
         [...store, ...(targetStore === undefined ? [] : [targetStore])],
         flags.salvage === true,
       )
@@ -108,15 +109,31 @@ function expectNoText(flags: SourceFlags): void {
   );
 }
 
-async function openStores(folders: readonly string[], salvage: boolean): Promise<OpenedSource[]> {
-  const open = (folder: string) => (salvage ? ActivationStore.salvage(folder) : ActivationStore.open(folder));
-  const stores = await Promise.all(folders.map(open));
-  return stores.map((source) => ({
-    source,
-    hookName: source.hookName,
-    modelName: source.modelName,
-    close: async () => {},
-  }));
+async function openStores(
+  context: CommandContext,
+  folders: readonly string[],
+  salvage: boolean,
+): Promise<OpenedSource[]> {
+  const stores: OpenedSource[] = [];
+  for (const folder of folders) {
+    const source = await (salvage ? salvageStore(context, folder) : ActivationStore.open(folder));
+    const { hookName, modelName } = source;
+    stores.push({ source, hookName, modelName, close: async () => {} });
+  }
+  return stores;
+}
+
+/** Say what is left out, since the run goes on without it. */
+function salvageStore(context: CommandContext, folder: string): Promise<ActivationStore> {
+  return withStage(context, 'salvage', 'shards', async (stage) => {
+    let shards = 0;
+    const store = await ActivationStore.salvage(folder, {
+      signal: context.signal,
+      onProgress: (done, total) => stage.update(done, (shards = total)),
+    });
+    const whole = `${shards - store.nLost} of ${shards} shards of ${folder} are whole`;
+    return [store, `${whole}, ${store.nRows} rows`];
+  });
 }
 
 /** Every hook of every model; of several models the tokens must be the same. */

@@ -9,13 +9,6 @@ export function sha256(...parts: (Uint8Array | string)[]): string {
   return hash.digest('hex');
 }
 
-/** SHA-256 of bytes that come in pieces. */
-export async function sha256Pieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of pieces) hash.update(piece);
-  return hash.digest('hex');
-}
-
 /** SHA-256 of a file, read as a stream. @throws {MonosemeError} ERR_NOT_FOUND, ERR_FILE */
 export async function sha256File(path: string): Promise<string> {
   const hash = createHash('sha256');

@@ -1,7 +1,7 @@
 export { atomicWrite, writeAll } from './atomic-write.ts';
 export { makeEmptyFolder } from './empty-folder.ts';
 export { isLock, lockFolder } from './folder-lock.ts';
-export { sha256, sha256File, sha256Pieces } from './hash.ts';
+export { sha256, sha256File } from './hash.ts';
 export { parseJson, readJson, readLimited, writeJson } from './json.ts';
 export { LIMITS } from './limits.ts';
 export { type Manifest, readManifest, writeManifest, TOOLKIT_VERSION } from './manifest.ts';

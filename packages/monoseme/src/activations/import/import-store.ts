@@ -5,7 +5,7 @@ import { lockFolder, sha256 } from '../../formats/index.ts';
 import { expectPositiveInteger } from '../../tensor/index.ts';
 import { bytesPerRow, encodeRows, STORE_DTYPES, type StoreDtype } from '../encoding.ts';
 import { expectSpace } from '../expect-space.ts';
-import { hashShard, isStoreDtype, type ShardRows, type StoreShard, writeShard } from '../shard.ts';
+import { isStoreDtype, type ShardRows, type StoreShard, sumShard, writeShard } from '../shard.ts';
 import { ActivationStore } from '../store.ts';
 import { writeStoreManifest } from '../store-manifest.ts';
 import { mayImportInto, shardFile, type StorePlan, writePlan } from '../store-plan.ts';
@@ -176,7 +176,7 @@ async function linkShard(importing: Importing, file: ForeignFile): Promise<boole
       row += activations.length / plan.dIn;
       onRows(activations.length / plan.dIn);
     }
-    shards.push({ ...shard, sha256: await hashShard(folder, plan, shard) });
+    shards.push({ ...shard, ...(await sumShard(folder, plan, shard)) });
     return true;
   } catch (error) {
     await rm(path, { force: true });
