@@ -11,6 +11,8 @@ export interface Binding {
   release(arrays: ArrayBufferLike[]): void;
   /** Most bytes that the kernels held at once so far, results that JavaScript still has among them. */
   mostHeldBytes(): number;
+  /** The calling thread, and threads it starts, compute with 0 in place of numbers below 1.2e-38 from now on. */
+  flushSubnormals(): void;
   Kernels: new (threads: number, instructionSet?: string) => NativeKernels;
 }
 

@@ -11,6 +11,7 @@ mod gradients;
 mod machine;
 pub mod memory;
 mod primitives;
+pub mod subnormal;
 
 use call::{Call, to_js};
 use monoseme_kernels::{Engine, InstructionSet};

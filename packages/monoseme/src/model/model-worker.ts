@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { asMonosemeError } from './runtime-error.ts';
+import { flushSubnormals } from './subnormal.ts';
 import { batchHandlers } from './worker-batches.ts';
 import {
   type AnswerMessage,
@@ -17,7 +18,7 @@ import { native, sessionHandlers, sessions } from './worker-sessions.ts';
  */
 const handlers: Handlers<Op> = { ...sessionHandlers, ...batchHandlers, ...passHandlers };
 
-let queue: Promise<void> = Promise.resolve();
+let queue = flushSubnormals();
 parentPort!.on('message', (message: RequestMessage | 'close') => {
   queue = queue.then(async () => {
     if (message === 'close') {

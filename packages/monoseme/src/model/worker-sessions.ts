@@ -90,6 +90,8 @@ function createSession({
     extra: {
       session: {
         model_external_initializers_file_folder_path: folder,
+        // For threads that do not inherit it from this one.
+        set_denormal_as_zero: '1',
         // Idle threads would spin and take the cores that the trainer works on between two runs.
         intra_op: { allow_spinning: '0' },
       },
