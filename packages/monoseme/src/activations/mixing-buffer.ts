@@ -162,6 +162,7 @@ export class MixingBuffer {
       const { activations, origins } = await this.#readRows(chunk, signal);
       memory.set(activations, filled);
       filled += activations.length;
+      this.#source.recycle?.(activations);
       nRows += this.#source.chunkRows(chunk);
       if (origins.documents) documents.push(origins.documents);
     }

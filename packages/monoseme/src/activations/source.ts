@@ -25,7 +25,7 @@ export interface ActivationSource {
   chunkRows(chunk: number): number;
   /** f32 [rows, dIn], an array of the caller's own. */
   readChunk(chunk: number, signal?: AbortSignal): Promise<Float32Array>;
-  /** Take a chunk's array back, which is used no more: it is empty afterwards, and its memory is for later chunks. */
+  /** Take a chunk's array back, which is used no more: its memory is for later chunks. */
   recycle?(rows: Float32Array): void;
   /** A chunk with the origins of its rows, where they are known. */
   readRows?(chunk: number, signal?: AbortSignal): Promise<SourceRows>;

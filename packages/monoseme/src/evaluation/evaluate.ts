@@ -107,6 +107,7 @@ async function meanActivation(
     const rows = measured.in(x, context);
     nRows += rows.length;
     for (const row of rows) for (let d = 0; d < dIn; d++) sums[d] += x[row * dIn + d];
+    runner.recycle(x);
   }
   if (nRows > 0) return Float32Array.from(sums, (sum) => sum / nRows);
   throw new MonosemeError('ERR_EMPTY_TEXT', 'Every token of the text is left out.', 'Leave fewer out.');

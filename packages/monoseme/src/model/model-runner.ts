@@ -11,7 +11,7 @@ import { tokenOutcomeHead } from './token-outcome-head.ts';
 import { isPerToken, notPerToken, type TokenEdits, type TokenOutcomes } from './token-outcomes.ts';
 import { expectTokens, loadPart, namedHook, noLogits, withFirstSession } from './model-session.ts';
 import { WorkerClient } from './worker-client.ts';
-import type { RunnerSession } from './worker-messages.ts';
+import { ownMemory, type RunnerSession } from './worker-messages.ts';
 
 /** Tokens of one call of ONNX Runtime: enough to keep its threads busy, little enough to stay in cache. */
 const TOKENS_PER_RUN = 1024;
@@ -140,7 +140,7 @@ export class ModelRunner {
    * @throws {MonosemeError} ERR_SHAPE, ERR_OPTION (context longer than the model's), ERR_TOKENIZER (id too
    * large)
    */
-  async activations(tokens: Uint32Array, contextSize: number): Promise<Float32Array<ArrayBuffer>> {
+  async activations(tokens: Uint32Array, contextSize: number): Promise<Float32Array> {
     expectTokens(this.model, tokens, contextSize);
     await this.#load('harvest');
     const perRun = this.#contextsPerRun(contextSize);
@@ -150,11 +150,11 @@ export class ModelRunner {
 
   /**
    * Give {@link activations} or {@link halfActivations} back that are used no more: the next of as many bytes go into their
-   * memory, so that a long reading leaves no garbage. The array is empty afterwards.
+   * memory, so that a long reading leaves no garbage. The array must not be looked at afterwards.
    */
   recycle(rows: Float32Array | Uint16Array | Uint8Array): void {
-    const memory = rows.buffer as ArrayBuffer;
-    this.#worker.ask('recycle', { memory }, [memory]).catch(() => {});
+    const memory = rows.buffer;
+    this.#worker.ask('recycle', { memory }, ownMemory(memory)).catch(() => {});
   }
 
   /**
@@ -162,7 +162,7 @@ export class ModelRunner {
    *
    * @throws as {@link activations}
    */
-  async halfActivations(tokens: Uint32Array, contextSize: number): Promise<Uint16Array<ArrayBuffer>> {
+  async halfActivations(tokens: Uint32Array, contextSize: number): Promise<Uint16Array> {
     expectTokens(this.model, tokens, contextSize);
     await this.#load('harvest-half');
     const perRun = this.#contextsPerRun(contextSize);

@@ -1,5 +1,4 @@
 import ort from 'onnxruntime-node';
-import { countElements } from '../formats/index.ts';
 import { ACTIVATIONS, EDITED } from './cut.ts';
 import { gatherContexts, gatherTokenRows, gatherTokens, isPerContext, runsOf } from './gather-contexts.ts';
 import { free_ } from './free-memory.ts';
@@ -34,12 +33,12 @@ interface Batch {
 /** Edited tokens of one call of the suffix: a vocabulary of numbers for each, several times over. */
 const EDITS_PER_RUN = 256;
 
-/** As many as a reader that works ahead has on their way. */
-const MOST_SPARE = 3;
+/** As many as readers that work ahead have on their way: one is computed, two are read ahead, one is encoded, one looked at. */
+const MOST_LENT = 6;
 
-const spare: ArrayBuffer[] = [];
-/** Sizes of what a harvest's session gives, by the session and the size of its run. */
-const harvestDims = new Map<string, readonly number[]>();
+/** Memory that was given back. */
+const spare: ArrayBufferLike[] = [];
+let nShared = 0;
 const batches = new Map<number, Batch>();
 let nextBatch = 0;
 
@@ -65,7 +64,7 @@ export const batchHandlers: Handlers<
 
   async recycle({ memory }) {
     spare.push(memory);
-    if (spare.length > MOST_SPARE) spare.shift();
+    if (spare.length > MOST_LENT && spare.shift() instanceof SharedArrayBuffer) nShared--;
   },
 
   async openBatch({ tokens, contextSize, perRun }) {
@@ -153,59 +152,51 @@ export const batchHandlers: Handlers<
   },
 };
 
-/**
- * Activations of contexts, one run after the other. The runtime writes them where they are to lie, so that a long reading
- * leaves no garbage; what the output's axes are the first run of its size shows.
- */
+/** Activations of contexts, one run after the other, in memory that was given back where there is some. */
 async function harvested(
   name: 'harvest' | 'harvest-half',
   { tokens, contextSize, perRun }: { tokens: Uint32Array; contextSize: number; perRun: number },
-): Promise<ArrayBuffer> {
-  const [Type, type, read] =
-    name === 'harvest'
-      ? ([Float32Array, 'float32', floats] as const)
-      : ([Uint16Array, 'float16', halves] as const);
-  let bytes: ArrayBuffer | undefined;
+): Promise<ArrayBufferLike> {
+  const [Type, read] = name === 'harvest' ? [Float32Array, floats] : [Uint16Array, halves];
+  let memory: ArrayBufferLike | undefined;
   let row = 0;
   for (const run of runsOf(tokens, contextSize, perRun)) {
-    const key = [name, run.length, contextSize].join(' ');
-    const dims = harvestDims.get(key);
-    const activations = dims ? undefined : (await runPrefix(name, run, contextSize)).activations;
-    harvestDims.set(key, dims ?? activations!.dims);
-    const width = countElements(harvestDims.get(key)!) / run.length;
-    bytes ??= spareOf(tokens.length * width * Type.BYTES_PER_ELEMENT);
-    const values = new Type(bytes, row * width * Type.BYTES_PER_ELEMENT, run.length * width);
-    if (activations) values.set(read(activations));
-    else {
-      const into = { [ACTIVATIONS]: new ort.Tensor(type, values as never, dims) };
-      const copy = read((await runPart(name, run, contextSize, {}, into))[ACTIVATIONS]);
-      if (copy.buffer !== bytes) free_([copy]);
-    }
+    const values = read((await runPrefix(name, run, contextSize)).activations);
+    const width = values.length / run.length;
+    memory ??= memoryOf(tokens.length * width * Type.BYTES_PER_ELEMENT);
+    new Type(memory as ArrayBuffer).set(values, row * width);
+    free_([values]);
     row += run.length;
   }
   free_([tokens]);
-  return bytes!;
+  return memory!;
 }
 
-/** Memory of so many bytes, that was given back where there is some. */
-function spareOf(bytes: number): ArrayBuffer {
+/**
+ * Memory of so many bytes: what was given back; else memory that both threads share, which V8 does not count. What is handed
+ * over it counts as new, so that megabytes that go to and fro have it look for garbage several times a second. A reader that
+ * gives nothing back gets ordinary memory in the end, which is collected.
+ */
+function memoryOf(bytes: number): ArrayBufferLike {
   const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
-  return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
+  if (at >= 0) return spare.splice(at, 1)[0];
+  if (nShared === MOST_LENT) return new ArrayBuffer(bytes);
+  nShared++;
+  return new SharedArrayBuffer(bytes);
 }
 
-/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`; all it gives, or `into` these. */
+/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`; all it gives. */
 async function runPart(
   name: SessionName,
   tokens: Uint32Array,
   contextSize: number,
   tensors: Record<string, ort.Tensor>,
-  into?: Record<string, ort.Tensor>,
 ): Promise<Record<string, ort.Tensor>> {
   const { session } = sessions.get(name)!;
   const made = makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize);
   const feeds = toTensors(made);
   for (const input of session.inputNames) feeds[input] ??= tensors[input];
-  const outputs = await native(() => (into ? session.run(feeds, into) : session.run(feeds)));
+  const outputs = await native(() => session.run(feeds));
   free_(Object.values(made).map(({ data }) => data));
   return outputs;
 }

@@ -26,15 +26,15 @@ export interface WorkerRequests {
   /** Activations [tokens, dIn] of whole contexts, computed `perRun` contexts at a time. */
   activations: {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
-    answer: Float32Array<ArrayBuffer>;
+    answer: Float32Array;
   };
   /** The same in half precision, as the runtime rounds it; values beyond 65,504 are infinite. */
   halfActivations: {
     request: { tokens: Uint32Array; contextSize: number; perRun: number };
-    answer: Uint16Array<ArrayBuffer>;
+    answer: Uint16Array;
   };
   /** Memory of activations that are used no more: the next ones of as many bytes go there. */
-  recycle: { request: { memory: ArrayBuffer }; answer: void };
+  recycle: { request: { memory: ArrayBufferLike }; answer: void };
   /**
    * The same by the cut's prefix; what else crosses the cut stays with the worker under the batch's number.
    */
@@ -159,9 +159,13 @@ export type AnswerMessage =
  */
 export const GUARD = { STOP: 0, BUSY: 1, LENGTH: 2 } as const;
 
-/** Arrays of an answer, up to two levels deep, are handed over rather than copied. */
+/** Arrays of an answer, up to two levels deep, are handed over rather than copied; what is shared needs neither. */
 export function transferList(answer: unknown, depth = 2): ArrayBuffer[] {
-  if (ArrayBuffer.isView(answer)) return [answer.buffer as ArrayBuffer];
+  if (ArrayBuffer.isView(answer)) return ownMemory(answer.buffer);
   if (depth === 0 || typeof answer !== 'object' || Array.isArray(answer)) return [];
   return Object.values(answer ?? {}).flatMap((value) => transferList(value, depth - 1));
 }
+
+/** Memory as a list of what can be handed over. */
+export const ownMemory = (memory: ArrayBufferLike): ArrayBuffer[] =>
+  memory instanceof ArrayBuffer ? [memory] : [];
