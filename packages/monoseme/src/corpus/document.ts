@@ -49,9 +49,10 @@ export function splitText(text: string, maxLength: number = MAX_PIECE_LENGTH): s
 /** Where {@link splitText} ends a piece that starts at `start` and may go to `limit`. */
 export function cutPoint(text: string, start: number, limit: number): number {
   const earliest = start + Math.ceil((limit - start) / 2);
+  const half = text.slice(earliest, limit);
   for (const boundary of ['\n\n', '\n', '. ', ' ']) {
-    const at = text.lastIndexOf(boundary, limit - boundary.length);
-    if (at >= earliest) return at + boundary.length;
+    const at = half.lastIndexOf(boundary);
+    if (at >= 0) return earliest + at + boundary.length;
   }
   const splitsPair = /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(limit - 1, limit + 1));
   return splitsPair && limit - 1 > start ? limit - 1 : limit;

@@ -40,12 +40,23 @@ function plainText(html: string): string {
 
 /** Whether most letters of a text are Latin. */
 export function isLatin(text: string): boolean {
-  return countOf(text, /\p{Script=Latin}+/gu) > countOf(text, /\p{L}+/gu) / 2;
+  let latin = 0;
+  let letters = 0;
+  for (const character of text) {
+    const kind = kinds.get(character) ?? kindOf(character);
+    kinds.set(character, kind);
+    if (kind & LATIN) latin++;
+    if (kind & LETTER) letters++;
+  }
+  return latin > letters / 2;
 }
 
-/** Characters in the runs that a pattern finds. */
-function countOf(text: string, runs: RegExp): number {
-  let count = 0;
-  for (const [run] of text.matchAll(runs)) for (const _ of run) count++;
-  return count;
+const LATIN = 1;
+const LETTER = 2;
+/** Of the characters seen: there are far fewer than places in texts. */
+const kinds = new Map<string, number>();
+
+/** A numeral can be of a script without being a letter. */
+function kindOf(character: string): number {
+  return (/\p{Script=Latin}/u.test(character) ? LATIN : 0) | (/\p{L}/u.test(character) ? LETTER : 0);
 }
