@@ -6,6 +6,7 @@ use crate::encode::micro_kernel::{Start, multiply_tile};
 use crate::encode::panels::Panels;
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
+use crate::on_lines::{LINE, OnLines};
 use crate::traversal::Tile;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -16,7 +17,6 @@ const MAX_VECTORS: usize = 3;
 const MAX_ROWS: usize = 8;
 /// Rows ahead whose columns are fetched, a cache line of so many floats at a time.
 const AHEAD: usize = 16;
-const LINE: usize = 16;
 
 /// Buffers of one thread.
 #[derive(Default)]
@@ -24,10 +24,10 @@ struct Scratch {
     /// Factors of a tile, `[lines][rows]`, 0 where there is no pair.
     factors: Vec<f32>,
     /// Some columns of the rows of a tile, `[rows][columns]`.
-    columns: Vec<f32>,
+    columns: OnLines,
     panels: Panels,
     /// All products of a tile: group by group of rows, in it panel by panel of lines, in it `[row][line]`.
-    products: Vec<f32>,
+    products: OnLines,
 }
 
 thread_local! {
@@ -112,10 +112,10 @@ pub fn pack_columns<L: Lanes>(
     width: usize,
     rows: Range<usize>,
     columns: Range<usize>,
-    packed: &mut Vec<f32>,
+    packed: &mut OnLines,
 ) {
     let n = columns.len().next_multiple_of(L::WIDTH);
-    packed.resize(rows.len() * n, 0.0);
+    packed.resize(rows.len() * n);
     for (packed, row) in packed.chunks_exact_mut(n).zip(rows) {
         // So short a piece of so many rows is nothing that the hardware foresees.
         for line in columns.clone().step_by(LINE) {
@@ -175,9 +175,9 @@ fn multiply<L: Lanes, const ROWS: usize, const VECTORS: usize>(
     assert!(rows.iter().all(|row| row.len() == depth));
     assert!(panel.len() == depth * width && sums.len() >= ROWS * width);
     let rows = rows.map(<[f32]>::as_ptr);
-    // SAFETY: asserted above; what is fetched ahead are the rows themselves.
+    // SAFETY: asserted above.
     unsafe {
-        multiply_tile::<L, ROWS, VECTORS>(lanes, depth, rows, rows, panel.as_ptr(), start, sums.as_mut_ptr());
+        multiply_tile::<L, ROWS, VECTORS>(lanes, depth, rows, &[], panel.as_ptr(), start, sums.as_mut_ptr());
     }
 }
 
@@ -221,7 +221,7 @@ fn tile_products<L: Lanes, const ROWS: usize>(lanes: L, task: TileProducts<'_>, 
         panels.pack(vectors);
     }
     let n_lanes = panels.n_lanes();
-    all.resize(tile.rows.len().next_multiple_of(ROWS) * n_lanes, 0.0);
+    all.resize(tile.rows.len().next_multiple_of(ROWS) * n_lanes);
     for (group, sums) in tile.rows.clone().step_by(ROWS).zip(all.chunks_exact_mut(ROWS * n_lanes)) {
         for block in 0..panels.n_blocks() {
             let inputs = panels.inputs(block);

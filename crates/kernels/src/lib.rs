@@ -19,6 +19,7 @@ mod instruction_set;
 mod lanes;
 mod limits;
 mod nested;
+mod on_lines;
 mod pair_sums;
 mod product;
 mod rows;

@@ -4,6 +4,7 @@ use crate::dense::{add_products, pack_columns};
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::lanes::{Kernel, Lanes};
+use crate::on_lines::OnLines;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -35,7 +36,7 @@ const STRIDE: usize = DEPTH + 16;
 struct Scratch {
     /// The part of A of a task where it is transposed: its rows, each of `STRIDE`.
     a: Vec<f32>,
-    columns: Vec<f32>,
+    columns: OnLines,
 }
 
 /// Some rows of a product.

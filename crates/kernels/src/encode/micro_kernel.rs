@@ -17,7 +17,7 @@ pub enum Start<const LATENTS: usize> {
 /// The sums stay in registers: 8 × 3 of them with three vectors of X and a broadcast weight are 28 of AVX-512's 32
 /// registers, 6 × 2 with two are 15 of AVX2's 16. For each k there are VECTORS loads and LATENTS broadcasts to
 /// LATENTS · VECTORS multiply-adds, so the multiply-adds are the limit. X streams from L2 by itself; the rows of W_enc
-/// that come `next` are fetched ahead, since so many short streams are more than the hardware follows.
+/// that come `next` are fetched to L2, since so many short streams are more than the hardware follows.
 ///
 /// # Safety
 /// Each of `weights` must be readable for `depth` floats, `panel` for `depth · VECTORS · WIDTH`; `sums` must be
@@ -27,7 +27,7 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
     lanes: L,
     depth: usize,
     weights: [*const f32; LATENTS],
-    next: [*const f32; LATENTS],
+    next: &[*const f32],
     panel: *const f32,
     start: Start<LATENTS>,
     sums: *mut f32,
@@ -47,7 +47,7 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
         let whole_lines = depth / LINE * LINE;
         for line in (0..whole_lines).step_by(LINE) {
             for row in next {
-                lanes.prefetch(row.wrapping_add(line));
+                lanes.prefetch_to_l2(row.wrapping_add(line));
             }
             for k in line..line + LINE {
                 add_input(lanes, k, weights, panel, &mut tile);

@@ -1,3 +1,4 @@
+use crate::on_lines::OnLines;
 use std::ops::Range;
 
 /// Inputs of a block: sums go to memory and back between blocks of d_in.
@@ -10,7 +11,7 @@ const PIECE: usize = 64;
 /// The lanes of rows past the end are 0.
 #[derive(Default)]
 pub struct Panels {
-    packed: Vec<f32>,
+    packed: OnLines,
     /// Vectors of rows of each panel; the last may have fewer.
     pub vectors: Vec<usize>,
     /// Lanes of all panels before each one, and of all at the end.
@@ -62,7 +63,7 @@ impl Panels {
         if std::mem::replace(&mut self.is_packed, true) {
             return;
         }
-        self.packed.resize(self.n_lanes() * self.d_in, 0.0);
+        self.packed.resize(self.n_lanes() * self.d_in);
         for block in 0..self.n_blocks() {
             for panel in 0..self.vectors.len() {
                 self.pack_panel(x, block, panel);

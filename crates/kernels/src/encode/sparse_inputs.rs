@@ -16,8 +16,6 @@ use std::ops::Range;
 /// Latents of a tile at most: few, so that the weights of the inputs that are most often not 0 stay in L1; four vectors of
 /// 16 lanes or eight of fewer, so that enough chains keep the multiply-adds busy.
 const MOST_LATENTS: usize = 64;
-/// Floats of a cache line.
-const LINE: usize = 16;
 
 /// Many rows for each tile that is turned, and still some tasks for each thread.
 pub fn plan(input: &EncodeInput<'_>, threads: usize) -> Vec<Vec<Task>> {
@@ -52,7 +50,7 @@ impl RunSparse<'_> {
         let Self { rows, task: RunTask { input, task, shared, scratch } } = self;
         let Scratch { turned, collector, .. } = scratch;
         let n = VECTORS * L::WIDTH;
-        let turned = on_lines(turned, n * input.d_in);
+        turned.resize(n * input.d_in);
         for first in task.places.clone().step_by(n) {
             // Past the last latent the last is repeated; the copies start so low that nothing of them passes.
             let latents: [usize; MOST_LATENTS] =
@@ -80,13 +78,6 @@ impl RunSparse<'_> {
             }
         }
     }
-}
-
-/// So many floats of a buffer, from the beginning of a cache line on: a vector that lies on two lines is read twice.
-fn on_lines(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    buffer.resize(n + LINE, 0.0);
-    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-    &mut buffer[start..][..n]
 }
 
 /// out[k][i] = W_enc[latents[i]][k]

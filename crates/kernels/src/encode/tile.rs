@@ -4,6 +4,7 @@ use super::panels::Panels;
 use super::screened::Screening;
 use super::{EncodeInput, Task};
 use crate::lanes::Lanes;
+use crate::on_lines::OnLines;
 use std::ops::Range;
 
 /// Buffers of one thread.
@@ -11,10 +12,10 @@ use std::ops::Range;
 pub struct Scratch {
     pub panels: Panels,
     /// Sums of the latents in work: group by group, in it panel by panel, in it `[LATENTS][lane]`.
-    sums: Vec<f32>,
+    sums: OnLines,
     pub screening: Screening,
     /// Weights of the latents in work, `[d_in][latents]`, where rows are mostly zeros.
-    pub turned: Vec<f32>,
+    pub turned: OnLines,
     pub collector: Collector,
 }
 
@@ -50,7 +51,7 @@ pub fn run_panels<L: Lanes, const LATENTS: usize>(
     let Scratch { panels, sums, collector, .. } = scratch;
     panels.pack(&input.x[task.rows.start * input.d_in..task.rows.end * input.d_in]);
     let held = if panels.n_blocks() == 1 { LATENTS } else { LATENTS_HELD / LATENTS * LATENTS };
-    sums.resize(held * panels.n_lanes(), 0.0);
+    sums.resize(held * panels.n_lanes());
     let mut start = places.start;
     while start < places.end {
         let end = places.end.min(start + held);
@@ -59,10 +60,11 @@ pub fn run_panels<L: Lanes, const LATENTS: usize>(
                 let inputs = panels.inputs(block);
                 let group = Group::<LATENTS>::new(input, first..places.end, task, inputs, block == 0);
                 let sums = &mut sums[(first - start) * panels.n_lanes()..][..LATENTS * panels.n_lanes()];
-                for &panel in chosen {
+                for (i, &panel) in chosen.iter().enumerate() {
                     let rows = panels.rows(panel);
                     let sums = &mut sums[rows.start * LATENTS..rows.end * LATENTS];
-                    let tile = Tile { group: &group, packed: panels.panel(block, panel), sums };
+                    let next = share(&group.next, i, chosen.len());
+                    let tile = Tile { group: &group, next, packed: panels.panel(block, panel), sums };
                     let last =
                         (block + 1 == panels.n_blocks()).then_some(Looker { input, shared, collector });
                     match panels.vectors[panel] {
@@ -116,6 +118,13 @@ impl<'a, const LATENTS: usize> Group<'a, LATENTS> {
     }
 }
 
+/// What one of so many panels fetches of the next group's rows: each comes once, and few are on their way at a time, so that
+/// X does not wait behind them.
+#[inline(always)]
+fn share(rows: &[*const f32], i: usize, n: usize) -> &[*const f32] {
+    &rows[rows.len() * i / n..rows.len() * (i + 1) / n]
+}
+
 /// Where a complete tile goes.
 struct Looker<'a> {
     input: &'a EncodeInput<'a>,
@@ -126,6 +135,8 @@ struct Looker<'a> {
 /// A group × one panel.
 struct Tile<'a, const LATENTS: usize> {
     group: &'a Group<'a, LATENTS>,
+    /// What is fetched meanwhile.
+    next: &'a [*const f32],
     /// `[inputs][lanes]`
     packed: &'a [f32],
     /// `[LATENTS][lanes]`
@@ -135,14 +146,14 @@ struct Tile<'a, const LATENTS: usize> {
 impl<const LATENTS: usize> Tile<'_, LATENTS> {
     #[inline(always)]
     fn run<L: Lanes, const VECTORS: usize>(self, lanes: L, looker: Option<Looker<'_>>, first_row: usize) {
-        let Self { group, packed, sums } = self;
+        let Self { group, next, packed, sums } = self;
         let (width, depth) = (VECTORS * L::WIDTH, group.weights[0].len());
         assert!(packed.len() == depth * width && sums.len() == LATENTS * width);
         // SAFETY: all weights are slices of the same inputs; the rest is asserted above.
         unsafe {
             let (weights, sums) = (group.weights.map(<[f32]>::as_ptr), sums.as_mut_ptr());
-            let (next, start) = (group.next, group.start);
-            multiply_tile::<L, LATENTS, VECTORS>(lanes, depth, weights, next, packed.as_ptr(), start, sums);
+            let (packed, start) = (packed.as_ptr(), group.start);
+            multiply_tile::<L, LATENTS, VECTORS>(lanes, depth, weights, next, packed, start, sums);
         }
         if let Some(Looker { input, shared, collector }) = looker {
             let latents = &group.latents[..group.n];
