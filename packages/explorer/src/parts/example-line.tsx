@@ -1,11 +1,10 @@
-import { createMemo, createSignal, Show } from 'solid-js';
 import type { EffectRow, ExampleRow, FeatureIndex } from '../data/feature-index.ts';
 import type { Example, FeaturePage } from '../data/feature-page.ts';
 import { figure, signed } from '../data/format.ts';
 import { sampleShape } from '../data/sample-shape.ts';
 import { type Segment, tokenLabel } from '../data/segments.ts';
-import { type ContextMode, contextMode } from '../state/settings.ts';
-import { AlignedLine, SampleGrid, WrappedText } from './token-line.tsx';
+import type { ContextMode } from '../state/settings.ts';
+import { alignedLine, sampleGrid, wrappedText } from './token-line.tsx';
 import { type Highlight, highlightOf, holdsPeak } from './tokens.ts';
 
 /** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
@@ -18,75 +17,80 @@ const SHOWN: Record<ContextMode, readonly [number, number]> = {
 /** What the reader may point at in a line. */
 export interface Line {
   readonly example: Example;
-  readonly segments: () => readonly Segment[];
+  readonly segments: readonly Segment[];
   readonly highlight: Highlight;
   /** Make each token an element of its own: one for each of the segments, in their order. */
   readonly takeApart: () => void;
 }
 
-/** One example: its activation, its text, where it stands. */
+/**
+ * One example: its activation, its text, where it stands. A reader waits for dozens of them: nothing in it is followed, a
+ * line that is to look otherwise is made anew.
+ */
 export function ExampleLine(props: {
   index: FeatureIndex;
   page: FeaturePage;
   example: Example;
-  max: number;
+  mode: ContextMode;
   onLine: (element: Element, line: Line) => void;
 }) {
-  const [apart, setApart] = createSignal(false);
-  const { row, segments: all, document } = props.example;
-  const { effects } = props.page;
+  const { index, page, example, mode } = props;
+  const { row } = example;
+  const { effects, feature } = page;
   const near = highlightOf(
     row.token_index,
     row.activation,
     row.near_offsets,
     row.near_activations,
-    props.max,
+    feature.max_activation,
   );
   const highlight: Highlight = { ...near, effects };
-  // Of one index for good: a line is made too often to ask again.
-  const sample = sampleShape(props.index.manifest);
-  const segments = createMemo(() => {
-    if (sample) return all;
-    const [before, after] = SHOWN[contextMode()];
-    return all.filter(
-      ({ position }) => position >= row.token_index - before && position <= row.token_index + after,
-    );
-  });
-  const radius = props.index.manifest.examples.window_radius;
+  const sample = sampleShape(index.manifest);
+  const segments = sample ? example.segments : shownSegments(example, mode);
+  const radius = index.manifest.examples.window_radius;
   const known = [row.token_index - radius, row.token_index + radius] as const;
-  const line: Line = { example: props.example, segments, highlight, takeApart: () => setApart(true) };
-  const peak = () => segments().find((segment) => holdsPeak(segment, highlight));
-  return (
-    <li
-      class="example"
-      data-example
-      tabindex="0"
-      classList={{ repeats: row.repeats, silent: row.group === 'near_miss' }}
-      title={row.repeats ? 'Shown above already, or of the same context' : undefined}
-      ref={(element) => props.onLine(element, line)}
-    >
+  const drawn = (apart: boolean) => {
+    const style = { known, apart };
+    if (sample) return sampleGrid(segments, highlight, sample, style);
+    return mode === 'wide'
+      ? wrappedText(segments, highlight, style)
+      : alignedLine(segments, highlight, style);
+  };
+  let isApart = false;
+  const takeApart = () => {
+    if (!isApart) text.replaceChildren(drawn(true));
+    isApart = true;
+  };
+  const peak = segments.find((segment) => holdsPeak(segment, highlight));
+  const name = `example${row.repeats ? ' repeats' : ''}${row.group === 'near_miss' ? ' silent' : ''}`;
+  const title = row.repeats ? 'Shown above already, or of the same context' : undefined;
+  const value = figure(row.activation);
+  const told = spoken(peak, row, effects.get(row.token_index));
+  const id = example.document?.id;
+  const shown = drawn(false);
+  let text!: HTMLElement;
+  const line = (
+    <li class={name} data-example tabindex="0" title={title}>
       <span class="value" aria-hidden="true">
-        {figure(row.activation)}
+        {value}
       </span>
-      <span class="sr">{spoken(peak(), row, effects.get(row.token_index))}</span>
-      <span class="text">
-        {sample ? (
-          <SampleGrid sample={sample} segments={segments()} highlight={highlight} known={known} />
-        ) : (
-          <Show
-            when={contextMode() !== 'wide'}
-            fallback={
-              <WrappedText segments={segments()} highlight={highlight} known={known} apart={apart()} />
-            }
-          >
-            <AlignedLine segments={segments()} highlight={highlight} known={known} apart={apart()} />
-          </Show>
-        )}
+      <span class="sr">{told}</span>
+      <span class="text" ref={text}>
+        {shown}
       </span>
-      <span class="source" title={document?.id}>
-        <bdi>{document?.id}</bdi>
+      <span class="source" title={id}>
+        <bdi>{id}</bdi>
       </span>
     </li>
+  ) as HTMLLIElement;
+  props.onLine(line, { example, segments, highlight, takeApart });
+  return line;
+}
+
+function shownSegments({ row, segments }: Example, mode: ContextMode): readonly Segment[] {
+  const [before, after] = SHOWN[mode];
+  return segments.filter(
+    ({ position }) => position >= row.token_index - before && position <= row.token_index + after,
   );
 }
 

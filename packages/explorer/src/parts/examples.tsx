@@ -54,8 +54,9 @@ export function Examples(props: {
   const isOfArrays = () => props.index.manifest.corpus.axes !== undefined;
   const section = createMemo(currentSection);
   const groups = createMemo(() => exampleGroups(props.index, props.page, section()));
-  const painted = createPainted(groups);
-  const drawn = () => (painted() === groups() ? groups() : inSight(groups()));
+  // What is out of sight follows, and what stood there goes, once what is in sight is painted.
+  const parts = createMemo(() => bySight(groups()));
+  const painted = createPainted(parts);
   const lines = new WeakMap<Element, Line>();
   let container!: HTMLElement;
 
@@ -68,7 +69,7 @@ export function Examples(props: {
       return;
     }
     const place = [...line.querySelectorAll('.t')].indexOf(span);
-    const segment = entry.segments()[place];
+    const segment = entry.segments[place];
     const activation = activationOf(segment, entry.highlight);
     setTooltip({
       anchor: span,
@@ -80,7 +81,7 @@ export function Examples(props: {
       document: entry.example.document,
       contextSize: props.index.corpus.contextSize,
     });
-    props.onPoint({ activation, tokens: segment.tokens, nextToken: entry.segments()[place + 1]?.tokens[0] });
+    props.onPoint({ activation, tokens: segment.tokens, nextToken: entry.segments[place + 1]?.tokens[0] });
   };
   const onPointer = (event: PointerEvent) => {
     if (event.pointerType === 'touch' && event.type === 'pointerover') return;
@@ -94,6 +95,26 @@ export function Examples(props: {
     point(line.querySelector(':scope[data-example] .peak'));
   };
   const onKeyDown = (event: KeyboardEvent) => moveByKey(event, container, point);
+  const linesOf = (shown: ExampleGroup, mode: ContextMode) =>
+    shown.examples.map((example) => (
+      <ExampleLine
+        index={props.index}
+        page={props.page}
+        example={example}
+        mode={mode}
+        onLine={(element, line) => lines.set(element, line)}
+      />
+    ));
+  const group = (shown: ExampleGroup) => (
+    <section class="group" style={{ '--lines': String(shown.examples.length) }}>
+      <h2>
+        {shown.title} <span class="faint">{shown.note}</span>
+      </h2>
+      <ol classList={{ [isOfArrays() ? 'samples' : contextMode()]: true }}>
+        {linesOf(shown, contextMode())}
+      </ol>
+    </section>
+  );
 
   return (
     <section
@@ -129,28 +150,8 @@ export function Examples(props: {
         </Show>
       </div>
       <div class="groups" classList={{ contrast: section() === 'contrast' }}>
-        <For each={drawn()}>
-          {(group) => (
-            <section class="group" style={{ '--lines': String(group.examples.length) }}>
-              <h2>
-                {group.title} <span class="faint">{group.note}</span>
-              </h2>
-              <ol classList={{ [isOfArrays() ? 'samples' : contextMode()]: true }}>
-                <For each={group.examples}>
-                  {(example) => (
-                    <ExampleLine
-                      index={props.index}
-                      page={props.page}
-                      example={example}
-                      max={max()}
-                      onLine={(element, line) => lines.set(element, line)}
-                    />
-                  )}
-                </For>
-              </ol>
-            </section>
-          )}
-        </For>
+        <For each={parts().inSight}>{group}</For>
+        <For each={painted()?.behind}>{group}</For>
       </div>
       <TokenTooltip content={tooltip()} index={props.index} />
     </section>
@@ -160,15 +161,18 @@ export function Examples(props: {
 /** The least height of what is above the examples, of a group's head and of an example, in pixels. */
 const [TOP_HEIGHT, HEAD_HEIGHT, LINE_HEIGHT] = [100, 48, 25];
 
-/** The groups at the top that fill the window. */
-function inSight(groups: readonly ExampleGroup[]): readonly ExampleGroup[] {
+interface BySight {
+  readonly inSight: readonly ExampleGroup[];
+  readonly behind: readonly ExampleGroup[];
+}
+
+/** The groups at the top that fill the window, and the others. */
+function bySight(groups: readonly ExampleGroup[]): BySight {
   let height = TOP_HEIGHT;
-  const behind = groups.findIndex(({ examples }) => {
-    const isBehind = height > window.innerHeight;
-    height += HEAD_HEIGHT + examples.length * LINE_HEIGHT;
-    return isBehind;
-  });
-  return behind < 0 ? groups : groups.slice(0, behind);
+  let n = 0;
+  for (; n < groups.length && height <= window.innerHeight; n++)
+    height += HEAD_HEIGHT + groups[n].examples.length * LINE_HEIGHT;
+  return { inSight: groups.slice(0, n), behind: groups.slice(n) };
 }
 
 function effectAt(page: FeaturePage, segment: Segment): EffectRow | undefined {

@@ -3,49 +3,57 @@ import type { SampleShape } from '../data/sample-shape.ts';
 import type { Segment } from '../data/segments.ts';
 import { type Highlight, type LineStyle, tokenSpans } from './tokens.ts';
 
-interface LineProps extends LineStyle {
+/** Text on one line with the peak in a fixed place, so that peaks of many lines stand under each other. */
+export function alignedLine(segments: readonly Segment[], highlight: Highlight, style?: LineStyle) {
+  const spans = tokenSpans(segments, highlight, style);
+  const at = Math.max(
+    0,
+    spans.findIndex((span) => span.classList.contains('peak')),
+  );
+  return element('aligned', [
+    element('before', [element('', spans.slice(0, at))]),
+    element('after', spans.slice(at)),
+  ]);
+}
+
+/** Text that wraps. */
+export function wrappedText(segments: readonly Segment[], highlight: Highlight, style?: LineStyle) {
+  return element('wrapped', tokenSpans(segments, highlight, style));
+}
+
+/** The places of a sample of arrays: a row for each along its other axes, a cell for each along its last one. */
+export function sampleGrid(
+  segments: readonly Segment[],
+  highlight: Highlight,
+  { columns, size }: SampleShape,
+  style?: LineStyle,
+) {
+  const spans = tokenSpans(segments, highlight, { ...style, apart: true });
+  const rowOf = (position: number) => Math.floor((position % size) / columns);
+  const first = rowOf(segments.at(0)?.position ?? 0);
+  segments.forEach(({ position }, i) => {
+    spans[i].style.gridArea = `${1 + rowOf(position) - first} / ${1 + ((position % size) % columns)}`;
+    spans[i].textContent = '';
+  });
+  const drawn = element('sample', spans);
+  drawn.style.setProperty('--columns', String(columns));
+  return drawn;
+}
+
+interface LineProps {
   readonly segments: readonly Segment[];
   readonly highlight: Highlight;
 }
 
-/** Text on one line with the peak in a fixed place, so that peaks of many lines stand under each other. */
+/** A line that follows what it shows. */
 export function AlignedLine(props: LineProps) {
-  const line = createMemo(() => {
-    const spans = tokenSpans(props.segments, props.highlight, props);
-    const at = Math.max(
-      0,
-      spans.findIndex((span) => span.classList.contains('peak')),
-    );
-    return element('aligned', [
-      element('before', [element('', spans.slice(0, at))]),
-      element('after', spans.slice(at)),
-    ]);
-  });
+  const line = createMemo(() => alignedLine(props.segments, props.highlight));
   return <>{line()}</>;
 }
 
-/** The places of a sample of arrays: a row for each along its other axes, a cell for each along its last one. */
 export function SampleGrid(props: LineProps & { readonly sample: SampleShape }) {
-  const grid = createMemo(() => {
-    const { columns, size } = props.sample;
-    const spans = tokenSpans(props.segments, props.highlight, { ...props, apart: true });
-    const rowOf = (position: number) => Math.floor((position % size) / columns);
-    const first = rowOf(props.segments.at(0)?.position ?? 0);
-    props.segments.forEach(({ position }, i) => {
-      spans[i].style.gridArea = `${1 + rowOf(position) - first} / ${1 + ((position % size) % columns)}`;
-      spans[i].textContent = '';
-    });
-    const drawn = element('sample', spans);
-    drawn.style.setProperty('--columns', String(columns));
-    return drawn;
-  });
+  const grid = createMemo(() => sampleGrid(props.segments, props.highlight, props.sample));
   return <>{grid()}</>;
-}
-
-/** Text that wraps. */
-export function WrappedText(props: LineProps) {
-  const text = createMemo(() => element('wrapped', tokenSpans(props.segments, props.highlight, props)));
-  return <>{text()}</>;
 }
 
 /** A plain element, made without the upkeep of a view's. */

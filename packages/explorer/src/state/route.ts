@@ -238,8 +238,11 @@ export function ownHref(change: Readonly<Record<string, string>>, latent = route
   return formatRoute({ ...route(), latent, own: { ...route().own, ...change } });
 }
 
+/** Without the browser's own search for a place of that name, which lays the page out before it is drawn. */
 export function go(href: string): void {
-  location.hash = href;
+  if (href === location.hash) return;
+  history.pushState(null, '', href);
+  followAddress();
 }
 /** Change the view's own state without a new entry in the history: for what changes while one types. */
 export function keep(change: Readonly<Record<string, string>>): void {

@@ -239,7 +239,11 @@ function Overview(props: { index: FeatureIndex; query: ListQuery }) {
     ...figureIf(evaluation.l0, 'Active at once', figure, `features a ${units.token} (L0)`),
     ...figureIf(evaluation.ce_loss_score, 'Loss recovered', percent, 'of what zeroing loses'),
     ...figureIf(evaluation.explained_variance, 'Variance explained', percent, 'of the activations'),
-    ['Never fire', silent() === undefined ? '…' : percent(silent()!), 'of the features'],
+    [
+      'Never fire',
+      silent() === undefined ? '…' : percent(silent()!),
+      `of features, on ${roughCount(corpus.n_tokens).replace(' ', '\u00a0')} ${units.tokens}`,
+    ],
   ];
   return (
     <section class="overview" aria-labelledby="dictionary-title">

@@ -49,7 +49,8 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
     onCleanup(remove);
   });
   createEffect(() => {
-    if (page.loading()) return;
+    // What is read now is painted first.
+    if (page.loading() || painted() !== page.value()) return;
     const { next, previous } = around();
     for (const latent of [next, previous]) if (latent !== undefined) prefetch(props.index, latent);
   });
