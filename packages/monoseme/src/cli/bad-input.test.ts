@@ -84,7 +84,7 @@ describe('bad input: one line with a code, nothing left behind', () => {
     [
       'a folder that is no tokenizer',
       1,
-      'ERR_',
+      'ERR_NOT_FOUND',
       ['harvest', 'one-layer-a', '--tokenizer', '.', '--out', 'bad'],
     ],
     [

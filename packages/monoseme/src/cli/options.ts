@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { MonosemeError } from '../errors.ts';
 
@@ -49,6 +51,11 @@ export function placesOption(text: string): ReadonlySet<number> {
     return Array.from({ length: Number(last) - Number(first) + 1 }, (_, i) => Number(first) + i);
   });
   return new Set(places);
+}
+
+/** A tokenizer's file; of a folder, the one in it. */
+export function tokenizerOption(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'tokenizer.json') : path;
 }
 
 /** An option that may be repeated; each use adds one value. */

@@ -27,6 +27,7 @@ import {
   placesOption,
   repeatable,
   wholeOption,
+  tokenizerOption,
 } from './options.ts';
 import { table } from './table.ts';
 
@@ -79,7 +80,11 @@ export const steerCommand: DeclareCommand = (program, run) => {
     .option('--tokens <n>', 'tokens to generate', wholeOption, 40)
     .option('--temperature <t>', '0 takes the likeliest token each time', numberOption, 0)
     .option('--seed <n>', 'of sampling', wholeOption, 0)
-    .option('--tokenizer <file>', 'a tokenizer.json (default: the one beside the model)')
+    .option(
+      '--tokenizer <path>',
+      'a tokenizer.json, or a folder with one (default: the one beside the model)',
+      tokenizerOption,
+    )
     .addHelpText(
       'after',
       '\nExample:\n  monoseme steer out/demo/dictionary --latent 2423 --clamp 2,5 --prompt "We are"',

@@ -1,12 +1,15 @@
 /** `--text` and what goes with it, as a user meets them. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { ended, startMonoseme } from '../testing/command-line.ts';
 import { fixture } from '../testing/fixtures.ts';
+
+const TOKENIZER = fileURLToPath(new URL('../../../../models/one-layer-a/tokenizer.json', import.meta.url));
 
 let folder: string;
 before(async () => (folder = await mkdtemp(join(tmpdir(), 'monoseme-text-'))));
@@ -51,6 +54,12 @@ test('conversations through a chat template, with the rows of one role', async (
   const told = await harvest(input, ...flags, '--chat-template', template);
   assert.equal(told.code, 0, told.stderr);
   assert.match(told.stderr, /left out of \d+ tokens: \d+ by their ids or roles/);
+  const beside = join(folder, 'tokenizer');
+  await mkdir(beside);
+  await copyFile(TOKENIZER, join(beside, 'tokenizer.json'));
+  await copyFile(template, join(beside, 'chat_template.jinja'));
+  const found = await harvest(input, ...flags, '--tokenizer', beside);
+  assert.deepEqual([found.code, found.stdout], [0, told.stdout], found.stderr);
   const { code, stderr } = await harvest(input, ...flags);
   assert.equal(code, 1);
   assert.match(stderr, /ERR_CHAT_TEMPLATE.*one-layer-a has neither chat_template\.jinja nor/);

@@ -13,7 +13,7 @@ import {
 } from '../corpus/index.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { wholeOption, repeatable } from './options.ts';
+import { repeatable, tokenizerOption, wholeOption } from './options.ts';
 import { openTokenizer } from './model-option.ts';
 import { compact } from './progress.ts';
 
@@ -60,7 +60,11 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
     .option('--deduplicate', 'leave out documents whose text has been before')
     .option('--skip <n>', 'documents to pass over at the start', wholeOption)
     .option('--take <n>', 'documents to read after those, at most', wholeOption)
-    .option('--tokenizer <file>', 'a tokenizer.json (default: the one beside the model)')
+    .option(
+      '--tokenizer <path>',
+      'a tokenizer.json, or a folder with one (default: the one beside the model)',
+      tokenizerOption,
+    )
     .option(
       '--context-size <n>',
       'tokens the model sees at once (default: as in its config.json, else 256)',

@@ -55,6 +55,9 @@ test('CSV and TSV: quoted commas, quotes, line ends; a row number where there is
   ]);
   const tsv = write('t.tsv', 'id\tsource\tbody\nx\tmine\tone, two\n');
   assert.deepEqual(await read(tsv, { textField: 'body' }), [{ id: 'x', source: 'mine', text: 'one, two' }]);
+  const loose = write('loose.tsv', 'text\nthe "cat" sat\n"A cat" sat\n"a ""cat"""\n');
+  const texts = (await read(loose)).map(({ text }) => text);
+  assert.deepEqual(texts, ['the "cat" sat', '"A cat" sat', 'a "cat"']);
   const broken = write('broken.csv', 'text\n"never closed\n');
   await assert.rejects(read(broken), { code: 'ERR_FORMAT', message: /broken\.csv/ });
 });

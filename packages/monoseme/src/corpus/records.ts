@@ -64,7 +64,7 @@ function parseObject(line: string, where: string): Record<string, unknown> {
 /** A record of more is a quote that was never closed. */
 const MAX_CSV_RECORD = 2 ** 26;
 
-/** RFC 4180 with a header; a TSV has tabs for commas. */
+/** RFC 4180 with a header; a TSV has tabs for commas. Quotes that do not enclose a whole field are part of the text. */
 async function* csvRecords(
   place: TextPlace,
   delimiter: string,
@@ -75,6 +75,7 @@ async function* csvRecords(
     delimiter,
     max_record_size: MAX_CSV_RECORD,
     skip_empty_lines: true,
+    relax_quotes: true,
     columns(header: string[]) {
       expectColumn(place, header, textField);
       return header;

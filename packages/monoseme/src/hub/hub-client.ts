@@ -204,23 +204,24 @@ function networkError(error: unknown, path: string): MonosemeError {
 
 function refusal(response: Response, path: string, hasToken: boolean): MonosemeError {
   const { status } = response;
+  const { repo, place } = named(path);
   const code = response.headers.get('x-error-code') ?? '';
   if (code === 'GatedRepo' || (status === 403 && code === ''))
     return new MonosemeError(
       'ERR_GATED',
-      `The hub refuses ${path}: the repository is gated${hasToken ? ' and this token has no access' : ''}.`,
+      `The hub refuses ${repo}: the repository is gated${hasToken ? ' and this token has no access' : ''}.`,
       'Accept its terms on the hub and set HF_TOKEN to a token that may read it.',
     );
   if (code === 'RevisionNotFound' || code === 'EntryNotFound')
     return new MonosemeError(
       'ERR_NOT_FOUND',
-      `The hub has no ${path} (${code}).`,
+      `The hub has no ${place} (${code}).`,
       'Check the revision and the path.',
     );
   if (status === 404 || status === 401)
     return new MonosemeError(
       'ERR_NOT_FOUND',
-      `The hub has no ${path}: the repository does not exist, or it is private.`,
+      `The hub has no ${repo}: the repository does not exist, or it is private.`,
       'Check its name; for a private one set HF_TOKEN.',
     );
   return new MonosemeError(
@@ -228,6 +229,16 @@ function refusal(response: Response, path: string, hasToken: boolean): MonosemeE
     `The hub answered ${path} with status ${status}.`,
     'Try again later.',
   );
+}
+
+/** What a path of the hub's interface is about, as a user writes it after `hf:`. */
+function named(path: string): { repo: string; place: string } {
+  const parts = /^(?:api\/(?:models\/)?)?((?:datasets\/)?[^/]+\/[^/]+)\/[\w-]+\/([^/?]+)\/?([^?]*)/.exec(
+    path,
+  );
+  if (!parts) return { repo: path, place: path };
+  const [, repo, revision, file] = parts;
+  return { repo, place: `${repo}${file && '/'}${decodeURIComponent(file)}@${revision}` };
 }
 
 function badAnswer(path: string, what: string): MonosemeError {

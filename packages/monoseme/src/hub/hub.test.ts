@@ -158,9 +158,12 @@ describe('refusals', () => {
   test('a repository, revision, path or wanted file that is missing', async () => {
     await assert.rejects(resolve('hf:lab/missing/x'), {
       code: 'ERR_NOT_FOUND',
-      message: /does not exist, or it is/,
+      message: /has no lab\/missing: the repository does not exist, or it is/,
     });
-    await assert.rejects(resolve(`${FILE}@v9`), { code: 'ERR_NOT_FOUND', message: /RevisionNotFound/ });
+    await assert.rejects(resolve(`${FILE}@v9`), {
+      code: 'ERR_NOT_FOUND',
+      message: /lab\/open@v9 \(RevisionNotFound/,
+    });
     await assert.rejects(resolve('hf:lab/open/no/such'), { code: 'ERR_NOT_FOUND', message: /no "no\/such"/ });
     await assert.rejects(resolve('hf:lab/open', { wants: () => false }), {
       code: 'ERR_NOT_FOUND',
@@ -170,7 +173,10 @@ describe('refusals', () => {
 
   test('a gated repository opens with its token alone', async () => {
     const gated = 'hf:lab/gated/README.md';
-    await assert.rejects(resolve(gated), { code: 'ERR_GATED', message: /HF_TOKEN/ });
+    await assert.rejects(resolve(gated), {
+      code: 'ERR_GATED',
+      message: /refuses lab\/gated: .*HF_TOKEN/,
+    });
     await assert.rejects(resolve(gated, { token: 'hf_bad' }), { code: 'ERR_GATED', message: /this token/ });
     await resolve(gated, { token: 'hf_good' });
   });
