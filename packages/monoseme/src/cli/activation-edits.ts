@@ -103,8 +103,11 @@ async function readDirection(path: string): Promise<Float32Array> {
     const name = names.includes('direction') ? 'direction' : names[0];
     const { shape } = names.length > 0 ? await file.info(name) : { shape: [] };
     const dIn = shape.reduce((product, size) => product * size, 1);
-    if ((names.length === 1 || name === 'direction') && dIn > 1 && dIn === Math.max(...shape))
-      return Float32Array.from(toNumbers(await file.elements(name, 0, dIn), `"${name}" of ${path}`));
+    if ((names.length === 1 || name === 'direction') && dIn > 1 && dIn === Math.max(...shape)) {
+      const vector = Float32Array.from(toNumbers(await file.elements(name, 0, dIn), `"${name}" of ${path}`));
+      expectFinite(path, vector);
+      return vector;
+    }
     throw new MonosemeError(
       'ERR_FORMAT',
       `${path} holds no one vector: it has ${names.slice(0, 8).join(', ')} [${shape.join(', ')}].`,
@@ -113,4 +116,15 @@ async function readDirection(path: string): Promise<Float32Array> {
   } finally {
     await file.close();
   }
+}
+
+/** @throws {MonosemeError} ERR_NOT_FINITE naming the element */
+function expectFinite(path: string, vector: Float32Array): void {
+  const at = vector.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  throw new MonosemeError(
+    'ERR_NOT_FINITE',
+    `Element ${at} of ${path} is ${vector[at]}.`,
+    'Make the direction again.',
+  );
 }

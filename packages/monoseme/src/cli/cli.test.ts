@@ -156,7 +156,8 @@ describe('the way by single commands', () => {
     );
     const [original, clamped, , ablated] = continuations;
     assert.deepEqual({ ...ablated, version: '' }, { ...clamped, version: '' });
-    assert.equal((original.tokens as string[]).length, 5);
+    for (const name of ['tokens', 'log_probs', 'original_log_probs'])
+      assert.equal((original[name] as unknown[]).length, 5);
     const shown = await monoseme('steer', 'dictionary', ...edit, ...how);
     assert.match(shown.stdout, /^version .*\noriginal .*\nclamp 0 /);
     const none = await monoseme('steer', 'dictionary', '--latent', '3', '--prompt', 'a');
@@ -172,6 +173,8 @@ describe('the way by single commands', () => {
       direction: { dtype: 'F32' as const, shape: [512], data: new Float32Array(512).fill(1) },
     };
     await writeSafetensors(join(folder, 'direction.safetensors'), direction, {});
+    direction.direction.data[7] = NaN;
+    await writeSafetensors(join(folder, 'broken.safetensors'), direction, {});
     const continuations = async (...args: string[]) => {
       const { code, stdout, stderr } = await monoseme('steer', ...args, ...how);
       assert.equal(code, 0, stderr);
@@ -195,6 +198,10 @@ describe('the way by single commands', () => {
       [[...hook], /^ERR_USAGE: Nothing says what to edit/m],
       [[...hook, '--reconstruct'], /^ERR_USAGE: Latents are those of a dictionary/m],
       [[...hook, '--strength', '2'], /^ERR_USAGE: --strength was given without --direction/m],
+      [
+        [...hook, '--direction', 'broken.safetensors'],
+        /^ERR_NOT_FINITE: Element 7 of broken\.safetensors is NaN/m,
+      ],
       [[...hook, '--zero', '--positions', '5-2'], /^ERR_USAGE: .*0,4-6/m],
     ] as const) {
       const { code, stderr } = await monoseme('steer', ...args, '--prompt', 'a');

@@ -66,7 +66,7 @@ async function demo(context: CommandContext, flags: Flags): Promise<void> {
     await printFeatures(context, index);
     const end = (url?: string): void => {
       const result = demoResult(work, figures, index);
-      context.print(`\n${closingTable(result)}`);
+      context.print(`\n${closingTable(result, work.heldOut.tokens.length)}`);
       context.result({ ...result, url });
     };
     const { runner, backend, tokenizer } = work;
@@ -229,7 +229,7 @@ function demoResult(
   };
 }
 
-function closingTable(result: ReturnType<typeof demoResult>): string {
+function closingTable(result: ReturnType<typeof demoResult>, heldOutTokens: number): string {
   return table(
     ['', ''],
     [
@@ -238,7 +238,7 @@ function closingTable(result: ReturnType<typeof demoResult>): string {
       ['L0', result.l0.toFixed(1)],
       ['explained variance', percent(result.explainedVariance)],
       ['loss recovered', percent(result.ceLossScore)],
-      ['dead latents', percent(result.fracDead)],
+      ['dead latents', `${percent(result.fracDead)} (silent on ${compact(heldOutTokens)} held-out tokens)`],
       ['time', duration(result.seconds)],
       ['peak memory', `${compact(result.peakMemoryBytes)}B`],
       ['kernels', result.backend],

@@ -2,6 +2,7 @@ import { type LatentEdit, reconstruct, steer, type Steered } from '../interventi
 import type { KernelBackend } from '../kernels/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import { snakeCaseKeys } from '../formats/index.ts';
 import { HookedModel } from '../model/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -122,7 +123,10 @@ export const steerCommand: DeclareCommand = (program, run) => {
           });
           const shown = describe(steered, versions, tokenizer);
           context.print(steerTable(shown));
-          context.result({ prompt: flags.prompt, continuations: shown });
+          context.result({
+            prompt: flags.prompt,
+            continuations: shown.map((one) => snakeCaseKeys({ ...one })),
+          });
         } finally {
           await hooked.close();
         }

@@ -37,6 +37,8 @@ export const sessionHandlers: Handlers<'inspect' | 'expectDevice' | 'runFeeds' |
   },
 
   async expectDevice({ device }) {
+    // What it would print itself, of libraries that are not there, the error says.
+    ort.env.logLevel = 'fatal';
     try {
       const session = await native(() =>
         ort.InferenceSession.create(oneNode(), { executionProviders: [device], logSeverityLevel: 4 }),
