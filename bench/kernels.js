@@ -35,7 +35,7 @@ Each primitive of the native kernels, verified against the reference, beside the
   --d-sae <n>            latents; may be repeated (default: 4096 and 16384)
   --batch <n>            rows (default: 4096)
   --l0 <n>               active latents a row; may be repeated (default: 64)
-  --instruction-set <s>  avx512, avx2, neon or portable; may be repeated (default: the fastest)
+  --instruction-set <s>  avx512+amx, avx512, avx2, neon or portable; may be repeated (default: the fastest)
   --threads <n>          threads (default: all cores)
   --rounds <n>           rounds (default: 7)
   --quick                a tiny run that checks the benchmark itself
@@ -84,7 +84,7 @@ export async function kernels(args) {
       log(`\n${backend.description}; ${caseName}`);
       await verify(backend, shape);
       const work = await primitives(backend, shape);
-      log(await candidatesText(native, shape));
+      log(await candidatesText(backend, native, shape));
       const { limits, times } = await measure(backend, native, work, shape, rounds, quick ? 5 : 60);
       report({ log, json: flags.json, caseName, contestant: set, work, limits, times });
     }
@@ -92,10 +92,10 @@ export async function kernels(args) {
 }
 
 /** How many pre-activations screening leaves to be worked out in fp32 one by one. */
-async function candidatesText(native, shape) {
+async function candidatesText(backend, native, shape) {
   const data = encodeData(shape);
   const before = native.candidates;
-  const input = { ...data, screened: await native.screen(data), selection: { kind: 'threshold' } };
+  const input = { ...data, screened: await backend.screen(data), selection: { kind: 'threshold' } };
   const { values } = await native.encode(input);
   const candidates = (native.candidates - before) / values.length;
   return `screening leaves ${candidates.toFixed(2)} candidates a kept latent (0: all blocks went through fp32 tiles)`;
@@ -176,7 +176,9 @@ async function primitives(backend, shape) {
     Math.max((2 * dIn * nnz) / fma, (4 * dIn * nnz) / decoder) + (4 * dIn * nRows) / memory;
   const k = shape.l0;
   const screened = await backend.screen(data);
-  const byteProduct = ({ bytes }) => (2 * nRows * dIn * dSae) / bytes;
+  // Pairs of bytes take three products.
+  const products = backend.screenedBytes(dIn) < 2 * dIn ? 1 : 3;
+  const byteProduct = ({ bytes }) => (2 * products * nRows * dIn * dSae) / bytes;
   const threshold = { ...data, selection: { kind: 'threshold' } };
   const topK = { ...noBias, selection: { kind: 'topK', k } };
   const sparse = mostlyZeros(data);

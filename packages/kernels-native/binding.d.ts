@@ -22,6 +22,8 @@ export interface NativeKernels {
   readonly hasFastDots: boolean;
   /** Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far. */
   readonly candidates: number;
+  /** Bytes and facts that `screen` makes of a latent. */
+  screenedSizes(dIn: number): number[];
   screen(input: object): Promise<unknown>;
   encode(input: object): Promise<unknown>;
   decode(input: object): Promise<unknown>;

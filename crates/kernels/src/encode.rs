@@ -14,23 +14,30 @@ mod exact;
 pub(crate) mod micro_kernel;
 pub(crate) mod panels;
 mod row_pairs;
+mod rows_on_lines;
 mod screened;
+mod screened_tiles;
+mod screened_tiles_top_k;
 mod screened_top_k;
 mod sparse_inputs;
 mod sparse_rows;
 mod tile;
+mod tile_panels;
 mod work_out;
 
 use crate::codes::Codes;
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
+use crate::instruction_set::InstructionSet;
 use crate::lanes::dots::{DotKernel, Dots};
+use crate::lanes::tiles::{TILE_ROWS, TileKernel, Tiles};
 use crate::lanes::{Kernel, Lanes};
 use crate::screen::{ScreenedView, can_screen};
 use best::Cut;
 use collector::{MAX_PLACES, Shared};
 use rayon::prelude::*;
 use row_pairs::RowPairs;
+use screened::Screen;
 use sparse_inputs::RunSparse;
 use sparse_rows::SparseRows;
 use std::cell::RefCell;
@@ -75,7 +82,7 @@ pub struct EncodeInput<'a> {
 const LEAST_PER_KEPT: usize = 16;
 
 impl EncodeInput<'_> {
-    fn check(&self) -> Result<(), KernelError> {
+    fn check(&self, set: InstructionSet) -> Result<(), KernelError> {
         if self.d_in == 0 || self.d_sae == 0 {
             return Err(KernelError::option("dIn and dSae must be at least 1."));
         }
@@ -83,7 +90,7 @@ impl EncodeInput<'_> {
         expect_length("W_enc", self.w_enc.len(), &[self.d_sae, self.d_in])?;
         expect_length("b_enc", self.b_enc.len(), &[self.d_sae])?;
         if let Some(screened) = self.screened {
-            screened.check(self.d_sae, self.d_in)?;
+            screened.check(set, self.d_sae, self.d_in)?;
         }
         match self.selection {
             Selection::Threshold(Some(thresholds)) => {
@@ -145,6 +152,14 @@ const PACKED_BYTES: usize = 480 << 10;
 /// Rows of one task at most.
 const MAX_TASK_ROWS: usize = 256;
 
+/// The same where tiles multiply bytes: machines that have them have 2 MiB of L2. The more rows a task has, the less often
+/// W_enc streams from memory.
+const TILED_BYTES: usize = 1536 << 10;
+const MAX_TILED_ROWS: usize = 1024;
+
+/// Bytes of a row in pairs of bytes and in fp32, a number.
+const TILED_BYTES_OF_NUMBER: usize = 6;
+
 /// Cut 0..n into `parts` ranges that are multiples of `unit`, as even as can be.
 fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
     let units = n.div_ceil(unit);
@@ -157,9 +172,15 @@ fn even_ranges(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
 
 /// Rows are cut so that a task's packed X fits in L2, and latents only where that leaves threads without work, and
 /// where those end that are screened.
-fn plan(input: &EncodeInput<'_>, threads: usize, panel_rows: usize) -> Vec<Vec<Task>> {
-    let panel_bytes = 4 * panel_rows * input.d_in.min(panels::BLOCK);
-    let task_rows = panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_TASK_ROWS / panel_rows);
+fn plan(input: &EncodeInput<'_>, threads: usize, set: InstructionSet) -> Vec<Vec<Task>> {
+    let (panel_rows, task_rows) = if input.screened.is_some() && set.has_tiles() {
+        let rows = TILED_BYTES / (TILED_BYTES_OF_NUMBER * input.d_in);
+        (TILE_ROWS, rows.clamp(TILE_ROWS, MAX_TILED_ROWS) / TILE_ROWS * TILE_ROWS)
+    } else {
+        let panel_rows = set.run(PanelRows);
+        let panel_bytes = 4 * panel_rows * input.d_in.min(panels::BLOCK);
+        (panel_rows, panel_rows * (PACKED_BYTES / panel_bytes).clamp(1, MAX_TASK_ROWS / panel_rows))
+    };
     let row_parts = input.n_rows.div_ceil(task_rows).next_multiple_of(threads);
     let row_ranges = even_ranges(input.n_rows, panel_rows, row_parts);
     let idle = if row_ranges.len() < threads { threads.div_ceil(row_ranges.len().max(1)) } else { 1 };
@@ -203,19 +224,31 @@ impl Kernel for RunTask<'_> {
 }
 
 struct RunScreened<'a> {
-    screened: ScreenedView<'a>,
-    task: RunTask<'a>,
+    screen: Screen<'a>,
+    scratch: &'a mut Scratch,
 }
 
 impl DotKernel for RunScreened<'_> {
     type Output = ();
     #[inline(always)]
     fn run<D: Dots>(self, dots: D) {
-        let Self { screened, task: RunTask { input, task, shared, scratch } } = self;
+        let Self { screen, scratch } = self;
         match D::Lanes::TILE_LATENTS {
-            8 => screened::run_screened::<D, 8>(dots, input, screened, task, scratch, shared),
-            6 => screened::run_screened::<D, 6>(dots, input, screened, task, scratch, shared),
-            _ => screened::run_screened::<D, 4>(dots, input, screened, task, scratch, shared),
+            8 => screened::run_screened::<D, 8>(dots, screen, scratch),
+            6 => screened::run_screened::<D, 6>(dots, screen, scratch),
+            _ => screened::run_screened::<D, 4>(dots, screen, scratch),
+        }
+    }
+}
+
+impl TileKernel for RunScreened<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<L: Lanes, T: Tiles>(self, lanes: L, tiles: &T) {
+        let Self { screen, scratch } = self;
+        match L::TILE_LATENTS {
+            8 => screened_tiles::run_screened_tiles::<L, T, 8>(lanes, tiles, screen, scratch),
+            _ => screened_tiles::run_screened_tiles::<L, T, 4>(lanes, tiles, screen, scratch),
         }
     }
 }
@@ -223,12 +256,18 @@ impl DotKernel for RunScreened<'_> {
 fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, shared: &Shared) -> RowPairs {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.collector.start(input, task, shared);
-        let run = RunTask { input, task, shared, scratch: &mut *scratch };
+        let set = shared.set;
         let screened = input.screened.filter(|_| task.places.end <= input.n_screened());
         match (sparse, screened) {
-            (Some(rows), _) => shared.set.run(RunSparse { rows, task: run }),
-            (None, Some(screened)) => shared.set.run_dots(RunScreened { screened, task: run }),
-            (None, None) => shared.set.run(run),
+            (Some(rows), _) => {
+                set.run(RunSparse { rows, task: RunTask { input, task, shared, scratch: &mut *scratch } })
+            }
+            (None, Some(screened)) => {
+                let screen = Screen { input, screened, task, shared };
+                let run = RunScreened { screen, scratch: &mut *scratch };
+                if set.has_tiles() { set.run_tiles(run) } else { set.run_dots(run) }
+            }
+            (None, None) => set.run(RunTask { input, task, shared, scratch: &mut *scratch }),
         }
         scratch.collector.finish(input, task, shared)
     })
@@ -236,7 +275,7 @@ fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, s
 
 /// See `KernelBackend.encode` in the contract. Cost 2 · n_rows · d_in · d_sae.
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
-    input.check()?;
+    input.check(engine.instruction_set)?;
     let pays = |_: &ScreenedView<'_>| {
         can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.w_enc, input.k())
     };
@@ -270,7 +309,7 @@ fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Co
     let sparse = SparseRows::of(engine, input, most);
     let tasks = match sparse {
         Some(_) => sparse_inputs::plan(input, engine.threads()),
-        None => plan(input, engine.threads(), set.run(PanelRows)),
+        None => plan(input, engine.threads(), set),
     };
     engine.install(|| {
         let rows_of = |tasks: &Vec<Task>| {

@@ -1,15 +1,19 @@
 use crate::error::KernelError;
-use crate::lanes::Kernel;
 use crate::lanes::dots::{DotKernel, Dots};
 #[cfg(target_arch = "aarch64")]
 use crate::lanes::neon::Neon;
 use crate::lanes::portable::Portable;
+use crate::lanes::tiles::{PlainTiles, TileKernel, Tiles};
+use crate::lanes::{Kernel, Lanes};
 #[cfg(target_arch = "x86_64")]
-use crate::lanes::{avx2::Avx2, avx512::Avx512};
+use crate::lanes::{amx::Amx, avx2::Avx2, avx512::Avx512};
 
 /// An instruction set that this CPU was seen to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
+    /// AVX-512, and AMX for products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Amx(Avx512, Amx),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
@@ -25,6 +29,8 @@ impl InstructionSet {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            let with_amx = |lanes| Amx::detect().map(|amx| Self::Avx512Amx(lanes, amx));
+            sets.extend(Avx512::detect().and_then(with_amx));
             sets.extend(Avx512::detect().map(Self::Avx512));
             sets.extend(Avx2::detect().map(Self::Avx2));
         }
@@ -50,6 +56,8 @@ impl InstructionSet {
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Self::Avx512Amx(..) => "avx512+amx",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
@@ -62,7 +70,7 @@ impl InstructionSet {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(lanes) => lanes.run(kernel),
+            Self::Avx512Amx(lanes, _) | Self::Avx512(lanes) => lanes.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(lanes) => lanes.run(kernel),
             #[cfg(target_arch = "aarch64")]
@@ -70,11 +78,12 @@ impl InstructionSet {
             Self::Portable(lanes) => lanes.run(kernel),
         }
     }
+
     /// Run a kernel on bytes. AVX-512 without its VNNI runs it on AVX2, whose f32 results are the same bits.
     pub(crate) fn run_dots<K: DotKernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(lanes) => match lanes.run_dots(kernel) {
+            Self::Avx512Amx(lanes, _) | Self::Avx512(lanes) => match lanes.run_dots(kernel) {
                 Ok(output) => output,
                 Err(kernel) => match Avx2::detect() {
                     Some(lanes) => lanes.run_dots(kernel),
@@ -87,6 +96,31 @@ impl InstructionSet {
             Self::Neon(lanes) => lanes.run_dots(kernel),
             Self::Portable(lanes) => lanes.run_dots(kernel),
         }
+    }
+
+    /// Run a kernel on tiles, those of the machine or plain ones.
+    pub(crate) fn run_tiles<K: TileKernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Amx(lanes, amx) => lanes.run(WithTiles(kernel, &amx.tiles())),
+            _ => Portable.run(WithTiles(kernel, &PlainTiles)),
+        }
+    }
+
+    /// Whether bytes are multiplied by tiles. Those of the portable set are there to be tested.
+    pub(crate) fn has_tiles(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Amx(..) => true,
+            Self::Portable(_) => true,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ => false,
+        }
+    }
+
+    /// Bytes that `screen` makes of a weight.
+    pub fn screened_bytes(self) -> usize {
+        if self.has_tiles() { 2 } else { 1 }
     }
 
     /// Whether products of bytes are faster here than those of f32.
@@ -102,5 +136,15 @@ impl DotKernel for HasFastDots {
     #[inline(always)]
     fn run<D: Dots>(self, _dots: D) -> bool {
         D::FAST
+    }
+}
+
+struct WithTiles<'a, K, T>(K, &'a T);
+
+impl<K: TileKernel, T: Tiles> Kernel for WithTiles<'_, K, T> {
+    type Output = K::Output;
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> K::Output {
+        self.0.run(lanes, self.1)
     }
 }

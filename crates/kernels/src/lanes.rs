@@ -1,6 +1,8 @@
 //! Vectors of f32 lanes, one type for each instruction set, and the way a kernel is run on one of them.
 
 #[cfg(target_arch = "x86_64")]
+pub mod amx;
+#[cfg(target_arch = "x86_64")]
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
@@ -8,6 +10,7 @@ pub mod dots;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod portable;
+pub mod tiles;
 
 /// An instruction set as a value. It exists only where the CPU was seen to have it, which is what makes its methods safe.
 pub trait Lanes: Copy + Send + Sync + 'static {
@@ -27,6 +30,12 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` must be writable for `WIDTH` floats. No alignment is needed.
     unsafe fn store(self, to: *mut f32, vector: Self::Vector);
+
+    /// `WIDTH` whole numbers, rounded to the nearest f32.
+    ///
+    /// # Safety
+    /// `from` must be readable for `WIDTH` numbers. No alignment is needed.
+    unsafe fn load_ints(self, from: *const i32) -> Self::Vector;
 
     /// `WIDTH` bf16 numbers, given as their bits.
     ///
@@ -81,6 +90,13 @@ pub trait Lanes: Copy + Send + Sync + 'static {
         assert!(from.len() >= Self::WIDTH);
         // SAFETY: the slice holds at least WIDTH floats.
         unsafe { self.load(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_ints_of(self, from: &[i32]) -> Self::Vector {
+        assert!(from.len() >= Self::WIDTH);
+        // SAFETY: the slice holds at least WIDTH numbers.
+        unsafe { self.load_ints(from.as_ptr()) }
     }
 
     #[inline(always)]

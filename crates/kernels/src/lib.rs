@@ -43,7 +43,7 @@ pub use nested::{NestedErrors, NestedInput, nested_residuals};
 pub use pair_sums::{PairSumsInput, add_pair_sums};
 pub use product::{ProductInput, product};
 pub use rows::{center, column_sums};
-pub use screen::{ScreenedMut, ScreenedView, padded_inputs, screen};
+pub use screen::{N_FACTS, ScreenedMut, ScreenedView, bytes_of_row, screen};
 pub use transpose::{CodesByLatent, CodesByLatentView, transpose};
 pub use update_rows::{
     GradientInput, Moments, Pull, SparseSum, UpdateRowsInput, squared_gradient_norm, update_rows,

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::lanes::dots::{DotKernel, Dots};
+use crate::lanes::tiles::{ByteTile, Products, TILE_INPUTS, TILE_LATENTS, TILE_ROWS, TileKernel, Tiles};
 use crate::lanes::{Kernel, Lanes, MAX_WIDTH};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -75,9 +76,44 @@ impl DotKernel for ByteProducts {
     }
 }
 
+/// The three products of pairs of bytes that `encode` makes of a panel, from L1.
+struct TileProducts {
+    rounds: usize,
+}
+
+impl TileKernel for TileProducts {
+    /// Operations done.
+    type Output = f64;
+    #[inline(always)]
+    fn run<L: Lanes, T: Tiles>(self, _lanes: L, tiles: &T) -> f64 {
+        const PAIRS: usize = 4;
+        let inputs = PAIRS * TILE_INPUTS;
+        let panel = [ByteTile::ZERO; 2 * PAIRS];
+        let mut weights = vec![0i8; 2 * inputs * TILE_LATENTS + LINE];
+        let start = weights.as_ptr().align_offset(LINE).min(LINE);
+        let weights = &mut weights[start..][..2 * inputs * TILE_LATENTS];
+        let mut products = Products::ZERO;
+        for _ in 0..self.rounds {
+            tiles.multiply(black_box(weights), black_box(&panel), &mut products);
+        }
+        black_box(&products);
+        (2 * 3 * TILE_LATENTS * TILE_ROWS * inputs * self.rounds) as f64
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Operations on bytes a second of all threads together; a product and its addition count as two.
 pub fn byte_operations_per_second(engine: &Engine, duration: Duration) -> f64 {
-    rate(engine, duration, || engine.instruction_set.run_dots(ByteProducts { rounds: 10_000 }))
+    let set = engine.instruction_set;
+    rate(engine, duration, || {
+        if set.has_tiles() {
+            set.run_tiles(TileProducts { rounds: 100 })
+        } else {
+            set.run_dots(ByteProducts { rounds: 10_000 })
+        }
+    })
 }
 
 struct ReadAll<'a>(&'a [f32]);

@@ -1,4 +1,4 @@
-//! Weight rows and batch rows in 8 bits, with what bounds the error of their products.
+//! Weight rows and batch rows in bytes, one or two for each element, with what bounds the error of their products.
 //!
 //! # The bound
 //!
@@ -9,12 +9,17 @@
 //!   m⟨x, w⟩ = s_x s_w⟨q_x, q_w⟩ + ⟨s_x q_x, Δ_w⟩ + ⟨Δ_x, Hw⟩,
 //!   |m⟨x, w⟩ − s_x s_w⟨q_x, q_w⟩| ≤ ‖s_x q_x‖ ‖Δ_w‖ + ‖Δ_x‖ ‖Hw‖   (Cauchy–Schwarz).
 //!
+//! Where tiles multiply bytes (`lanes/tiles.rs`) a second byte holds most of what the first leaves: Hy = s·(q + r/254) + Δ with
+//! whole r in −127..127, so that Δ is 254 times as short. With ℓ = s·r/254 three products of bytes are worked out, and
+//!
+//!   |m⟨x, w⟩ − s_x s_w(⟨q_x, q_w⟩ + (⟨q_x, r_w⟩ + ⟨r_x, q_w⟩)/254)| ≤ ‖ℓ_x‖ ‖ℓ_w‖ + ‖s_x q_x + ℓ_x‖ ‖Δ_w‖ + ‖Δ_x‖ ‖Hw‖.
+//!
 //! Around that lies rounding, with u = 2⁻²⁴ and n inputs:
 //!   - the fp32 path's own: its chain of n multiply-adds is within (n + 2)u (|b| + ‖x‖‖w‖) of the exact
 //!     pre-activation, and at most n·2⁻¹⁴⁸ more where products underflow;
 //!   - the rotation: each of its at most 16 stages adds u of the row's length, so 32u for both rows;
 //!   - Δ and the lengths, worked out in f32: 4u of the row, and (n/16 + 10)u of themselves;
-//!   - the test, in f32: at most 16u of the sum of its terms' sizes, which is at most 2‖Hx‖‖Hw‖/m + |b|.
+//!   - the test, in f32: at most 24u of the sum of its terms' sizes, which is at most 2‖Hx‖‖Hw‖/m + |b|.
 //!
 //! All of it together is below ε (‖x‖‖w‖ + |b|) with ε = 2(n + 128)u, twice the sum of the first orders. [`Facts`]
 //! hold lengths with ε added, and rows outside 2⁻⁵⁰..2⁵⁰ are bounded without their bytes, so that neither squares
@@ -32,7 +37,7 @@ const LINE: usize = 16;
 /// Rows are padded with zeros to a multiple of this.
 const PAD: usize = 64;
 
-/// Sums of 255 · 127 · inputs stay below 2^31.
+/// Sums of 255 · 127 · inputs stay below 2^31, and so do those of 2 · 127 · 127 · inputs.
 const MAX_INPUTS: usize = 1 << 16;
 
 /// Elements of a row beyond these bounds, after the rotation, are not quantised.
@@ -49,19 +54,24 @@ pub(crate) struct Facts {
     pub length: f32,
     /// ‖Δ‖ at most; of a weight row, by m.
     pub residual: f32,
-    /// Σ q, exact.
+    /// Σ q, exact; of two bytes it is not needed.
     pub sum: f32,
+    /// ‖ℓ‖ at most; of a weight row, by m. 0 with one byte.
+    pub second: f32,
 }
 
 /// Facts of a weight row as they are stored.
-const N_FACTS: usize = 4;
+pub const N_FACTS: usize = 5;
 
-/// The first rows of W_enc in 8 bits, all or some, as their owner keeps them.
+/// What the second byte divides a step into.
+pub(crate) const PARTS: f32 = 254.0;
+
+/// The first rows of W_enc in bytes, all or some, as their owner keeps them for one instruction set.
 #[derive(Clone, Copy)]
 pub struct ScreenedView<'a> {
-    /// `[n, padded_inputs(d_in)]`
+    /// `[n, bytes_of_row]`
     pub bytes: &'a [i8],
-    /// `[n, 4]`
+    /// `[n, 5]`
     pub facts: &'a [f32],
 }
 
@@ -78,38 +88,45 @@ impl ScreenedView<'_> {
         self.facts.len() / N_FACTS
     }
 
-    pub(crate) fn check(&self, d_sae: usize, d_in: usize) -> Result<(), KernelError> {
+    pub(crate) fn check(&self, set: InstructionSet, d_sae: usize, d_in: usize) -> Result<(), KernelError> {
         let n = self.n_latents().min(d_sae);
-        expect_length("screened.bytes", self.bytes.len(), &[n, padded_inputs(d_in)])?;
+        expect_length("screened.bytes", self.bytes.len(), &[n, bytes_of_row(set, d_in)])?;
         expect_length("screened.facts", self.facts.len(), &[n, N_FACTS])
     }
 
     #[inline(always)]
     pub(crate) fn facts_of(&self, latent: usize) -> Facts {
         let facts = &self.facts[latent * N_FACTS..][..N_FACTS];
-        Facts { scale: facts[0], length: facts[1], residual: facts[2], sum: facts[3] }
+        let &[scale, length, residual, sum, second] = facts else { unreachable!("a row has N_FACTS") };
+        Facts { scale, length, residual, sum, second }
     }
 }
 
 impl<'a> ScreenedMut<'a> {
-    pub(crate) fn check(&self, d_sae: usize, d_in: usize) -> Result<(), KernelError> {
-        ScreenedView { bytes: self.bytes, facts: self.facts }.check(d_sae, d_in)
+    pub(crate) fn check(&self, set: InstructionSet, d_sae: usize, d_in: usize) -> Result<(), KernelError> {
+        ScreenedView { bytes: self.bytes, facts: self.facts }.check(set, d_sae, d_in)
     }
 
     /// Bytes and facts of so many rows at a time.
     pub(crate) fn par_chunks(
         self,
+        set: InstructionSet,
         n_rows: usize,
         d_in: usize,
     ) -> impl IndexedParallelIterator<Item = (&'a mut [i8], &'a mut [f32])> {
-        let bytes = self.bytes.par_chunks_mut(n_rows * padded_inputs(d_in));
+        let bytes = self.bytes.par_chunks_mut(n_rows * bytes_of_row(set, d_in));
         bytes.zip(self.facts.par_chunks_mut(n_rows * N_FACTS))
     }
 }
 
-/// Bytes of a row of so many inputs.
-pub fn padded_inputs(d_in: usize) -> usize {
+/// Elements of a row of so many inputs.
+pub(crate) fn padded_inputs(d_in: usize) -> usize {
     d_in.next_multiple_of(PAD)
+}
+
+/// Bytes of a row of so many inputs: the first one of all elements, then the second where there are two.
+pub fn bytes_of_row(set: InstructionSet, d_in: usize) -> usize {
+    set.screened_bytes() * padded_inputs(d_in)
 }
 
 /// Whether rows of so many inputs can be screened.
@@ -146,7 +163,7 @@ pub(crate) struct Quantise<'a> {
     pub row: &'a [f32],
     /// Of the padded length.
     pub rotated: &'a mut [f32],
-    /// Of the padded length.
+    /// Of the padded length, or twice that, where `r` follows.
     pub bytes: &'a mut [u8],
     pub offset: u8,
 }
@@ -165,9 +182,17 @@ impl Kernel for Quantise<'_> {
             bytes.fill(offset);
             return outside(largest, square, rotated.len());
         }
-        let (sum, residual) = to_bytes(rotated, scale, bytes, offset);
+        let (firsts, seconds) = bytes.split_at_mut(rotated.len());
+        let (sum, second, residual) = if seconds.is_empty() {
+            let (sum, left) = to_bytes(rotated, scale, firsts, offset);
+            (sum, 0.0, left)
+        } else {
+            let (held, left) = to_two_bytes(rotated, scale, firsts, seconds);
+            (0.0, held.sqrt() * (1.0 + epsilon) + TINY, left)
+        };
         let length = square.sqrt() * (1.0 + epsilon);
-        Facts { scale, length, residual: residual.sqrt() * (1.0 + epsilon) + epsilon * length + TINY, sum }
+        let residual = residual.sqrt() * (1.0 + epsilon) + epsilon * length + TINY;
+        Facts { scale, length, residual, sum, second }
     }
 }
 
@@ -176,7 +201,7 @@ impl Kernel for Quantise<'_> {
 fn outside(largest: f32, square: f32, n: usize) -> Facts {
     let bound = if largest <= LEAST && square.is_finite() { 2.0 * LEAST * n as f32 } else { f32::INFINITY };
     let bound = if square == 0.0 && largest == 0.0 { 0.0 } else { bound };
-    Facts { scale: 0.0, length: bound, residual: bound, sum: 0.0 }
+    Facts { length: bound, residual: bound, ..Facts::default() }
 }
 
 /// out = H · row: signs, then butterflies over lines, in the largest blocks of 2^i lines that cut the padded row evenly.
@@ -223,11 +248,12 @@ fn largest_and_square(row: &[f32]) -> (f32, f32) {
     (largest.into_iter().fold(0.0, f32::max), squares.into_iter().sum())
 }
 
+/// Adding it moves the units to the lowest bits of a float.
+const ROUND: f32 = (3 << 22) as f32;
+
 /// Bytes of y / scale, rounded to even; gives their sum and ‖y − scale · q‖².
 #[inline(always)]
 fn to_bytes(row: &[f32], scale: f32, bytes: &mut [u8], offset: u8) -> (f32, f32) {
-    // Adding it moves the units to the lowest bits of a float.
-    const ROUND: f32 = (3 << 22) as f32;
     let inverse = 1.0 / scale;
     let (mut sums, mut squares) = ([0.0f32; LINE], [0.0f32; LINE]);
     for (line, bytes) in row.as_chunks::<LINE>().0.iter().zip(bytes.as_chunks_mut::<LINE>().0) {
@@ -241,6 +267,27 @@ fn to_bytes(row: &[f32], scale: f32, bytes: &mut [u8], offset: u8) -> (f32, f32)
         }
     }
     (sums.into_iter().sum(), squares.into_iter().sum())
+}
+
+/// First and second bytes, both signed; gives the squares of what the second ones hold and of what they leave.
+#[inline(always)]
+fn to_two_bytes(row: &[f32], scale: f32, firsts: &mut [u8], seconds: &mut [u8]) -> (f32, f32) {
+    let (inverse, inverse_part, part) = (1.0 / scale, PARTS / scale, scale / PARTS);
+    let (mut held, mut left) = ([0.0f32; LINE], [0.0f32; LINE]);
+    let bytes = firsts.as_chunks_mut::<LINE>().0.iter_mut().zip(seconds.as_chunks_mut::<LINE>().0);
+    for (line, (firsts, seconds)) in row.as_chunks::<LINE>().0.iter().zip(bytes) {
+        for i in 0..LINE {
+            let first = line[i] * inverse + ROUND;
+            let rest = line[i] - (first - ROUND) * scale;
+            let second = rest * inverse_part + ROUND;
+            let holds = (second - ROUND) * part;
+            let leaves = rest - holds;
+            (firsts[i], seconds[i]) = (first.to_bits() as u8, second.to_bits() as u8);
+            held[i] += holds * holds;
+            left[i] += leaves * leaves;
+        }
+    }
+    (held.into_iter().sum(), left.into_iter().sum())
 }
 
 /// A weight row to its bytes and facts.
@@ -264,30 +311,32 @@ impl Kernel for ScreenRow<'_> {
         let by = 1.0 / gain(padded);
         // TINY also for a row of zeros: 0 times the infinity of a batch row would not be a bound.
         let [length, residual] = [found.length, found.residual].map(|bound| bound * by + TINY);
-        facts.copy_from_slice(&[found.scale * by, length, residual, found.sum]);
+        facts.copy_from_slice(&[found.scale * by, length, residual, found.sum, found.second * by]);
     }
 }
 
-/// W_enc in 8 bits. See `KernelBackend.screen` in the contract.
+/// W_enc in bytes, to where its owner keeps them: the bytes best on cache lines. See `KernelBackend.screen` in the contract.
 pub fn screen(
     engine: &Engine,
     w_enc: &[f32],
     d_sae: usize,
     d_in: usize,
-) -> Result<(Vec<i8>, Vec<f32>), KernelError> {
+    out: ScreenedMut<'_>,
+) -> Result<(), KernelError> {
     if d_in == 0 || d_sae == 0 {
         return Err(KernelError::option("dIn and dSae must be at least 1."));
     }
+    let set = engine.instruction_set;
     expect_length("W_enc", w_enc.len(), &[d_sae, d_in])?;
-    let (mut bytes, mut facts) = (vec![0; d_sae * padded_inputs(d_in)], vec![0.0; d_sae * N_FACTS]);
-    let out = ScreenedMut { bytes: &mut bytes, facts: &mut facts };
+    expect_length("screened.bytes", out.bytes.len(), &[d_sae, bytes_of_row(set, d_in)])?;
+    expect_length("screened.facts", out.facts.len(), &[d_sae, N_FACTS])?;
     engine.install(|| {
-        let blocks = w_enc.par_chunks(BLOCK * d_in).zip(out.par_chunks(BLOCK, d_in));
+        let blocks = w_enc.par_chunks(BLOCK * d_in).zip(out.par_chunks(set, BLOCK, d_in));
         blocks.for_each_init(Vec::new, |rotated, (rows, (bytes, facts))| {
-            screen_rows(engine.instruction_set, rows, d_in, rotated, bytes, facts);
+            screen_rows(set, rows, d_in, rotated, bytes, facts);
         });
     });
-    Ok((bytes, facts))
+    Ok(())
 }
 
 /// Rows of a task of `screen`.
@@ -302,7 +351,7 @@ pub(crate) fn screen_rows(
     bytes: &mut [i8],
     facts: &mut [f32],
 ) {
-    let out = bytes.chunks_exact_mut(padded_inputs(d_in)).zip(facts.chunks_exact_mut(N_FACTS));
+    let out = bytes.chunks_exact_mut(bytes_of_row(set, d_in)).zip(facts.chunks_exact_mut(N_FACTS));
     for (row, (bytes, facts)) in rows.chunks_exact(d_in).zip(out) {
         set.run(ScreenRow { row, rotated, bytes, facts });
     }

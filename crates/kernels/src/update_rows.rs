@@ -88,7 +88,7 @@ pub struct UpdateRowsInput<'a> {
     /// The gradient is multiplied by it.
     pub gradient_scale: f32,
     pub adam: Adam,
-    /// The weights in 8 bits: made again of each row while it is in cache.
+    /// The weights in bytes: made again of each row while it is in cache.
     pub screened: Option<ScreenedMut<'a>>,
 }
 
@@ -258,7 +258,7 @@ pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), Ke
     gradient.check()?;
     expect_length("weights", weights.len(), &gradient.shape())?;
     if let Some(screened) = &screened {
-        screened.check(gradient.d_sae(), gradient.width)?;
+        screened.check(engine.instruction_set, gradient.d_sae(), gradient.width)?;
     }
     let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam, screened };
     match moments {
@@ -305,7 +305,7 @@ impl Update<'_> {
             }
         };
         let (size, n_latents) = (blocks.size(), blocks.n_latents);
-        let screened = screened.unwrap_or_default().par_chunks(n_latents, width);
+        let screened = screened.unwrap_or_default().par_chunks(blocks.set, n_latents, width);
         // Past the latents that are screened there are no bytes to be made.
         let unscreened =
             (screened.len()..weights.len().div_ceil(size)).into_par_iter().map(|_| Default::default());

@@ -4,10 +4,10 @@
 
 use monoseme_kernels::{
     Adam, CoActivationInput, CodesByLatentView, CodesView, DecodeInput, EncodeInput, Engine,
-    GeometricMedianInput, GradientInput, InstructionSet, Moments, NestedInput, PairSumsInput, ProductInput,
-    Pull, ScreenedView, Selection, SparseSum, UpdateRowsInput, add_pair_sums, center, co_activations,
-    column_sums, decode, encode, geometric_median, nested_residuals, padded_inputs, product, residuals,
-    sampled_products, screen, squared_gradient_norm, transpose, update_rows,
+    GeometricMedianInput, GradientInput, InstructionSet, Moments, N_FACTS, NestedInput, PairSumsInput,
+    ProductInput, Pull, ScreenedMut, ScreenedView, Selection, SparseSum, UpdateRowsInput, add_pair_sums,
+    bytes_of_row, center, co_activations, column_sums, decode, encode, geometric_median, nested_residuals,
+    product, residuals, sampled_products, screen, squared_gradient_norm, transpose, update_rows,
 };
 
 /// Xorshift64.
@@ -120,11 +120,19 @@ fn run_all(engine: &Engine, random: &mut Random) {
     }
 }
 
+/// Bytes and facts of an encoder.
+fn screened(engine: &Engine, w: &[f32], d_sae: usize, width: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut bytes = vec![0; d_sae * bytes_of_row(engine.instruction_set, width)];
+    let mut facts = vec![0.0; d_sae * N_FACTS];
+    screen(engine, w, d_sae, width, ScreenedMut { bytes: &mut bytes, facts: &mut facts }).unwrap();
+    (bytes, facts)
+}
+
 /// With biases so low that few latents are active.
 fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usize) {
     let low: Vec<f32> = bias.iter().map(|bias| bias - 5.0 * (width as f32).sqrt()).collect();
     let d_sae = bias.len();
-    let (bytes, facts) = screen(engine, w, d_sae, width).unwrap();
+    let (bytes, facts) = screened(engine, w, d_sae, width);
     for selection in
         [Selection::Threshold(None), Selection::TopK(1), Selection::BatchTopK { k: 1, guess: 0.5 }]
     {
@@ -132,7 +140,8 @@ fn run_screened(engine: &Engine, x: &[f32], w: &[f32], bias: &[f32], width: usiz
         let expected = encode(engine, &dense).unwrap();
         // All latents, and some of them.
         for n in [d_sae, d_sae / 2] {
-            let (bytes, facts) = (&bytes[..n * padded_inputs(width)], &facts[..n * facts.len() / d_sae]);
+            let row = bytes_of_row(engine.instruction_set, width);
+            let (bytes, facts) = (&bytes[..n * row], &facts[..n * facts.len() / d_sae]);
             let screened = EncodeInput { screened: Some(ScreenedView { bytes, facts }), ..dense };
             let codes = encode(engine, &screened).unwrap();
             assert_eq!(codes.row_pointers, expected.row_pointers);
@@ -338,7 +347,7 @@ fn screening_comes_back_where_it_was_in_vain() {
     let (n_rows, width, d_sae) = (96, 64, 640);
     let x = random.fractions(n_rows * width);
     let w = random.fractions(d_sae * width);
-    let (bytes, facts) = screen(&engine, &w, d_sae, width).unwrap();
+    let (bytes, facts) = screened(&engine, &w, d_sae, width);
     let screened = Some(ScreenedView { bytes: &bytes, facts: &facts });
     let encoded = |bias: f32, screened| {
         let bias = vec![bias; d_sae];

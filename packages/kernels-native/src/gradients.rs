@@ -92,11 +92,7 @@ impl GradientInput {
             };
             (weights.as_mut(), moments)
         };
-        let screened = screened.as_mut().map(|screened| {
-            // SAFETY: as above.
-            let (bytes, facts) = unsafe { (screened.bytes.as_mut(), screened.facts.as_mut()) };
-            kernels::ScreenedMut { bytes, facts }
-        });
+        let screened = screened.as_mut().map(ScreenedWeights::view_mut);
         kernels::update_rows(
             engine,
             kernels::UpdateRowsInput { gradient, weights, moments, gradient_scale, adam, screened },

@@ -58,6 +58,12 @@ impl ScreenedWeights {
     fn view(&self) -> kernels::ScreenedView<'_> {
         kernels::ScreenedView { bytes: &self.bytes, facts: &self.facts }
     }
+
+    pub fn view_mut(&mut self) -> kernels::ScreenedMut<'_> {
+        // SAFETY: the contract forbids the caller to touch what a pending call mutates.
+        let (bytes, facts) = unsafe { (self.bytes.as_mut(), self.facts.as_mut()) };
+        kernels::ScreenedMut { bytes, facts }
+    }
 }
 
 #[napi(object, object_to_js = false)]
@@ -66,6 +72,7 @@ pub struct ScreenInput {
     pub w_enc: Float32Array,
     pub d_in: u32,
     pub d_sae: u32,
+    pub screened: ScreenedWeights,
 }
 
 #[napi(object, object_to_js = false)]
@@ -209,12 +216,19 @@ impl Kernels {
         })
     }
 
+    /// Bytes and facts that `screen` makes of a latent of so many inputs.
     #[napi]
-    pub fn screen(&self, input: ScreenInput) -> AsyncTask<Call<ScreenedWeights>> {
+    pub fn screened_sizes(&self, d_in: u32) -> Vec<u32> {
+        let bytes = kernels::bytes_of_row(self.engine.instruction_set, d_in as usize);
+        vec![bytes as u32, kernels::N_FACTS as u32]
+    }
+
+    /// Writes to `screened`.
+    #[napi]
+    pub fn screen(&self, mut input: ScreenInput) -> AsyncTask<Call<()>> {
         Call::start(&self.engine, move |engine| {
             let (d_sae, d_in) = (input.d_sae as usize, input.d_in as usize);
-            let (bytes, facts) = kernels::screen(engine, &input.w_enc, d_sae, d_in)?;
-            Ok(ScreenedWeights { bytes: bytes.into(), facts: facts.into() })
+            kernels::screen(engine, &input.w_enc, d_sae, d_in, input.screened.view_mut())
         })
     }
 

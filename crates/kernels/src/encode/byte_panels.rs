@@ -1,4 +1,5 @@
 use super::panels::Panels;
+use super::rows_on_lines::RowsOnLines;
 use crate::lanes::dots::Dots;
 use crate::lanes::{Kernel, Lanes};
 use crate::screen::{Facts, Quantise, padded_inputs};
@@ -11,19 +12,11 @@ pub struct BytePanels {
     pub scales: Vec<f32>,
     pub lengths: Vec<f32>,
     pub residuals: Vec<f32>,
-    /// The rows as they are, each on lines of its own: a vector that lies on two is loaded twice.
-    rows: Vec<Line>,
+    pub rows: RowsOnLines,
     rotated: Vec<f32>,
     row: Vec<u8>,
     padded: usize,
 }
-
-/// A cache line.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line([f32; LINE]);
-
-const LINE: usize = 16;
 
 impl BytePanels {
     #[inline(always)]
@@ -33,7 +26,7 @@ impl BytePanels {
         self.bytes.resize(panels.n_lanes() * padded, 0);
         self.rotated.resize(padded, 0.0);
         self.row.resize(padded, 0);
-        self.rows.resize(panels.n_lanes() * d_in.div_ceil(LINE), Line([0.0; LINE]));
+        self.rows.fill(x, d_in);
         for facts in [&mut self.scales, &mut self.lengths, &mut self.residuals] {
             facts.clear();
             facts.resize(panels.n_lanes(), 0.0);
@@ -42,13 +35,8 @@ impl BytePanels {
             let rows = panels.rows(panel);
             let bytes = &mut self.bytes[rows.start * padded..rows.end * padded];
             for (lane, row) in rows.clone().enumerate().take_while(|&(_, row)| (row + 1) * d_in <= x.len()) {
-                let row_of_x = &x[row * d_in..][..d_in];
-                let lines = d_in.div_ceil(LINE);
-                for (line, piece) in self.rows[row * lines..][..lines].iter_mut().zip(row_of_x.chunks(LINE)) {
-                    line.0[..piece.len()].copy_from_slice(piece);
-                }
                 let quantise = Quantise {
-                    row: row_of_x,
+                    row: self.rows.row(row),
                     rotated: &mut self.rotated,
                     bytes: &mut self.row,
                     offset: D::OFFSET,
@@ -64,16 +52,6 @@ impl BytePanels {
                 }
             }
         }
-    }
-
-    /// A row of X.
-    #[inline(always)]
-    pub fn row(&self, row: usize, d_in: usize) -> &[f32] {
-        let lines = d_in.div_ceil(LINE);
-        let lines = &self.rows[row * lines..][..lines];
-        // SAFETY: a line is its 16 floats and nothing else.
-        let floats = unsafe { std::slice::from_raw_parts(lines.as_ptr().cast::<f32>(), LINE * lines.len()) };
-        &floats[..d_in]
     }
 
     #[inline(always)]

@@ -36,7 +36,9 @@ impl Candidates {
         self.n = n;
     }
 
-    fn make_room(&mut self, n: usize) {
+    /// So many pairs can be added.
+    #[inline(always)]
+    pub fn make_room(&mut self, n: usize) {
         // A vector is stored whole even where it adds fewer pairs.
         let n = self.n + n + MAX_WIDTH;
         if self.keys.len() < n {
@@ -99,11 +101,17 @@ impl Candidates {
         while passed != 0 {
             let i = passed.trailing_zeros() as usize;
             passed &= passed - 1;
-            let keys = lanes.count::<1>(key(place + i / VECTORS, first_row + i % VECTORS * L::WIDTH));
             let uppers = lanes.load_slice(&sums[i * L::WIDTH..]);
-            lanes.store_slice(&mut self.keys[self.n..], lanes.compress(masks[i], keys));
-            lanes.store_slice(&mut self.uppers[self.n..], lanes.compress(masks[i], uppers));
-            self.n += masks[i].count_ones() as usize;
+            let key = key(place + i / VECTORS, first_row + i % VECTORS * L::WIDTH);
+            self.add(lanes, masks[i], key, uppers);
         }
+    }
+
+    /// Add those pairs of a latent and some rows, of which the first has the key, whose bit is set.
+    #[inline(always)]
+    pub fn add<L: Lanes>(&mut self, lanes: L, mask: u32, key: u32, uppers: L::Vector) {
+        lanes.store_slice(&mut self.keys[self.n..], lanes.compress(mask, lanes.count::<1>(key)));
+        lanes.store_slice(&mut self.uppers[self.n..], lanes.compress(mask, uppers));
+        self.n += mask.count_ones() as usize;
     }
 }

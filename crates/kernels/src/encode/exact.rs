@@ -5,6 +5,8 @@ pub struct Pairs<'a> {
     pub x: [&'a [f32]; MAX_WIDTH],
     pub weights: [&'a [f32]; MAX_WIDTH],
     pub biases: [f32; MAX_WIDTH],
+    /// Rows of W_enc that come next, which are fetched meanwhile: they may be anywhere.
+    pub next: [*const f32; MAX_WIDTH],
 }
 
 /// Whole cache lines.
@@ -25,6 +27,9 @@ pub fn exact_values<L: Lanes>(lanes: L, pairs: &Pairs<'_>) -> L::Vector {
         for lane in 0..L::WIDTH {
             x_at_k[lane] = pairs.x[lane].as_ptr().wrapping_add(k);
             weights_at_k[lane] = pairs.weights[lane].as_ptr().wrapping_add(k);
+        }
+        for next in &pairs.next[..L::WIDTH] {
+            lanes.prefetch(next.wrapping_add(k));
         }
         // SAFETY: all rows are n long, and k + WIDTH <= n.
         let x = unsafe { lanes.columns(&x_at_k) };

@@ -3,8 +3,10 @@
 use super::byte_panels::{BytePanels, multiply_bytes};
 use super::candidates::{Candidates, ScreenedTile};
 use super::collector::{Collector, Shared};
+use super::rows_on_lines::RowsOnLines;
 use super::screened_top_k::run_top_k;
 use super::tile::{Scratch, run_panels, run_task};
+use super::tile_panels::TilePanels;
 use super::work_out::{Waiting, WorkOut};
 use super::{EncodeInput, Selection, Task};
 use crate::lanes::Lanes;
@@ -42,12 +44,12 @@ pub struct Tries {
 const ENOUGH_TRIES: usize = 8;
 
 impl Tries {
-    fn note(&self, accepted: bool) {
+    pub fn note(&self, accepted: bool) {
         self.all.fetch_add(1, Relaxed);
         self.refused.fetch_add(usize::from(!accepted), Relaxed);
     }
 
-    fn allow(&self, block: usize) -> bool {
+    pub fn allow(&self, block: usize) -> bool {
         !self.were_in_vain() || block.is_multiple_of(ENOUGH_TRIES)
     }
 
@@ -58,7 +60,7 @@ impl Tries {
 }
 
 impl Density {
-    fn pays(&self) -> bool {
+    pub fn pays(&self) -> bool {
         self.0.load(Relaxed) == 0
     }
 
@@ -68,7 +70,7 @@ impl Density {
         pays
     }
 
-    fn skip(&self, blocks: usize) {
+    pub fn skip(&self, blocks: usize) {
         self.0.store(self.0.load(Relaxed).saturating_sub(blocks), Relaxed);
     }
 
@@ -81,12 +83,12 @@ impl Density {
         accepted
     }
 
-    fn refuse(&self) {
+    pub fn refuse(&self) {
         self.0.store(PATIENCE, Relaxed);
     }
 }
 
-fn most_candidates(n: usize) -> usize {
+pub fn most_candidates(n: usize) -> usize {
     (MOST_CANDIDATES * n as f32) as usize
 }
 
@@ -94,6 +96,7 @@ fn most_candidates(n: usize) -> usize {
 #[derive(Default)]
 pub struct Screening {
     pub bytes: BytePanels,
+    pub tiles: TilePanels,
     /// Sums of a tile.
     sums: Vec<f32>,
     pub candidates: Candidates,
@@ -102,6 +105,8 @@ pub struct Screening {
     pub needs_weights: bool,
     /// Approximate pre-activations of a sample of latents.
     pub sample: Vec<f32>,
+    /// Bytes of latents that do not lie beside each other.
+    pub gathered: Vec<i8>,
 }
 
 /// What the parts of one task's screening share.
@@ -115,15 +120,8 @@ pub struct Screen<'a> {
 
 /// Pre-activations of a task by screening.
 #[inline(always)]
-pub fn run_screened<D: Dots, const LATENTS: usize>(
-    dots: D,
-    input: &EncodeInput<'_>,
-    screened: ScreenedView<'_>,
-    task: &Task,
-    scratch: &mut Scratch,
-    shared: &Shared,
-) {
-    let screen = Screen { input, screened, task, shared };
+pub fn run_screened<D: Dots, const LATENTS: usize>(dots: D, screen: Screen<'_>, scratch: &mut Scratch) {
+    let Screen { input, task, shared, .. } = screen;
     scratch.panels.lay_out(task.rows.len(), input.d_in, D::Lanes::WIDTH, D::Lanes::TILE_VECTORS);
     scratch.screening.candidates.truncate(0);
     let is_done = match input.selection {
@@ -153,7 +151,7 @@ impl<'a> Screen<'a> {
     }
 
     /// Whether screening pays for too few of the task's latents.
-    fn is_in_vain(self, n_panels: usize) -> bool {
+    pub fn is_in_vain(self, n_panels: usize) -> bool {
         let Range { start, end } = self.task.places;
         let densities = &self.shared.densities[start / SCREENED_LATENTS..end.div_ceil(SCREENED_LATENTS)];
         let paying = densities.iter().filter(|density| density.pays()).count();
@@ -196,7 +194,7 @@ impl<'a> Screen<'a> {
                 }
             }
             let Screening { bytes, candidates, waiting, needs_weights, .. } = &mut scratch.screening;
-            let mut work = self.work_out(bytes, &mut scratch.collector, waiting);
+            let mut work = self.work_out(&bytes.rows, &bytes.lengths, &mut scratch.collector, waiting);
             work.sieve(lanes, candidates, 0..candidates.len(), start - task.places.start, &[]);
             *needs_weights = candidates.len() >= SCREENED_LATENTS;
             candidates.truncate(0);
@@ -207,12 +205,13 @@ impl<'a> Screen<'a> {
             }
         }
         let Screening { bytes, waiting, .. } = &mut scratch.screening;
-        self.work_out(bytes, &mut scratch.collector, waiting).flush(lanes);
+        self.work_out(&bytes.rows, &bytes.lengths, &mut scratch.collector, waiting).flush(lanes);
     }
 
     pub fn work_out<'s>(
         self,
-        x: &'s BytePanels,
+        rows: &'s RowsOnLines,
+        lengths: &'s [f32],
         collector: &'s mut Collector,
         waiting: &'s mut Waiting,
     ) -> WorkOut<'s>
@@ -220,7 +219,8 @@ impl<'a> Screen<'a> {
         'a: 's,
     {
         let Self { input, screened, task, shared } = self;
-        WorkOut { input, screened, task, shared, x, collector, waiting }
+        let is_close = shared.set.has_tiles();
+        WorkOut { input, screened, task, shared, x: rows, lengths, is_close, collector, waiting }
     }
 
     /// Candidates of some latents × one panel; it ends early where there are more than `most` candidates.

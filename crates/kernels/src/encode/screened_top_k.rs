@@ -7,23 +7,23 @@
 //! first bar; if that is too high as well, the task goes through the fp32 tiles.
 
 use super::best::Cut;
-use super::byte_panels::BytePanels;
 use super::candidates::Candidates;
 use super::collector::{MAX_PANEL, row_and_place};
 use super::screened::{SCREENED_LATENTS, Screen, Screening};
 use super::tile::Scratch;
+use super::work_out::WorkOut;
 use crate::lanes::Lanes;
 use crate::lanes::dots::Dots;
 use crate::screen::Facts;
 use std::array::from_fn;
 
 /// One in so many latents is in the sample.
-const SAMPLED: usize = 16;
+pub const SAMPLED: usize = 16;
 
 /// Candidates of a task at most, of all its pre-activations: 4 MB for 240 rows of 16,384 latents.
-const MOST_LISTED: f32 = 0.125;
+pub const MOST_LISTED: f32 = 0.125;
 /// A task may list as many in any case.
-const LEAST_LISTED: usize = 1 << 16;
+pub const LEAST_LISTED: usize = 1 << 16;
 /// How many margins below its upper bound a value is all but never: products of bytes are off by an eighth of their margin
 /// at most, unless their errors are made to add up.
 const GUESSED: f32 = 1.125;
@@ -36,7 +36,7 @@ pub fn run_top_k<D: Dots, const LATENTS: usize>(
     k: usize,
     scratch: &mut Scratch,
 ) -> bool {
-    let Screen { input, task, shared, .. } = screen;
+    let Screen { task, shared, .. } = screen;
     let lanes = dots.lanes();
     screen.pack(dots, scratch);
     let mut bars = vec![0.0; scratch.panels.n_lanes()];
@@ -70,21 +70,46 @@ pub fn run_top_k<D: Dots, const LATENTS: usize>(
         return false;
     }
     let Scratch { screening: Screening { bytes, candidates, waiting, .. }, collector, .. } = scratch;
-    let guesses = guesses(screen, candidates, bytes, k, &bars);
-    collector.bars[..n_rows].copy_from_slice(&guesses);
-    let mut work = screen.work_out(bytes, collector, waiting);
-    work.blocks(lanes, candidates, &ends);
+    let margin = |row: usize, Facts { length, residual, .. }: Facts| {
+        bytes.lengths[row] * residual + bytes.residuals[row] * length
+    };
+    let work = screen.work_out(&bytes.rows, &bytes.lengths, collector, waiting);
+    work_out_best(lanes, work, candidates, &ends, k, &bars, margin)
+}
+
+/// Work out, of the candidates of all blocks, the k largest of each row; false where there are not so many above `bars`. The
+/// margin is that between an approximate pre-activation and its upper bound.
+#[inline(always)]
+pub fn work_out_best<L: Lanes>(
+    lanes: L,
+    mut work: WorkOut<'_>,
+    candidates: &Candidates,
+    ends: &[usize],
+    k: usize,
+    bars: &[f32],
+    margin: impl Fn(usize, Facts) -> f32,
+) -> bool {
+    let (input, shared) = (work.input, work.shared);
+    let guesses = guesses(&work, candidates, k, bars, margin);
+    work.collector.bars[..guesses.len()].copy_from_slice(&guesses);
+    work.blocks(lanes, candidates, ends);
     if work.collector.is_complete(input, shared, k, &guesses) {
         return true;
     }
-    work.collector.start_again(k, &bars);
-    work.blocks(lanes, candidates, &ends);
-    work.collector.is_complete(input, shared, k, &bars)
+    work.collector.start_again(k, bars);
+    work.blocks(lanes, candidates, ends);
+    work.collector.is_complete(input, shared, k, bars)
 }
 
 /// What the k-th largest value of each row is thought to exceed by a little, or its bar where that is higher.
-fn guesses(screen: Screen<'_>, candidates: &Candidates, x: &BytePanels, k: usize, bars: &[f32]) -> Vec<f32> {
-    let Screen { input, screened, task, shared } = screen;
+fn guesses(
+    work: &WorkOut<'_>,
+    candidates: &Candidates,
+    k: usize,
+    bars: &[f32],
+    margin: impl Fn(usize, Facts) -> f32,
+) -> Vec<f32> {
+    let &WorkOut { input, screened, task, shared, .. } = work;
     let n_rows = task.rows.len();
     let mut starts = vec![0usize; n_rows + 2];
     for i in 0..candidates.len() {
@@ -97,9 +122,8 @@ fn guesses(screen: Screen<'_>, candidates: &Candidates, x: &BytePanels, k: usize
     for i in 0..candidates.len() {
         let (key, upper) = candidates.get(i);
         let (row, place) = row_and_place(key);
-        let Facts { length, residual, .. } = screened.facts_of(input.latent(task.places.start + place));
-        let margin = x.lengths[row] * residual + x.residuals[row] * length;
-        values[starts[row + 1]] = upper - GUESSED * margin;
+        let facts = screened.facts_of(input.latent(task.places.start + place));
+        values[starts[row + 1]] = upper - GUESSED * margin(row, facts);
         starts[row + 1] += 1;
     }
     let guess = |row: usize| {
@@ -144,10 +168,7 @@ fn sample<D: Dots, const LATENTS: usize, const VECTORS: usize>(
             residual += facts.residual;
         }
     }
-    // Of a Poisson distribution with the mean of those in the sample that are among the k largest, what is all but never
-    // exceeded.
-    let mean = (k * n_sampled) as f32 / n_places as f32;
-    let rank = (mean + 5.0 * mean.sqrt() + 2.0) as u32;
+    let (mean, rank) = ranks(k, n_sampled, n_places);
     quantiles::<D::Lanes, VECTORS>(sample, rank, bars);
     let mut least = [0.0; MAX_PANEL];
     quantiles::<D::Lanes, VECTORS>(sample, mean.ceil() as u32, &mut least[..width]);
@@ -159,12 +180,18 @@ fn sample<D: Dots, const LATENTS: usize, const VECTORS: usize>(
     reached[..n_rows].iter().sum::<u32>() as usize
 }
 
+/// How many of a sample are among the k largest, in the mean, and all but never more: of a Poisson distribution.
+pub fn ranks(k: usize, n_sampled: usize, n: usize) -> (f32, u32) {
+    let mean = (k * n_sampled) as f32 / n as f32;
+    (mean, (mean + 5.0 * mean.sqrt() + 2.0) as u32)
+}
+
 /// Steps of a bisection: more would move a bar by less than a 256th of the largest value.
 const BISECTIONS: usize = 8;
 
 /// Of each lane of `[n][lanes]` a value that at least `rank` exceed, and few more; 0 where as many are not positive.
 #[inline(always)]
-fn quantiles<L: Lanes, const VECTORS: usize>(values: &[f32], rank: u32, quantiles: &mut [f32]) {
+pub fn quantiles<L: Lanes, const VECTORS: usize>(values: &[f32], rank: u32, quantiles: &mut [f32]) {
     let width = VECTORS * L::WIDTH;
     let (mut low, mut high) = ([0.0f32; MAX_PANEL], [0.0f32; MAX_PANEL]);
     for values in values.chunks_exact(width) {

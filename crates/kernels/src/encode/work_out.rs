@@ -1,15 +1,16 @@
 //! How candidates are worked out in fp32: block by block of latents, whose rows of W_enc stay in L2 beside the task's rows
 //! of X.
 
-use super::byte_panels::BytePanels;
 use super::candidates::Candidates;
 use super::collector::{Collector, Shared, row_and_place};
 use super::exact::{Pairs, exact_values};
+use super::rows_on_lines::RowsOnLines;
 use super::screened::SCREENED_LATENTS;
 use super::{EncodeInput, Selection, Task};
 use crate::lanes::{Lanes, MAX_WIDTH};
 use crate::screen::{ScreenedView, slack};
 use crate::sums::inner_product;
+use std::array::from_fn;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -19,7 +20,11 @@ pub struct WorkOut<'a> {
     pub screened: ScreenedView<'a>,
     pub task: &'a Task,
     pub shared: &'a Shared,
-    pub x: &'a BytePanels,
+    pub x: &'a RowsOnLines,
+    /// Of the rows of X.
+    pub lengths: &'a [f32],
+    /// Whether bounds are so close that a sieve would find nothing.
+    pub is_close: bool,
     pub collector: &'a mut Collector,
     pub waiting: &'a mut Waiting,
 }
@@ -45,6 +50,10 @@ impl WorkOut<'_> {
     pub fn blocks<L: Lanes>(&mut self, lanes: L, candidates: &Candidates, ends: &[usize]) {
         for (block, range) in ends.windows(2).enumerate() {
             let (range, first) = (range[0]..range[1], block * SCREENED_LATENTS);
+            if self.is_close {
+                self.all(lanes, candidates, range, first);
+                continue;
+            }
             let next = if range.len() < SCREENED_LATENTS {
                 &[]
             } else {
@@ -84,7 +93,7 @@ impl WorkOut<'_> {
             let key = self.waiting.sorted[i];
             let (row, latent) = self.row_and_latent(key);
             let bias = self.input.b_enc[latent];
-            let lengths = self.x.lengths[row] * self.screened.facts_of(latent).length;
+            let lengths = self.lengths[row] * self.screened.facts_of(latent).length;
             let product = inner_product(lanes, self.x_of(row), self.weights_of(latent)) + bias;
             let upper = product + epsilon * (lengths + bias.abs());
             self.waiting.left[self.waiting.n_left] = key;
@@ -92,6 +101,25 @@ impl WorkOut<'_> {
             self.waiting.n_left += usize::from(self.bar(row, latent) <= upper || upper.is_nan());
             if self.waiting.n_left == L::WIDTH {
                 self.flush(lanes);
+            }
+        }
+    }
+
+    /// Work out the candidates of a block that can reach their bars, where bounds are so close that a sieve is not worth it.
+    #[inline(always)]
+    pub fn all<L: Lanes>(&mut self, lanes: L, candidates: &Candidates, range: Range<usize>, first: usize) {
+        self.sort(candidates, range, first);
+        let n = self.waiting.sorted.len();
+        self.shared.candidates.fetch_add(n, Relaxed);
+        for i in 0..n {
+            self.waiting.left[self.waiting.n_left] = self.waiting.sorted[i];
+            self.waiting.n_left += 1;
+            if self.waiting.n_left == L::WIDTH {
+                let next = from_fn(|lane| match self.waiting.sorted.get(i + 1 + lane) {
+                    Some(&key) => self.weights_of(self.row_and_latent(key).1).as_ptr(),
+                    None => std::ptr::null(),
+                });
+                self.work_out(lanes, next);
             }
         }
     }
@@ -125,12 +153,19 @@ impl WorkOut<'_> {
     /// Work out those that wait; what passes its bar goes to the collector.
     #[inline(always)]
     pub fn flush<L: Lanes>(&mut self, lanes: L) {
+        self.work_out(lanes, [std::ptr::null(); MAX_WIDTH]);
+    }
+
+    /// The same; meanwhile the weights that come next are fetched.
+    #[inline(always)]
+    fn work_out<L: Lanes>(&mut self, lanes: L, next: [*const f32; MAX_WIDTH]) {
         let n = std::mem::take(&mut self.waiting.n_left);
         if n == 0 {
             return;
         }
         let keys = self.waiting.left;
-        let mut pairs = Pairs { x: [&[]; MAX_WIDTH], weights: [&[]; MAX_WIDTH], biases: [0.0; MAX_WIDTH] };
+        let mut pairs =
+            Pairs { x: [&[]; MAX_WIDTH], weights: [&[]; MAX_WIDTH], biases: [0.0; MAX_WIDTH], next };
         // Past the last pair the last is repeated.
         for lane in 0..MAX_WIDTH {
             let (row, latent) = self.row_and_latent(keys[lane.min(n - 1)]);
@@ -175,7 +210,7 @@ impl WorkOut<'_> {
 
 impl<'a> WorkOut<'a> {
     fn x_of(&self, row: usize) -> &'a [f32] {
-        self.x.row(row, self.input.d_in)
+        self.x.row(row)
     }
 
     /// The weights of the block that starts at a place, where its latents follow each other.

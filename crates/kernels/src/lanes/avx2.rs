@@ -93,6 +93,11 @@ impl Lanes for Avx2 {
         unsafe { _mm256_storeu_ps(to, vector) }
     }
     #[inline(always)]
+    unsafe fn load_ints(self, from: *const i32) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> __m256 {
         // SAFETY: see above.
         unsafe {

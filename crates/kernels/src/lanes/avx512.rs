@@ -77,6 +77,11 @@ impl Lanes for Avx512 {
         unsafe { _mm512_storeu_ps(to, vector) }
     }
     #[inline(always)]
+    unsafe fn load_ints(self, from: *const i32) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> __m512 {
         // SAFETY: see above.
         unsafe {

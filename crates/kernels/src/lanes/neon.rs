@@ -98,6 +98,11 @@ impl Lanes for Neon {
         unsafe { vst1q_f32(to, vector) }
     }
     #[inline(always)]
+    unsafe fn load_ints(self, from: *const i32) -> float32x4_t {
+        // SAFETY: see above.
+        unsafe { vcvtq_f32_s32(vld1q_s32(from)) }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> float32x4_t {
         // SAFETY: see above.
         unsafe {

@@ -47,6 +47,11 @@ impl Lanes for Portable {
         unsafe { to.cast::<[f32; WIDTH]>().write(vector.0) }
     }
     #[inline(always)]
+    unsafe fn load_ints(self, from: *const i32) -> Vector {
+        // SAFETY: the caller vouches for WIDTH numbers; an array of them needs no more alignment than one.
+        Vector(unsafe { from.cast::<[i32; WIDTH]>().read_unaligned() }.map(|value| value as f32))
+    }
+    #[inline(always)]
     unsafe fn load_bf16(self, from: *const u16) -> Vector {
         // SAFETY: as for `load`.
         let bits = unsafe { from.cast::<[u16; WIDTH]>().read() };

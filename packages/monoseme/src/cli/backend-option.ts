@@ -25,7 +25,7 @@ export function addBackendFlags(command: Command): Command {
     )
     .option(
       '--instruction-set <name>',
-      'of the native kernels: avx512, avx2, neon or portable (default: the fastest of this CPU)',
+      'of the native kernels: avx512+amx, avx512, avx2, neon or portable (default: the fastest of this CPU)',
     );
 }
 

@@ -54,16 +54,19 @@ export type Selection =
   | { readonly kind: 'batchTopK'; readonly k: number; readonly guess?: number };
 
 /**
- * W_enc in 8 bits and the bounds of its rounding, by which `encode` rules out latents without working them out in fp32.
+ * W_enc in bytes and the bounds of its rounding, by which `encode` rules out latents without working them out in fp32.
  * It may be of the first latents alone, to save memory: the others are worked out.
  *
  * Its owner keeps it beside the weights and in step with them: made by `screen`, made again by `updateRows` when it is
  * passed there. One that belongs to other weights gives wrong codes. Only the kind of backend that made it reads it.
  */
 export interface ScreenedWeights {
-  /** Each row rotated and in steps of its own, dIn padded to a multiple of 64: [n ≤ dSae, ·]. Empty on the reference. */
+  /**
+   * Each row rotated and in steps of its own, one byte for each input or, where the machine has matrix registers, two:
+   * [n ≤ dSae, ·]. Empty on the reference.
+   */
   readonly bytes: Int8Array;
-  /** Step, length, length of what rounding left out, and sum of the bytes of each row. */
+  /** Five numbers of each row: its step, and what bounds the error of its products. */
   readonly facts: Float32Array;
 }
 
@@ -291,11 +294,13 @@ export interface GeometricMedianInput {
 
 export interface KernelBackend {
   readonly name: 'native' | 'reference';
-  /** For people and manifests, as in `native avx512, 2 threads`. */
+  /** For people and manifests, as in `native avx512+amx, 2 threads`. */
   readonly description: string;
   readonly threads: number;
   /** Whether this machine multiplies bytes faster than f32. */
   readonly hasFastBytes: boolean;
+  /** Bytes that `screen` makes of a latent of so many inputs. */
+  screenedBytes(dIn: number): number;
 
   /** An array of zeros that lies in memory as this backend reads it fastest. Any other array gives the same results. */
   floats(length: number): Float32Array<ArrayBuffer>;
@@ -316,7 +321,7 @@ export interface KernelBackend {
   encode(input: EncodeInput): Promise<Codes>;
 
   /**
-   * W_enc in 8 bits, for `encode`. Cost dSae·dIn: worth it when the weights are used for more than a few rows.
+   * W_enc in bytes, for `encode`. Cost dSae·dIn: worth it when the weights are used for more than a few rows.
    * `screenedIfItPays` knows where that is.
    */
   screen(input: ScreenInput): Promise<ScreenedWeights>;

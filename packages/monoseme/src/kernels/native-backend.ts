@@ -69,15 +69,17 @@ export function nativeBackend(
   threads: number,
   { place, release }: Pick<Binding, 'place' | 'release'> = { place: () => 0, release: () => {} },
 ): KernelBackend {
+  function floats(length: number): Float32Array<ArrayBuffer> {
+    const bytes = new Uint8Array(4 * length + LINE_BYTES);
+    return new Float32Array(bytes.buffer, place(bytes), length);
+  }
   return {
     name: 'native',
     description: `native ${kernels.instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
     hasFastBytes: kernels.hasFastDots,
-    floats(length) {
-      const bytes = new Uint8Array(4 * length + LINE_BYTES);
-      return new Float32Array(bytes.buffer, place(bytes), length);
-    },
+    screenedBytes: (dIn) => kernels.screenedSizes(dIn)[0],
+    floats,
     release(arrays) {
       release(arrays.map(({ buffer }) => buffer));
     },
@@ -87,7 +89,14 @@ export function nativeBackend(
     },
     async screen(input) {
       checkScreen(input);
-      return typed<ScreenedWeights>(kernels.screen(input));
+      const [nBytes, nFacts] = kernels.screenedSizes(input.dIn).map((size) => size * input.dSae);
+      const { buffer, byteOffset } = floats(nBytes / 4);
+      const screened: ScreenedWeights = {
+        bytes: new Int8Array(buffer, byteOffset, nBytes),
+        facts: new Float32Array(nFacts),
+      };
+      await typed<void>(kernels.screen({ ...input, screened }));
+      return screened;
     },
     async decode(input) {
       checkDecode(input);

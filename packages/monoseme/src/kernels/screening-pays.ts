@@ -23,6 +23,6 @@ export async function screenedIfItPays(
 ): Promise<ScreenedWeights | undefined> {
   const dSae = W_enc.length / dIn;
   if (!backend.hasFastBytes || dSae < LEAST_LATENTS || dIn < LEAST_INPUTS) return undefined;
-  const n = Math.min(dSae, Math.floor(mostBytes / dIn));
+  const n = Math.min(dSae, Math.floor(mostBytes / backend.screenedBytes(dIn)));
   return backend.screen({ W_enc: W_enc.subarray(0, n * dIn), dIn, dSae: n });
 }

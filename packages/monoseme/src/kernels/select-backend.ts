@@ -10,7 +10,7 @@ export interface BackendOptions {
   readonly name?: 'native' | 'reference';
   /** Threads of the native backend; all cores by default. The reference has one. */
   readonly threads?: number;
-  /** Of the native backend: `avx512`, `avx2`, `neon` or `portable`; the fastest of this CPU by default. */
+  /** Of the native backend: `avx512+amx`, `avx512`, `avx2`, `neon` or `portable`; the fastest of this CPU by default. */
   readonly instructionSet?: string;
 }
 

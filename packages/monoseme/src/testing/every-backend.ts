@@ -32,7 +32,7 @@ export function skipReason(instructionSet: string): string | false {
 /** The reference, and the native backend on every instruction set. */
 export const EVERY_BACKEND: readonly BackendCase[] = [
   { name: 'reference', options: { skip: false }, open: async () => referenceBackend },
-  ...['avx512', 'avx2', 'neon', 'portable'].map((instructionSet) => ({
+  ...['avx512+amx', 'avx512', 'avx2', 'neon', 'portable'].map((instructionSet) => ({
     name: `native ${instructionSet}`,
     instructionSet,
     options: { skip: skipReason(instructionSet) },

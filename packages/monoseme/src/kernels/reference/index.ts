@@ -22,6 +22,7 @@ export const referenceBackend: KernelBackend = {
   description: 'reference (TypeScript), 1 thread',
   threads: 1,
   hasFastBytes: false,
+  screenedBytes: () => 0,
   floats: (length) => new Float32Array(length),
   release: () => {},
   encode: async (input) => encode(input),
