@@ -15,7 +15,7 @@ import {
 } from '../schema.ts';
 import { writeTokenLatents } from '../token-latents.ts';
 import { tokenCounts, writeVocabulary } from '../vocabulary.ts';
-import type { DashboardHead, DashboardSource, ReadFigures } from './dashboard-entry.ts';
+import type { DashboardHead, DashboardSource, ReadExample, ReadFigures } from './dashboard-entry.ts';
 import { neuronpediaFiles, readNeuronpedia } from './read-neuronpedia.ts';
 import { EXPLANATIONS_FILE, readSaedashboard, saedashboardBatches } from './read-saedashboard.ts';
 import { type ReadRow, rowsOfFeature, tokenMassOf } from './read-feature-rows.ts';
@@ -99,20 +99,8 @@ async function readAll(
       onProgress?.(figures.size);
       continue;
     }
-    const { index, tokens, values, binMin, binMax } = entry.example;
-    const peak = values.indexOf(Math.max(...values));
-    const firing = Array.from(values.keys()).filter((i) => values[i] > 0 && i !== peak);
-    const row: ReadRow = {
-      context: contexts.context(tokens),
-      peak,
-      peakToken: contexts.id(tokens[peak]),
-      activation: values[peak],
-      offsets: firing.map((i) => i - peak),
-      activations: firing.map((i) => values[i]),
-      tokens: firing.map((i) => contexts.id(tokens[i])),
-      binMin,
-      binMax,
-    };
+    const { index } = entry.example;
+    const row = rowOf(entry.example, contexts);
     const rows = examples.get(index);
     if (rows) rows.push(row);
     else examples.set(index, [row]);
@@ -120,6 +108,28 @@ async function readAll(
   if (figures.size === 0)
     throw new MonosemeError('ERR_FORMAT', 'The export holds no feature.', 'Get the files again.');
   return { figures, examples };
+}
+
+function rowOf({ tokens, values, binMin, binMax }: ReadExample, contexts: TextContexts): ReadRow {
+  let peak = 0;
+  const firing: number[] = [];
+  // Of most of a hundred tokens, in hundreds of thousands of examples, there is nothing to keep.
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] > values[peak]) peak = i;
+    if (values[i] > 0) firing.push(i);
+  }
+  const beside = firing.filter((i) => i !== peak);
+  return {
+    context: contexts.context(tokens),
+    peak,
+    peakToken: contexts.id(tokens[peak]),
+    activation: values[peak],
+    offsets: beside.map((i) => i - peak),
+    activations: beside.map((i) => values[i]),
+    tokens: beside.map((i) => contexts.id(tokens[i])),
+    binMin,
+    binMax,
+  };
 }
 
 async function writeIndex(

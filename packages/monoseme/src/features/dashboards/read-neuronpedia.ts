@@ -7,6 +7,8 @@ import { type DashboardEntry, type DashboardSource, EntryReader } from './dashbo
 
 /** A feature with a vector of 20,000 numbers takes 400 kB, an example with 1,024 tokens 30 kB. */
 const MAX_LINE = 2 ** 24;
+/** Bytes that are read, and unpacked, at once: a feature's examples take a few hundred thousand. */
+const PIECE = 2 ** 18;
 
 export interface NeuronpediaFiles {
   readonly folder: string;
@@ -82,8 +84,8 @@ async function firstLine(path: string): Promise<EntryReader | undefined> {
 
 async function* rowsOf(path: string): AsyncGenerator<EntryReader> {
   const name = basename(path);
-  const file = createReadStream(path);
-  const input = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
+  const file = createReadStream(path, { highWaterMark: PIECE });
+  const input = path.endsWith('.gz') ? file.pipe(createGunzip({ chunkSize: PIECE })) : file;
   file.on('error', (error) => input.destroy(error));
   let number = 0;
   try {

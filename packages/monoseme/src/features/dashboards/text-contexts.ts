@@ -29,7 +29,8 @@ export class TextContexts {
 
   /** The number of the context with this text. @throws {MonosemeError} ERR_LIMIT */
   context(tokens: readonly string[]): number {
-    const ids = Uint32Array.from(tokens, (token) => this.id(token));
+    const ids = new Uint32Array(tokens.length);
+    for (let i = 0; i < tokens.length; i++) ids[i] = this.id(tokens[i]);
     const key = createHash('sha1').update(ids).digest('base64');
     const known = this.#known.get(key);
     if (known !== undefined) return known;
