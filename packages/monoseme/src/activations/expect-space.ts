@@ -10,8 +10,13 @@ const ORIGIN_BYTES = 12;
 export const storedBytes = ({ dtype, dIn }: Pick<StorePlan, 'dtype' | 'dIn'>, nRows: number): number =>
   nRows * (bytesPerRow(dtype, dIn) + ORIGIN_BYTES);
 
-/** @throws {MonosemeError} ERR_DISK_FULL where a folder's disk has too little room for so many rows */
-export async function expectSpace(folder: string, plan: StorePlan, nRows: number): Promise<void> {
+/** @throws {MonosemeError} ERR_DISK_FULL where a folder's disk has too little room for so many rows; `remedy` says what to do */
+export async function expectSpace(
+  folder: string,
+  plan: StorePlan,
+  nRows: number,
+  remedy: string,
+): Promise<void> {
   const needed = storedBytes(plan, nRows);
   const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return;
@@ -19,6 +24,6 @@ export async function expectSpace(folder: string, plan: StorePlan, nRows: number
   throw new MonosemeError(
     'ERR_DISK_FULL',
     `The activations need ${mebibytes(needed)} MiB, but the disk of ${folder} has ${mebibytes(bavail * bsize)} MiB left.`,
-    'Take fewer tokens, store I8, or train straight from the model without a store.',
+    remedy,
   );
 }

@@ -154,6 +154,7 @@ async function makeShards(harvest: Harvest): Promise<StoreShard[]> {
     folder,
     plan,
     sum(todo, (chunk) => source.chunkRows(chunk)),
+    'Take fewer tokens, store I8, or train straight from the model without a store.',
   );
   const total = sum(chunks, (chunk) => source.chunkTokens(chunk));
   let done = total - sum(todo, (chunk) => source.chunkTokens(chunk));

@@ -58,6 +58,8 @@ test('CSV and TSV: quoted commas, quotes, line ends; a row number where there is
   const loose = write('loose.tsv', 'text\nthe "cat" sat\n"A cat" sat\n"a ""cat"""\n');
   const texts = (await read(loose)).map(({ text }) => text);
   assert.deepEqual(texts, ['the "cat" sat', '"A cat" sat', 'a "cat"']);
+  const twice = write('twice.csv', 'id,text,text\nx,one,two\n');
+  await assert.rejects(read(twice), { code: 'ERR_FORMAT', message: /twice\.csv has two columns "text"/ });
   const broken = write('broken.csv', 'text\n"never closed\n');
   await assert.rejects(read(broken), { code: 'ERR_FORMAT', message: /broken\.csv/ });
 });

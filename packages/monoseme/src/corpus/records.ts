@@ -130,7 +130,15 @@ async function* parquetRecords(path: TextPlace, { textField }: RecordOptions): A
 }
 
 function expectColumn(place: TextPlace, names: readonly string[], wanted: string | undefined): void {
-  if (names.some((name) => (wanted === undefined ? TEXT_FIELDS.includes(name) : name === wanted))) return;
+  const found = names.filter((name) => (wanted === undefined ? TEXT_FIELDS.includes(name) : name === wanted));
+  const twice = found.find((name, i) => found.indexOf(name) < i);
+  if (twice !== undefined)
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${placeName(place)} has two columns "${twice}".`,
+      'Give them different names.',
+    );
+  if (found.length > 0) return;
   const shown = names.slice(0, 12).map((name) => JSON.stringify(name.slice(0, 40)));
   throw new MonosemeError(
     'ERR_FORMAT',

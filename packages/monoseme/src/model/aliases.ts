@@ -195,8 +195,8 @@ class AliasFinder {
       const inner = linear.length > 0 ? this.#rows(linear.at(-1)!.input[0]) : undefined;
       if (inner !== undefined)
         this.#aliases.set(name(kind === 'attn' ? 'attn.hook_z' : 'mlp.hook_post'), inner);
-      const isPlain = kind === 'mlp' && linear.length === 2 && linear[0].opType !== 'MatMulInteger';
-      const pre = isPlain ? this.#withBias(linear[0].output[0]) : undefined;
+      const isPlain = kind === 'mlp' && linear.length === 2;
+      const pre = isPlain ? this.#withBias(this.#product(linear[0])) : undefined;
       if (pre !== undefined && this.#width(pre) !== undefined) this.#aliases.set(name('mlp.hook_pre'), pre);
     }
   }
@@ -214,6 +214,17 @@ class AliasFinder {
         this.#graph.isWeight(node.input[1]) &&
         !this.#graph.isWeight(node.input[0]),
     );
+  }
+
+  /** What a product gives; of integers, once it is cast and scaled. */
+  #product({ opType, output }: NodeProto): string {
+    let [tensor] = output;
+    if (opType !== 'MatMulInteger') return tensor;
+    for (const op of ['Cast', 'Mul']) {
+      const next = this.#graph.consumers(tensor).find((node) => node.opType === op);
+      tensor = next?.output[0] ?? tensor;
+    }
+    return tensor;
   }
 
   #withBias(tensor: string): string {

@@ -58,6 +58,22 @@ for (const name of FIXTURE_FAMILIES) {
     assert.equal(model.embeddingRows, 50);
   });
 
+  if (['bert', 'gpt2', 'pythia'].includes(family))
+    test(`${name}: mlp.hook_pre is what its function turns into mlp.hook_post`, async () => {
+      const model = await OnnxModel.open(fixture('families', name));
+      const [before, after] = await Promise.all(
+        ['pre', 'post'].map(async (place) => {
+          const runner = await ModelRunner.start(model, { hook: `blocks.1.mlp.hook_${place}`, threads: 1 });
+          const rows = await runner.activations(tokens, CONTEXT);
+          await runner.close();
+          return rows;
+        }),
+      );
+      assert.equal(after.length, tokens.length * 24);
+      const off = before.map((x, i) => Math.abs(gelu(x) - after[i]));
+      assert.ok(Math.max(...off) < 2e-3, `${Math.max(...off)}`);
+    });
+
   test(`${name}: logits are PyTorch's, whole and through edits that change nothing`, async () => {
     const model = await OnnxModel.open(fixture('families', name));
     const hooked = new HookedModel(model, { threads: 1 });
@@ -69,4 +85,9 @@ for (const name of FIXTURE_FAMILIES) {
     }
     await hooked.close();
   });
+}
+
+/** By its tanh, which is within 5e-4 of the one by erf that some of the models have. */
+function gelu(x: number): number {
+  return (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 }

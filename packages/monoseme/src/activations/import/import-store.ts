@@ -145,7 +145,7 @@ async function writeShards(importing: Importing, files: readonly ForeignFile[]):
       nLinked++;
       continue;
     }
-    await expectSpace(folder, plan, file.nRows);
+    await expectSpace(folder, plan, file.nRows, 'Write to a disk with more room, or store I8.');
     await copyRows(importing, file);
   }
   for (let extra = shards.length; ; extra++) {
