@@ -12,6 +12,27 @@ const site = smallSite({ live: true });
 const rowNumbers = (tab) => tab.locator('.rows .row .number').allInnerTexts();
 
 describe('the page', { skip }, () => {
+  test('a key that is held goes on from feature to feature where the browser refuses more addresses, which follow', async () => {
+    const { tab, close } = await site.open('#/feature/1');
+    await tab.getByText('2 of 23 in the list').waitFor();
+    await tab.evaluate(() => {
+      const pushState = history.pushState.bind(history);
+      let calls = 0;
+      // As some browsers do: an error, later silence.
+      history.pushState = (...args) => {
+        calls++;
+        if (calls > 8) return;
+        if (calls > 4) throw new DOMException('Too many calls.', 'SecurityError');
+        pushState(...args);
+      };
+    });
+    for (let i = 0; i < 12; i++) await tab.keyboard.press('j');
+    await tab.getByText('14 of 23 in the list').waitFor();
+    const shown = (await tab.locator('h1').innerText()).replace(/\D/g, '');
+    await tab.waitForURL(new RegExp(`#/feature/${shown}$`));
+    await close();
+  });
+
   for (const [size, options] of Object.entries(SIZES)) {
     test(`${size}: from the list to a feature and back`, async () => {
       const { tab, complaints, close } = await site.open('#/', options);

@@ -145,11 +145,14 @@ export function formatRoute({ view, member, latent, query, own }: Route): string
   return `#${path}${search ? `?${search}` : ''}`;
 }
 
-const [route, setRoute] = createSignal<Route>(parseRoute(location.hash));
-window.addEventListener('hashchange', () => followAddress());
+/** The address of what is shown; the browser's follows it. */
+let address = location.hash;
+const [route, setRoute] = createSignal<Route>(parseRoute(address));
+window.addEventListener('hashchange', () => show(location.hash));
 
-function followAddress(): void {
-  const next = parseRoute(location.hash);
+function show(href: string): void {
+  address = href;
+  const next = parseRoute(href);
   setRoute((last) => ({
     ...next,
     query: sameIfEqual(last.query, next.query),
@@ -240,12 +243,33 @@ export function ownHref(change: Readonly<Record<string, string>>, latent = route
 
 /** Without the browser's own search for a place of that name, which lays the page out before it is drawn. */
 export function go(href: string): void {
-  if (href === location.hash) return;
-  history.pushState(null, '', href);
-  followAddress();
+  if (href === address) return;
+  show(href);
+  writeAddress(() => history.pushState(null, '', href));
 }
+
 /** Change the view's own state without a new entry in the history: for what changes while one types. */
 export function keep(change: Readonly<Record<string, string>>): void {
-  history.replaceState(history.state, '', ownHref(change));
-  followAddress();
+  show(ownHref(change));
+  writeAddress(replaceAddress);
+}
+
+const replaceAddress = (): void => history.replaceState(history.state, '', address);
+
+const RETRY_MS = 1000;
+let retry: number | undefined;
+
+/**
+ * Browsers refuse addresses that change as often as those of a key that is held, some with an error and some in silence: what
+ * is shown goes on, and the address is written when it may be.
+ */
+function writeAddress(write: () => void): void {
+  window.clearTimeout(retry);
+  try {
+    write();
+  } catch {
+    // A refusal.
+  }
+  const isWritten = location.hash === new URL(address, location.href).hash;
+  retry = isWritten ? undefined : window.setTimeout(() => writeAddress(replaceAddress), RETRY_MS);
 }
