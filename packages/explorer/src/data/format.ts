@@ -7,9 +7,9 @@ export function count(value: number): string {
 /** 12,345,678 → 12.3 M; for headlines. */
 export function roughCount(value: number): string {
   if (value < 10_000) return whole.format(value);
-  const [scaled, unit] =
-    value < 1e6 ? [value / 1e3, 'k'] : value < 1e9 ? [value / 1e6, 'M'] : [value / 1e9, 'B'];
-  return `${Number(scaled.toPrecision(3))} ${unit}`;
+  const rounded = Number(value.toPrecision(3));
+  const [size, unit] = rounded < 1e6 ? [1e3, 'k'] : rounded < 1e9 ? [1e6, 'M'] : [1e9, 'B'];
+  return `${rounded / size} ${unit}`;
 }
 
 /** Three significant digits, without an exponent where that stays readable. */

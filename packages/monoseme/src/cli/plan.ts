@@ -147,5 +147,4 @@ function planText({ stored, streaming }: { stored: Way; streaming: Way }, { dtyp
 }
 
 /** 1_500_000_000 → `1.50 GB` */
-const size = (bytes: number): string =>
-  bytes >= 1e12 ? `${(bytes / 1e12).toPrecision(3)} TB` : bytes === 0 ? '0' : `${compact(bytes)}B`;
+const size = (bytes: number): string => (bytes === 0 ? '0' : `${compact(bytes)}B`);

@@ -87,14 +87,16 @@ export class Stage {
 
 /** 1234567 → `1.23 M`; three significant digits. */
 export function compact(value: number): string {
+  const rounded = Number(value.toPrecision(3));
   for (const [size, suffix] of [
+    [1e12, ' T'],
     [1e9, ' G'],
     [1e6, ' M'],
     [1e3, ' k'],
   ] as const) {
-    if (Math.abs(value) >= size) return `${(value / size).toPrecision(3)}${suffix}`;
+    if (Math.abs(rounded) >= size) return `${(rounded / size).toPrecision(3)}${suffix}`;
   }
-  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+  return String(rounded);
 }
 
 /** 8 → `8 s`, 125 → `2 min 5 s`, 7300 → `2 h 2 min`. */
