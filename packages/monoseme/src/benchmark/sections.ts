@@ -187,7 +187,7 @@ export function descriptionSection(found: MinimumDescription): ReportSection {
       shortest === undefined
         ? 'No number of bins keeps the explained variance within 0.01: there is no description length.'
         : `A token's latents take ${figureText(shortest.bits)} bits, ${figureText(shortest.bitsOfFiring)} of them for which ones fire, with ${shortest.bins} bins a latent.`,
-      `Over ${count(nTokens)} tokens; each latent coded on its own. Without rounding, ${percentText(explainedVariance)} of the variance are explained; rounding may cost 0.01 of it.`,
+      `Over ${count(nTokens)} tokens; each latent coded on its own. Without rounding, ${percentText(explainedVariance)} of the variance is explained; rounding may cost 0.01 of it.`,
     ],
     tables: [
       {

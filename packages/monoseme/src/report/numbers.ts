@@ -13,7 +13,8 @@ export function intervalText(interval: readonly [number, number] | undefined): s
   return interval ? interval.map(figureText).join(' to ') : UNDEFINED;
 }
 
-/** `0.0123` → `1.23 %`; `–` for a figure that is not defined. */
+/** `0.0123` → `1.23 %`; what rounds to 0 has no sign; `–` for a figure that is not defined. */
 export function percentText(share: number | undefined, digits = 1): string {
-  return share === undefined || !Number.isFinite(share) ? UNDEFINED : `${(100 * share).toFixed(digits)} %`;
+  if (share === undefined || !Number.isFinite(share)) return UNDEFINED;
+  return `${(100 * share).toFixed(digits).replace(/^-(?=[0.]+$)/, '')} %`;
 }
