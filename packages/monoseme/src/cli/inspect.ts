@@ -22,7 +22,9 @@ export const inspectCommand: DeclareCommand = (program, run) => {
         const known = hooks.filter(hasKnownName);
         const shown = flags.all || known.length === 0 ? hooks : known;
         if (model.storesHalves)
-          context.print('The file is of half precision; a CPU computes it in single precision.');
+          context.print(
+            `The file is of half precision; on ${model.device} it is computed in single precision.`,
+          );
         context.print(hookTable(shown));
         if (shown.length < hooks.length)
           context.print(`and ${hooks.length - shown.length} more; --all lists them`);

@@ -5,7 +5,14 @@ import { Tokenizer } from '../corpus/index.ts';
 import { type Command, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { type HubOptions, isHubPath } from '../hub/index.ts';
-import { type Device, DEVICES, InputArrays, type ModelRunner, OnnxModel } from '../model/index.ts';
+import {
+  compareWithCpu,
+  type Device,
+  DEVICES,
+  InputArrays,
+  type ModelRunner,
+  OnnxModel,
+} from '../model/index.ts';
 import type { CommandContext } from './context.ts';
 import { repeatable, wholeOption } from './options.ts';
 import { Stage } from './progress.ts';
@@ -62,8 +69,21 @@ export async function openModel(
   const model = await withDownload(context, nameOrPath, (hub) =>
     OnnxModel.open(modelPath(nameOrPath), { inputs, hub, device }),
   );
-  if (device !== undefined) context.progress.write(`device     ${model.name} runs on ${model.device}\n`);
+  if (device !== undefined) context.progress.write(`device     ${await deviceText(model)}\n`);
   return model;
+}
+
+/** Where a model runs, and beside another device than the CPU what was measured on a short text or a sample. */
+async function deviceText(model: OnnxModel): Promise<string> {
+  const { name, device } = model;
+  if (device === 'cpu') return `${name} runs on cpu`;
+  const { nOnDevice, onCpu, difference } = await compareWithCpu(model);
+  if (nOnDevice === 0) return `${name} runs on cpu: ${device} computes none of its ${onCpu.length} nodes`;
+  const operators = [...new Set(onCpu)];
+  const shown = [...operators.slice(0, 5), ...(operators.length > 5 ? ['…'] : [])].join(', ');
+  const left = onCpu.length === 0 ? '' : `, and ${onCpu.length} on the CPU (${shown})`;
+  const close = `its outputs are within ${Number(difference.toPrecision(2))} of those on cpu`;
+  return `${name} runs on ${device}: ${nOnDevice} nodes${left}; ${close}`;
 }
 
 /** Open what may have to be downloaded from the hub first, with its progress. */

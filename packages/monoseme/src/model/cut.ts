@@ -240,9 +240,11 @@ function activationsOutput(hook: string): NodeProto {
   return cast(hook, ACTIVATIONS, ELEMENT.float);
 }
 
+export const castName = (output: string): string => `monoseme.cast.${output}`;
+
 /** A Cast, under a name that no node of a model has; between equal types ONNX Runtime removes it. */
 export function cast(input: string, output: string, to: number): NodeProto {
-  return { ...node('Cast', [input], output, { to }), name: `monoseme.cast.${output}` };
+  return { ...node('Cast', [input], output, { to }), name: castName(output) };
 }
 
 /** A node of the standard operator set with whole-number attributes. */
@@ -263,8 +265,8 @@ export function node(
 }
 
 /** A model of one node, y = x + x, to try a device with. */
-export function oneNode(): Uint8Array<ArrayBuffer> {
-  const info = (name: string) => valueInfo(name, { type: 'float32', shape: ['batch'] });
+export function oneNode(type: 'float32' | 'float16'): Uint8Array<ArrayBuffer> {
+  const info = (name: string) => valueInfo(name, { type, shape: ['batch'] });
   const graph = {
     name: 'try',
     node: [node('Add', ['x', 'x'], 'y')],

@@ -1,4 +1,5 @@
 export { ArrayRunner, type ArrayRunnerOptions } from './array-runner.ts';
+export { compareWithCpu, type DeviceComparison } from './compare-with-cpu.ts';
 export { type Control, type ControlOptions, writeControl } from './control.ts';
 export {
   type Edit,

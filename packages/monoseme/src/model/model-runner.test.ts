@@ -194,6 +194,7 @@ test('an error inside the worker comes with its code, and the worker goes on', a
     device: 'cpu' as const,
     gives: [],
     edits: [],
+    cpuNodes: [],
     optimize: true,
   };
   const load = client.ask('load', { as: 'harvest', session: { ...session, bytes: Uint8Array.of(1, 2, 3) } });

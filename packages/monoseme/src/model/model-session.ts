@@ -1,10 +1,10 @@
 import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
-import type { GraphPart } from './cut.ts';
+import { ACTIVATIONS, castName, type GraphPart } from './cut.ts';
 import { fixedSizes } from './model-inputs.ts';
 import type { HookPoint, OnnxModel } from './onnx-model.ts';
 import type { WorkerClient } from './worker-client.ts';
-import type { SessionName } from './worker-messages.ts';
+import type { Device, SessionName } from './worker-messages.ts';
 
 /** Have the worker make a session of a part of a model. */
 export async function loadPart(
@@ -13,13 +13,17 @@ export async function loadPart(
   as: SessionName,
   { bytes, modelInputs, reads, gives, edits }: GraphPart,
   threads: number,
+  { device = model.device, profile }: { device?: Device; profile?: string } = {},
 ): Promise<void> {
   const inputs = model.inputs.filter(({ name }) => modelInputs.includes(name));
   const shapes = new Map(reads.map((tensor) => [tensor, model.tensors.get(tensor)!.shape]));
   const session = {
     bytes,
     folder: model.dataFolder,
-    device: model.device,
+    device,
+    profile,
+    // A device may round to half precision in its own way, or not have it.
+    cpuNodes: [...model.cpuNodes, castName(ACTIVATIONS)],
     threads,
     inputs,
     reads: shapes,

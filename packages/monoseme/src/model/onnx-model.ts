@@ -25,6 +25,7 @@ import { type RowAxes, type RowLayout, rowLayout } from './row-layout.ts';
 import { inSinglePrecision_ } from './single-precision.ts';
 import { findLogits, type Logits } from './suffix-heads.ts';
 import { type Axis, axesOf, probeSizes, rowWidth, type TensorInfo } from './tensor-shapes.ts';
+import { tryDevice } from './try-device.ts';
 import { WorkerClient } from './worker-client.ts';
 import type { Device } from './worker-messages.ts';
 
@@ -62,13 +63,15 @@ export class OnnxModel {
   readonly sha256: string;
   /** Where all its sessions run. */
   readonly device: Device;
+  /** Nodes that run on the CPU on every device: see {@link nameCpuNodes_}. */
+  readonly cpuNodes: readonly string[];
   /** From which its external data are read. */
   readonly dataFolder: string;
   readonly tokenizerPath: string | undefined;
   /** The longest context by config.json. */
   readonly contextSize: number | undefined;
   readonly graph: OnnxGraph;
-  /** Whether the file is of half precision and computes in single precision, as on a CPU ({@link inSinglePrecision_}). */
+  /** Whether the file is of half precision and its device computes it in single ({@link inSinglePrecision_}), as a CPU does. */
   readonly storesHalves: boolean;
   readonly inputs: readonly ModelInput[];
   /** Whether it reads tokens; else it reads arrays ({@link InputArrays}). */
@@ -94,17 +97,18 @@ export class OnnxModel {
     path: string,
     options: { inputs?: GivenInputs; hub?: HubOptions; device?: Device } = {},
   ): Promise<OnnxModel> {
+    const { device = 'cpu' } = options;
+    const hasHalves = device !== 'cpu' && (await tryDevice(device));
     const files = await modelFiles(await localModel(path, options.hub));
     const bytes = await readLimited(files.onnx, MODEL_BYTES_LIMIT);
-    const { device = 'cpu' } = options;
     const stored = parseOnnx(bytes, files.onnx);
-    const graph = device === 'cpu' ? inSinglePrecision_(stored, files.onnx) : stored;
+    const graph = hasHalves ? stored : inSinglePrecision_(stored, files.onnx);
     const external = await externalDataFiles(graph, files.onnx);
     const hashes = [sha256(bytes)];
     for (const file of external) hashes.push(await sha256File(file));
     const dataFolder = await resolveDataFolder_(graph, files.onnx);
     const inputs = understandInputs(graph.inputs, options.inputs);
-    const tensors = await inspect(graph, inputs, dataFolder, device);
+    const tensors = await inspect(graph, inputs, dataFolder);
     const name = isHubPath(path) ? path.slice('hf:'.length) : nameOf(files.onnx);
     return new OnnxModel(
       name,
@@ -134,6 +138,7 @@ export class OnnxModel {
     this.tokenizerPath = files.tokenizer;
     this.contextSize = files.contextSize;
     this.graph = graph;
+    this.cpuNodes = nameCpuNodes_(graph);
     this.storesHalves = storesHalves;
     this.inputs = inputs;
     this.readsTokens = readsTokens(inputs);
@@ -266,15 +271,13 @@ async function inspect(
   graph: OnnxGraph,
   inputs: ModelInput[],
   dataFolder: string,
-  device: Device,
 ): Promise<Map<string, TensorInfo>> {
   const fixed = fixedSizes(inputs);
   const worker = new WorkerClient();
   try {
     const { bytes } = withAllOutputs(graph);
     const part = { bytes, folder: dataFolder, inputs, reads: new Map(), gives: [], edits: [] };
-    if (device !== 'cpu') await worker.ask('expectDevice', { device });
-    const session = { ...part, threads: 1, device: 'cpu' as const, optimize: false };
+    const session = { ...part, cpuNodes: [], threads: 1, device: 'cpu' as const, optimize: false };
     const found = await worker.ask('inspect', { session, probes: probeSizes(fixed) }, [bytes.buffer]);
     return new Map(
       found.map(({ name, type, sizes: [first, second] }) => [
@@ -285,6 +288,15 @@ async function inspect(
   } finally {
     await worker.close();
   }
+}
+
+/**
+ * Sines and cosines, as of the angles of rotary embeddings, by names which they get where they have none. WebGPU's own may be off by
+ * 2⁻¹¹, and by more where an angle exceeds π, as most positions' do.
+ */
+function nameCpuNodes_({ nodes }: OnnxGraph): string[] {
+  const periodic = nodes.filter(({ opType }) => /^(Sin|Cos)$/.test(opType));
+  return periodic.map((node) => (node.name ||= `monoseme.${node.opType}.${node.output[0]}`));
 }
 
 function embeddingRows(graph: OnnxGraph): number | undefined {

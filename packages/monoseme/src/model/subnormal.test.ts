@@ -15,8 +15,14 @@ test(
     const x = new Float32Array(2 ** 20).fill(1e-39);
     x[7] = 1.5;
     const worker = new WorkerClient();
-    const part = { bytes: oneNode(), folder: '', threads: 2, device: 'cpu', optimize: true } as const;
-    const session = { ...part, inputs: [], reads: new Map(), gives: [], edits: [] };
+    const part = {
+      bytes: oneNode('float32'),
+      folder: '',
+      threads: 2,
+      device: 'cpu',
+      optimize: true,
+    } as const;
+    const session = { ...part, inputs: [], reads: new Map(), gives: [], edits: [], cpuNodes: [] };
     await worker.ask('load', { as: 'part sum', session });
     const feeds: Record<string, Feed> = { x: { type: 'float32', data: x, dims: [x.length] } };
     const { y } = await worker.ask('runFeeds', { session: 'part sum', feeds });

@@ -15,8 +15,6 @@ export interface WorkerRequests {
     request: { session: SessionSpec; probes: [number, number][] };
     answer: { name: string; type: string; sizes: number[][] }[];
   };
-  /** Refuse a device that cannot be used here, by running a graph of one node on it. */
-  expectDevice: { request: { device: Device }; answer: void };
   /** Run a session on values of all its inputs; its outputs are floats. */
   runFeeds: {
     request: { session: SessionName; feeds: Record<string, Feed> };
@@ -131,6 +129,10 @@ export interface SessionSpec {
   gives: readonly string[];
   /** Numbers of the hooks whose edited activations it reads. */
   edits: readonly number[];
+  /** Nodes that the CPU computes, whatever the device. */
+  cpuNodes: readonly string[];
+  /** Where a profile of its runs goes when it is unloaded: the beginning of the file's path. */
+  profile?: string;
   /** Let the runtime rewrite the graph. Off for looking at every tensor: rewriting would remove some. */
   optimize: boolean;
 }

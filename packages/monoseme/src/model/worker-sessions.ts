@@ -1,9 +1,8 @@
 import { workerData } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { MonosemeError } from '../errors.ts';
-import { oneNode } from './cut.ts';
 import { makeArrayFeeds, makeFeeds, readsTokens } from './model-inputs.ts';
-import { GUARD, type Handlers, type SessionName, type SessionSpec } from './worker-messages.ts';
+import { type Device, GUARD, type Handlers, type SessionName, type SessionSpec } from './worker-messages.ts';
 import { floatTensors, toTensors } from './worker-tensors.ts';
 
 export interface Session {
@@ -16,7 +15,7 @@ const guard: Int32Array = workerData;
 export const sessions = new Map<SessionName, Session>();
 
 /** Sessions of ONNX Runtime: made, run on given values, released. */
-export const sessionHandlers: Handlers<'inspect' | 'expectDevice' | 'runFeeds' | 'load' | 'unload'> = {
+export const sessionHandlers: Handlers<'inspect' | 'runFeeds' | 'load' | 'unload'> = {
   async inspect({ session: spec, probes }) {
     const session = await createSession(spec);
     const names = session.outputMetadata.flatMap((output) => (output.isTensor ? [output.name] : []));
@@ -36,31 +35,6 @@ export const sessionHandlers: Handlers<'inspect' | 'expectDevice' | 'runFeeds' |
     return [...found.values()];
   },
 
-  async expectDevice({ device }) {
-    // What it would print itself, of libraries that are not there, the error says.
-    ort.env.logLevel = 'fatal';
-    try {
-      const session = await native(() =>
-        ort.InferenceSession.create(oneNode(), { executionProviders: [device], logSeverityLevel: 4 }),
-      );
-      await native(() => session.run({ x: new ort.Tensor('float32', [1], [1]) }));
-      await native(() => session.release());
-    } catch (error) {
-      const offered = ort.listSupportedBackends().map(({ name }) => name);
-      const text = error instanceof Error ? error.message : String(error);
-      // Behind the place in the runtime's source and the check that failed.
-      const message = text
-        .split('\n')[0]
-        .replace(/^.*was false\. /, '')
-        .slice(0, 200);
-      throw new MonosemeError(
-        'ERR_OPTION',
-        `The device ${device} cannot be used here: ${offered.includes(device) ? message : 'ONNX Runtime is built without it'}.`,
-        `This build of ONNX Runtime knows ${offered.join(', ')}; cpu always runs.`,
-      );
-    }
-  },
-
   async runFeeds({ session: name, feeds }) {
     const { session } = sessions.get(name)!;
     return floatTensors(await native(() => session.run(toTensors(feeds))));
@@ -72,7 +46,9 @@ export const sessionHandlers: Handlers<'inspect' | 'expectDevice' | 'runFeeds' |
   },
 
   async unload({ session: name }) {
-    await native(async () => sessions.get(name)?.session.release());
+    const { session, spec } = sessions.get(name) ?? {};
+    if (spec?.profile) session?.endProfiling();
+    await native(async () => session?.release());
     sessions.delete(name);
   },
 };
@@ -82,13 +58,17 @@ function createSession({
   folder,
   threads,
   device,
+  cpuNodes,
+  profile,
   optimize,
 }: SessionSpec): Promise<ort.InferenceSession> {
   const options: ort.InferenceSession.SessionOptions = {
-    executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+    executionProviders: [...providers(device, cpuNodes), 'cpu'],
+    ...(profile && { enableProfiling: true, profileFilePrefix: profile }),
     intraOpNumThreads: threads,
     graphOptimizationLevel: optimize ? 'all' : 'disabled',
-    logSeverityLevel: 3,
+    // What it would print, its errors say, and they are thrown.
+    logSeverityLevel: 4,
     extra: {
       session: {
         model_external_initializers_file_folder_path: folder,
@@ -100,6 +80,14 @@ function createSession({
     },
   };
   return native(() => ort.InferenceSession.create(bytes, options));
+}
+
+function providers(
+  device: Device,
+  cpuNodes: readonly string[],
+): ort.InferenceSession.ExecutionProviderConfig[] {
+  if (device === 'cpu') return [];
+  return [device === 'webgpu' ? { name: device, forceCpuNodeNames: cpuNodes } : device];
 }
 
 /** Make a native call unless the process is ending; see {@link GUARD}. */
