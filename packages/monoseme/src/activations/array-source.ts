@@ -1,6 +1,6 @@
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
-import type { ArrayRunner, InputArrays, RowAxis } from '../model/index.ts';
+import { type ArrayRunner, deviceText, type InputArrays, type RowAxis } from '../model/index.ts';
 import type { DroppedRows, RowOrigins } from './source.ts';
 import type { HarvestSource } from './write-store.ts';
 
@@ -48,8 +48,8 @@ export function arraySource(
     ...{ dIn, hookName, axes, chunkRows, readRows },
     contextSize: rowsPerSample,
     nChunks: Math.ceil(nSamples / samplesPerRun),
-    description: `${hookName} [${dIn}] of ${model.name}, ${nSamples} samples${names && ` of ${names}`}`,
-    hash: sha256(settings.join(' ')),
+    description: `${hookName} [${dIn}] of ${model.name}, ${nSamples} samples${names && ` of ${names}`}${deviceText(model)}`,
+    hash: sha256(settings.join(' ') + deviceText(model)),
     modelHash: model.sha256,
     modelName: model.name,
     chunkTokens: chunkRows,

@@ -1,7 +1,7 @@
 import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
-import { expectTokens, type ModelRunner } from '../model/index.ts';
+import { deviceText, expectTokens, type ModelRunner } from '../model/index.ts';
 import { allFinite, encodeFloats, expectPositiveInteger } from '../tensor/index.ts';
 import {
   checkRowOptions,
@@ -117,9 +117,10 @@ export class ModelSource implements HarvestSource {
     if (this.#chunkRows.every((n) => n === 0))
       throw new MonosemeError('ERR_EMPTY_TEXT', 'Every token of the text is dropped.', 'Drop fewer.');
     const selection = selectionText(rows);
-    this.description = `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens${selection}`;
+    const device = deviceText(model);
+    this.description = `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens${selection}${device}`;
     const stream = new Uint8Array(tokens.tokens.buffer, tokens.tokens.byteOffset, tokens.tokens.byteLength);
-    const settings = [model.sha256, runner.tensorName, contextSize, contextsPerChunk, selection];
+    const settings = [model.sha256, runner.tensorName, contextSize, contextsPerChunk, selection + device];
     this.hash = sha256(settings.join(' '), stream);
     this.modelHash = model.sha256;
     this.modelName = model.name;

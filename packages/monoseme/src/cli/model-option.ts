@@ -69,12 +69,12 @@ export async function openModel(
   const model = await withDownload(context, nameOrPath, (hub) =>
     OnnxModel.open(modelPath(nameOrPath), { inputs, hub, device }),
   );
-  if (device !== undefined) context.progress.write(`device     ${await deviceText(model)}\n`);
+  if (device !== undefined) context.progress.write(`device     ${await deviceReport(model)}\n`);
   return model;
 }
 
 /** Where a model runs, and beside another device than the CPU what was measured on a short text or a sample. */
-async function deviceText(model: OnnxModel): Promise<string> {
+async function deviceReport(model: OnnxModel): Promise<string> {
   const { name, device } = model;
   if (device === 'cpu') return `${name} runs on cpu`;
   const { nOnDevice, onCpu, difference } = await compareWithCpu(model);

@@ -14,7 +14,7 @@ export { InputArrays } from './input-arrays.ts';
 export { averageLogitJacobian, type JacobianOptions } from './logit-jacobian.ts';
 export { type ModelBatch, ModelRunner, type RunnerOptions } from './model-runner.ts';
 export { type HookPoint, OnnxModel } from './onnx-model.ts';
-export { expectTokens } from './model-session.ts';
+export { deviceText, expectTokens } from './model-session.ts';
 export type { OutcomeOptions, Outcomes } from './outcomes.ts';
 export type { RowAxes, RowAxis, RowLayout } from './row-layout.ts';
 export { RUNTIME_VERSION } from './runtime-version.ts';

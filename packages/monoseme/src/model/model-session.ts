@@ -40,6 +40,9 @@ export function namedHook(model: OnnxModel, hook: string): { point: HookPoint; h
   return { point, hookName: point.aliases.includes(hook) ? hook : (point.aliases[0] ?? point.name) };
 }
 
+/** Where a model runs, as part of what is computed: another device than the CPU gives other last bits. */
+export const deviceText = ({ device }: OnnxModel): string => (device === 'cpu' ? '' : `, on ${device}`);
+
 /** A runner whose first session is loaded; its worker is ended where that fails. */
 export async function withFirstSession<T extends { close(): Promise<void> }>(
   runner: T,
