@@ -8,8 +8,14 @@ import type { KernelBackend } from '../kernels/index.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
 
-/** Tokens of the sample: L0 and explained variance are known to a few percent from as many. */
-export const CHECK_TOKENS = 8192;
+/** Tokens of the sample. */
+const SAMPLE_TOKENS = 8192;
+
+/** The sample is spread evenly over as much text: neighbours are of one document, which says little of the others. */
+export const CHECK_TOKENS = 16 * SAMPLE_TOKENS;
+
+/** Contexts that the sample takes from one place. */
+const CONTEXTS_TOGETHER = 2;
 
 export interface CheckFlags {
   readonly check?: boolean;
@@ -46,10 +52,10 @@ export async function checkDictionary(
 ): Promise<CheckResult> {
   const { dictionary, backend, path } = input;
   expectAutoencoder(dictionary, input.runner);
-  const source = modelSource(input.runner, input.tokens);
+  const source = modelSource(input.runner, input.tokens, { contextsPerChunk: CONTEXTS_TOGETHER });
   const figures = await withStage(context, 'check', 'tokens', async (stage) => {
     const sums = await sample(source, dictionary, backend, context.signal, (done) =>
-      stage.update(done, CHECK_TOKENS),
+      stage.update(done, SAMPLE_TOKENS),
     );
     const { l0, explainedVariance } = sums.figures();
     const summary = `L0 ${l0.toFixed(1)}, explained variance ${explainedVariance.toFixed(3)}`;
@@ -71,7 +77,10 @@ async function sample(
   onProgress: (doneTokens: number) => void,
 ): Promise<ReconstructionSums> {
   const sums = new ReconstructionSums(dictionary.config.dIn, dictionary.config.dSae);
-  for (let chunk = 0; chunk < source.nChunks && sums.nTokens < CHECK_TOKENS; chunk++) {
+  const { nChunks, contextSize } = source;
+  const nRead = Math.min(nChunks, Math.ceil(SAMPLE_TOKENS / (CONTEXTS_TOGETHER * contextSize)));
+  for (let i = 0; i < nRead; i++) {
+    const chunk = Math.floor((i * nChunks) / nRead);
     const x = await source.readChunk(chunk, signal);
     const codes = await encode(dictionary, backend, x, source.chunkRows(chunk));
     sums.add(x, await decode(dictionary, backend, codes, x), codes);

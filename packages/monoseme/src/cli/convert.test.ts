@@ -120,9 +120,9 @@ describe('--check', () => {
     await saveDictionary(out, { config, weights });
     return out;
   }
-  const check = async (path: string) => {
-    const out = `${path}-checked`;
-    const { code, stdout, stderr } = await monoseme('convert', path, out, '--check', '--json');
+  const check = async (path: string, ...options: string[]) => {
+    const out = await mkdtemp(join(folder, 'checked-'));
+    const { code, stdout, stderr } = await monoseme('convert', path, out, '--check', '--json', ...options);
     assert.equal(code, 0, stderr);
     const { check } = JSON.parse(stdout) as {
       check: { l0: number; explained_variance: number; doubts: string[] };
@@ -145,6 +145,22 @@ describe('--check', () => {
 
     const lying = await check(await saveIdentity(() => {}, { l0: 10 }));
     assert.match(lying.doubts.join(), /L0 is \d+\.\d, and its files say 10\./);
+  });
+
+  test('the sample is spread over the text, and is not its first document', async () => {
+    const identity = await saveIdentity(() => {});
+    await writeFile(join(folder, 'zeros.txt'), '0 '.repeat(20_000));
+    await writeFile(
+      join(folder, 'words.txt'),
+      'A sample of words that differ from one another. '.repeat(1200),
+    );
+    const l0Of = async (...names: string[]) => {
+      const texts = names.flatMap((name) => ['--text', join(folder, name)]);
+      return (await check(identity, '--split', 'all', ...texts)).l0;
+    };
+    const [zeros, words] = [await l0Of('zeros.txt'), await l0Of('words.txt')].sort((a, b) => a - b);
+    const both = await l0Of('zeros.txt', 'words.txt');
+    assert.ok(both > zeros + 1 && both < words - 1, `${zeros} ${both} ${words}`);
   });
 
   test('another width than the hook has', async () => {
