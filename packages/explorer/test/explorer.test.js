@@ -333,7 +333,7 @@ describe('the page', { skip }, () => {
 
   test('choosing a bar of the density histogram filters the list', async () => {
     const { tab, close } = await site.open('#/');
-    await tab.locator('.density rect').first().waitFor();
+    await tab.locator('.density path').first().waitFor();
     const box = await tab.locator('.density svg').boundingBox();
     await tab.mouse.click(box.x + 3, box.y + box.height - 4);
     await tab.locator('.chip', { hasText: 'density' }).waitFor();

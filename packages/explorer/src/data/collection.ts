@@ -2,6 +2,7 @@ import type { CollectionManifest } from 'monoseme/collection';
 import { FeatureIndex } from './feature-index.ts';
 import { IndexError } from './index-error.ts';
 import { Matches } from './matches.ts';
+import { memberLabels } from './member-labels.ts';
 import { RemoteFile } from './remote-file.ts';
 
 /** The version of collections that this page reads (docs/collections.md). */
@@ -12,8 +13,8 @@ export const MATCH_KINDS = ['direction', 'activation'] as const;
 export type MatchKind = (typeof MATCH_KINDS)[number];
 
 type Details = CollectionManifest['details'];
-/** What the collection's manifest says of one of its dictionaries. */
-export type Member = Details['members'][number];
+/** What the collection's manifest says of one of its dictionaries, and what it is called where there is little room. */
+export type Member = Details['members'][number] & { readonly label: string };
 
 /** Many dictionaries side by side. Their indexes are opened when they are looked at. */
 export class Collection {
@@ -42,7 +43,8 @@ export class Collection {
       );
     this.#base = base;
     this.#details = json.details as Details;
-    this.members = members;
+    const labels = memberLabels(members);
+    this.members = members.map((member, i) => ({ ...member, label: labels[i] }));
     this.binsPerPower = this.#details.bins_per_power;
   }
 
@@ -55,6 +57,11 @@ export class Collection {
       `This collection has ${this.members.length} others.`,
       'Go back to the collection and choose one.',
     );
+  }
+
+  /** The label of a dictionary; the name itself where there is none of this name. */
+  labelOf(name: string): string {
+    return this.members.find((member) => member.name === name)?.label ?? name;
   }
 
   index(name: string): Promise<FeatureIndex> {

@@ -1,4 +1,4 @@
-import { createMemo, createSignal, For, Index } from 'solid-js';
+import { createMemo, createSignal, For, Index, Show } from 'solid-js';
 import { count } from '../data/format.ts';
 import { countScale } from '../state/settings.ts';
 
@@ -28,6 +28,15 @@ interface BarsProps {
 
 const WIDTH = 336;
 const HEIGHT = 84;
+/** Strengths of a colour that are told apart. */
+const STRENGTHS = 12;
+
+/** Bars of one colour, drawn as one. */
+interface Tone {
+  readonly kind: string;
+  readonly strength: number;
+  readonly path: string;
+}
 
 /** A histogram. Pointing at it names the bin; marks from elsewhere are drawn as lines. */
 export function Bars(props: BarsProps) {
@@ -39,6 +48,27 @@ export function Bars(props: BarsProps) {
       ? 0
       : (countScale() === 'log' ? Math.log1p(n) / Math.log1p(largest()) : n / largest()) * (HEIGHT - 2) + 1;
   const edge = (bin: number) => props.from + ((props.to - props.from) * bin) / props.counts.length;
+  const bar = (bin: number) => ({
+    x: bin * width() + 0.3,
+    y: HEIGHT - height(props.counts[bin]),
+    width: Math.max(0.5, width() - 0.6),
+    height: height(props.counts[bin]),
+  });
+  /** By colour: a reader waits for the histograms of every feature, and one element a bar is a hundred of them. */
+  const tones = createMemo(() => {
+    const byColour = new Map<string, Tone>();
+    props.counts.forEach((n, bin) => {
+      if (n === 0) return;
+      const { kind, strength: exact } = props.tone((edge(bin) + edge(bin + 1)) / 2);
+      const strength = Math.round(exact * STRENGTHS) / STRENGTHS;
+      const { x, y, width } = bar(bin);
+      const path = `M${x.toFixed(1)} ${HEIGHT}V${y.toFixed(1)}h${width.toFixed(1)}V${HEIGHT}z`;
+      const colour = `${kind} ${strength}`;
+      byColour.set(colour, { kind, strength, path: (byColour.get(colour)?.path ?? '') + path });
+    });
+    return [...byColour.values()];
+  });
+  const picked = createMemo(() => [...props.counts.keys()].filter((bin) => props.picked?.(bin)));
   const x = (value: number) =>
     Math.min(WIDTH - 0.5, Math.max(0.5, ((value - props.from) / (props.to - props.from || 1)) * WIDTH));
   const pointTo = (event: PointerEvent & { currentTarget: SVGSVGElement }) => {
@@ -64,22 +94,13 @@ export function Bars(props: BarsProps) {
         onPointerLeave={() => setPointed(undefined)}
         onClick={() => pointed() !== undefined && props.onPick?.(pointed()!)}
       >
-        <Index each={props.counts}>
-          {(n, bin) => {
-            const tone = createMemo(() => props.tone((edge(bin) + edge(bin + 1)) / 2));
-            return (
-              <rect
-                class={tone().kind}
-                classList={{ pointed: pointed() === bin, picked: props.picked?.(bin) ?? false }}
-                style={{ '--a': String(tone().strength) }}
-                x={bin * width() + 0.3}
-                width={Math.max(0.5, width() - 0.6)}
-                y={HEIGHT - height(n())}
-                height={height(n())}
-              />
-            );
-          }}
+        <Index each={tones()}>
+          {(tone) => <path class={tone().kind} style={{ '--a': String(tone().strength) }} d={tone().path} />}
         </Index>
+        <For each={picked()}>{(bin) => <rect class="picked" {...bar(bin)} />}</For>
+        <Show when={pointed() !== undefined}>
+          <rect class="pointed" {...bar(pointed()!)} />
+        </Show>
         <For each={props.marks}>
           {({ value }) => <line class="marker" x1={x(value)} x2={x(value)} y1="0" y2={HEIGHT} />}
         </For>

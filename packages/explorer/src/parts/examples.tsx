@@ -6,7 +6,7 @@ import type { Segment } from '../data/segments.ts';
 import { createPainted } from '../state/painted.ts';
 import { go, ownHref, route } from '../state/route.ts';
 import { CONTEXT_MODES, type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
-import { ExampleLine, type Line } from './example-line.tsx';
+import { exampleLine, lineOf } from './example-line.ts';
 import { Legend } from './legend.tsx';
 import { RadioGroup } from './radio-group.tsx';
 import { TokenTooltip, type TooltipContent } from './token-tooltip.tsx';
@@ -57,12 +57,11 @@ export function Examples(props: {
   // What is out of sight follows, and what stood there goes, once what is in sight is painted.
   const parts = createMemo(() => bySight(groups()));
   const painted = createPainted(parts);
-  const lines = new WeakMap<Element, Line>();
   let container!: HTMLElement;
 
   const point = (span: Element | null) => {
     const line = span?.closest('[data-example]');
-    const entry = line && lines.get(line);
+    const entry = line && lineOf(line);
     if (!entry || !span) {
       setTooltip(undefined);
       props.onPoint(undefined);
@@ -86,27 +85,22 @@ export function Examples(props: {
   const onPointer = (event: PointerEvent) => {
     if (event.pointerType === 'touch' && event.type === 'pointerover') return;
     const line = (event.target as Element).closest('[data-example]');
-    if (line) lines.get(line)?.takeApart();
+    if (line) lineOf(line)?.takeApart();
     point(document.elementFromPoint(event.clientX, event.clientY)?.closest('.t') ?? null);
   };
   const onFocus = (event: FocusEvent) => {
     const line = event.target as Element;
-    lines.get(line)?.takeApart();
+    lineOf(line)?.takeApart();
     point(line.querySelector(':scope[data-example] .peak'));
   };
   const onKeyDown = (event: KeyboardEvent) => moveByKey(event, container, point);
   const linesOf = (shown: ExampleGroup, mode: ContextMode) =>
-    shown.examples.map((example) => (
-      <ExampleLine
-        index={props.index}
-        page={props.page}
-        example={example}
-        mode={mode}
-        onLine={(element, line) => lines.set(element, line)}
-      />
-    ));
-  const group = (shown: ExampleGroup) => (
-    <section class="group" style={{ '--lines': String(shown.examples.length) }}>
+    shown.examples.map((example) => exampleLine(props.index, props.page, example, mode));
+  const group = (shown: ExampleGroup, isInSight: boolean) => (
+    <section
+      class={isInSight ? 'group in-sight' : 'group'}
+      style={{ '--lines': String(shown.examples.length) }}
+    >
       <h2>
         {shown.title} <span class="faint">{shown.note}</span>
       </h2>
@@ -150,8 +144,8 @@ export function Examples(props: {
         </Show>
       </div>
       <div class="groups" classList={{ contrast: section() === 'contrast' }}>
-        <For each={parts().inSight}>{group}</For>
-        <For each={painted()?.behind}>{group}</For>
+        <For each={parts().inSight}>{(shown) => group(shown, true)}</For>
+        <For each={painted()?.behind}>{(shown) => group(shown, false)}</For>
       </div>
       <TokenTooltip content={tooltip()} index={props.index} />
     </section>
@@ -160,6 +154,12 @@ export function Examples(props: {
 
 /** The least height of what is above the examples, of a group's head and of an example, in pixels. */
 const [TOP_HEIGHT, HEAD_HEIGHT, LINE_HEIGHT] = [100, 48, 25];
+
+/** Make what {@link Examples} will show first of a feature, before it is asked for. */
+export function prepareExamples(index: FeatureIndex, page: FeaturePage): void {
+  for (const { examples } of bySight(exampleGroups(index, page, currentSection())).inSight)
+    for (const example of examples) exampleLine(index, page, example, contextMode());
+}
 
 interface BySight {
   readonly inSight: readonly ExampleGroup[];

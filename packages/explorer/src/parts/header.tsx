@@ -1,4 +1,4 @@
-import { createEffect, Show } from 'solid-js';
+import { createEffect, createMemo, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { collectionHref, freshListHref, listHref, route, viewHref } from '../state/route.ts';
 import { toggleTheme } from '../state/settings.ts';
@@ -6,6 +6,8 @@ import { SearchBox } from './search-box.tsx';
 
 export function Header(props: {
   index: FeatureIndex | undefined;
+  /** Label of the dictionary of the collection that is read. */
+  member: string | undefined;
   isCollection: boolean;
   onRandom: () => void;
   onHelp: () => void;
@@ -20,8 +22,8 @@ export function Header(props: {
         {(index) => (
           <>
             <Show when={props.isCollection}>
-              <a class="where member" href={freshListHref()} title="This dictionary of the collection">
-                {route().member}
+              <a class="where member" href={freshListHref()} title={`${route().member}, of the collection`}>
+                {props.member}
               </a>
             </Show>
             <span class="where" title={`${index().manifest.dictionary.architecture} dictionary`}>
@@ -108,10 +110,12 @@ function CollectionViews(props: { isCollection: boolean }) {
 
 function View(props: { name: string; href: string; current: boolean }) {
   let link!: HTMLAnchorElement;
+  // Another feature is no other view.
+  const current = createMemo(() => props.current);
   // On a small screen not all views are in sight.
-  createEffect(() => props.current && link.scrollIntoView({ block: 'nearest', inline: 'nearest' }));
+  createEffect(() => current() && link.scrollIntoView({ block: 'nearest', inline: 'nearest' }));
   return (
-    <a ref={link} href={props.href} aria-current={props.current ? 'page' : undefined}>
+    <a ref={link} href={props.href} aria-current={current() ? 'page' : undefined}>
       {props.name}
     </a>
   );

@@ -10,15 +10,13 @@ export function alignedLine(segments: readonly Segment[], highlight: Highlight, 
     0,
     spans.findIndex((span) => span.classList.contains('peak')),
   );
-  return element('aligned', [
-    element('before', [element('', spans.slice(0, at))]),
-    element('after', spans.slice(at)),
-  ]);
+  const before = element('span', 'before', element('span', '', ...spans.slice(0, at)));
+  return element('span', 'aligned', before, element('span', 'after', ...spans.slice(at)));
 }
 
 /** Text that wraps. */
 export function wrappedText(segments: readonly Segment[], highlight: Highlight, style?: LineStyle) {
-  return element('wrapped', tokenSpans(segments, highlight, style));
+  return element('span', 'wrapped', ...tokenSpans(segments, highlight, style));
 }
 
 /** The places of a sample of arrays: a row for each along its other axes, a cell for each along its last one. */
@@ -35,7 +33,7 @@ export function sampleGrid(
     spans[i].style.gridArea = `${1 + rowOf(position) - first} / ${1 + ((position % size) % columns)}`;
     spans[i].textContent = '';
   });
-  const drawn = element('sample', spans);
+  const drawn = element('span', 'sample', ...spans);
   drawn.style.setProperty('--columns', String(columns));
   return drawn;
 }
@@ -57,8 +55,12 @@ export function SampleGrid(props: LineProps & { readonly sample: SampleShape }) 
 }
 
 /** A plain element, made without the upkeep of a view's. */
-function element(name: string, children: readonly HTMLElement[]): HTMLElement {
-  const made = document.createElement('span');
+export function element<Tag extends 'span' | 'li' | 'bdi'>(
+  tag: Tag,
+  name: string,
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
   if (name !== '') made.className = name;
   made.append(...children);
   return made;

@@ -92,6 +92,7 @@ export function App() {
       <Header
         index={index.value()}
         isCollection={collection() !== undefined}
+        member={collection()?.labelOf(route().member)}
         onRandom={goRandom}
         onHelp={() => setHelp(true)}
       />

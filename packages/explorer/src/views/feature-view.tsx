@@ -5,7 +5,7 @@ import { type FeaturePage, loadFeature } from '../data/feature-page.ts';
 import { count } from '../data/format.ts';
 import { makeList } from '../data/list.ts';
 import { ErrorNotice } from '../parts/error-notice.tsx';
-import { Examples, nextSection, type PointedToken } from '../parts/examples.tsx';
+import { Examples, nextSection, type PointedToken, prepareExamples } from '../parts/examples.tsx';
 import { LogitPanel } from '../parts/logit-panel.tsx';
 import { MatchesPanel } from '../parts/matches-panel.tsx';
 import { ActivationPanel, EffectPanel, FiguresPanel, TokenPanel } from '../parts/panels.tsx';
@@ -38,13 +38,17 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
     setPointed(undefined);
   });
 
-  const around = createMemo(() => neighboursInList(currentList()?.latents, props.latent));
+  // Follows what is shown: the page is not touched before it changes as a whole.
+  const around = createMemo(() => neighboursInList(currentList()?.latents, page.value()?.latent));
   onMount(() => {
-    const move = (latent: number | undefined) => latent !== undefined && go(featureHref(latent));
+    const move = (way: 'next' | 'previous') => {
+      const latent = neighboursInList(currentList()?.latents, props.latent)[way];
+      if (latent !== undefined) go(featureHref(latent));
+    };
     const remove = onShortcut({
       x: nextSection,
-      j: () => move(around().next),
-      k: () => move(around().previous),
+      j: () => move('next'),
+      k: () => move('previous'),
     });
     onCleanup(remove);
   });
@@ -77,7 +81,11 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
           <article class="feature" aria-busy={page.loading() || painted() !== shown()}>
             <div class="side">
               <div class="summary">
-                <FeatureHead page={shown()} around={around()} />
+                <FeatureHead
+                  page={shown()}
+                  around={around()}
+                  member={props.collection?.labelOf(route().member)}
+                />
                 <Explanations rows={shown().explanations} />
                 <FeatureTools index={props.index} page={shown()} />
                 <FiguresPanel index={props.index} page={shown()} />
@@ -139,6 +147,8 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
 function FeatureHead(props: {
   page: FeaturePage;
   around: { previous: number | undefined; next: number | undefined; place: string };
+  /** The dictionary of a collection. */
+  member: string | undefined;
 }) {
   return (
     <header class="feature-head">
@@ -154,7 +164,7 @@ function FeatureHead(props: {
         <Step latent={props.around.previous} name="Previous feature (k)" path="M12 4 6 10l6 6" />
         <Step latent={props.around.next} name="Next feature (j)" path="m8 4 6 6-6 6" />
       </nav>
-      <p class="faint place">{[route().member, props.around.place].filter(Boolean).join(' · ')}</p>
+      <p class="faint place">{[props.member, props.around.place].filter(Boolean).join(' · ')}</p>
     </header>
   );
 }
@@ -174,8 +184,8 @@ function Step(props: { latent: number | undefined; name: string; path: string })
   );
 }
 
-function neighboursInList(latents: Uint32Array | undefined, latent: number) {
-  const place = latents?.indexOf(latent) ?? -1;
+function neighboursInList(latents: Uint32Array | undefined, latent: number | undefined) {
+  const place = latent === undefined ? -1 : (latents?.indexOf(latent) ?? -1);
   if (!latents || place < 0) return { previous: undefined, next: latents?.[0], place: '' };
   return {
     previous: place > 0 ? latents[place - 1] : undefined,
@@ -185,6 +195,10 @@ function neighboursInList(latents: Uint32Array | undefined, latent: number) {
 }
 
 function prefetch(index: FeatureIndex, latent: number): void {
-  // Errors are met when the feature is opened.
-  loadFeature(index, latent).catch(() => {});
+  loadFeature(index, latent).then(
+    // In a task of its own: what the reader does meanwhile comes first.
+    (page) => setTimeout(() => prepareExamples(index, page)),
+    // Errors are met when the feature is opened.
+    () => {},
+  );
 }

@@ -4,7 +4,7 @@ import { figure, signed } from '../data/format.ts';
 import { sampleShape } from '../data/sample-shape.ts';
 import { type Segment, tokenLabel } from '../data/segments.ts';
 import type { ContextMode } from '../state/settings.ts';
-import { alignedLine, sampleGrid, wrappedText } from './token-line.tsx';
+import { alignedLine, element, sampleGrid, wrappedText } from './token-line.tsx';
 import { type Highlight, highlightOf, holdsPeak } from './tokens.ts';
 
 /** Tokens shown on each side of the peak; a wide example shows all the text that was read. */
@@ -23,18 +23,39 @@ export interface Line {
   readonly takeApart: () => void;
 }
 
+/** Lines that were made, so that what was read, or will be next, is there at once. */
+const made = new WeakMap<Example, Map<ContextMode, HTMLLIElement>>();
+const lines = new WeakMap<Element, Line>();
+
+/** What stands in a line that {@link exampleLine} made. */
+export function lineOf(element: Element): Line | undefined {
+  return lines.get(element);
+}
+
 /**
- * One example: its activation, its text, where it stands. A reader waits for dozens of them: nothing in it is followed, a
- * line that is to look otherwise is made anew.
+ * One example: its activation, its text, where it stands. A reader waits for dozens of them: they are plain elements, made
+ * once for each feature and amount of text, before they are asked for where that can be known.
  */
-export function ExampleLine(props: {
-  index: FeatureIndex;
-  page: FeaturePage;
-  example: Example;
-  mode: ContextMode;
-  onLine: (element: Element, line: Line) => void;
-}) {
-  const { index, page, example, mode } = props;
+export function exampleLine(
+  index: FeatureIndex,
+  page: FeaturePage,
+  example: Example,
+  mode: ContextMode,
+): HTMLLIElement {
+  const ofExample = made.get(example) ?? new Map<ContextMode, HTMLLIElement>();
+  made.set(example, ofExample);
+  const line = ofExample.get(mode) ?? makeLine(index, page, example, mode);
+  ofExample.set(mode, line);
+  line.querySelector('.cursor')?.classList.remove('cursor');
+  return line;
+}
+
+function makeLine(
+  index: FeatureIndex,
+  page: FeaturePage,
+  example: Example,
+  mode: ContextMode,
+): HTMLLIElement {
   const { row } = example;
   const { effects, feature } = page;
   const near = highlightOf(
@@ -56,34 +77,26 @@ export function ExampleLine(props: {
       ? wrappedText(segments, highlight, style)
       : alignedLine(segments, highlight, style);
   };
+  const peak = segments.find((segment) => holdsPeak(segment, highlight));
+  const value = element('span', 'value', figure(row.activation));
+  value.setAttribute('role', 'img');
+  value.setAttribute('aria-label', spoken(peak, row, effects.get(row.token_index)));
+  const text = element('span', 'text', drawn(false));
+  const id = example.document?.id ?? '';
+  const source = element('span', 'source', element('bdi', '', id));
+  source.title = id;
+  const line = element('li', 'example', value, text, source);
+  line.classList.toggle('repeats', row.repeats);
+  line.classList.toggle('silent', row.group === 'near_miss');
+  line.dataset['example'] = '';
+  line.tabIndex = 0;
+  if (row.repeats) line.title = 'Shown above already, or of the same context';
   let isApart = false;
   const takeApart = () => {
     if (!isApart) text.replaceChildren(drawn(true));
     isApart = true;
   };
-  const peak = segments.find((segment) => holdsPeak(segment, highlight));
-  const name = `example${row.repeats ? ' repeats' : ''}${row.group === 'near_miss' ? ' silent' : ''}`;
-  const title = row.repeats ? 'Shown above already, or of the same context' : undefined;
-  const value = figure(row.activation);
-  const told = spoken(peak, row, effects.get(row.token_index));
-  const id = example.document?.id;
-  const shown = drawn(false);
-  let text!: HTMLElement;
-  const line = (
-    <li class={name} data-example tabindex="0" title={title}>
-      <span class="value" aria-hidden="true">
-        {value}
-      </span>
-      <span class="sr">{told}</span>
-      <span class="text" ref={text}>
-        {shown}
-      </span>
-      <span class="source" title={id}>
-        <bdi>{id}</bdi>
-      </span>
-    </li>
-  ) as HTMLLIElement;
-  props.onLine(line, { example, segments, highlight, takeApart });
+  lines.set(line, { example, segments, highlight, takeApart });
   return line;
 }
 
