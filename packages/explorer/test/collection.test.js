@@ -1,6 +1,6 @@
 /** A collection of dictionaries on the built page, in a real browser, as a reader uses it. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -129,6 +129,49 @@ describe('a collection', { skip }, () => {
   });
 });
 
+describe('dictionaries of a sweep', { skip }, () => {
+  const name = (k) => `small-model_blocks.0.mlp.hook_post_batchtopk_k-${k}_learning-rate-shape-cosine_24`;
+  let sweep;
+  before(async () => {
+    for (const k of [16, 32])
+      cpSync(join(folder.path, 'runs/small'), join(folder.path, 'sweep', name(k)), { recursive: true });
+    const collection = await openCollection([join(folder.path, 'sweep')], await selectBackend());
+    sweep = await serveExplorer({ index: collection, page, port: 0 });
+  });
+  after(() => sweep?.close());
+
+  test('two of the same figures are one dot, and each is opened from it, by the part of its name that tells it', async () => {
+    const { tab, complaints, close } = await openTab(sweep.url, '#/');
+    await tab.locator('.pareto .dot').first().waitFor();
+    assert.equal(await tab.locator('.pareto .dot').count(), 1);
+    assert.equal(await tab.locator('.pareto g:has(.dot) text').innerHTML(), '2');
+    await tab.locator('.pareto .dot').hover();
+    const links = tab.locator('.pareto figcaption a');
+    const short = (k) => `batchtopk_k-${k}_learning-rate-shape-cosine_24`;
+    assert.deepEqual(await links.allInnerTexts(), [short(16), short(32)]);
+    await links.last().click();
+    await tab.locator('.rows .row').first().waitFor();
+    assert.equal(new URLSearchParams(new URL(tab.url()).hash.split('?')[1]).get('of'), name(32));
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
+  for (const [size, options] of Object.entries(SIZES))
+    test(`${size}: their long names widen no view`, async () => {
+      const compared = `#/compare?a=${name(16)}&b=${name(32)}`;
+      for (const [hash, shown] of [
+        ['#/', '.members tbody tr'],
+        [compared, '.side-by-side li'],
+        [`#/feature/3?of=${name(16)}`, '.example'],
+      ]) {
+        const { tab, close } = await openTab(sweep.url, hash, options);
+        await tab.locator(shown).first().waitFor();
+        assert.ok(await noOverflow(tab), hash);
+        await close();
+      }
+    });
+});
+
 describe('two dictionaries compared', { skip }, () => {
   test('ticked in the table; pairs by cosine; a pair with its examples in the same text', async () => {
     const { tab, complaints, close } = await open('#/');
@@ -196,7 +239,13 @@ describe('the model of a dictionary', { skip }, () => {
 
 describe('what a view shows, as files', { skip }, () => {
   const views = {
-    collection: ['#/', '.members tbody tr', 'members', 'collection', ['24', '12', '48']],
+    collection: [
+      '#/',
+      '.members tbody tr',
+      'members',
+      'collection',
+      ['24 features', '12 features', '48 features'],
+    ],
     compare: ['#/compare?a=coarse&b=small', '.pairs tbody tr', 'pairs', 'coarse--small', []],
     family: [
       '#/families/3?of=coarse',

@@ -17,6 +17,7 @@ export interface MatchedPair {
 
 /** Two dictionaries of a collection, open. */
 export interface Comparison {
+  readonly members: readonly [Member, Member];
   readonly a: FeatureIndex;
   readonly b: FeatureIndex;
   readonly by: MatchKind;
@@ -59,7 +60,7 @@ export async function compare(
   });
   const isSame = memberA.corpus !== null && memberA.corpus === memberB.corpus;
   const text = isSame ? 'tokens' : (await shareDocuments(a, b)) ? 'characters' : 'apart';
-  return { a, b, by, ways, text, pairs, matches };
+  return { members: [memberA, memberB], a, b, by, ways, text, pairs, matches };
 }
 
 function notMatched(a: Member, b: Member): IndexError {

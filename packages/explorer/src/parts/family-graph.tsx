@@ -52,9 +52,9 @@ export function FamilyGraph(props: {
         </svg>
         <For each={props.layers}>
           {(member, layer) => (
-            <section aria-label={`${member.name}, ${count(member.d_sae)} features`}>
+            <section aria-label={`${member.label}, ${count(member.d_sae)} features`}>
               <p class="layer-name" style={{ left: `${layer() * COLUMN}px`, width: `${NODE.width}px` }}>
-                <strong>{member.name}</strong>
+                <strong title={member.name}>{member.label}</strong>
                 <span class="faint">
                   {count(member.d_sae)} features
                   <Show when={props.family.leftOut[layer()] > 0}>
@@ -70,7 +70,7 @@ export function FamilyGraph(props: {
                     classList={{ root: isRoot(node.layer, node.latent) }}
                     aria-current={isRoot(node.layer, node.latent) ? 'true' : undefined}
                     href={href(node.layer, node.latent)}
-                    title={`Feature ${node.latent} of ${member.name}, cosine ${figure(node.cosine)}`}
+                    title={`Feature ${node.latent} of ${member.label}, cosine ${figure(node.cosine)}`}
                     style={{
                       left: `${node.layer * COLUMN}px`,
                       top: `${tops()[node.layer].get(node.latent)}px`,

@@ -59,9 +59,9 @@ export function MatchesPanel(props: { collection: Collection; member: string; la
                         <td>
                           <a
                             href={collectionHref('compare', { a: props.member, b: other.name }, props.latent)}
-                            title="Side by side"
+                            title={`Side by side with ${other.name}`}
                           >
-                            {other.name}
+                            {other.label}
                           </a>
                         </td>
                         <For each={nearest.slice(0, SHOWN)} fallback={<td class="faint">none</td>}>

@@ -6,6 +6,7 @@ import {
   ownExamples,
   type TextPlaces,
 } from '../data/aligned-examples.ts';
+import type { Member } from '../data/collection.ts';
 import type { Comparison } from '../data/comparison.ts';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { figure, oneIn } from '../data/format.ts';
@@ -28,11 +29,11 @@ function placesOf({ a, b, text }: Comparison): TextPlaces | undefined {
 /** A feature of the first dictionary beside one of the second: figures, and their examples in the same text. */
 export function PairDetail(props: {
   comparison: Comparison;
-  names: readonly [string, string];
   latent: number;
   /** Which of the nearest is shown, from 0. */
   match: number;
 }) {
+  const members = () => props.comparison.members;
   const matches = () => props.comparison.matches[props.latent] ?? [];
   const match = () => matches()[props.match] ?? matches()[0];
   const detail = createLoad(
@@ -50,11 +51,14 @@ export function PairDetail(props: {
   return (
     <div class="pair" aria-busy={detail.loading()}>
       <div class="pair-heads">
-        <PairHead index={props.comparison.a} name={props.names[0]} latent={props.latent} />
-        <Show when={match()} fallback={<p class="faint">No feature of {props.names[1]} is near to it.</p>}>
+        <PairHead index={props.comparison.a} member={members()[0]} latent={props.latent} />
+        <Show
+          when={match()}
+          fallback={<p class="faint">No feature of {members()[1].label} is near to it.</p>}
+        >
           {(shown) => (
             <div>
-              <PairHead index={props.comparison.b} name={props.names[1]} latent={shown().latent} />
+              <PairHead index={props.comparison.b} member={members()[1]} latent={shown().latent} />
               <nav class="nearest" aria-label="Nearest features of the second dictionary">
                 <For each={matches()}>
                   {(other, i) => (
@@ -93,7 +97,7 @@ export function PairDetail(props: {
   );
 }
 
-function PairHead(props: { index: FeatureIndex; name: string; latent: number }) {
+function PairHead(props: { index: FeatureIndex; member: Member; latent: number }) {
   const feature = createLoad(
     () => props.latent,
     (latent) => props.index.feature(latent),
@@ -102,8 +106,8 @@ function PairHead(props: { index: FeatureIndex; name: string; latent: number }) 
   return (
     <div class="pair-head">
       <h2>
-        <a href={memberHref(props.name, props.latent)}>
-          <span class="faint">{props.name}</span> {props.latent}
+        <a href={memberHref(props.member.name, props.latent)} title={props.member.name}>
+          <span class="faint">{props.member.label}</span> {props.latent}
         </a>
       </h2>
       <p class="faint">

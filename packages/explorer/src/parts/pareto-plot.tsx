@@ -1,7 +1,7 @@
 import { createMemo, createSignal, For, Show } from 'solid-js';
 import { APART } from '../data/colours.ts';
 import type { Member } from '../data/collection.ts';
-import { figure, percent } from '../data/format.ts';
+import { count, figure, percent } from '../data/format.ts';
 import { type Grouping, groupsOf, type Kept, type ParetoPoint, paretoPoints } from '../data/member-order.ts';
 import { go, memberHref } from '../state/route.ts';
 
@@ -24,11 +24,12 @@ export function ParetoPlot(props: {
   grouping: Grouping;
   picked: readonly string[];
 }) {
-  const [pointed, setPointed] = createSignal<ParetoPoint>();
+  const [pointed, setPointed] = createSignal<readonly ParetoPoint[]>();
   const points = createMemo(() => paretoPoints(props.members, props.kept));
   const groups = createMemo(() => groupsOf(props.members, props.grouping));
   const scale = createMemo(() => axes(points()));
-  const placeOf = (point: ParetoPoint) => groups().indexOf(String(point.member[props.grouping]));
+  const dots = createMemo(() => placesOf(points(), scale()));
+  const groupOf = (point: ParetoPoint) => groups().indexOf(String(point.member[props.grouping]));
   const colour = (group: number) => APART[group % APART.length];
   const front = () =>
     points()
@@ -77,18 +78,28 @@ export function ParetoPlot(props: {
             L0, features a token
           </text>
           <polyline class="front" points={front()} />
-          <For each={points()}>
-            {(point) => (
-              <path
-                class="dot"
-                classList={{ picked: props.picked.includes(point.member.name) }}
-                d={SHAPES[placeOf(point) % SHAPES.length]}
-                transform={`translate(${scale().x(point.l0)} ${scale().y(point.kept)})`}
-                fill={colour(placeOf(point))}
-                onPointerEnter={() => setPointed(point)}
-                onPointerLeave={() => setPointed(undefined)}
-                onClick={() => go(memberHref(point.member.name))}
-              />
+          <For each={dots()}>
+            {({ x, y, points: [point, ...under] }) => (
+              <g
+                transform={`translate(${x} ${y})`}
+                onPointerEnter={() => setPointed([point, ...under])}
+                onPointerLeave={() => under.length === 0 && setPointed(undefined)}
+                onClick={() => under.length === 0 && go(memberHref(point.member.name))}
+              >
+                <path
+                  class="dot"
+                  classList={{
+                    picked: [point, ...under].some(({ member }) => props.picked.includes(member.name)),
+                  }}
+                  d={SHAPES[groupOf(point) % SHAPES.length]}
+                  fill={colour(groupOf(point))}
+                />
+                <Show when={under.length > 0}>
+                  <text x="7" y="-5">
+                    {under.length + 1}
+                  </text>
+                </Show>
+              </g>
             )}
           </For>
         </svg>
@@ -102,24 +113,46 @@ export function ParetoPlot(props: {
                     <svg viewBox="-7 -7 14 14" aria-hidden="true">
                       <path d={SHAPES[i() % SHAPES.length]} fill={colour(i())} />
                     </svg>
-                    {group}
+                    {props.grouping === 'd_sae' ? `${count(Number(group))} features` : group}
                   </span>
                 )}
               </For>
             }
           >
-            {(point) => (
-              <span>
-                <strong>{point().member.name}</strong> · L0 {figure(point().l0)} · {percent(point().kept)} of
-                the {props.kept === 'loss_recovered' ? 'loss' : 'variance'}
-                {point().onFront ? ' · on the front' : ''}
-              </span>
+            {(points) => (
+              <For each={points()}>
+                {(point) => (
+                  <span>
+                    <a class="member" href={memberHref(point.member.name)}>
+                      {point.member.label}
+                    </a>{' '}
+                    · L0 {figure(point.l0)} · {percent(point.kept)} of the{' '}
+                    {props.kept === 'loss_recovered' ? 'loss' : 'variance'}
+                    {point.onFront ? ' · on the front' : ''}
+                  </span>
+                )}
+              </For>
             )}
           </Show>
         </figcaption>
       </figure>
     </Show>
   );
+}
+
+/** Dots are drawn over each other from here on, in units of the picture: then they are one dot. */
+const APART_BY = 3;
+
+/** Where dots are drawn, and the dictionaries of each: several where figures are the same, or all but. */
+function placesOf(points: readonly ParetoPoint[], { x: xOf, y: yOf }: ReturnType<typeof axes>) {
+  const places: { x: number; y: number; points: ParetoPoint[] }[] = [];
+  for (const point of points) {
+    const [x, y] = [xOf(point.l0), yOf(point.kept)];
+    const same = places.find((place) => Math.hypot(place.x - x, place.y - y) < APART_BY);
+    if (same) same.points.push(point);
+    else places.push({ x, y, points: [point] });
+  }
+  return places;
 }
 
 /** A logarithmic axis of L0 and a linear one of what is kept, a little wider than the points, with round ticks. */

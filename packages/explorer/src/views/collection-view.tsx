@@ -60,7 +60,7 @@ export function CollectionView(props: { collection: Collection }) {
         />
         <ViewFiles
           name="collection"
-          json={() => ({ members: members() })}
+          json={() => ({ members: members().map(({ label: _, ...member }) => member) })}
           picture={paretoPoints(all(), kept()).length > 0 ? '.pareto > svg' : undefined}
           labels=".pareto .key"
         />
@@ -81,7 +81,7 @@ export function CollectionView(props: { collection: Collection }) {
           fallback={<span class="faint">{picked().length === 1 ? 'tick one more to compare' : ''}</span>}
         >
           <a class="primary" href={collectionHref('compare', { a: picked()[0], b: picked()[1] })}>
-            Compare {picked()[0]} with {picked()[1]}
+            Compare {props.collection.labelOf(picked()[0])} with {props.collection.labelOf(picked()[1])}
           </a>
         </Show>
       </div>
@@ -258,12 +258,13 @@ function MemberName(props: { member: Member }) {
       when={props.member.indexed}
       fallback={
         <span title={props.member.problem ?? 'Build its index to read its features: monoseme index.'}>
-          {props.member.name} <span class="faint">{props.member.problem ? 'damaged index' : 'no index'}</span>
+          {props.member.label}{' '}
+          <span class="faint">{props.member.problem ? 'damaged index' : 'no index'}</span>
         </span>
       }
     >
-      <a class="member" href={memberHref(props.member.name)}>
-        {props.member.name}
+      <a class="member" href={memberHref(props.member.name)} title={props.member.name}>
+        {props.member.label}
       </a>
     </Show>
   );
@@ -274,7 +275,7 @@ function PickBox(props: { member: Member; picked: readonly string[]; onPick: (na
     <Show when={props.member.indexed}>
       <input
         type="checkbox"
-        aria-label={`Compare ${props.member.name}`}
+        aria-label={`Compare ${props.member.label}`}
         checked={props.picked.includes(props.member.name)}
         onChange={() => props.onPick(props.member.name)}
       />

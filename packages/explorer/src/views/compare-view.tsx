@@ -62,7 +62,7 @@ export function CompareView(props: { collection: Collection }) {
           </p>
         </Match>
         <Match when={comparison.value()} keyed>
-          {(shown) => <Compared comparison={shown} names={names()} />}
+          {(shown) => <Compared comparison={shown} />}
         </Match>
       </Switch>
     </section>
@@ -79,9 +79,9 @@ function MemberChoice(props: { collection: Collection; label: string; name: 'a' 
       <select value={value()} onChange={(event) => choose(event.currentTarget.value)}>
         <option value="">choose…</option>
         <For each={props.collection.members.filter(({ indexed }) => indexed)}>
-          {({ name }) => (
+          {({ name, label }) => (
             <option value={name} selected={name === value()}>
-              {name}
+              {label}
             </option>
           )}
         </For>
@@ -90,8 +90,10 @@ function MemberChoice(props: { collection: Collection; label: string; name: 'a' 
   );
 }
 
-function Compared(props: { comparison: Comparison; names: readonly [string, string] }) {
+function Compared(props: { comparison: Comparison }) {
   const own = () => route().own;
+  const labels = () => props.comparison.members.map(({ label }) => label);
+  const names = () => props.comparison.members.map(({ name }) => name);
   const order = createMemo(() => PAIR_ORDERS.find((known) => known === own()['order']) ?? 'nearest');
   const bin = createMemo(() => (/^\d+$/.test(own()['bin'] ?? '') ? Number(own()['bin']) : undefined));
   const range = (): [number, number] | undefined => {
@@ -119,7 +121,7 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
     <div class="compare-columns">
       <div class="compare-list">
         <p class="faint">
-          Of each feature of {props.names[0]} that fires, {measure().what} of {props.names[1]}: the median{' '}
+          Of each feature of {labels()[0]} that fires, {measure().what} of {labels()[1]}: the median{' '}
           {measure().name} is <strong>{figure(medianNearness(props.comparison.pairs))}</strong>
           <Show when={isMutualKnown()}>
             , and {percent(mutual() / Math.max(1, props.comparison.pairs.length))} are each other's nearest
@@ -161,10 +163,10 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
             {range() ? ' of the chosen bar' : ''}
           </span>
           <ViewFiles
-            name={`${props.names[0]}--${props.names[1]}`}
+            name={names().join('--')}
             json={() => ({
-              a: props.names[0],
-              b: props.names[1],
+              a: names()[0],
+              b: names()[1],
               matched_by: props.comparison.by,
               same_text: props.comparison.text !== 'apart',
               median: medianNearness(props.comparison.pairs),
@@ -174,15 +176,10 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
             labels=".compare-list .bars .axis > span"
           />
         </div>
-        <PairTable pairs={listed()} comparison={props.comparison} names={props.names} latent={latent()} />
+        <PairTable pairs={listed()} comparison={props.comparison} latent={latent()} />
       </div>
       <Show when={latent() !== undefined} fallback={<p class="faint">No feature fits.</p>}>
-        <PairDetail
-          comparison={props.comparison}
-          names={props.names}
-          latent={latent()!}
-          match={Number(own()['match'] || 0)}
-        />
+        <PairDetail comparison={props.comparison} latent={latent()!} match={Number(own()['match'] || 0)} />
       </Show>
     </div>
   );
@@ -191,7 +188,6 @@ function Compared(props: { comparison: Comparison; names: readonly [string, stri
 function PairTable(props: {
   pairs: readonly MatchedPair[];
   comparison: Comparison;
-  names: readonly [string, string];
   latent: number | undefined;
 }) {
   const tokensA = createTopTokens(props.comparison.a, () => props.pairs.map(({ a }) => a));
@@ -201,9 +197,9 @@ function PairTable(props: {
     <table class="token-table pairs">
       <thead>
         <tr>
-          <th colspan="2">{props.names[0]}</th>
+          <th colspan="2">{props.comparison.members[0].label}</th>
           <th class="value">{MEASURES[props.comparison.by].column}</th>
-          <th colspan="2">{props.names[1]}</th>
+          <th colspan="2">{props.comparison.members[1].label}</th>
         </tr>
       </thead>
       <tbody>

@@ -96,13 +96,13 @@ function LayerChoice(props: { collection: Collection; layers: readonly Member[] 
     >
       {(size) => (
         <label>
-          <span>{count(size)}</span>
+          <span>{count(size)} features</span>
           <select value={layerOf(size)} onChange={(event) => choose(size, event.currentTarget.value)}>
             <option value="">none</option>
             <For each={ofSize(size)}>
-              {({ name }) => (
+              {({ name, label }) => (
                 <option value={name} selected={name === layerOf(size)}>
-                  {name}
+                  {label}
                 </option>
               )}
             </For>
@@ -154,7 +154,7 @@ function FamilyOf(props: {
             <a href={memberHref(props.layers[props.root.layer].name, props.root.latent)}>
               {props.root.latent}
             </a>{' '}
-            of {props.layers[props.root.layer].name}, what it comes from on its left and what it splits into
+            of {props.layers[props.root.layer].label}, what it comes from on its left and what it splits into
             on its right. Choose another to see its own family;{' '}
             <a href={viewHref('families')}>or list the largest</a>.{' '}
             <ViewFiles
@@ -185,7 +185,7 @@ function FamilyExamples(props: { layers: readonly Member[]; shown: Layered }) {
         <Show when={props.shown.family.nodes[layer()].length > 0}>
           <section class="family-examples">
             <h2>
-              {member.name} <span class="faint">strongest example of each</span>
+              {member.label} <span class="faint">strongest example of each</span>
             </h2>
             <ol>
               <For each={props.shown.family.nodes[layer()]}>
@@ -229,7 +229,7 @@ function Largest(props: { collection: Collection; layers: readonly Member[]; lay
           <h2>
             Largest families{' '}
             <span class="faint">
-              features of {props.layers[from()].name}, and into how many of {props.layers[from() + 1].name}{' '}
+              features of {props.layers[from()].label}, and into how many of {props.layers[from() + 1].label}{' '}
               they split; {count(shown().n)} split at all
             </span>
           </h2>
