@@ -180,7 +180,7 @@ export class FeatureIndex {
     const first = Math.max(0, start);
     const last = Math.max(first, Math.min(n_tokens, end));
     const bytes = await this.#corpusBytes(first * token_bytes, last * token_bytes);
-    return Uint32Array.from(token_bytes === 2 ? new Uint16Array(bytes) : new Uint32Array(bytes));
+    return token_bytes === 2 ? new Uint32Array(new Uint16Array(bytes)) : new Uint32Array(bytes);
   }
 
   async #corpusBytes(start: number, end: number): Promise<ArrayBuffer> {

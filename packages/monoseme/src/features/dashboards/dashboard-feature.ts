@@ -38,7 +38,6 @@ export function dashboardFigures(
   texts: readonly string[],
 ): DashboardFigures {
   const { max_activation: max, min_logit: least, max_logit: most } = figures;
-  const textsOf = (tokens: readonly number[]) => tokens.map((token) => texts[token]);
   return {
     neuron_alignment_indices: details.neurons,
     neuron_alignment_values: rounded(details.neuron_weights),
@@ -49,9 +48,9 @@ export function dashboardFigures(
     correlated_features_indices: [],
     correlated_features_l1: [],
     correlated_features_pearson: [],
-    neg_str: textsOf(details.bottom_logit_tokens),
+    neg_str: textsOf(details.bottom_logit_tokens, texts),
     neg_values: rounded(details.bottom_logits),
-    pos_str: textsOf(details.top_logit_tokens),
+    pos_str: textsOf(details.top_logit_tokens, texts),
     pos_values: rounded(details.top_logits),
     frac_nonzero: figures.density,
     freq_hist_data_bar_values: centres(details.histogram.length, 0, max),
@@ -105,8 +104,18 @@ function centres(n: number, low: number, high: number): number[] {
   return Array.from({ length: n }, (_, i) => rounded5(low + ((i + 0.5) * (high - low)) / n));
 }
 
+/** A loop, as in `textsOf`: exports spend most of their time on lists of millions of numbers and texts. */
 export function rounded(values: ArrayLike<number>): number[] {
-  return Array.from(values, rounded5);
+  const list = new Array<number>(values.length);
+  for (let i = 0; i < values.length; i++) list[i] = rounded5(values[i]);
+  return list;
+}
+
+/** The texts of tokens. */
+export function textsOf(tokens: ArrayLike<number>, texts: readonly string[]): string[] {
+  const list = new Array<string>(tokens.length);
+  for (let i = 0; i < tokens.length; i++) list[i] = texts[tokens[i]];
+  return list;
 }
 
 /** To 5 decimals. */

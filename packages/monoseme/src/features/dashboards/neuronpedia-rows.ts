@@ -7,6 +7,7 @@ import {
   dashboardFigures,
   rounded,
   rounded5,
+  textsOf,
 } from './dashboard-feature.ts';
 import type { DecoderRows, SourceNames } from './source-names.ts';
 
@@ -18,6 +19,8 @@ export interface RowContext {
   readonly names: SourceNames;
   /** Texts of the tokens, by id. */
   readonly texts: readonly string[];
+  /** The same for the bulk files: without zero bytes, which the database refuses. */
+  readonly bulkTexts: readonly string[];
   readonly creatorId: string;
   /** ISO time. */
   readonly createdAt: string;
@@ -122,7 +125,7 @@ function activationRow(
   latent: number,
   { example, binMin, binMax, binContains }: DashboardExample,
   i: number,
-  { names, texts, creatorId, createdAt }: RowContext,
+  { names, bulkTexts, creatorId, createdAt }: RowContext,
 ): object {
   const values = rounded(example.activations);
   const peak = example.token_index - example.firstToken;
@@ -131,7 +134,7 @@ function activationRow(
     modelId: names.modelId,
     layer: names.sourceId,
     index: String(latent),
-    tokens: Array.from(example.tokens, (token) => texts[token].replaceAll('\0', ' ')),
+    tokens: textsOf(example.tokens, bulkTexts),
     values,
     maxValue: values[peak],
     maxValueTokenIndex: peak,
@@ -219,7 +222,7 @@ export function uploadRequest(
         })),
       }),
       activations: dashboardExamples(record, details.examples).map((shown) => ({
-        tokens: Array.from(shown.example.tokens, (token) => texts[token]),
+        tokens: textsOf(shown.example.tokens, texts),
         values: rounded(shown.example.activations),
         ...(shown.binMin >= 0 && {
           quantileMin: shown.binMin,

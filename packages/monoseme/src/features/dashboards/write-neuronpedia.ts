@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { atomicWrite, makeEmptyFolder } from '../../formats/index.ts';
 import { type FeatureRecord, featureRecords } from '../feature-records.ts';
 import type { FeatureIndex } from '../open-feature-index.ts';
@@ -13,15 +12,16 @@ import {
   uploadRequest,
 } from './neuronpedia-rows.ts';
 import type { SourceNames } from './source-names.ts';
+import { PackedLines } from './packed-lines.ts';
 import type { DashboardOptions } from './write-saedashboard.ts';
 
+/** The most that one upload may hold. */
+const FEATURES_PER_UPLOAD = 128;
 /**
- * Features of one file of the bulk layout: the importer lists at most 1,000 files of a folder and takes at most 65,000
+ * 1,024 features in a file of the bulk layout: the importer lists at most 1,000 files of a folder and takes at most 65,000
  * lines of activations from one, so a million features with 63 examples each fit.
  */
-const FEATURES_PER_FILE = 1024;
-/** The most that one upload may hold; it divides the number above. */
-const FEATURES_PER_UPLOAD = 128;
+const UPLOADS_PER_FILE = 8;
 /** The account that Neuronpedia creates with its tables; its examples are shown to all. */
 const DEFAULT_CREATOR = 'clkht01d40000jv08hvalcvly';
 
@@ -49,10 +49,12 @@ export async function writeNeuronpedia(
   { decoder, creatorId = DEFAULT_CREATOR, createdAt = new Date(), ...options }: NeuronpediaOptions = {},
 ): Promise<{ files: number }> {
   await makeEmptyFolder(out);
+  const texts = await index.vocabulary();
   const context: RowContext = {
     details: index.details,
     names,
-    texts: await index.vocabulary(),
+    texts,
+    bulkTexts: texts.map((text) => text.replaceAll('\0', ' ')),
     creatorId,
     createdAt: createdAt.toISOString(),
     decoder,
@@ -64,36 +66,48 @@ export async function writeNeuronpedia(
     files++;
   };
   for (const [name, row] of Object.entries(sourceRows(context)))
-    await write(join(bulk, `${name}.jsonl`), jsonLines([row]));
+    await write(join(bulk, `${name}.jsonl`), `${JSON.stringify(row)}\n`);
   for (const [name, body] of Object.entries(setupRequests(context)))
     await write(join('upload', `${name}.json`), `${JSON.stringify(body, null, 2)}\n`);
 
-  const writeBatch = async (records: readonly FeatureRecord[], batch: number) => {
-    const rows = records.map((record) => featureRow(record, context));
-    await write(join(bulk, `features/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(rows)));
-    const activations = records.flatMap((record) => activationRows(record, context));
-    await write(join(bulk, `activations/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(activations)));
-    const explanations = records.flatMap((record) => explanationRows(record, context));
-    if (explanations.length > 0)
-      await write(join(bulk, `explanations/batch-${batch}.jsonl.gz`), gzipSync(jsonLines(explanations)));
-    for (let start = 0; start < records.length; start += FEATURES_PER_UPLOAD) {
-      const body = uploadRequest(records.slice(start, start + FEATURES_PER_UPLOAD), context);
-      const number = (batch * FEATURES_PER_FILE + start) / FEATURES_PER_UPLOAD;
-      await write(join('upload', `features-${number}.json`), JSON.stringify(body));
+  const writeBatch = async (packed: PackedBatch, batch: number) => {
+    for (const [name, lines] of Object.entries(packed) as [string, PackedLines][]) {
+      const bytes = await lines.end();
+      if (lines.count > 0) await write(join(bulk, `${name}/batch-${batch}.jsonl.gz`), bytes);
     }
   };
-  let batch = 0;
+  let packed = packedBatch();
+  let nUploads = 0;
+  const add = async (records: readonly FeatureRecord[]) => {
+    await packed.features.add(records.map((record) => featureRow(record, context)));
+    await packed.activations.add(records.flatMap((record) => activationRows(record, context)));
+    await packed.explanations.add(records.flatMap((record) => explanationRows(record, context)));
+    await write(
+      join('upload', `features-${nUploads++}.json`),
+      JSON.stringify(uploadRequest(records, context)),
+    );
+    if (nUploads % UPLOADS_PER_FILE > 0) return;
+    await writeBatch(packed, nUploads / UPLOADS_PER_FILE - 1);
+    packed = packedBatch();
+  };
   let records: FeatureRecord[] = [];
   for await (const record of featureRecords(index, options)) {
     if (record.figures.n_fired > 0) records.push(record);
-    if (records.length < FEATURES_PER_FILE) continue;
-    await writeBatch(records, batch++);
+    if (records.length < FEATURES_PER_UPLOAD) continue;
+    await add(records);
     records = [];
   }
-  if (records.length > 0) await writeBatch(records, batch);
+  if (records.length > 0) await add(records);
+  await writeBatch(packed, Math.floor(nUploads / UPLOADS_PER_FILE));
   return { files };
 }
 
-function jsonLines(rows: readonly object[]): string {
-  return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+interface PackedBatch {
+  readonly features: PackedLines;
+  readonly activations: PackedLines;
+  readonly explanations: PackedLines;
+}
+
+function packedBatch(): PackedBatch {
+  return { features: new PackedLines(), activations: new PackedLines(), explanations: new PackedLines() };
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { atomicWrite, makeEmptyFolder } from '../../formats/index.ts';
 import { type FeatureRecord, featureRecords, type FeatureRecordsOptions } from '../feature-records.ts';
 import type { FeatureIndex } from '../open-feature-index.ts';
-import { dashboardExamples, dashboardFigures, rounded } from './dashboard-feature.ts';
+import { dashboardExamples, dashboardFigures, rounded, textsOf } from './dashboard-feature.ts';
 import { EXPLANATIONS_FILE } from './read-saedashboard.ts';
 import type { DecoderRows, SourceNames } from './source-names.ts';
 
@@ -45,7 +45,7 @@ export async function writeSaedashboard(
       bin_min: binMin,
       bin_max: binMax,
       bin_contains: binContains,
-      tokens: Array.from(example.tokens, (token) => texts[token]),
+      tokens: textsOf(example.tokens, texts),
       values: rounded(example.activations),
       qualifying_token_index: example.token_index - example.firstToken,
     })),
