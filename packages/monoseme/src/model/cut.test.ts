@@ -189,7 +189,7 @@ test('sizes are computed where they are used; what crosses the cut has one entry
 test('the prefix of a harvest holds nothing that the hook does not need', async () => {
   const model = await OnnxModel.open(fixture('models/gpt-two-layer'));
   const { name } = model.resolveHook('blocks.0.mlp.hook_post');
-  const prefix = parseOnnx(harvestPrefix(model.graph, name).bytes, 'prefix');
+  const prefix = parseOnnx(harvestPrefix(model.graph, name, model.tensors).bytes, 'prefix');
   assert.equal(prefix.nodes.length, model.graph.ancestors([name]).size + 1);
   const names = new Set(prefix.graph.initializer.map((initializer) => initializer.name));
   assert.ok(names.has('embed.weight') && !names.has('blocks.1.mlp.up.bias'));

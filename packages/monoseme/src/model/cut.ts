@@ -8,7 +8,7 @@ import {
 } from 'onnx-buf';
 import { AttributeProto_AttributeType, AttributeProtoSchema } from 'onnx-buf';
 import type { AttributeProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
-import { ELEMENT, type OnnxGraph } from './onnx-graph.ts';
+import type { OnnxGraph } from './onnx-graph.ts';
 import type { Axis, TensorInfo } from './tensor-shapes.ts';
 
 /** Output of a prefix: the activations at the hook, in f32. */
@@ -46,10 +46,10 @@ export interface Head {
 export function harvestPrefix(
   graph: OnnxGraph,
   hook: string,
-  type: 'float' | 'float16' = 'float',
+  infos: ReadonlyMap<string, TensorInfo>,
+  type: 'float32' | 'float16' = 'float32',
 ): GraphPart {
-  const nodes = [cast(hook, ACTIVATIONS, ELEMENT[type])];
-  return prefixOf(graph, hook, { nodes, outputs: [ACTIVATIONS] });
+  return prefixOf(graph, hook, activationsHead(hook, infos, type));
 }
 
 /** The same with a head of any kind. */
@@ -79,8 +79,7 @@ export function cutGraph(
   head: Head,
   kept: readonly string[] = [],
 ): GraphPart[] {
-  const heads: Head[] = hooks.map((hook) => ({ nodes: [activationsOutput(hook)], outputs: [ACTIVATIONS] }));
-  heads.push(head);
+  const heads: Head[] = [...hooks.map((hook) => activationsHead(hook, infos, 'float32')), head];
   const stages = stagesOf(graph, hooks, heads, kept);
   const parts = heads.map((own, i) => {
     const nodes = new Set([...stages].flatMap(([node, stage]) => (stage === i ? [node] : [])));
@@ -236,13 +235,20 @@ function part(
   return { bytes, modelInputs };
 }
 
-function activationsOutput(hook: string): NodeProto {
-  return cast(hook, ACTIVATIONS, ELEMENT.float);
+/**
+ * Gives out a tensor as f32 or f16. One that is of this type needs an Identity, which ONNX Runtime removes; a Cast whose result
+ * is an output it keeps, as a copy.
+ */
+function activationsHead(hook: string, infos: ReadonlyMap<string, TensorInfo>, type: string): Head {
+  const to = ELEMENT_OF[type];
+  const output =
+    infos.get(hook)?.type === type ? node('Identity', [hook], ACTIVATIONS) : cast(hook, ACTIVATIONS, to);
+  return { nodes: [output], outputs: [ACTIVATIONS] };
 }
 
 export const castName = (output: string): string => `monoseme.cast.${output}`;
 
-/** A Cast, under a name that no node of a model has; between equal types ONNX Runtime removes it. */
+/** A Cast, under a name that no node of a model has; between equal types, inside a graph, ONNX Runtime removes it. */
 export function cast(input: string, output: string, to: number): NodeProto {
   return { ...node('Cast', [input], output, { to }), name: castName(output) };
 }

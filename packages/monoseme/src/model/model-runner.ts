@@ -323,8 +323,8 @@ export class ModelRunner {
   #part(name: RunnerSession): GraphPart {
     const { graph, tensors, logits } = this.model;
     const hook = this.tensorName;
-    if (name === 'harvest') return harvestPrefix(graph, hook);
-    if (name === 'harvest-half') return harvestPrefix(graph, hook, 'float16');
+    if (name === 'harvest') return harvestPrefix(graph, hook, tensors);
+    if (name === 'harvest-half') return harvestPrefix(graph, hook, tensors, 'float16');
     if (!logits) throw noLogits();
     const end = graph.producer(logits.name)!;
     if (hook !== logits.name && !graph.descendants(hook).has(end))

@@ -39,6 +39,11 @@ const MOST_LENT = 6;
 /** Memory that was given back. */
 const spare: ArrayBufferLike[] = [];
 let nShared = 0;
+/** What a session that harvests gave last. */
+const written = new WeakMap<
+  ort.InferenceSession,
+  { nTokens: number; contextSize: number; activations: ort.Tensor }
+>();
 const batches = new Map<number, Batch>();
 let nextBatch = 0;
 
@@ -69,8 +74,7 @@ export const batchHandlers: Handlers<
 
   async openBatch({ tokens, contextSize, perRun }) {
     const runs: Run[] = [];
-    for (const run of runsOf(tokens, contextSize, perRun))
-      runs.push(await runPrefix('prefix', run, contextSize));
+    for (const run of runsOf(tokens, contextSize, perRun)) runs.push(await runPrefix(run, contextSize));
     const batch = nextBatch++;
     batches.set(batch, { contextSize, perRun, runs });
     return { batch, activations: joined(runs.map((run) => floats(run.activations))) };
@@ -161,15 +165,29 @@ async function harvested(
   let memory: ArrayBufferLike | undefined;
   let row = 0;
   for (const run of runsOf(tokens, contextSize, perRun)) {
-    const values = read((await runPrefix(name, run, contextSize)).activations);
+    const values = read(await harvestedRun(name, run, contextSize));
     const width = values.length / run.length;
     memory ??= memoryOf(tokens.length * width * Type.BYTES_PER_ELEMENT);
     new Type(memory as ArrayBuffer).set(values, row * width);
-    free_([values]);
     row += run.length;
   }
   free_([tokens]);
   return memory!;
+}
+
+/** Activations of one run, until the next: written over those of a run before that was as large, so that nothing is copied. */
+async function harvestedRun(
+  name: 'harvest' | 'harvest-half',
+  tokens: Uint32Array,
+  contextSize: number,
+): Promise<ort.Tensor> {
+  const { session } = sessions.get(name)!;
+  const last = written.get(session);
+  const isAsLarge = last?.nTokens === tokens.length && last.contextSize === contextSize;
+  const output = isAsLarge ? { [ACTIVATIONS]: last.activations } : undefined;
+  const { [ACTIVATIONS]: activations } = await runPart(name, tokens, contextSize, {}, output);
+  written.set(session, { nTokens: tokens.length, contextSize, activations });
+  return activations;
 }
 
 /**
@@ -185,28 +203,25 @@ function memoryOf(bytes: number): ArrayBufferLike {
   return new SharedArrayBuffer(bytes);
 }
 
-/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`; all it gives. */
+/** Run a session on the model's inputs for some tokens and on what it reads of `tensors`; all it gives, or what goes to `output`. */
 async function runPart(
   name: SessionName,
   tokens: Uint32Array,
   contextSize: number,
   tensors: Record<string, ort.Tensor>,
+  output?: Record<string, ort.Tensor>,
 ): Promise<Record<string, ort.Tensor>> {
-  const { session } = sessions.get(name)!;
-  const made = makeFeeds(sessions.get(name)!.spec.inputs, tokens, contextSize);
+  const { session, spec } = sessions.get(name)!;
+  const made = makeFeeds(spec.inputs, tokens, contextSize);
   const feeds = toTensors(made);
   for (const input of session.inputNames) feeds[input] ??= tensors[input];
-  const outputs = await native(() => session.run(feeds));
+  const outputs = await native(() => (output ? session.run(feeds, output) : session.run(feeds)));
   free_(Object.values(made).map(({ data }) => data));
   return outputs;
 }
 
-async function runPrefix(
-  name: 'harvest' | 'harvest-half' | 'prefix',
-  tokens: Uint32Array,
-  contextSize: number,
-): Promise<Run> {
-  const outputs = await runPart(name, tokens, contextSize, {});
+async function runPrefix(tokens: Uint32Array, contextSize: number): Promise<Run> {
+  const outputs = await runPart('prefix', tokens, contextSize, {});
   const { [ACTIVATIONS]: activations, ...tensors } = outputs;
   return { tokens, activations, tensors };
 }
@@ -303,7 +318,7 @@ async function runOfContexts(run: Run, contextSize: number, contexts: Uint32Arra
   const gather = (tensor: ort.Tensor, shape: readonly Axis[]) =>
     gatherContexts(tensor, shape, contextSize, contexts);
   const tokens = gatherTokens(run.tokens, contextSize, contexts);
-  if (![...reads.values()].every(isPerContext)) return runPrefix('prefix', tokens, contextSize);
+  if (![...reads.values()].every(isPerContext)) return runPrefix(tokens, contextSize);
   const rows = run.activations.dims[0] * contextSize === run.tokens.length ? 'batch' : 'batch*sequence';
   const tensors: Record<string, ort.Tensor> = {};
   for (const [name, shape] of reads) tensors[name] = gather(run.tensors[name], shape);
