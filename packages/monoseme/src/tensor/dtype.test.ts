@@ -86,3 +86,18 @@ test('the shape checks name what was wrong', async () => {
     message: /-Infinity at element 2/,
   });
 });
+
+test('the largest numbers are finite; NaN and infinities of either sign are found at every place', async () => {
+  const { allFinite } = await import('./index.ts');
+  const largest = new Float32Array(1003).fill(3.4028234e38);
+  assert.ok(allFinite(largest) && allFinite(new Float32Array()));
+  for (const place of [0, 1, 2, 3, 1001, 1002]) {
+    for (const wrong of [NaN, Infinity, -Infinity]) {
+      const values = largest.slice();
+      values[place] = wrong;
+      assert.ok(!allFinite(values), `${wrong} at ${place}`);
+      values[500] = -wrong;
+      assert.ok(!allFinite(values), `${wrong} at ${place} and its negative`);
+    }
+  }
+});
