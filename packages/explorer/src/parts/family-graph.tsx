@@ -6,6 +6,8 @@ import { formatRoute, route } from '../state/route.ts';
 
 const NODE = { width: 168, height: 30, gap: 8 };
 const COLUMN = 268;
+/** Pixels of the names above the columns (`.layer-name`). */
+const NAME = 256;
 const HEAD = 44;
 
 /** A family as a layered graph: a column for each dictionary, the smallest on the left. */
@@ -17,7 +19,7 @@ export function FamilyGraph(props: {
 }) {
   const tallest = () => Math.max(1, ...props.family.nodes.map((layer) => layer.length));
   const height = () => HEAD + tallest() * (NODE.height + NODE.gap);
-  const width = () => (props.layers.length - 1) * COLUMN + NODE.width;
+  const width = () => (props.layers.length - 1) * COLUMN + NAME;
   /** Tops of the boxes by layer and latent: each column stands in the middle. */
   const tops = createMemo(() =>
     props.family.nodes.map((layer) => {
@@ -53,7 +55,7 @@ export function FamilyGraph(props: {
         <For each={props.layers}>
           {(member, layer) => (
             <section aria-label={`${member.label}, ${count(member.d_sae)} features`}>
-              <p class="layer-name" style={{ left: `${layer() * COLUMN}px`, width: `${NODE.width}px` }}>
+              <p class="layer-name" style={{ left: `${layer() * COLUMN}px` }}>
                 <strong title={member.name}>{member.label}</strong>
                 <span class="faint">
                   {count(member.d_sae)} features
