@@ -51,8 +51,8 @@ for (const document of documents) {
   });
 }
 
-test('every flag that a document names is one of a command', () => {
-  const commands = program(new AbortController().signal, []).commands;
+test('every flag that a document names is one of a command', async () => {
+  const { commands } = await program(new AbortController().signal, []);
   const options = [...commands, ...commands.flatMap((command) => command.commands)]
     .flatMap((command) => command.options)
     .map(({ long }) => long);

@@ -2,29 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { isHubPath } from '../hub/index.ts';
-import { analyzeCommand } from './analyze.ts';
-import { architecturesCommand } from './architectures.ts';
-import { benchmarkCommand } from './benchmark.ts';
 import { commandContext, type CommandContext } from './context.ts';
-import { controlCommand } from './control.ts';
-import { convertCommand } from './convert.ts';
-import { demoCommand } from './demo.ts';
-import { downloadDictionary } from './dictionary-option.ts';
-import { evaluateCommand } from './evaluate.ts';
-import { explanationsCommand } from './explanations.ts';
-import { exploreCommand } from './explore.ts';
-import { exportCommand } from './export-index.ts';
-import { harvestCommand } from './harvest.ts';
-import { importCommand } from './import.ts';
-import { indexCommand } from './index-features.ts';
-import { inspectCommand } from './inspect.ts';
-import { planCommand } from './plan.ts';
-import { reproduceCommand } from './reproduce.ts';
-import { steerCommand } from './steer.ts';
-import { sweepCommand } from './sweep.ts';
-import { toyCommand } from './toy.ts';
-import { trainCommand } from './train.ts';
-import { verifyCommand } from './verify.ts';
 
 /** A command: declares itself on the program; `run` wraps its action with the context. */
 export type DeclareCommand = (program: Command, run: RunAction) => void;
@@ -32,29 +10,33 @@ export type RunAction = <O>(
   action: (context: CommandContext, options: O, ...args: string[]) => Promise<void>,
 ) => (...args: unknown[]) => Promise<void>;
 
-const COMMANDS: readonly DeclareCommand[] = [
-  demoCommand,
-  inspectCommand,
-  controlCommand,
-  planCommand,
-  harvestCommand,
-  importCommand,
-  verifyCommand,
-  trainCommand,
-  architecturesCommand,
-  toyCommand,
-  sweepCommand,
-  evaluateCommand,
-  benchmarkCommand,
-  analyzeCommand,
-  reproduceCommand,
-  indexCommand,
-  convertCommand,
-  explanationsCommand,
-  exploreCommand,
-  exportCommand,
-  steerCommand,
-];
+/**
+ * Commands by name, in the order in which the help lists them. One is loaded when it is asked for: all of them take longer
+ * than many a command does.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<DeclareCommand>>> = {
+  demo: async () => (await import('./demo.ts')).demoCommand,
+  inspect: async () => (await import('./inspect.ts')).inspectCommand,
+  control: async () => (await import('./control.ts')).controlCommand,
+  plan: async () => (await import('./plan.ts')).planCommand,
+  harvest: async () => (await import('./harvest.ts')).harvestCommand,
+  import: async () => (await import('./import.ts')).importCommand,
+  verify: async () => (await import('./verify.ts')).verifyCommand,
+  train: async () => (await import('./train.ts')).trainCommand,
+  architectures: async () => (await import('./architectures.ts')).architecturesCommand,
+  toy: async () => (await import('./toy.ts')).toyCommand,
+  sweep: async () => (await import('./sweep.ts')).sweepCommand,
+  evaluate: async () => (await import('./evaluate.ts')).evaluateCommand,
+  benchmark: async () => (await import('./benchmark.ts')).benchmarkCommand,
+  analyze: async () => (await import('./analyze.ts')).analyzeCommand,
+  reproduce: async () => (await import('./reproduce.ts')).reproduceCommand,
+  index: async () => (await import('./index-features.ts')).indexCommand,
+  convert: async () => (await import('./convert.ts')).convertCommand,
+  explanations: async () => (await import('./explanations.ts')).explanationsCommand,
+  explore: async () => (await import('./explore.ts')).exploreCommand,
+  export: async () => (await import('./export-index.ts')).exportCommand,
+  steer: async () => (await import('./steer.ts')).steerCommand,
+};
 
 /** Errors that mean the command line itself was wrong. */
 const USAGE_CODES = new Set(['ERR_USAGE', 'ERR_OPTION']);
@@ -74,7 +56,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.on('SIGTERM', onSignal);
   process.stdout.on('error', endQuietlyWithoutReader);
   try {
-    await program(abort.signal, argv).parseAsync([...argv], { from: 'user' });
+    await (await program(abort.signal, argv)).parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
     return exitCodeOf(error, argv.includes('--debug'));
@@ -84,8 +66,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Every command with its options, as `argv` would be read. */
-export function program(signal: AbortSignal, argv: readonly string[]): Command {
+/** The command that `argv` names, with its options; every command where it names none. */
+export async function program(signal: AbortSignal, argv: readonly string[]): Promise<Command> {
   const root = new Command('monoseme')
     .description('Learn, measure and read the features inside neural networks.')
     .version(TOOLKIT_VERSION)
@@ -103,7 +85,8 @@ export function program(signal: AbortSignal, argv: readonly string[]): Command {
         ...(await localArguments(context, command, (args as (string | string[])[]).flat())),
       );
     };
-  for (const declare of COMMANDS) declare(root, run);
+  const named = Object.hasOwn(COMMANDS, argv[0] ?? '') ? [COMMANDS[argv[0]]] : Object.values(COMMANDS);
+  for (const declare of await Promise.all(named.map((load) => load()))) declare(root, run);
   const leaves = root.commands.flatMap((command) =>
     command.commands.length > 0 ? command.commands : command,
   );
@@ -124,8 +107,9 @@ async function localArguments(context: CommandContext, command: Command, args: s
   const local: string[] = [];
   for (const [i, path] of args.entries()) {
     const isDictionary = DICTIONARY_ARGUMENTS.has(command.registeredArguments[i]?.name());
+    const isFar = isDictionary && path !== undefined && isHubPath(path);
     local.push(
-      isDictionary && path !== undefined && isHubPath(path) ? await downloadDictionary(context, path) : path,
+      isFar ? await (await import('./dictionary-option.ts')).downloadDictionary(context, path) : path,
     );
   }
   return local;

@@ -2,7 +2,6 @@ import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileError, MonosemeError } from '../../errors.ts';
 import { readJson } from '../../formats/index.ts';
-import { openForeignArrow } from './foreign-arrow.ts';
 import { openForeignArrays } from './foreign-arrays.ts';
 import type { ForeignFile, ForeignNames } from './foreign-file.ts';
 import { openForeignParquet } from './foreign-parquet.ts';
@@ -12,7 +11,8 @@ const OPEN: Readonly<Record<string, (path: string, names: ForeignNames) => Promi
   '.npy': openForeignArrays,
   '.npz': openForeignArrays,
   '.parquet': openForeignParquet,
-  '.arrow': openForeignArrow,
+  // Its library is large, and few stores come so.
+  '.arrow': async (path, names) => (await import('./foreign-arrow.ts')).openForeignArrow(path, names),
 };
 const KINDS = Object.keys(OPEN).join(', ');
 
