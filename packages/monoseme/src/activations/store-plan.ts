@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
 import { isLock, readJson, sha256, snakeCaseKeys, writeJson } from '../formats/index.ts';
@@ -32,6 +32,8 @@ export const planHash = (plan: StorePlan): string => sha256(JSON.stringify(toDis
 
 /** Name of a shard's file. */
 export const shardFile = (shard: number): string => `shard-${String(shard).padStart(5, '0')}.safetensors`;
+
+const isShardName = (name: string): boolean => /^shard-\d+\.safetensors$/.test(name);
 
 /**
  * Look whether a folder may be written by a plan: it is new, empty, or holds the same plan.
@@ -69,13 +71,17 @@ export async function mayImportInto(folder: string): Promise<boolean> {
     if (error.code === 'ENOENT') return [] as string[];
     throw fileError(error, `open ${folder}`);
   });
-  return names.every(
-    (name) => name.endsWith('.partial') || isLock(name) || /^shard-\d+\.safetensors$/.test(name),
-  );
+  return names.every((name) => name.endsWith('.partial') || isLock(name) || isShardName(name));
 }
 
 export const writePlan = (folder: string, plan: StorePlan): Promise<void> =>
   writeJson(join(folder, PLAN_FILE), toDisk(plan));
+
+/** Remove a plan of which there is no shard yet, so that the folder may be used with other settings. */
+export async function dropEmptyPlan(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  if (!names.some(isShardName)) await rm(join(folder, PLAN_FILE), { force: true });
+}
 
 /** @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT */
 export async function readPlan(folder: string): Promise<StorePlan> {

@@ -235,8 +235,7 @@ describe('on disk', () => {
       code: 'ERR_NOT_FINITE',
       message: /is -65520, too large for F16, at context 0, position 0 .* BF16 or F32/,
     });
-    assert.deepEqual(await readdir(folder), ['plan.json']);
-    await rm(folder, { recursive: true });
+    assert.deepEqual(await readdir(folder), []);
     await ActivationStore.write(folder, large, tokens, { ...SIZES, dtype: 'BF16' });
   });
 

@@ -13,7 +13,7 @@ import type { RowOptions } from './row-selection.ts';
 import { type ShardRows, type StoreShard, wholeShard, writeShard } from './shard.ts';
 import type { ActivationSource, DroppedRows, RowOrigins, SourceRows } from './source.ts';
 import { writeStoreManifest } from './store-manifest.ts';
-import { findPlan, shardFile, type StorePlan, writePlan } from './store-plan.ts';
+import { dropEmptyPlan, findPlan, shardFile, type StorePlan, writePlan } from './store-plan.ts';
 
 export interface WriteSourceOptions {
   /**
@@ -130,6 +130,10 @@ export async function writeSource(
     const shards = await makeShards({ folder, plan, source, chunksPerShard, signal, onProgress });
     const finished = { plan, shards, modelHash: source.modelHash, dropped: droppedRows(source, shards) };
     await writeStoreManifest(folder, finished, { onnxruntime: RUNTIME_VERSION });
+  } catch (error) {
+    const isInterrupted = error instanceof MonosemeError && error.code === 'ERR_INTERRUPTED';
+    if (!isInterrupted) await dropEmptyPlan(folder);
+    throw error;
   } finally {
     await unlock();
   }

@@ -77,6 +77,12 @@ describe('bad input: one line with a code, nothing left behind', () => {
         ...['--hook', 'blocks.0.mlp.hook_post', '--hook', 'blocks.0.hook_resid_mid'],
       ],
     ],
+    [
+      'more tokens of a context than it has',
+      2,
+      'ERR_OPTION',
+      ['harvest', 'one-layer-a', '--text', 'text.txt', '--tokens-per-context', '300', '--out', 'bad'],
+    ],
     ['a store that is none', 1, 'ERR_NOT_FOUND', ['train', '--store', 'nowhere', '--out', 'bad']],
     ['a dictionary that is none', 1, 'ERR_NOT_FOUND', ['evaluate', 'nowhere']],
     ['a lying safetensors header', 1, 'ERR_FORMAT', ['evaluate', 'lying']],

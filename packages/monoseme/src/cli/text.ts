@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
+import { expectTokensPerContext } from '../activations/index.ts';
 import {
   ChatTemplate,
   packContexts,
@@ -16,6 +17,7 @@ import { type CommandContext, withStage } from './context.ts';
 import { repeatable, tokenizerOption, wholeOption } from './options.ts';
 import { openTokenizer } from './model-option.ts';
 import { compact } from './progress.ts';
+import type { RowFlags } from './row-options.ts';
 
 export interface TextFlags {
   readonly text?: string[];
@@ -92,10 +94,12 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
 export async function readTokens(
   context: CommandContext,
   model: OnnxModel,
-  flags: TextFlags,
+  flags: TextFlags & Pick<RowFlags, 'tokensPerContext'>,
   in_: { maxTokens: number; seed: number; split?: TextFlags['split'] },
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
   model.expectReadsTokens();
+  const contextSize = flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE;
+  expectTokensPerContext(flags.tokensPerContext, contextSize);
   const tokenizer = await openTokenizer(model, flags.tokenizer);
   model.expectVocabulary(tokenizer.vocabSize);
   const counts: TextCounts = { brokenSequences: 0, duplicates: 0 };
@@ -113,7 +117,7 @@ export async function readTokens(
       },
     });
     const set = await packContexts(documents, tokenizer, {
-      contextSize: flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE,
+      contextSize,
       maxTokens: in_.maxTokens,
       split: in_.split ?? flags.split ?? 'all',
       seed: in_.seed,

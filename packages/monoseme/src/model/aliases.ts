@@ -195,10 +195,22 @@ class AliasFinder {
       const inner = linear.length > 0 ? this.#rows(linear.at(-1)!.input[0]) : undefined;
       if (inner !== undefined)
         this.#aliases.set(name(kind === 'attn' ? 'attn.hook_z' : 'mlp.hook_post'), inner);
-      const isPlain = kind === 'mlp' && linear.length === 2;
-      const pre = isPlain ? this.#withBias(this.#product(linear[0])) : undefined;
-      if (pre !== undefined && this.#width(pre) !== undefined) this.#aliases.set(name('mlp.hook_pre'), pre);
+      if (kind === 'mlp' && inner !== undefined) this.#namePre(name, linear, inner);
     }
+  }
+
+  /** Name what goes into an MLP's function; where a gate is multiplied with a second product, also that product. */
+  #namePre(name: (hook: string) => string, linear: readonly NodeProto[], post: string): void {
+    const before = linear.slice(0, -1).map((product) => this.#withBias(this.#product(product)));
+    if (before.some((tensor) => this.#width(tensor) === undefined)) return;
+    const factors = this.#graph.producer(post)?.input ?? [];
+    const ungated = before.filter((tensor) => factors.includes(tensor));
+    const gates = before.filter((tensor) => !ungated.includes(tensor));
+    const isGated = before.length === 2 && gates.length === 1;
+    if (before.length === 1) this.#aliases.set(name('mlp.hook_pre'), before[0]);
+    if (!isGated) return;
+    this.#aliases.set(name('mlp.hook_pre'), gates[0]);
+    this.#aliases.set(name('mlp.hook_pre_linear'), ungated[0]);
   }
 
   #reads(region: ReadonlySet<NodeProto>, tensor: string): boolean {

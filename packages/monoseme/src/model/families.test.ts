@@ -58,21 +58,24 @@ for (const name of FIXTURE_FAMILIES) {
     assert.equal(model.embeddingRows, 50);
   });
 
-  if (['bert', 'gpt2', 'pythia'].includes(family))
-    test(`${name}: mlp.hook_pre is what its function turns into mlp.hook_post`, async () => {
-      const model = await OnnxModel.open(fixture('families', name));
-      const [before, after] = await Promise.all(
-        ['pre', 'post'].map(async (place) => {
-          const runner = await ModelRunner.start(model, { hook: `blocks.1.mlp.hook_${place}`, threads: 1 });
-          const rows = await runner.activations(tokens, CONTEXT);
-          await runner.close();
-          return rows;
-        }),
-      );
-      assert.equal(after.length, tokens.length * 24);
-      const off = before.map((x, i) => Math.abs(gelu(x) - after[i]));
-      assert.ok(Math.max(...off) < 2e-3, `${Math.max(...off)}`);
-    });
+  const isGated = !['bert', 'gpt2', 'pythia'].includes(family);
+  const activation = /^(llama|qwen)/.test(family) ? silu : gelu;
+  test(`${name}: mlp.hook_pre is what its function turns into mlp.hook_post`, async () => {
+    const model = await OnnxModel.open(fixture('families', name));
+    const [before, after, factors] = await Promise.all(
+      ['pre', 'post', ...(isGated ? ['pre_linear'] : [])].map(async (place) => {
+        const runner = await ModelRunner.start(model, { hook: `blocks.1.mlp.hook_${place}`, threads: 1 });
+        const rows = await runner.activations(tokens, CONTEXT);
+        await runner.close();
+        return rows;
+      }),
+    );
+    assert.equal(after.length, tokens.length * 24);
+    const off = before.map((x, i) => Math.abs(activation(x) * (factors?.[i] ?? 1) - after[i]));
+    assert.ok(Math.max(...off) < 2e-3, `${Math.max(...off)}`);
+    if (!isGated)
+      assert.throws(() => model.resolveHook('blocks.1.mlp.hook_pre_linear'), { code: 'ERR_HOOK' });
+  });
 
   test(`${name}: logits are PyTorch's, whole and through edits that change nothing`, async () => {
     const model = await OnnxModel.open(fixture('families', name));
@@ -85,6 +88,10 @@ for (const name of FIXTURE_FAMILIES) {
     }
     await hooked.close();
   });
+}
+
+function silu(x: number): number {
+  return x / (1 + Math.exp(-x));
 }
 
 /** By its tanh, which is within 5e-4 of the one by erf that some of the models have. */
