@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,6 +72,33 @@ describe('files', () => {
       'README',
     ])
       assert.equal((await get(path)).status, 404, path);
+  });
+
+  test('a client that does not read is not waited for', async () => {
+    const huge = join(folder, 'page/huge.bin');
+    await writeFile(huge, '');
+    // More than the buffers of a connection hold.
+    const nBytes = 64 << 20;
+    await truncate(huge, nBytes);
+    const options = { index: join(folder, 'index'), page: join(folder, 'page'), port: 0, stalledMs: 200 };
+    const impatient = await serveExplorer(options);
+    try {
+      const { host, port } = new URL(impatient.url);
+      const socket = connect(Number(port), '127.0.0.1');
+      socket.write(`GET /huge.bin HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      socket.pause();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const read = await new Promise<number>((resolve) => {
+        let sum = 0;
+        socket.on('data', (data) => (sum += data.length));
+        socket.on('error', () => {});
+        socket.on('close', () => resolve(sum));
+        socket.resume();
+      });
+      assert.ok(read < nBytes, `${read} bytes were sent`);
+    } finally {
+      await impatient.close();
+    }
   });
 
   test('ranges', async () => {

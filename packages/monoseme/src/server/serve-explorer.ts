@@ -13,6 +13,8 @@ import { explorerApp } from './explorer-app.ts';
 /** A request line and headers of ours take a few hundred bytes; a slow sender is not waited for. */
 const HEADER_BYTES = 8192;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** Longer than the model may work on a request: a client that has read nothing for so long holds a file for no one. */
+const STALLED_MS = 120_000;
 
 export interface ServeOptions {
   /** Folder of a feature index, or a collection of several. */
@@ -27,6 +29,8 @@ export interface ServeOptions {
   readonly live?: LiveParts;
   /** How the model of a collection's member is opened; it belongs to the server, which closes it. */
   readonly openMember?: OpenMember;
+  /** A connection on which nothing has moved for so long, in milliseconds, is closed: two minutes when left out. */
+  readonly stalledMs?: number;
   /** 0 for any free port. */
   readonly port: number;
 }
@@ -47,7 +51,7 @@ export interface RunningServer {
  * is taken or not allowed, or the host is not of this machine
  */
 export async function serveExplorer(options: ServeOptions): Promise<RunningServer> {
-  const { index, page = BUILT_PAGE, host = '127.0.0.1', port } = options;
+  const { index, page = BUILT_PAGE, host = '127.0.0.1', stalledMs = STALLED_MS, port } = options;
   if (typeof index === 'string') await openFeatureIndex(index);
   await expectPage(page);
   const bracketed = host.includes(':') ? `[${host}]` : host;
@@ -69,6 +73,7 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
     fetch: app.fetch,
     serverOptions: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
   }) as Server;
+  server.setTimeout(stalledMs);
   await listen(server, host, port);
   const address = server.address();
   const bound = typeof address === 'object' && address ? address.port : port;
