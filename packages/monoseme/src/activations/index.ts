@@ -6,7 +6,7 @@ export type { MixingFigures } from './mixing-statistic.ts';
 export { modelSource } from './model-source.ts';
 export { type StoreDtype, STORE_DTYPES } from './encoding.ts';
 export {
-  expectTokensPerContext,
+  expectRowNumbers,
   gatherRows,
   type LeftOut,
   leftOutOf,

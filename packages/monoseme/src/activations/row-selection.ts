@@ -49,24 +49,26 @@ export function checkRowOptions(
       `The text has no token of the role "${missing}"; ${known ? `its roles are ${known.names.join(', ')}` : 'it has no conversations'}.`,
       'Give conversations, or take the tokens of another role.',
     );
-  expectTokensPerContext(tokensPerContext, contextSize);
+  expectRowNumbers({ tokensPerContext, maxNormRatio }, contextSize);
+}
+
+/** @throws {MonosemeError} ERR_OPTION for numbers that no text of this context size allows */
+export function expectRowNumbers(
+  { tokensPerContext: wanted, maxNormRatio }: Pick<RowOptions, 'tokensPerContext' | 'maxNormRatio'>,
+  contextSize: number,
+): void {
+  if (wanted !== undefined) expectPositiveInteger('The number of tokens of a context', wanted);
+  if (wanted !== undefined && wanted > contextSize)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `${wanted} tokens of each context were asked for, but a context has ${contextSize}.`,
+      'Take fewer, or longer contexts.',
+    );
   if (maxNormRatio !== undefined && !(maxNormRatio > 1))
     throw new MonosemeError(
       'ERR_OPTION',
       `The largest norm is ${maxNormRatio} times the median; it must be more than 1.`,
       '10 is usual.',
-    );
-}
-
-/** @throws {MonosemeError} ERR_OPTION for a number of tokens that a context does not have */
-export function expectTokensPerContext(wanted: number | undefined, contextSize: number): void {
-  if (wanted === undefined) return;
-  expectPositiveInteger('The number of tokens of a context', wanted);
-  if (wanted > contextSize)
-    throw new MonosemeError(
-      'ERR_OPTION',
-      `${wanted} tokens of each context were asked for, but a context has ${contextSize}.`,
-      'Take fewer, or longer contexts.',
     );
 }
 

@@ -83,6 +83,12 @@ describe('bad input: one line with a code, nothing left behind', () => {
       'ERR_OPTION',
       ['harvest', 'one-layer-a', '--text', 'text.txt', '--tokens-per-context', '300', '--out', 'bad'],
     ],
+    [
+      'a bound on norms below the median',
+      2,
+      'ERR_OPTION',
+      ['harvest', 'one-layer-a', '--text', 'text.txt', '--max-norm-ratio', '0.5', '--out', 'bad'],
+    ],
     ['a store that is none', 1, 'ERR_NOT_FOUND', ['train', '--store', 'nowhere', '--out', 'bad']],
     ['a dictionary that is none', 1, 'ERR_NOT_FOUND', ['evaluate', 'nowhere']],
     ['a lying safetensors header', 1, 'ERR_FORMAT', ['evaluate', 'lying']],

@@ -119,7 +119,7 @@ export const steerCommand: DeclareCommand = (program, run) => {
               ...{ keepError: flags.error, onlyGenerated: flags.onlyGenerated, signal: context.signal },
               onProgress: (done, total) => stage.update(done, total),
             });
-            return [found, `${versions.length} continuations of ${flags.tokens} tokens beside the original`];
+            return [found, `the original and ${versions.length} edited, ${flags.tokens} tokens each`];
           });
           const shown = describe(steered, versions, tokenizer);
           context.print(steerTable(shown));

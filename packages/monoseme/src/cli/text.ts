@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
-import { expectTokensPerContext } from '../activations/index.ts';
+import { expectRowNumbers } from '../activations/index.ts';
 import {
   ChatTemplate,
   packContexts,
@@ -94,12 +94,12 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
 export async function readTokens(
   context: CommandContext,
   model: OnnxModel,
-  flags: TextFlags & Pick<RowFlags, 'tokensPerContext'>,
+  flags: TextFlags & Pick<RowFlags, 'tokensPerContext' | 'maxNormRatio'>,
   in_: { maxTokens: number; seed: number; split?: TextFlags['split'] },
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
   model.expectReadsTokens();
   const contextSize = flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE;
-  expectTokensPerContext(flags.tokensPerContext, contextSize);
+  expectRowNumbers(flags, contextSize);
   const tokenizer = await openTokenizer(model, flags.tokenizer);
   model.expectVocabulary(tokenizer.vocabSize);
   const counts: TextCounts = { brokenSequences: 0, duplicates: 0 };
