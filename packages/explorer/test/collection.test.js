@@ -65,6 +65,8 @@ describe('a collection', { skip }, () => {
     const { tab, complaints, close } = await open('#/');
     await tab.locator('.pareto .dot').first().waitFor();
     assert.equal(await tab.locator('.pareto .dot').count(), 3);
+    for (const tick of await tab.locator('.pareto .tick text').allTextContents())
+      assert.match(tick, /^−?[\d,]+(\.\d*[1-9])?( %)?$/);
     // `fine` uses more features than `small` and keeps less.
     const front = await tab.locator('.pareto .front').getAttribute('points');
     assert.equal(front.split(' ').length, 2);

@@ -26,11 +26,19 @@ export function signed(value: number): string {
   return (value > 0 ? '+' : '') + figure(value);
 }
 
+const round = new Intl.NumberFormat('en', { maximumSignificantDigits: 4 });
+
+/** What stands at a tick of an axis: a round number has no zeros after the point. */
+export function tickText(value: number): string {
+  return round.format(value).replace('-', '−');
+}
+
 export function percent(share: number): string {
   if (share === 0) return '0 %';
-  const value = share * 100;
+  const value = Math.abs(share) * 100;
   if (value < 0.001) return '< 0.001 %';
-  return `${value >= 99.95 ? '100' : value >= 10 ? value.toFixed(1) : value >= 0.1 ? value.toFixed(2) : value.toFixed(3)} %`;
+  const digits = value >= 99.95 ? 0 : value >= 10 ? 1 : value >= 0.1 ? 2 : 3;
+  return `${share < 0 ? '−' : ''}${value.toFixed(digits)} %`;
 }
 
 /** 0.0032 → 1 in 313 */

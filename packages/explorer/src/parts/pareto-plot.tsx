@@ -1,7 +1,7 @@
 import { createMemo, createSignal, For, Show } from 'solid-js';
 import { APART } from '../data/colours.ts';
 import type { Member } from '../data/collection.ts';
-import { count, figure, percent } from '../data/format.ts';
+import { count, figure, percent, tickText } from '../data/format.ts';
 import { type Grouping, groupsOf, type Kept, type ParetoPoint, paretoPoints } from '../data/member-order.ts';
 import { go, memberHref } from '../state/route.ts';
 
@@ -59,7 +59,7 @@ export function ParetoPlot(props: {
               <g class="tick">
                 <line x1={scale().x(tick)} x2={scale().x(tick)} y1={EDGE.top} y2={HEIGHT - EDGE.bottom} />
                 <text x={scale().x(tick)} y={HEIGHT - EDGE.bottom + 15} text-anchor="middle">
-                  {figure(tick)}
+                  {tickText(tick)}
                 </text>
               </g>
             )}
@@ -69,7 +69,7 @@ export function ParetoPlot(props: {
               <g class="tick">
                 <line x1={EDGE.left} x2={WIDTH - EDGE.right} y1={scale().y(tick)} y2={scale().y(tick)} />
                 <text x={EDGE.left - 7} y={scale().y(tick) + 4} text-anchor="end">
-                  {percent(tick)}
+                  {`${tickText(100 * tick)} %`}
                 </text>
               </g>
             )}
