@@ -125,7 +125,7 @@ async function tokenised(model, maxTokens) {
 
 /** The model's graph up to the hook, as ONNX Runtime alone runs it in this thread. */
 async function bareRate(model, tokens) {
-  const session = await ort.InferenceSession.create(harvestPrefix(model.graph, HOOK).bytes, {
+  const session = await ort.InferenceSession.create(harvestPrefix(model.graph, HOOK, model.tensors).bytes, {
     intraOpNumThreads: availableParallelism(),
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });

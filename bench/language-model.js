@@ -85,7 +85,7 @@ async function compare(path, folder, rounds) {
   });
   const threads = availableParallelism();
   const runner = await ModelRunner.start(model, { hook: HOOK, half: true, threads });
-  const { bytes, modelInputs } = harvestPrefix(model.graph, HOOK);
+  const { bytes, modelInputs } = harvestPrefix(model.graph, HOOK, model.tensors);
   const session = await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: threads,
     extra: { session: { intra_op: { allow_spinning: '0' } } },
