@@ -125,17 +125,30 @@ impl InstructionSet {
 
     /// Whether products of bytes are faster here than those of f32.
     pub fn has_fast_dots(self) -> bool {
-        self.run_dots(HasFastDots)
+        self.run_dots(HasFastDots { width: self.run(Width) })
     }
 }
 
-struct HasFastDots;
+/// AVX-512 without its VNNI multiplies bytes by AVX2, half as many at a time, which does not pay.
+struct HasFastDots {
+    width: usize,
+}
 
 impl DotKernel for HasFastDots {
     type Output = bool;
     #[inline(always)]
     fn run<D: Dots>(self, _dots: D) -> bool {
-        D::FAST
+        D::FAST && D::Lanes::WIDTH == self.width
+    }
+}
+
+struct Width;
+
+impl Kernel for Width {
+    type Output = usize;
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) -> usize {
+        L::WIDTH
     }
 }
 

@@ -20,6 +20,8 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// Latents of a micro-tile of `encode`, and vectors of rows in it: its sums fill most of the registers.
     const TILE_LATENTS: usize;
     const TILE_VECTORS: usize;
+    /// Whether 16 sums fit in the registers beside what is added to them.
+    const HAS_MANY_REGISTERS: bool;
 
     fn splat(self, value: f32) -> Self::Vector;
 

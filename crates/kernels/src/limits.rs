@@ -49,7 +49,7 @@ pub fn fma_flops_per_second(engine: &Engine, duration: Duration) -> f64 {
     rate(engine, duration, || engine.instruction_set.run(MultiplyAdds { rounds: 10_000 }))
 }
 
-/// Products of bytes into as many sums, from registers only.
+/// Products of bytes into as many sums, from L1: what stayed the same could be multiplied once for all rounds.
 struct ByteProducts {
     rounds: usize,
 }
@@ -59,20 +59,23 @@ impl DotKernel for ByteProducts {
     type Output = f64;
     #[inline(always)]
     fn run<D: Dots>(self, dots: D) -> f64 {
-        const SUMS: usize = 12;
-        let bytes = black_box([1u8; 4 * MAX_WIDTH]);
-        // SAFETY: the array holds the bytes of the widest vector.
-        let bytes = unsafe { dots.load_bytes(bytes.as_ptr()) };
-        let mut sums = [dots.splat_sums(0); SUMS];
-        let weights = black_box(0x0102_0304);
+        const LATENTS: usize = 6;
+        const VECTORS: usize = 2;
+        let bytes = [[1u8; 4 * MAX_WIDTH]; VECTORS];
+        let weights = [0x0102_0304; LATENTS];
+        let mut tile = [[dots.splat_sums(0); VECTORS]; LATENTS];
         for _ in 0..self.rounds {
-            for sum in &mut sums {
-                *sum = dots.add_products(*sum, bytes, weights);
+            // SAFETY: each array holds the bytes of the widest vector.
+            let x = black_box(&bytes).each_ref().map(|bytes| unsafe { dots.load_bytes(bytes.as_ptr()) });
+            for (sums, &weights) in tile.iter_mut().zip(black_box(&weights)) {
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = dots.add_products(*sum, x, weights);
+                }
             }
         }
         let lanes = dots.lanes();
-        black_box(sums.into_iter().map(|sum| lanes.sum(dots.to_floats(sum))).sum::<f32>());
-        (2 * 4 * SUMS * D::Lanes::WIDTH * self.rounds) as f64
+        black_box(tile.as_flattened().iter().map(|&sum| lanes.sum(dots.to_floats(sum))).sum::<f32>());
+        (2 * 4 * LATENTS * VECTORS * D::Lanes::WIDTH * self.rounds) as f64
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! A row y (of X or of W_enc) is first rotated: H is a Hadamard matrix with random signs, H Hᵀ = m, so that
 //! ⟨x, w⟩ = ⟨Hx, Hw⟩ / m. That spreads a large coordinate over many and makes every row's coordinates nearly Gaussian,
-//! for which 8 bits with one scale a row are good. Then Hy = s·q + Δ with whole q in −127..127, and
+//! for which 8 bits with one scale a row are good. Then Hy = s·q + Δ with whole q in −127..127 (of X in −63..63 where
+//! sums of products have 16 bits, `lanes/avx2.rs`: Δ is measured, so the bound holds with any number of steps), and
 //!
 //!   m⟨x, w⟩ = s_x s_w⟨q_x, q_w⟩ + ⟨s_x q_x, Δ_w⟩ + ⟨Δ_x, Hw⟩,
 //!   |m⟨x, w⟩ − s_x s_w⟨q_x, q_w⟩| ≤ ‖s_x q_x‖ ‖Δ_w‖ + ‖Δ_x‖ ‖Hw‖   (Cauchy–Schwarz).
@@ -158,25 +159,29 @@ const fn random_signs() -> [f32; 1024] {
     signs
 }
 
-/// A row of f32 to bytes. The bytes are `q` plus `offset`: 0 for signed ones, 128 for unsigned ones.
+/// A row of f32 to bytes: q in −steps..steps, plus `offset`, 0 for signed bytes.
 pub(crate) struct Quantise<'a> {
     pub row: &'a [f32],
     /// Of the padded length.
     pub rotated: &'a mut [f32],
     /// Of the padded length, or twice that, where `r` follows.
     pub bytes: &'a mut [u8],
+    pub steps: u8,
     pub offset: u8,
 }
+
+/// Steps of a weight, and of a row of X where nothing asks for fewer.
+pub(crate) const STEPS: u8 = 127;
 
 impl Kernel for Quantise<'_> {
     type Output = Facts;
     #[inline(always)]
     fn run<L: Lanes>(self, _lanes: L) -> Facts {
-        let Self { row, rotated, bytes, offset } = self;
+        let Self { row, rotated, bytes, steps, offset } = self;
         rotate(row, rotated);
         let epsilon = slack(row.len());
         let (largest, square) = largest_and_square(rotated);
-        let scale = largest / 127.0;
+        let scale = largest / f32::from(steps);
         let in_range = (LEAST..=MOST).contains(&largest) && square.is_finite();
         if !in_range {
             bytes.fill(offset);
@@ -307,7 +312,7 @@ impl Kernel for ScreenRow<'_> {
         rotated.resize(padded, 0.0);
         // SAFETY: i8 and u8 have the same size, alignment and bits.
         let bytes = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<u8>(), bytes.len()) };
-        let found = Quantise { row, rotated, bytes, offset: 0 }.run(lanes);
+        let found = Quantise { row, rotated, bytes, steps: STEPS, offset: 0 }.run(lanes);
         let by = 1.0 / gain(padded);
         // TINY also for a row of zeros: 0 times the infinity of a batch row would not be a bound.
         let [length, residual] = [found.length, found.residual].map(|bound| bound * by + TINY);

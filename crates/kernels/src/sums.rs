@@ -36,6 +36,9 @@ pub struct Term {
     pub factor: f32,
 }
 
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// How many terms ahead a row is fetched.
 const AHEAD: usize = 4;
 
@@ -51,6 +54,9 @@ pub fn add_weighted_sum<L: Lanes>(
     beside: impl Fn(usize),
 ) {
     debug_assert_eq!(out.len(), rows.width);
+    if !L::HAS_MANY_REGISTERS {
+        return add_in_groups(lanes, n, term, rows, out, beside);
+    }
     let mut column = 0;
     if 16 * L::WIDTH <= out.len() {
         weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out, beside);
@@ -114,6 +120,72 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
     }
 }
 
+/// Terms that are added at a time where registers are few.
+const GROUP: usize = 4;
+
+/// The same with few registers: a few terms at a time over whole rows, so that sums pass through L1 once for all of them.
+#[inline(always)]
+fn add_in_groups<L: Lanes>(
+    lanes: L,
+    n: usize,
+    term: impl Fn(usize) -> Term,
+    rows: Rows<'_>,
+    out: &mut [f32],
+    beside: impl Fn(usize),
+) {
+    // Looked up a group ahead, since factors may be anywhere.
+    let group = |first: usize| -> [Term; GROUP] { std::array::from_fn(|i| term((first + i).min(n - 1))) };
+    let whole = n / GROUP * GROUP;
+    let mut next = if n > 0 { group(0) } else { return };
+    for first in (0..whole).step_by(GROUP) {
+        let terms = std::mem::replace(&mut next, group(first + GROUP));
+        (first..first + GROUP).for_each(&beside);
+        add_group(lanes, terms, next, rows, out);
+    }
+    for i in whole..n {
+        beside(i);
+        add_group(lanes, [term(i)], [term(i)], rows, out);
+    }
+}
+
+/// out += Σ factor · rows[index], over some terms. The rows of those that come `next` are fetched meanwhile.
+#[inline(always)]
+fn add_group<L: Lanes, const N: usize>(
+    lanes: L,
+    terms: [Term; N],
+    next: [Term; N],
+    rows: Rows<'_>,
+    out: &mut [f32],
+) {
+    let next = next.map(|term| rows.pointer(term.index, 0));
+    let pointers = terms.map(|term| rows.pointer(term.index, 0));
+    let factors = terms.map(|term| lanes.splat(term.factor));
+    let whole = out.len() / (2 * L::WIDTH) * (2 * L::WIDTH);
+    for column in (0..whole).step_by(2 * L::WIDTH) {
+        let (first, second) = out[column..column + 2 * L::WIDTH].split_at_mut(L::WIDTH);
+        let mut sums = [lanes.load_slice(first), lanes.load_slice(second)];
+        for ((row, factor), next) in pointers.into_iter().zip(factors).zip(next) {
+            lanes.prefetch_to_l2(next.wrapping_add(column));
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: both vectors end within the row, which `pointer` checked.
+                let values = unsafe { lanes.load(row.add(column + v * L::WIDTH)) };
+                *sum = lanes.multiply_add(factor, values, *sum);
+            }
+        }
+        lanes.store_slice(first, sums[0]);
+        lanes.store_slice(second, sums[1]);
+    }
+    for column in (whole..out.len()).step_by(L::WIDTH) {
+        let columns = column..out.len().min(column + L::WIDTH);
+        let mut sum = lanes.load_some(&out[columns.clone()]);
+        for (term, factor) in terms.into_iter().zip(factors) {
+            let row = lanes.load_some(&rows.slice(term.index)[columns.clone()]);
+            sum = lanes.multiply_add(factor, row, sum);
+        }
+        lanes.store_some(&mut out[columns], sum);
+    }
+}
+
 /// products[i] = ⟨vector, rows[indices[i]]⟩.
 #[inline(always)]
 pub fn products_with_rows<L: Lanes>(
@@ -165,7 +237,9 @@ unsafe fn products_of_group<L: Lanes, const GROUP: usize>(
         let second = lanes.load_slice(&vector[column + L::WIDTH..]);
         for g in 0..GROUP {
             lanes.prefetch(next[g].wrapping_add(column));
-            lanes.prefetch(next[g].wrapping_add(column + L::WIDTH));
+            if 2 * L::WIDTH > LINE {
+                lanes.prefetch(next[g].wrapping_add(column + L::WIDTH));
+            }
             // SAFETY: the pointers are to rows as wide as `vector`, and both vectors end within that width.
             let (a, b) = unsafe {
                 (lanes.load(pointers[g].add(column)), lanes.load(pointers[g].add(column + L::WIDTH)))

@@ -39,6 +39,7 @@ impl BytePanels {
                     row: self.rows.row(row),
                     rotated: &mut self.rotated,
                     bytes: &mut self.row,
+                    steps: D::STEPS,
                     offset: D::OFFSET,
                 };
                 let Facts { scale, length, residual, .. } = quantise.run(dots.lanes());

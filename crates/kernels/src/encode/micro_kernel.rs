@@ -3,6 +3,9 @@ use crate::lanes::Lanes;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
+/// Inputs of a turn of the loop: counting takes slots of instructions, which another thread of the same core may want.
+const UNROLLED: usize = 4;
+
 /// What a tile's sums start with.
 #[derive(Clone, Copy)]
 pub enum Start<const LATENTS: usize> {
@@ -49,8 +52,10 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
             for row in next {
                 lanes.prefetch_to_l2(row.wrapping_add(line));
             }
-            for k in line..line + LINE {
-                add_input(lanes, k, weights, panel, &mut tile);
+            for k in (line..line + LINE).step_by(UNROLLED) {
+                for i in 0..UNROLLED {
+                    add_input(lanes, k + i, weights, panel, &mut tile);
+                }
             }
         }
         for k in whole_lines..depth {

@@ -2,7 +2,7 @@ use super::rows_on_lines::RowsOnLines;
 use crate::lanes::Kernel;
 use crate::lanes::Lanes;
 use crate::lanes::tiles::{ByteTile, TILE_INPUTS, TILE_ROWS};
-use crate::screen::{Facts, Quantise, padded_inputs};
+use crate::screen::{Facts, Quantise, STEPS, padded_inputs};
 use std::ops::Range;
 
 /// Rows of X in pairs of bytes, in panels of 16 rows as tiles read them, and the facts of each.
@@ -42,6 +42,7 @@ impl TilePanels {
                 row: self.rows.row(row),
                 rotated: &mut self.rotated,
                 bytes: &mut self.row,
+                steps: STEPS,
                 offset: 0,
             };
             let Facts { scale, length, residual, second, .. } = quantise.run(lanes);

@@ -73,6 +73,7 @@ impl Lanes for Avx2 {
     const WIDTH: usize = 8;
     const TILE_LATENTS: usize = 6;
     const TILE_VECTORS: usize = 2;
+    const HAS_MANY_REGISTERS: bool = false;
 
     // SAFETY of all calls below: `self` exists only where `detect` found AVX2 and FMA; loads and stores are unaligned
     // ones within what the caller vouches for.
@@ -224,8 +225,9 @@ impl Dots for Avx2 {
     type Lanes = Self;
     type Bytes = __m256i;
     type Sums = __m256i;
-    const FAST: bool = false;
-    const OFFSET: u8 = 128;
+    const FAST: bool = true;
+    const STEPS: u8 = 63;
+    const OFFSET: u8 = 64;
 
     #[inline(always)]
     fn lanes(self) -> Self {
@@ -243,17 +245,11 @@ impl Dots for Avx2 {
     }
     #[inline(always)]
     fn add_products(self, sums: __m256i, bytes: __m256i, weights: i32) -> __m256i {
-        // Even and odd bytes as 16-bit numbers: their products and sums of two are exact, where those of
-        // `maddubs` saturate.
+        // Sums of two products are at most 2 · 127 · 127 and fit in 16 bits, since bytes of X are below 128.
         // SAFETY: see above.
         unsafe {
-            let weights = _mm256_set1_epi32(weights);
-            let (even, odd) =
-                (_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(bytes));
-            let even_weights = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(weights));
-            let odd_weights = _mm256_srai_epi16::<8>(weights);
-            let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(even, even_weights));
-            _mm256_add_epi32(sums, _mm256_madd_epi16(odd, odd_weights))
+            let pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi32(weights));
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }
     }
     #[inline(always)]
@@ -268,6 +264,7 @@ impl Dots for Avx2Vnni {
     type Bytes = __m256i;
     type Sums = __m256i;
     const FAST: bool = true;
+    const STEPS: u8 = 127;
     const OFFSET: u8 = 128;
 
     #[inline(always)]

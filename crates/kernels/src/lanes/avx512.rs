@@ -57,6 +57,7 @@ impl Lanes for Avx512 {
     const WIDTH: usize = 16;
     const TILE_LATENTS: usize = 8;
     const TILE_VECTORS: usize = 3;
+    const HAS_MANY_REGISTERS: bool = true;
 
     // SAFETY of all calls below: `self` exists only where `detect` found AVX-512 F; loads and stores are unaligned
     // ones within what the caller vouches for.
@@ -211,6 +212,7 @@ impl Dots for Avx512Vnni {
     type Bytes = __m512i;
     type Sums = __m512i;
     const FAST: bool = true;
+    const STEPS: u8 = 127;
     const OFFSET: u8 = 128;
 
     #[inline(always)]

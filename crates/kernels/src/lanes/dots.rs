@@ -10,7 +10,9 @@ pub trait Dots: Copy + Send + Sync + 'static {
     type Sums: Copy;
     /// Whether it does the work of four vectors of f32 in the time of one, so that screening can pay.
     const FAST: bool;
-    /// 128 where bytes are multiplied as unsigned ones, 0 as signed ones.
+    /// The largest number of X in bytes: its rows are rounded to as many steps on either side of 0.
+    const STEPS: u8;
+    /// STEPS + 1 where bytes are multiplied as unsigned ones, 0 as signed ones.
     const OFFSET: u8;
 
     fn lanes(self) -> Self::Lanes;
@@ -20,7 +22,8 @@ pub trait Dots: Copy + Send + Sync + 'static {
     /// `from` must be readable for 4 · `Lanes::WIDTH` bytes. No alignment is needed.
     unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes;
 
-    /// sums[lane] + Σ_i bytes[lane][i] · weights[i] for the four signed bytes of `weights`, exactly (mod 2^32).
+    /// sums[lane] + Σ_i bytes[lane][i] · weights[i] for the four signed bytes of `weights`, which are not −128, exactly
+    /// (mod 2^32).
     fn add_products(self, sums: Self::Sums, bytes: Self::Bytes, weights: i32) -> Self::Sums;
 
     /// Rounded to the nearest f32.

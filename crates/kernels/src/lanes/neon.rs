@@ -78,6 +78,7 @@ impl Lanes for Neon {
     const WIDTH: usize = 4;
     const TILE_LATENTS: usize = 8;
     const TILE_VECTORS: usize = 3;
+    const HAS_MANY_REGISTERS: bool = true;
 
     // SAFETY of all calls below: `self` exists only where `detect` found NEON; loads and stores need no alignment and
     // stay within what the caller vouches for.
@@ -216,6 +217,7 @@ impl Dots for Neon {
     type Bytes = int8x16_t;
     type Sums = int32x4_t;
     const FAST: bool = false;
+    const STEPS: u8 = 127;
     const OFFSET: u8 = 0;
 
     #[inline(always)]
@@ -254,6 +256,7 @@ impl Dots for NeonSdot {
     type Bytes = int8x16_t;
     type Sums = int32x4_t;
     const FAST: bool = true;
+    const STEPS: u8 = 127;
     const OFFSET: u8 = 0;
 
     #[inline(always)]

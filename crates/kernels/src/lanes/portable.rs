@@ -31,6 +31,7 @@ impl Lanes for Portable {
     const WIDTH: usize = WIDTH;
     const TILE_LATENTS: usize = 4;
     const TILE_VECTORS: usize = 2;
+    const HAS_MANY_REGISTERS: bool = true;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Vector {
@@ -137,6 +138,7 @@ impl Dots for Portable {
     type Bytes = [[u8; 4]; WIDTH];
     type Sums = [i32; WIDTH];
     const FAST: bool = false;
+    const STEPS: u8 = 127;
     const OFFSET: u8 = 128;
 
     #[inline(always)]
