@@ -18,8 +18,8 @@ export interface Binding {
 
 export interface NativeKernels {
   readonly instructionSet: string;
-  /** Whether products of bytes are faster here than those of f32, so that screening can pay. */
-  readonly hasFastDots: boolean;
+  /** Latents from which on screening is faster here than f32, where few of them are active; null where it never is. */
+  readonly screeningPaysFrom: number | null;
   /** Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far. */
   readonly candidates: number;
   /** Bytes and facts that `screen` makes of a latent. */

@@ -123,22 +123,22 @@ impl InstructionSet {
         if self.has_tiles() { 2 } else { 1 }
     }
 
-    /// Whether products of bytes are faster here than those of f32.
-    pub fn has_fast_dots(self) -> bool {
-        self.run_dots(HasFastDots { width: self.run(Width) })
+    /// Latents from which on screening is faster here than f32, where few of them are active.
+    pub fn screening_pays_from(self) -> Option<u32> {
+        self.run_dots(PaysFrom { width: self.run(Width) })
     }
 }
 
 /// AVX-512 without its VNNI multiplies bytes by AVX2, half as many at a time, which does not pay.
-struct HasFastDots {
+struct PaysFrom {
     width: usize,
 }
 
-impl DotKernel for HasFastDots {
-    type Output = bool;
+impl DotKernel for PaysFrom {
+    type Output = Option<u32>;
     #[inline(always)]
-    fn run<D: Dots>(self, _dots: D) -> bool {
-        D::FAST && D::Lanes::WIDTH == self.width
+    fn run<D: Dots>(self, _dots: D) -> Option<u32> {
+        D::PAYS_FROM.filter(|_| D::Lanes::WIDTH == self.width)
     }
 }
 

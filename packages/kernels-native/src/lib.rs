@@ -50,10 +50,10 @@ impl Kernels {
         self.engine.instruction_set.name()
     }
 
-    /// Whether products of bytes are faster here than those of f32, so that screening can pay.
+    /// Latents from which on screening is faster here than f32, where few of them are active; nothing where it never is.
     #[napi(getter)]
-    pub fn has_fast_dots(&self) -> bool {
-        self.engine.instruction_set.has_fast_dots()
+    pub fn screening_pays_from(&self) -> Option<u32> {
+        self.engine.instruction_set.screening_pays_from()
     }
 
     /// Pre-activations that screening left to be worked out in fp32 one by one, in all calls so far.

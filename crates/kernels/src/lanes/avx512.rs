@@ -211,7 +211,7 @@ impl Dots for Avx512Vnni {
     type Lanes = Avx512;
     type Bytes = __m512i;
     type Sums = __m512i;
-    const FAST: bool = true;
+    const PAYS_FROM: Option<u32> = Some(4096);
     const STEPS: u8 = 127;
     const OFFSET: u8 = 128;
 

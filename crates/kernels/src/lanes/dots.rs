@@ -8,8 +8,8 @@ pub trait Dots: Copy + Send + Sync + 'static {
     type Bytes: Copy;
     /// A 32-bit sum for each lane.
     type Sums: Copy;
-    /// Whether it does the work of four vectors of f32 in the time of one, so that screening can pay.
-    const FAST: bool;
+    /// Latents from which on screening is faster than f32 where few of them are active (`bench -- screening`).
+    const PAYS_FROM: Option<u32>;
     /// The largest number of X in bytes: its rows are rounded to as many steps on either side of 0.
     const STEPS: u8;
     /// STEPS + 1 where bytes are multiplied as unsigned ones, 0 as signed ones.

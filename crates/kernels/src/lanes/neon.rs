@@ -216,7 +216,7 @@ impl Dots for Neon {
     type Lanes = Self;
     type Bytes = int8x16_t;
     type Sums = int32x4_t;
-    const FAST: bool = false;
+    const PAYS_FROM: Option<u32> = None;
     const STEPS: u8 = 127;
     const OFFSET: u8 = 0;
 
@@ -255,7 +255,7 @@ impl Dots for NeonSdot {
     type Lanes = Neon;
     type Bytes = int8x16_t;
     type Sums = int32x4_t;
-    const FAST: bool = true;
+    const PAYS_FROM: Option<u32> = Some(4096);
     const STEPS: u8 = 127;
     const OFFSET: u8 = 0;
 

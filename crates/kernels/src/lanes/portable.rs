@@ -137,7 +137,7 @@ impl Dots for Portable {
     type Lanes = Self;
     type Bytes = [[u8; 4]; WIDTH];
     type Sums = [i32; WIDTH];
-    const FAST: bool = false;
+    const PAYS_FROM: Option<u32> = None;
     const STEPS: u8 = 127;
     const OFFSET: u8 = 128;
 

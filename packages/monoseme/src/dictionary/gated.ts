@@ -32,15 +32,16 @@ export const gated: Architecture = {
     const gates = await encodeBatch(step, { kind: 'threshold' });
     const { b_mag, r_mag } = step.further;
     const acts = magnitudes(gates, { ...weights, b_mag, r_mag });
-    const { byLatent, errors } = await reconstruct(step, acts);
+    // Of these residuals only products and lengths are wanted: those of the reconstruction take their place.
     const frozen = await step.backend.residuals({
       codes: gates,
       dOut: step.dOut,
       W_dec: weights.W_dec,
       b_dec: weights.b_dec,
       target: step.target,
-      residuals: step.buffers.floats('frozen residuals', step.target.length),
+      residuals: step.buffers.floats('residuals', step.target.length),
     });
+    const { byLatent, errors } = await reconstruct(step, acts);
 
     const scales = r_mag.map(Math.exp);
     const { latentIndices } = gates;

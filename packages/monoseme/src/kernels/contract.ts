@@ -297,8 +297,8 @@ export interface KernelBackend {
   /** For people and manifests, as in `native avx512+amx, 2 threads`. */
   readonly description: string;
   readonly threads: number;
-  /** Whether this machine multiplies bytes faster than f32. */
-  readonly hasFastBytes: boolean;
+  /** Latents from which on screening is faster on this machine, where few of them are active. */
+  readonly screeningPaysFrom: number;
   /** Bytes that `screen` makes of a latent of so many inputs. */
   screenedBytes(dIn: number): number;
 

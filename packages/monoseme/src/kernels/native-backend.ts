@@ -77,7 +77,7 @@ export function nativeBackend(
     name: 'native',
     description: `native ${kernels.instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     threads,
-    hasFastBytes: kernels.hasFastDots,
+    screeningPaysFrom: kernels.screeningPaysFrom ?? Infinity,
     screenedBytes: (dIn) => kernels.screenedSizes(dIn)[0],
     floats,
     release(arrays) {

@@ -1,11 +1,5 @@
 import type { KernelBackend, ScreenedWeights } from './contract.ts';
 
-/**
- * Latents from which on `bench -- screening` found encoding faster with screening, at L0 64 or less: 1.2 to 2.2 times at
- * 4,096 with thresholds, 1.1 to 1.9 times with the k largest; the more the sparser.
- */
-const LEAST_LATENTS = 4096;
-
 /** Inputs from which on products in 8 bits cost more than looking at their results. */
 const LEAST_INPUTS = 256;
 
@@ -22,7 +16,7 @@ export async function screenedIfItPays(
   mostBytes = Infinity,
 ): Promise<ScreenedWeights | undefined> {
   const dSae = W_enc.length / dIn;
-  if (!backend.hasFastBytes || dSae < LEAST_LATENTS || dIn < LEAST_INPUTS) return undefined;
+  if (dSae < backend.screeningPaysFrom || dIn < LEAST_INPUTS) return undefined;
   const n = Math.min(dSae, Math.floor(mostBytes / backend.screenedBytes(dIn)));
   return backend.screen({ W_enc: W_enc.subarray(0, n * dIn), dIn, dSae: n });
 }

@@ -48,7 +48,7 @@ export interface StepOptions {
  * Shapes     batch [nRows, columns of the layout], already times their factors
  * Mutates    state; and batch as `gradientsOf_` does
  * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; of wide batches more where AuxK is
- *            at work or Gated holds a second residual (one batch more), and where reconstructions are nested (one for each)
+ *            at work on few latents (one batch more), and where reconstructions are nested (one for each)
  */
 export async function trainStep_(
   state: TrainState,
@@ -57,16 +57,31 @@ export async function trainStep_(
   options: StepOptions,
 ): Promise<StepSums> {
   const { encoder, dIn } = state;
-  state.screened ??= await screenedIfItPays(backend, encoder.weights, dIn, screenedBytes(state, batch));
+  state.screened ??= await screenedIfItPays(
+    backend,
+    encoder.weights,
+    dIn,
+    screenedBytes(state, batch, options.settings),
+  );
   return withPassingResults(backend, (passing) => descend_(state, passing, batch, options));
 }
 
 /** Of 64 MiB what is left for the encoder in 8 bits beside residuals as large as the batch and the rest of a step. */
 const SCREENED_BYTES = 30 << 20;
 
-function screenedBytes({ encoder, decoder }: TrainState, batch: Float32Array): number {
+function screenedBytes(
+  { encoder, decoder }: TrainState,
+  batch: Float32Array,
+  settings: ArchitectureSettings = {},
+): number {
   const weights = encoder.weights.byteLength + decoder.weights.byteLength;
-  return Math.max(0.05 * weights, 0.1 * weights + SCREENED_BYTES - batch.byteLength);
+  const residuals = nResiduals(settings) * batch.byteLength;
+  return Math.max(0.05 * weights, 0.1 * weights + SCREENED_BYTES - residuals);
+}
+
+/** Arrays as large as the batch that a step holds: the residuals of each nested reconstruction, and those of AuxK. */
+function nResiduals({ auxCoefficient = 0, prefixes, nPrefixes }: ArchitectureSettings): number {
+  return (prefixes?.length ?? nPrefixes ?? 1) + Math.sign(auxCoefficient);
 }
 
 async function descend_(

@@ -21,7 +21,7 @@ export const referenceBackend: KernelBackend = {
   name: 'reference',
   description: 'reference (TypeScript), 1 thread',
   threads: 1,
-  hasFastBytes: false,
+  screeningPaysFrom: Infinity,
   screenedBytes: () => 0,
   floats: (length) => new Float32Array(length),
   release: () => {},
