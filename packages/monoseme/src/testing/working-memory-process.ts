@@ -66,7 +66,8 @@ const weights = {
   b_dec: new Float32Array(dIn),
 };
 const architecture = architectureNamed(name);
-const state = trainState(weights, rowLayout({ dIn }, architecture));
+const settings = { ...architecture.settings, k: 64 };
+const state = trainState(weights, rowLayout({ dIn }, architecture), architecture.start?.(dSae, 1, settings));
 let l0 = 0;
 for (let step = 1; step <= N_STEPS; step++) {
   state.lastFiredStep.fill(-N_STEPS, 0, nDead);
@@ -76,7 +77,7 @@ for (let step = 1; step <= N_STEPS; step++) {
     unitNormDecoder: true,
     trainDecoderBias: true,
     architecture,
-    settings: { ...architecture.settings, k: 64 },
+    settings,
     deadAfterSteps: N_STEPS + 1,
   });
   l0 = sums.l0 / N_ROWS;

@@ -13,8 +13,8 @@ for (const [name, dIn, dSae, nDead] of [
   ['topk', 512, 8192, 2048],
   ['april-2024', 512, 8192, 0],
   ['standard', 1536, 8192, 0],
-  ['gated', 2304, 8192, 0],
-  ['topk', 1536, 16384, 2048],
+  ['gated', 1536, 8192, 0],
+  ['topk', 1536, 8192, 2048],
 ] as const) {
   test(
     `${name}${nDead > 0 ? ' with AuxK' : ''}, ${dSae} latents of ${dIn}: a step holds less than 10 % of the weights and 64 MiB`,
