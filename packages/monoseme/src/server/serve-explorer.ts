@@ -13,6 +13,10 @@ import { explorerApp } from './explorer-app.ts';
 /** A request line and headers of ours take a few hundred bytes; a slow sender is not waited for. */
 const HEADER_BYTES = 8192;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** A request has at most some hundred kilobytes. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How often the two are looked at: Node's usual half minute would be added to them. */
+const CHECKING_MS = 5_000;
 /** Longer than the model may work on a request: a client that has read nothing for so long holds a file for no one. */
 const STALLED_MS = 120_000;
 
@@ -71,7 +75,12 @@ export async function serveExplorer(options: ServeOptions): Promise<RunningServe
   });
   const server = createAdaptorServer({
     fetch: app.fetch,
-    serverOptions: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+    serverOptions: {
+      maxHeaderSize: HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECKING_MS,
+    },
   }) as Server;
   server.setTimeout(stalledMs);
   await listen(server, host, port);
