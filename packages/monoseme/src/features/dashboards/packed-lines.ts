@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import type { Transform } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 
 /**
@@ -8,12 +10,18 @@ import { createGzip } from 'node:zlib';
 export class PackedLines {
   /** Lines added. */
   count = 0;
-  readonly #gzip = createGzip();
+  readonly #gzip: Transform;
   readonly #packed: Uint8Array[] = [];
+  /** Fulfilled when all is packed, rejected when packing fails. */
+  readonly #whole: Promise<void>;
   #taken: Promise<unknown> | undefined;
 
-  constructor() {
-    this.#gzip.on('data', (bytes: Uint8Array) => this.#packed.push(bytes));
+  constructor(gzip: Transform = createGzip()) {
+    this.#gzip = gzip;
+    this.#whole = finished(gzip);
+    // Whoever adds lines or asks for the file meets the failure.
+    this.#whole.catch(() => {});
+    gzip.on('data', (bytes: Uint8Array) => this.#packed.push(bytes));
   }
 
   /** Waits until the lines before these are packed. */
@@ -22,15 +30,16 @@ export class PackedLines {
     this.count += rows.length;
     const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
     await this.#taken;
-    this.#taken = this.#gzip.write(lines) ? undefined : once(this.#gzip, 'drain');
+    if (this.#gzip.write(lines)) return;
+    this.#taken = Promise.race([once(this.#gzip, 'drain'), this.#whole]);
+    this.#taken.catch(() => {});
   }
 
   /** The file. */
   async end(): Promise<Uint8Array> {
     await this.#taken;
-    const ended = once(this.#gzip, 'end');
     this.#gzip.end();
-    await ended;
+    await this.#whole;
     return Buffer.concat(this.#packed);
   }
 }
