@@ -1,4 +1,4 @@
-import { For, Match, Show, Switch } from 'solid-js';
+import { createEffect, For, Match, Show, Switch } from 'solid-js';
 import {
   alignExamples,
   type AlignedExample,
@@ -48,8 +48,13 @@ export function PairDetail(props: {
       return { rows, others };
     },
   );
+  let element!: HTMLDivElement;
+  // In one column the pair stands above the list, out of sight of whoever chooses there.
+  createEffect(() => {
+    if (!detail.loading() && element.getBoundingClientRect().top < 0) element.scrollIntoView();
+  });
   return (
-    <div class="pair" aria-busy={detail.loading()}>
+    <div class="pair" ref={element} aria-busy={detail.loading()}>
       <div class="pair-heads">
         <PairHead index={props.comparison.a} member={members()[0]} latent={props.latent} />
         <Show
