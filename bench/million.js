@@ -132,10 +132,12 @@ async function shown(tab, where) {
       const { top, bottom } = element.getBoundingClientRect();
       return bottom > 0 && top < window.innerHeight;
     };
-    const lines = () => [...document.querySelectorAll('.rows .row, .example')].filter(inWindow);
+    const lines = () =>
+      [...document.querySelectorAll('.rows .row, .feature:not(.ahead) .example')].filter(inWindow);
     const isWhole = (row) => row.matches('.example') || row.querySelector('.density-cell, .never');
-    const text = () =>
-      [...document.querySelectorAll('h1, h2'), ...lines()].map((line) => line.textContent).join('\n');
+    const heads = () =>
+      [...document.querySelectorAll('h1, h2')].filter((head) => !head.closest('.feature.ahead'));
+    const text = () => [...heads(), ...lines()].map((line) => line.textContent).join('\n');
     const before = text();
     const start = performance.now();
     if (to === 'start') window.scrollTo(0, 0);

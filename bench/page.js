@@ -96,7 +96,7 @@ async function freshTab(browser, url, hash) {
     const painted = new MessageChannel();
     painted.port1.onmessage = () => (globalThis.examplesPainted = performance.now());
     const look = () => {
-      if (document.querySelector('.example .t.peak')) painted.port2.postMessage('');
+      if (document.querySelector('.feature:not(.ahead) .example .t.peak')) painted.port2.postMessage('');
       else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
@@ -129,8 +129,10 @@ async function step(tab, index, latent, { hash, key }) {
       globalThis.stepTime = new Promise((resolve, reject) => {
         let start;
         const isShown = () => {
-          const title = document.querySelector('.feature-head h1')?.textContent ?? '';
-          const first = document.querySelector('.example:has(.t.peak) > .value')?.textContent;
+          const title = document.querySelector('.feature:not(.ahead) .feature-head h1')?.textContent ?? '';
+          const first = document.querySelector(
+            '.feature:not(.ahead) .example:has(.t.peak) > .value',
+          )?.textContent;
           return title.endsWith(` ${wanted}`) && Math.abs(Number(first) / strongest - 1) < 0.01;
         };
         const painted = new MessageChannel();
@@ -160,8 +162,10 @@ async function step(tab, index, latent, { hash, key }) {
 /** What is shown is what the index holds: the number, and the activations of the strongest examples. */
 async function expectFeature(tab, index, latent) {
   const shown = await tab.evaluate(() => ({
-    title: document.querySelector('.feature-head h1').textContent.trim(),
-    values: [...document.querySelectorAll('.group:first-child .example > .value')].map((e) => e.textContent),
+    title: document.querySelector('.feature:not(.ahead) .feature-head h1').textContent.trim(),
+    values: [...document.querySelectorAll('.feature:not(.ahead) .group:first-child .example > .value')].map(
+      (e) => e.textContent,
+    ),
   }));
   const top = (await index.examplesOf(latent)).filter(({ group }) => group === 'top');
   const isRight =

@@ -10,7 +10,7 @@ import {
   smallText,
 } from '../../monoseme/dist/testing/small-index.js';
 import { temporaryFolder } from './browser.js';
-import { browser, checkViews, openTab, page, SIZES, skip } from './page.js';
+import { browser, checkViews, openTab, page, SIZES, skip, FEATURE } from './page.js';
 
 const [CHANNELS, PATCHES] = [4, 16];
 const folder = temporaryFolder();
@@ -46,7 +46,7 @@ describe('an index of arrays', { skip }, () => {
     await tab.getByText('Places read').waitFor();
     await tab.locator('.rows .row .sample .peak').first().waitFor();
     await tab.goto(`${server.url}#/feature/${SMALL_LATENTS.cat}`);
-    const sample = tab.locator('.example .sample').first();
+    const sample = tab.locator(`${FEATURE} .example .sample`).first();
     await sample.waitFor();
     const cells = await sample.evaluate((grid) => [grid.children.length, grid.textContent]);
     assert.deepEqual(cells, [CHANNELS * PATCHES, '']);

@@ -10,7 +10,7 @@ import { serveExplorer } from '../../monoseme/dist/server/index.js';
 import { liveParts } from '../../monoseme/dist/testing/live-parts.js';
 import { buildSmallCollection } from '../../monoseme/dist/testing/small-collection.js';
 import { temporaryFolder } from './browser.js';
-import { browser, checkViews, noOverflow, openTab, page, SIZES, skip } from './page.js';
+import { browser, checkViews, noOverflow, openTab, page, SIZES, skip, FEATURE } from './page.js';
 
 const folder = temporaryFolder();
 let server;
@@ -88,7 +88,7 @@ describe('a collection', { skip }, () => {
     await tab.locator('.rows .row').first().waitFor();
     assert.match(await tab.locator('#list-title').innerText(), /^12 features/);
     await tab.locator('.rows .row').first().click();
-    await tab.locator('.example').first().waitFor();
+    await tab.locator(`${FEATURE} .example`).first().waitFor();
     assert.match(tab.url(), /of=coarse/);
     await tab.goto(`${server.url}#/feature/40?of=fine`);
     await tab.getByRole('heading', { name: 'Feature 40' }).waitFor();
@@ -101,7 +101,7 @@ describe('a collection', { skip }, () => {
   test('a feature is looked up in the other dictionaries, and opens there and side by side', async () => {
     const { tab, complaints, close } = await open('#/feature/3?of=coarse');
     await tab.getByRole('button', { name: 'look in 2' }).click();
-    const panel = tab.locator('.panel', { hasText: 'In other dictionaries' });
+    const panel = tab.locator(`${FEATURE} .panel`, { hasText: 'In other dictionaries' });
     await panel.locator('tbody tr').first().waitFor();
     assert.match(await panel.locator('tr', { hasText: 'small' }).innerText(), /small\s+6 0\.949\s+7 0\.707/);
     await panel.getByRole('link', { name: '6', exact: true }).click();
@@ -204,6 +204,24 @@ describe('two dictionaries compared', { skip }, () => {
     await again.tab.locator('.pair-head h2', { hasText: 'small 1' }).waitFor();
     assert.deepEqual([...complaints, ...again.complaints], []);
     await again.close();
+    await close();
+  });
+
+  test('phone: a pair that is chosen far down the list comes into sight', async () => {
+    const { tab, complaints, close } = await openTab(
+      server.url,
+      '#/compare?a=coarse&b=small&order=number',
+      SIZES.phone,
+    );
+    await tab.locator('.side-by-side li').first().waitFor();
+    assert.equal(await tab.evaluate(() => scrollY), 0);
+    await tab.locator('.pairs a').last().click();
+    await tab.waitForURL(/#\/compare\/11\?/);
+    await tab.waitForFunction(() => {
+      const { top } = document.querySelector('.pair').getBoundingClientRect();
+      return top >= 0 && top < innerHeight / 2;
+    });
+    assert.deepEqual(complaints, []);
     await close();
   });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SMALL_D_SAE } from '../../monoseme/dist/testing/small-index.js';
-import { skip } from './page.js';
+import { skip, FEATURE } from './page.js';
 import { smallSite } from './small-site.js';
 
 const site = smallSite();
@@ -23,7 +23,7 @@ describe('the map', { skip }, () => {
     await tab.getByText(/matching features?/).waitFor();
     assert.equal(await tab.locator('.chip code').innerText(), name);
     await tab.locator('.rows .row a').first().click();
-    await tab.locator('.side a', { has: tab.locator('code', { hasText: name }) }).waitFor();
+    await tab.locator(`${FEATURE} .side a`, { has: tab.locator('code', { hasText: name }) }).waitFor();
     await tab.locator('#search').fill(name.split(/ +/)[0].replaceAll('␣', ''));
     await tab
       .getByRole('option', { name: /Cluster/ })

@@ -13,7 +13,7 @@ import {
 import { serveExplorer } from '../../monoseme/dist/server/index.js';
 import { liveParts } from '../../monoseme/dist/testing/live-parts.js';
 import { buildSmallIndex, SMALL_LATENTS, smallText } from '../../monoseme/dist/testing/small-index.js';
-import { browser, page, SIZES, skip } from './page.js';
+import { browser, page, SIZES, skip, FEATURE } from './page.js';
 import { smallSite } from './small-site.js';
 
 const site = smallSite();
@@ -66,8 +66,8 @@ describe('what is wrong is said', { skip }, () => {
       other.url,
     );
     await tab.getByRole('alert').getByText('The text is not the one of this index').waitFor();
-    assert.equal(await tab.locator('.token-table.raises code').first().innerText(), '␣sat');
-    await tab.getByLabel('Back to the list').click();
+    assert.equal(await tab.locator(`${FEATURE} .token-table.raises code`).first().innerText(), '␣sat');
+    await tab.getByRole('link', { name: 'Back to the list' }).click();
     await tab.locator('.rows .row .density-cell').first().waitFor();
     assert.deepEqual(complaints, []);
     await close();
@@ -137,7 +137,7 @@ describe('what is wrong is said', { skip }, () => {
     await new Promise((resolve) => host.listen(0, '127.0.0.1', resolve));
     const base = `http://127.0.0.1:${host.address().port}/deep/folder/`;
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`, SIZES.desktop, base);
-    await tab.locator('.example .t.peak', { hasText: 'cat' }).first().waitFor();
+    await tab.locator(`${FEATURE} .example .t.peak`, { hasText: 'cat' }).first().waitFor();
     assert.deepEqual(complaints, []);
     await close();
     await new Promise((resolve) => host.close(resolve));
@@ -157,8 +157,8 @@ describe('what is wrong is said', { skip }, () => {
       SIZES.desktop,
       other.url,
     );
-    await tab.locator('.example').first().waitFor();
-    await tab.locator('.example .t.peak').first().hover();
+    await tab.locator(`${FEATURE} .example`).first().waitFor();
+    await tab.locator(`${FEATURE} .example .t.peak`).first().hover();
     assert.ok((await tab.locator('.source').first().innerText()).includes('<img'));
     assert.doesNotMatch(await tab.title(), /^owned/);
     assert.equal(await tab.locator('img, main script').count(), 0);

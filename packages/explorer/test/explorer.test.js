@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openFeatureIndex } from '../../monoseme/dist/features/index.js';
 import { SMALL_D_SAE, SMALL_LATENTS } from '../../monoseme/dist/testing/small-index.js';
-import { checkViews, noOverflow, SIZES, skip } from './page.js';
+import { checkViews, FEATURE, noOverflow, SIZES, skip } from './page.js';
 import { smallSite } from './small-site.js';
 
 const site = smallSite({ live: true });
@@ -28,7 +28,7 @@ describe('the page', { skip }, () => {
     });
     for (let i = 0; i < 12; i++) await tab.keyboard.press('j');
     await tab.getByText('14 of 23 in the list').waitFor();
-    const shown = (await tab.locator('h1').innerText()).replace(/\D/g, '');
+    const shown = (await tab.locator(`${FEATURE} h1`).innerText()).replace(/\D/g, '');
     await tab.waitForURL(new RegExp(`#/feature/${shown}$`));
     await close();
   });
@@ -61,15 +61,15 @@ describe('the page', { skip }, () => {
       );
 
       await tab.locator('.rows .row').first().click();
-      await tab.locator('.example').first().waitFor();
-      assert.match(await tab.locator('h1').innerText(), /^Feature\s+\d+$/);
-      assert.match(await tab.locator('.place').innerText(), /^1 of 23/);
+      await tab.locator(`${FEATURE} .example`).first().waitFor();
+      assert.match(await tab.locator(`${FEATURE} h1`).innerText(), /^Feature\s+\d+$/);
+      assert.match(await tab.locator(`${FEATURE} .place`).innerText(), /^1 of 23/);
       assert.ok(await noOverflow(tab));
-      await tab.getByLabel('Next feature (j)').click();
+      await tab.getByRole('link', { name: 'Next feature (j)' }).click();
       await tab.getByText('2 of 23 in the list').waitFor();
       await tab.goBack();
       await tab.getByText('1 of 23 in the list').waitFor();
-      await tab.getByLabel('Back to the list').click();
+      await tab.getByRole('link', { name: 'Back to the list' }).click();
       await tab.locator('.rows .row').first().waitFor();
       assert.match(tab.url(), /sort=max_activation/);
       assert.deepEqual(complaints, []);
@@ -79,20 +79,20 @@ describe('the page', { skip }, () => {
     test(`${size}: what a feature's page says`, async () => {
       const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`, options);
       await tab.locator('.feature[aria-busy="false"]').waitFor();
-      const peaks = await tab.locator('.example .t.peak').allTextContents();
+      const peaks = await tab.locator(`${FEATURE} .example .t.peak`).allTextContents();
       assert.ok(peaks.length > 40);
       assert.ok(peaks.every((text) => text === ' cat'));
       assert.deepEqual(
-        (await tab.locator('.group h2').allTextContents()).map((title) => title.split(' ')[0])[0],
+        (await tab.locator(`${FEATURE} .group h2`).allTextContents()).map((title) => title.split(' ')[0])[0],
         'Top',
       );
-      assert.ok((await tab.locator('.group').count()) > 8);
-      assert.equal(await tab.locator('.token-table.raises code').first().textContent(), '␣sat');
-      assert.equal(await tab.locator('.token-table.lowers code').first().textContent(), '.');
-      assert.match(await tab.locator('.legend').getAttribute('aria-label'), /from 0 to 1\.2/);
+      assert.ok((await tab.locator(`${FEATURE} .group`).count()) > 8);
+      assert.equal(await tab.locator(`${FEATURE} .token-table.raises code`).first().textContent(), '␣sat');
+      assert.equal(await tab.locator(`${FEATURE} .token-table.lowers code`).first().textContent(), '.');
+      assert.match(await tab.locator(`${FEATURE} .legend`).getAttribute('aria-label'), /from 0 to 1\.2/);
       // One scale: a token's colour says how its activation compares with the largest of all.
       const [first, second] = await tab
-        .locator('.example')
+        .locator(`${FEATURE} .example`)
         .evaluateAll((lines) =>
           [lines[0], lines.at(-1)].map((line) => [
             Number(line.querySelector('.value').textContent),
@@ -225,7 +225,7 @@ describe('the page', { skip }, () => {
 
   test('explanations and their scores stand on the page, as text, and are searched', async () => {
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
-    const told = tab.locator('.explanations li');
+    const told = tab.locator(`${FEATURE} .explanations li`);
     await told.first().waitFor();
     assert.match(await told.first().innerText(), /^the word <b>cat<\/b>\s+some-model · score 0\.750$/);
     await tab.keyboard.press('/');
@@ -239,19 +239,19 @@ describe('the page', { skip }, () => {
 
   test('values on hover and on keyboard focus, with a mark on the histogram', async () => {
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
-    const line = tab.locator('.example').nth(2);
+    const line = tab.locator(`${FEATURE} .example`).nth(2);
     await line.waitFor();
     const value = await line.locator('.value').innerText();
     await line.locator('.t.peak').hover();
     assert.match(await tab.locator('.tooltip').innerText(), new RegExp(`␣cat\\s+${value}`));
-    assert.ok((await tab.locator('.bars .marker').count()) >= 1);
-    assert.equal(await tab.locator('.bars .readout').first().innerText(), value);
+    assert.ok((await tab.locator(`${FEATURE} .bars .marker`).count()) >= 1);
+    assert.equal(await tab.locator(`${FEATURE} .bars .readout`).first().innerText(), value);
     await tab.keyboard.press('c');
     await tab
-      .locator('.example .t', { hasText: /^ sat$/ })
+      .locator(`${FEATURE} .example .t`, { hasText: /^ sat$/ })
       .first()
       .hover();
-    assert.match(await tab.locator('.bars .readout').nth(1).innerText(), /␣sat \+/);
+    assert.match(await tab.locator(`${FEATURE} .bars .readout`).nth(1).innerText(), /␣sat \+/);
     await tab.mouse.move(5, 5);
     await tab.locator('.tooltip').waitFor({ state: 'detached' });
 
@@ -262,7 +262,7 @@ describe('the page', { skip }, () => {
     await tab.keyboard.press('ArrowDown');
     assert.ok(
       await tab
-        .locator('.example')
+        .locator(`${FEATURE} .example`)
         .nth(3)
         .evaluate((element) => element === document.activeElement),
     );
@@ -270,19 +270,64 @@ describe('the page', { skip }, () => {
     await close();
   });
 
+  test('the next feature is made beforehand, and the keyboard meets only the one that is shown', async () => {
+    const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
+    const ahead = (latent) =>
+      tab.locator('.feature.ahead.drawn', { has: tab.locator('h1', { hasText: latent }) });
+    const number = async () => Number((await tab.locator(`${FEATURE} h1`).innerText()).replace(/\D/g, ''));
+    const next = String(SMALL_LATENTS.cat + 1);
+    await ahead(next).waitFor({ state: 'attached' });
+    assert.equal(await ahead(next).locator('.example').first().isVisible(), false);
+    const height = () => tab.evaluate(() => document.documentElement.scrollHeight);
+    const alone = await height();
+    await tab.evaluate(() => document.querySelectorAll('.ahead').forEach((article) => article.remove()));
+    assert.equal(await height(), alone);
+    await tab.reload();
+
+    const made = await ahead(next).elementHandle();
+    await tab.locator(`${FEATURE} [title^="Next"]`).focus();
+    await tab.keyboard.press('Enter');
+    assert.equal(await number(), SMALL_LATENTS.cat + 1);
+    assert.ok(
+      await made.evaluate(
+        (article) => !article.matches('.ahead') && article.contains(document.activeElement),
+      ),
+    );
+    await tab.locator(`${FEATURE}[aria-busy="false"]`).waitFor();
+    await tab.keyboard.press('Enter');
+    assert.equal(await number(), SMALL_LATENTS.cat + 2);
+    for (let i = 0; i < 40; i++) {
+      await tab.keyboard.press('Tab');
+      assert.equal(await tab.locator('.ahead :focus').count(), 0);
+    }
+
+    // What is chosen here is chosen there.
+    await tab.keyboard.press('c');
+    await tab.locator('.ahead.drawn ol.wide').first().waitFor({ state: 'attached' });
+    await tab.keyboard.press('k');
+    assert.equal(await number(), SMALL_LATENTS.cat + 1);
+    assert.equal(await tab.locator(`${FEATURE} ol.wide .example`).first().isVisible(), true);
+    await tab.keyboard.press('s');
+    assert.equal(await tab.locator(`${FEATURE} [title^="Star"]`).innerText(), 'Starred');
+    await tab.keyboard.press('j');
+    assert.equal(await tab.locator(`${FEATURE} [title^="Star"]`).innerText(), 'Star');
+    assert.deepEqual(complaints, []);
+    await close();
+  });
+
   test('characters of several tokens are one, and can be copied', async () => {
     const { tab, close } = await site.open(`#/feature/${SMALL_LATENTS.accent}`);
     await tab.locator('.feature[aria-busy="false"]').waitFor();
-    assert.equal(await tab.locator('.example .t.peak').first().textContent(), 'é');
-    assert.ok(!(await tab.locator('.examples').textContent()).includes('\\xc3'));
-    assert.ok((await tab.locator('.token-table.mass').textContent()).includes('\\xc3'));
+    assert.equal(await tab.locator(`${FEATURE} .example .t.peak`).first().textContent(), 'é');
+    assert.ok(!(await tab.locator(`${FEATURE} .examples`).textContent()).includes('\\xc3'));
+    assert.ok((await tab.locator(`${FEATURE} .token-table.mass`).textContent()).includes('\\xc3'));
     await close();
   });
 
   test('more and less text, remembered', async () => {
     const { tab, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
-    const length = async () => (await tab.locator('.example .text').first().textContent()).length;
-    await tab.locator('.example').first().waitFor();
+    const length = async () => (await tab.locator(`${FEATURE} .example .text`).first().textContent()).length;
+    await tab.locator(`${FEATURE} .example`).first().waitFor();
     const line = await length();
     await tab.getByRole('radio', { name: 'Near' }).click();
     assert.ok((await length()) < line);
@@ -307,6 +352,10 @@ describe('the page', { skip }, () => {
     const dark = await paper();
     await tab.keyboard.press('t');
     assert.notEqual(await paper(), dark);
+    await tab.keyboard.press('t');
+    assert.equal(await paper(), dark);
+    await tab.emulateMedia({ media: 'print' });
+    assert.equal(await paper(), 'rgb(255, 255, 255)');
     await close();
   });
 
@@ -346,14 +395,14 @@ describe('the page', { skip }, () => {
 describe('what a reader keeps', { skip }, () => {
   test('a star and a note survive a visit, are listed, and saved as a file', async () => {
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
-    await tab.locator('.example').first().waitFor();
+    await tab.locator(`${FEATURE} .example`).first().waitFor();
     await tab.keyboard.press('s');
     await tab.getByRole('button', { name: 'Starred' }).waitFor();
     await tab.keyboard.press('n');
     await tab.keyboard.type('purrs');
     await tab.reload();
     await tab.getByRole('button', { name: 'Starred' }).waitFor();
-    assert.equal(await tab.locator('.feature-tools textarea').inputValue(), 'purrs');
+    assert.equal(await tab.locator(`${FEATURE} .feature-tools textarea`).inputValue(), 'purrs');
     const [svg] = await Promise.all([
       tab.waitForEvent('download'),
       tab.getByRole('button', { name: 'SVG' }).click(),
@@ -366,7 +415,7 @@ describe('what a reader keeps', { skip }, () => {
     const feature = JSON.parse(readFileSync(await json.path(), 'utf8'));
     assert.equal(feature.latent_index, SMALL_LATENTS.cat);
     assert.ok(feature.examples.length > 20);
-    await tab.getByLabel('Back to the list').click();
+    await tab.getByRole('link', { name: 'Back to the list' }).click();
     await tab.getByRole('link', { name: '1 starred' }).click();
     await tab.getByText('1 matching feature').waitFor();
     const [notes] = await Promise.all([

@@ -5,7 +5,7 @@ import type { Example, FeaturePage } from '../data/feature-page.ts';
 import type { Segment } from '../data/segments.ts';
 import { createPainted } from '../state/painted.ts';
 import { go, ownHref, route } from '../state/route.ts';
-import { CONTEXT_MODES, type ContextMode, contextMode, setContextMode } from '../state/settings.ts';
+import { CONTEXT_MODES, type ContextMode, setContextMode } from '../state/settings.ts';
 import { exampleLine, lineOf } from './example-line.ts';
 import { Legend } from './legend.tsx';
 import { RadioGroup } from './radio-group.tsx';
@@ -43,20 +43,30 @@ const MODE_NAMES: Readonly<Record<ContextMode, readonly [string, string]>> = {
   wide: ['Wide', 'Paragraphs'],
 };
 
+/** Which examples are shown, and how much of their text. */
+export interface Look {
+  readonly section: Section;
+  readonly mode: ContextMode;
+}
+
 /** The examples of a feature by group, on one colour scale. */
 export function Examples(props: {
   index: FeatureIndex;
   page: FeaturePage;
+  look: Look;
+  /** Else only what will be in sight is made. */
+  isShown: boolean;
   onPoint: (token: PointedToken | undefined) => void;
 }) {
   const [tooltip, setTooltip] = createSignal<TooltipContent>();
   const max = () => props.page.feature.max_activation;
   const isOfArrays = () => props.index.manifest.corpus.axes !== undefined;
-  const section = createMemo(currentSection);
+  const section = createMemo(() => props.look.section);
+  const mode = () => props.look.mode;
   const groups = createMemo(() => exampleGroups(props.index, props.page, section()));
   // What is out of sight follows, and what stood there goes, once what is in sight is painted.
   const parts = createMemo(() => bySight(groups()));
-  const painted = createPainted(parts);
+  const behind = createPainted(() => (props.isShown ? parts().behind : []));
   let container!: HTMLElement;
 
   const point = (span: Element | null) => {
@@ -94,8 +104,8 @@ export function Examples(props: {
     point(line.querySelector(':scope[data-example] .peak'));
   };
   const onKeyDown = (event: KeyboardEvent) => moveByKey(event, container, point);
-  const linesOf = (shown: ExampleGroup, mode: ContextMode) =>
-    shown.examples.map((example) => exampleLine(props.index, props.page, example, mode));
+  const linesOf = (shown: ExampleGroup) =>
+    shown.examples.map((example) => exampleLine(props.index, props.page, example, mode()));
   const group = (shown: ExampleGroup, isInSight: boolean) => (
     <section
       class={isInSight ? 'group in-sight' : 'group'}
@@ -104,9 +114,7 @@ export function Examples(props: {
       <h2>
         {shown.title} <span class="faint">{shown.note}</span>
       </h2>
-      <ol classList={{ [isOfArrays() ? 'samples' : contextMode()]: true }}>
-        {linesOf(shown, contextMode())}
-      </ol>
+      <ol classList={{ [isOfArrays() ? 'samples' : mode()]: true }}>{linesOf(shown)}</ol>
     </section>
   );
 
@@ -136,7 +144,7 @@ export function Examples(props: {
           <RadioGroup
             label="Text around the peak"
             choices={CONTEXT_MODES}
-            chosen={contextMode()}
+            chosen={mode()}
             onChoose={setContextMode}
             name={(mode) => MODE_NAMES[mode][0]}
             title={(mode) => `${MODE_NAMES[mode][1]} (c)`}
@@ -145,7 +153,7 @@ export function Examples(props: {
       </div>
       <div class="groups" classList={{ contrast: section() === 'contrast' }}>
         <For each={parts().inSight}>{(shown) => group(shown, true)}</For>
-        <For each={painted()?.behind}>{(shown) => group(shown, false)}</For>
+        <For each={behind()}>{(shown) => group(shown, false)}</For>
       </div>
       <TokenTooltip content={tooltip()} index={props.index} />
     </section>
@@ -154,12 +162,6 @@ export function Examples(props: {
 
 /** The least height of what is above the examples, of a group's head and of an example, in pixels. */
 const [TOP_HEIGHT, HEAD_HEIGHT, LINE_HEIGHT] = [100, 48, 25];
-
-/** Make what {@link Examples} will show first of a feature, before it is asked for. */
-export function prepareExamples(index: FeatureIndex, page: FeaturePage): void {
-  for (const { examples } of bySight(exampleGroups(index, page, currentSection())).inSight)
-    for (const example of examples) exampleLine(index, page, example, contextMode());
-}
 
 interface BySight {
   readonly inSight: readonly ExampleGroup[];

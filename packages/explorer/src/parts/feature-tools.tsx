@@ -1,4 +1,4 @@
-import { createSignal, onCleanup, onMount, Show } from 'solid-js';
+import { createEffect, createSignal, onCleanup, Show } from 'solid-js';
 import type { FeatureIndex } from '../data/feature-index.ts';
 import { featureJson } from '../data/feature-json.ts';
 import type { FeaturePage } from '../data/feature-page.ts';
@@ -8,7 +8,7 @@ import { onShortcut } from '../state/shortcuts.ts';
 import { saveFile } from './save.ts';
 
 /** Star, note, files and address of a feature. */
-export function FeatureTools(props: { index: FeatureIndex; page: FeaturePage }) {
+export function FeatureTools(props: { index: FeatureIndex; page: FeaturePage; isShown: boolean }) {
   const [writing, setWriting] = createSignal(false);
   const [said, setSaid] = createSignal('');
   let field: HTMLTextAreaElement | undefined;
@@ -26,9 +26,9 @@ export function FeatureTools(props: { index: FeatureIndex; page: FeaturePage }) 
       () => say('Address copied'),
       () => say('The browser refused to copy'),
     );
-  onMount(() => {
-    const remove = onShortcut({ s: () => toggleStar(props.page.latent), n: write });
-    onCleanup(remove);
+  createEffect(() => {
+    if (!props.isShown) return;
+    onCleanup(onShortcut({ s: () => toggleStar(props.page.latent), n: write }));
   });
   return (
     <div class="feature-tools">
