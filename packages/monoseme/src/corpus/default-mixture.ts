@@ -28,16 +28,17 @@ export function defaultMixture(options: { root?: string; seed?: number } = {}): 
   const translations = declarationText(root);
   const html = declarationHtml(root);
   const compiler = compilerCode(root);
+  const isInLatin = translations.map(({ text }) => isLatin(text));
   const documents = [
     ...speech,
     ...novel(root),
     ...take(
-      translations.filter(({ text }) => !isLatin(text)),
+      translations.filter((_, i) => !isInLatin[i]),
       2.4,
       'scripts',
     ),
     ...take(
-      translations.filter(({ text }) => isLatin(text)),
+      translations.filter((_, i) => isInLatin[i]),
       1.4,
       'latin',
     ),

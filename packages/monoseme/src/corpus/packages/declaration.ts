@@ -42,21 +42,22 @@ function plainText(html: string): string {
 export function isLatin(text: string): boolean {
   let latin = 0;
   let letters = 0;
-  for (const character of text) {
-    const kind = kinds.get(character) ?? kindOf(character);
-    kinds.set(character, kind);
+  for (let at = 0; at < text.length; at++) {
+    const point = text.codePointAt(at) as number;
+    if (point > 0xffff) at++;
+    const kind = (kinds[point] ||= kindOf(String.fromCodePoint(point)));
     if (kind & LATIN) latin++;
     if (kind & LETTER) letters++;
   }
   return latin > letters / 2;
 }
 
-const LATIN = 1;
-const LETTER = 2;
-/** Of the characters seen: there are far fewer than places in texts. */
-const kinds = new Map<string, number>();
+const [SEEN, LATIN, LETTER] = [1, 2, 4];
+/** Of every code point, once it was seen: there are far fewer of them than places in texts. */
+const kinds = new Uint8Array(0x11_0000);
 
 /** A numeral can be of a script without being a letter. */
 function kindOf(character: string): number {
-  return (/\p{Script=Latin}/u.test(character) ? LATIN : 0) | (/\p{L}/u.test(character) ? LETTER : 0);
+  const latin = /\p{Script=Latin}/u.test(character) ? LATIN : 0;
+  return SEEN | latin | (/\p{L}/u.test(character) ? LETTER : 0);
 }
