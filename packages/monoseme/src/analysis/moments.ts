@@ -22,21 +22,26 @@ export async function activationMoments(
   let n = 0;
   for (let chunk = 0; chunk < source.nChunks && n < maxRows; chunk++) {
     const x = await source.readChunk(chunk, signal);
-    for (let start = 0; start < x.length; start += dIn, n++) addProducts(x, start, mean, covariance);
+    for (let start = 0; start < x.length; start += dIn, n++) addProducts_(x, start, mean, covariance);
   }
   for (let i = 0; i < dIn; i++) mean[i] /= n;
   for (let i = 0; i < dIn; i++)
-    for (let j = 0; j < dIn; j++) covariance[i * dIn + j] = covariance[i * dIn + j] / n - mean[i] * mean[j];
+    for (let j = i; j < dIn; j++) {
+      const value = covariance[i * dIn + j] / n - mean[i] * mean[j];
+      covariance[i * dIn + j] = value;
+      covariance[j * dIn + i] = value;
+    }
   return { dIn, mean, covariance };
 }
 
-function addProducts(x: Float32Array, start: number, sums: Float64Array, products: Float64Array): void {
+/** Products on and above the diagonal: those below are the same. */
+function addProducts_(x: Float32Array, start: number, sums: Float64Array, products: Float64Array): void {
   const d = sums.length;
   for (let i = 0; i < d; i++) {
     const value = x[start + i];
     sums[i] += value;
     if (value === 0) continue;
-    for (let j = 0; j < d; j++) products[i * d + j] += value * x[start + j];
+    for (let j = i; j < d; j++) products[i * d + j] += value * x[start + j];
   }
 }
 

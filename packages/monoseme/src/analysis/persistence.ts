@@ -154,6 +154,10 @@ function rootOf({ covariance, dIn }: Moments): Float64Array {
 function product(matrix: Float64Array, vector: Float64Array): Float64Array {
   const d = vector.length;
   const out = new Float64Array(d);
-  for (let i = 0; i < d; i++) for (let k = 0; k < d; k++) out[i] += matrix[i * d + k] * vector[k];
+  for (let i = 0; i < d; i++) {
+    let sum = 0;
+    for (let k = 0; k < d; k++) sum += matrix[i * d + k] * vector[k];
+    out[i] = sum;
+  }
   return out;
 }

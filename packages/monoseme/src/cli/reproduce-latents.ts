@@ -107,7 +107,7 @@ const ON_CIRCLE = {
 /** A dictionary of data with a circle in it. */
 export function circleStep(work: ReproduceWork): Promise<Findings['circle']> {
   return work.step('circle', [], { CIRCLE, ON_CIRCLE }, async ({ backend, signal }) => {
-    const source = new ToySource(CIRCLE);
+    const source = new ToySource(CIRCLE, backend);
     const [outcome] = await trainOnToy({ source, backend, runs: [resolveOptions(ON_CIRCLE)], signal });
     if ('error' in outcome) throw outcome.error;
     const found = await latentGroups({ dictionary: outcome.dictionary, source }, { backend, signal });
