@@ -63,34 +63,14 @@ export const january2025: Architecture = {
       sumsOfSilent(step, thresholds, acts),
     ]);
 
-    const logThresholds = new Float64Array(dSae);
-    /** Σ_b of what weighs W_dec[j]/n_j. */
-    const alongDecoder = new Float64Array(dSae);
-    let penalty = 0;
-    /** δ of some pairs; the pull of all pairs is added below, so the active ones, which have none, get it back. */
-    const deltasOf = ({ latentIndices, values }: Codes, products: Float32Array, isActive: 0 | 1) => {
-      const deltas = new Float32Array(values.length);
-      for (let pair = 0; pair < values.length; pair++) {
-        const j = latentIndices[pair];
-        const f = isActive * values[pair];
-        const norm = norms[j];
-        const threshold = thresholds[j];
-        const level = isActive === 1 ? Math.tanh(tanhScale * f * norm) : 0;
-        const weight = lambda * tanhScale * (1 - level * level);
-        const slope = 2 * products[pair] + weight * norm;
-        const inWindow = Math.abs(values[pair] - threshold) < bandwidth / 2 ? threshold / bandwidth : 0;
-        deltas[pair] = (slope * (isActive + inWindow) + isActive * pull * norm) / nRows;
-        logThresholds[j] -= (threshold * inWindow * slope) / nRows;
-        alongDecoder[j] += weight * f;
-        penalty += level;
-      }
-      return deltas;
-    };
-    const [silentProducts, deltas] = await Promise.all([
+    const sums = { logThresholds: new Float64Array(dSae), alongDecoder: new Float64Array(dSae) };
+    const { logThresholds, alongDecoder } = sums;
+    const terms = { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms };
+    const [silentProducts, { deltas, penalty }] = await Promise.all([
       silentProductsOf(step, silent, errors.residuals),
-      deltasOf(acts, errors.products, 1),
+      addActive_(sums, acts, errors.products, terms),
     ]);
-    const silentDeltas = deltasOf(silent, silentProducts, 0);
+    const silentDeltas = addSilent_(sums, silent, silentProducts, terms);
     const pulls = norms.map((norm) => pull * norm);
     for (let j = 0; j < dSae; j++) {
       logThresholds[j] += (thresholds[j] * pulls[j] * ofAll.counts[j]) / nRows;
@@ -127,6 +107,70 @@ export const january2025: Architecture = {
     weights: foldDecoderNorms({ ...weights, threshold: further['log_threshold'].map(Math.exp) }),
   }),
 };
+
+/** Sums over the batch by latent, [dSae]. */
+interface SumsOfPairs {
+  /** ∂t_j, but for the pull. */
+  readonly logThresholds: Float64Array;
+  /** B times what weighs W_dec[j]/n_j in ∂W_dec[j]. */
+  readonly alongDecoder: Float64Array;
+}
+
+/** What the formulas take beside the pairs: numbers, θ and n. */
+interface Terms {
+  readonly nRows: number;
+  readonly lambda: number;
+  readonly tanhScale: number;
+  readonly bandwidth: number;
+  readonly pull: number;
+  readonly thresholds: Float32Array;
+  readonly norms: Float64Array;
+}
+
+/** δ and Σ tanh of active pairs. The pull is that of all pairs elsewhere, so these, which have none, get it back. */
+function addActive_(
+  { logThresholds, alongDecoder }: SumsOfPairs,
+  { latentIndices, values }: Codes,
+  products: Float32Array,
+  { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms }: Terms,
+): { deltas: Float32Array; penalty: number } {
+  const deltas = new Float32Array(values.length);
+  let penalty = 0;
+  for (let pair = 0; pair < values.length; pair++) {
+    const j = latentIndices[pair];
+    const f = values[pair];
+    const norm = norms[j];
+    const threshold = thresholds[j];
+    const level = Math.tanh(tanhScale * f * norm);
+    const weight = lambda * tanhScale * (1 - level * level);
+    const slope = 2 * products[pair] + weight * norm;
+    const inWindow = f - threshold < bandwidth / 2 ? threshold / bandwidth : 0;
+    deltas[pair] = (slope * (1 + inWindow) + pull * norm) / nRows;
+    logThresholds[j] -= (threshold * inWindow * slope) / nRows;
+    alongDecoder[j] += weight * f;
+    penalty += level;
+  }
+  return { deltas, penalty };
+}
+
+/** δ of the silent pairs in the window, but for the pull: all that `encodeWindow` gives. */
+function addSilent_(
+  { logThresholds }: SumsOfPairs,
+  { latentIndices, values }: Codes,
+  products: Float32Array,
+  { nRows, lambda, tanhScale, bandwidth, thresholds, norms }: Terms,
+): Float32Array {
+  const deltas = new Float32Array(values.length);
+  const scale = 1 / (bandwidth * nRows);
+  for (let pair = 0; pair < values.length; pair++) {
+    const j = latentIndices[pair];
+    const slope = 2 * products[pair] + lambda * tanhScale * norms[j];
+    const delta = slope * thresholds[j] * scale;
+    deltas[pair] = delta;
+    logThresholds[j] -= thresholds[j] * delta;
+  }
+  return deltas;
+}
 
 /** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */
 async function sumsOfSilent(step: Step, thresholds: Float32Array, acts: Codes) {

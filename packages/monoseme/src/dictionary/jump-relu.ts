@@ -43,21 +43,16 @@ export const jumpRelu: Architecture = {
     const thresholds = step.further['log_threshold'].map(Math.exp);
     const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
     const { byLatent, errors } = await reconstruct(step, acts);
-    const logThresholds = new Float64Array(dSae);
-    const addWindow = ({ latentIndices, values }: Codes, products: Float32Array) => {
-      for (let pair = 0; pair < values.length; pair++) {
-        const threshold = thresholds[latentIndices[pair]];
-        if (Math.abs(values[pair] - threshold) >= bandwidth / 2) continue;
-        logThresholds[latentIndices[pair]] -=
-          (threshold * (threshold * 2 * products[pair] + coefficient)) / (bandwidth * nRows);
-      }
-    };
+    const slopes = new Float64Array(dSae);
+    const addWindow_ = (codes: Codes, products: Float32Array) =>
+      addSlopes_(slopes, codes, products, { thresholds, bandwidth, coefficient });
     // The second is computed while the kernel runs.
     const [silentProducts] = await Promise.all([
       silentProductsOf(step, silent, errors.residuals),
-      addWindow(acts, errors.products),
+      addWindow_(acts, errors.products),
     ]);
-    addWindow(silent, silentProducts);
+    addWindow_(silent, silentProducts);
+    const logThresholds = slopes.map((slope, j) => (-thresholds[j] * slope) / (bandwidth * nRows));
     const deltas = deltasOf(step, errors.products);
     const l0 = acts.values.length;
     const squaredError = total(errors.squaredErrors);
@@ -73,6 +68,23 @@ export const jumpRelu: Architecture = {
     weights: { ...weights, threshold: further['log_threshold'].map(Math.exp) },
   }),
 };
+
+/** θ_j · 2⟨e_b, W_dec[j]⟩ + λ of the pairs in the window, added to the sums [dSae] of their latents. */
+function addSlopes_(
+  slopes: Float64Array,
+  { latentIndices, values }: Codes,
+  products: Float32Array,
+  of: { thresholds: Float32Array; bandwidth: number; coefficient: number },
+): void {
+  // A loop over variables of its own: those of an outer function are looked up for every pair.
+  const { thresholds, bandwidth, coefficient } = of;
+  for (let pair = 0; pair < values.length; pair++) {
+    const j = latentIndices[pair];
+    const threshold = thresholds[j];
+    if (Math.abs(values[pair] - threshold) < bandwidth / 2)
+      slopes[j] += threshold * 2 * products[pair] + coefficient;
+  }
+}
 
 /**
  * The pairs that a threshold has to do with: the active, and the silent ones in the window below it (at h > 0), whose
