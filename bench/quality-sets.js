@@ -1,5 +1,5 @@
 /**
- * What `npm run quality` trains: three sets, and on each every architecture with the settings under which the published
+ * What `npm run quality` trains: four sets, and on each every architecture with the settings under which the published
  * figures were taken. What is not said here is the architecture's own default.
  */
 import { ARCHITECTURES } from 'monoseme/dictionary';
@@ -9,12 +9,12 @@ import { synthSaeBench, toySet } from 'monoseme/toy';
  * Every architecture that reads one hook point, with what is said of it and else its defaults; and those whose penalty is
  * steered to as many active latents as are true, from one default setting.
  */
-const casesWith = (settings) => ({
+const casesWith = (settings, steered = {}) => ({
   ...Object.fromEntries(ARCHITECTURES.filter(({ rows }) => !rows).map(({ name }) => [name, {}])),
   ...settings,
-  'standard, steered': { architecture: 'standard', isSteered: true, resampleAt: [] },
-  'gated, steered': { architecture: 'gated', isSteered: true },
-  'jumprelu, steered': { architecture: 'jumprelu', isSteered: true },
+  'standard, steered': { architecture: 'standard', isSteered: true, resampleAt: [], ...steered },
+  'gated, steered': { architecture: 'gated', isSteered: true, ...steered },
+  'jumprelu, steered': { architecture: 'jumprelu', isSteered: true, ...steered },
 });
 
 /** Published rows fix Adam at 1e-3 without warm-up or decay, and inputs as they are. */
@@ -41,6 +41,35 @@ const planted = {
     gated: { l1Coefficient: 0.6 },
     'p-annealing': { l1Coefficient: 0.2, resampleAt: [] },
   }),
+};
+
+/** The planted set at half its sizes, on which a run takes seconds: it gates CI. */
+const small = {
+  title: '32 inputs, 64 features, 2 active',
+  model: { ...planted.model, dIn: 32, nFeatures: 64, frequencies: { kind: 'equal', meanActive: 2 } },
+  steps: 1000,
+  batchRows: 512,
+  evaluationRows: 16_384,
+  widths: [128],
+  training: {
+    ...planted.training,
+    learningRate: 3e-3,
+    learningRateDecay: 0.2,
+  },
+  k: 2,
+  cases: casesWith(
+    {
+      standard: { ...planted.cases.standard, steps: 2000 },
+      'april-2024': { l1Coefficient: 0.1 },
+      topk: { steps: 800 },
+      'january-2025': { steps: 1200 },
+      matryoshka: { steps: 1500, prefixes: [0.5, 1] },
+      jumprelu: { steps: 3000 },
+      gated: { steps: 2000, l1Coefficient: 0.6 },
+      'p-annealing': { steps: 2500, l1Coefficient: 0.2, resampleAt: [] },
+    },
+    { steps: 3000 },
+  ),
 };
 
 /** A published coefficient of a penalty is for inputs that nothing scales. */
@@ -88,6 +117,7 @@ function synth(scale, samples) {
 }
 
 export const qualitySets = (scale, samples) => ({
+  small,
   planted,
   crowded,
   'synth-sae-bench': synth(scale, samples),

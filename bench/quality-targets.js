@@ -2,7 +2,22 @@
 
 import { BY_SAELENS, PEER_ARCHITECTURES } from './quality-peers.js';
 
-const SETS = ['planted', 'crowded', 'synth-sae-bench'];
+const SETS = ['small', 'planted', 'crowded', 'synth-sae-bench'];
+
+/** Active latents a row on the small set, from … to: 2 features are. */
+const L0_OF_SMALL = {
+  standard: [2, 10],
+  'april-2024': [2, 10],
+  topk: [1.5, 2],
+  'multi-topk': [1.5, 2],
+  'january-2025': [0.9, 2],
+  batchtopk: [1.9, 2.1],
+  matryoshka: [1.9, 2.1],
+  'matryoshka-random': [1.9, 2.1],
+  jumprelu: [1.2, 2.5],
+  gated: [1.2, 2.5],
+  'p-annealing': [1.5, 4],
+};
 
 /**
  * A target without `dSae` is for every width of its set. `isFirst`: larger than that of every other kind. `isAbovePeer`: at
@@ -18,6 +33,11 @@ const TARGETS = [
       most: 1.05,
     })),
   ),
+  ...Object.entries(L0_OF_SMALL).flatMap(([architecture, [least, most]]) => [
+    { set: 'small', architecture, metric: 'mmcs', least: 0.98 },
+    { set: 'small', architecture, metric: 'above_09', least: 0.92 },
+    { set: 'small', architecture, metric: 'l0', least, most },
+  ]),
   ...['standard', 'gated', 'topk', 'batchtopk', 'jumprelu', 'matryoshka', 'matryoshka-random'].map(
     (architecture) => ({ set: 'planted', architecture, metric: 'mmcs', least: 0.99 }),
   ),

@@ -16,10 +16,10 @@ import { judged } from './quality-targets.js';
 
 const HELP = `Usage: npm run quality -- [options]
 
-Trains every architecture on three synthetic sets whose features are known, and prints how well they were recovered
+Trains every architecture on four synthetic sets whose features are known, and prints how well they were recovered
 beside published rows and the targets. Ends with exit code 1 where a target is missed in any seed.
 
-  --set <name>           planted, crowded or synth-sae-bench; may be repeated (default: all)
+  --set <name>           small, planted, crowded or synth-sae-bench; may be repeated (default: all)
   --architecture <name>  may be repeated (default: all)
   --seeds <n>            runs of each, with seeds 0 … n − 1 (default: 1)
   --scale <x>            sizes of SynthSAEBench-16k times x (default: 0.1; 1 is its full size, of many hours)
@@ -27,7 +27,7 @@ beside published rows and the targets. Ends with exit code 1 where a target is m
   --steps <x>            share of the steps of every run (default: 1)
   --threads <n>          threads (default: all cores)
   --peers                train topk, batchtopk and matryoshka with SAELens too, on the same rows
-  --quick                what gates CI: the set planted in half its steps, all of them where L0 is steered
+  --quick                what gates CI: the set small alone
   --json                 lines of JSON on stdout: set, architecture, dSae, seed, metric, value`;
 
 const OPTIONS = {
@@ -44,10 +44,7 @@ const OPTIONS = {
   help: { type: 'boolean' },
 };
 
-const BATCH_ROWS = 1024;
 const CHUNK_ROWS = 4096;
-/** Of the steps, with --quick. */
-const QUICK_SHARE = 0.5;
 const METRICS = [
   'explained_variance',
   'l0',
@@ -93,13 +90,14 @@ function chosenSets() {
   for (const name of flags.architecture ?? [])
     if (!architectures.has(name))
       throw new Error(`--architecture is ${name}; it takes ${[...architectures].join(', ')}.`);
-  const chosen = flags.set ?? (flags.quick ? ['planted'] : Object.keys(sets));
+  const chosen = flags.set ?? (flags.quick ? ['small'] : Object.keys(sets));
   return Object.entries(sets).filter(([name]) => chosen.includes(name));
 }
 
 /** Every architecture and width of one set, on the same rows. */
 async function trainSet(name, set, seed, backend) {
-  const nChunks = Math.ceil((set.steps * shareOf({ isSteered: true }) * BATCH_ROWS) / CHUNK_ROWS) + 1;
+  const steps = Math.max(...Object.values(set.cases).map((case_) => case_.steps ?? set.steps));
+  const nChunks = Math.ceil((steps * number('steps', 1) * batchRowsOf(set)) / CHUNK_ROWS) + 1;
   const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed }, backend);
   const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * (await trueL0(source))));
   const cases = casesOf(set, { k, seed });
@@ -153,9 +151,8 @@ async function trainPeers(cases, source, backend) {
   return trained;
 }
 
-/** Of the steps of a case. A control that has not come to rest says little, so what is steered is not shortened. */
-function shareOf({ isSteered }) {
-  return number('steps', flags.quick && !isSteered ? QUICK_SHARE : 1);
+function batchRowsOf({ batchRows = 1024 }) {
+  return batchRows;
 }
 
 function optionsOf(set, name, case_, { dSae, k, seed }) {
@@ -166,8 +163,8 @@ function optionsOf(set, name, case_, { dSae, k, seed }) {
       architecture,
       dSae,
       seed,
-      batchRows: BATCH_ROWS,
-      tokens: Math.round(steps * shareOf(case_)) * BATCH_ROWS,
+      batchRows: batchRowsOf(set),
+      tokens: Math.round(steps * number('steps', 1)) * batchRowsOf(set),
       logEvery: 1000,
       checkpointEvery: 1 << 24,
       ...set.training,
@@ -198,7 +195,7 @@ function setTable(name, ours) {
   const peers = rows
     .filter(({ set, dSae }) => set === name && (name !== 'crowded' || widths.has(dSae)))
     .map(({ library, setting, dSae, metrics }) => [library, setting, String(dSae), ...cells(metrics)]);
-  return `${table(['', 'architecture', 'latents', ...HEADINGS], [...our, ...peers])}\nPublished: ${source[name]}.`;
+  return `${table(['', 'architecture', 'latents', ...HEADINGS], [...our, ...peers])}${source[name] ? `\nPublished: ${source[name]}.` : ''}`;
 }
 
 /** Values by a key, in order of their first appearance. */

@@ -3,12 +3,11 @@ import { architectureNamed, encode } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { recovery, type Recovery } from '../toy/index.ts';
 import { resolveOptions, trainInMemory, type TrainOptions } from '../training/index.ts';
-import { SMALL, SMALL_SET } from './learn-all.ts';
-import { plantedSource } from './planted.ts';
+import { plantedSource, SMALL, SMALL_SET } from './planted.ts';
 
 const WIDTH = SMALL_SET.dIn;
 
-/** As `learnAll`, for one that reads two hook points: the same features in other directions at the second. */
+/** As `learn`, for one that reads two hook points: the same features in other directions at the second. */
 export async function learnTwoHooks(
   backend: KernelBackend,
   steps: number,
@@ -17,7 +16,9 @@ export async function learnTwoHooks(
   const given = { ...SMALL, ...changes };
   const options = resolveOptions({ ...given, tokens: steps * (given.batchRows as number) });
   const nChunks = Math.ceil(options.tokens / 4096);
-  const [first, second] = [1, 2].map((seed) => plantedSource({ nChunks, chunkRows: 4096, seed }, SMALL_SET));
+  const [first, second] = [1, 2].map((seed) =>
+    plantedSource({ nChunks, chunkRows: 4096, seed }, SMALL_SET, backend),
+  );
   const source: ActivationSource = {
     ...{ dIn: 2 * WIDTH, contextSize: 1, nChunks, description: 'planted twice', hash: first.hash },
     widths: [WIDTH, WIDTH],
