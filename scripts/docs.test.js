@@ -87,6 +87,9 @@ describe('README', () => {
       .replaceAll('npx monoseme', 'monoseme')
       .replaceAll('my-model', 'one-layer-b')
       .replaceAll('my-text.txt', '"$CHECKOUT"/node_modules/typescript/lib/lib.dom.d.ts')
+      // And less of everything: what is tried is that they run.
+      .replace(/--tokens \d+k/g, '--tokens 8k')
+      .replace('--d-sae 512', '--d-sae 64')
       .replace(/^monoseme explore.*$/m, '');
     shell(commands);
   });

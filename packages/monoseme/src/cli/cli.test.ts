@@ -252,45 +252,48 @@ const DEMO = ['demo', '--no-serve', '--json', ...SMALL, '--tokens', '10k', '--ch
 const unchanged = ({ stderr }: Ended) =>
   stderr.split('\n').filter((line) => line.includes('unchanged')).length;
 
-describe('Ctrl-C', () => {
+describe('Ctrl-C: exit code 1, one line, and the same command goes on', () => {
   /** When a stage is under way: its predecessor has printed its line, or the file it writes first is there. */
-  const stages: [string, (out: string, stderr: string) => boolean][] = [
-    ['reading text', (_, stderr) => /^kernels/m.test(stderr)],
-    ['training', (out) => existsSync(join(out, 'dictionary/training/metrics.jsonl'))],
-    ['evaluating', (_, stderr) => /^train /m.test(stderr)],
-    ['indexing', (_, stderr) => /^evaluate /m.test(stderr)],
+  const stages: [string, (out: string, stderr: string) => boolean, goesOn: RegExp][] = [
+    ['reading text', (_, stderr) => /^kernels/m.test(stderr), /^kernels/],
+    ['training', (out) => existsSync(join(out, 'dictionary/training/metrics.jsonl')), /^tokens /m],
+    ['evaluating', (_, stderr) => /^train /m.test(stderr), /^train .*\(resumed at \d+\)/m],
+    ['indexing', (_, stderr) => /^evaluate /m.test(stderr), /^train .*unchanged[^]*^evaluate /m],
   ];
-  for (const [stage, isUnderWay] of stages) {
-    const name = `while ${stage}: exit code 1, one line, and the same command goes on`;
-    test(name, { timeout: 180_000 }, async () => {
-      const out = join(folder, `stopped ${stage}`);
-      const child = start(...DEMO, '--out', out);
+  // In one folder: each goes on where the one before it was stopped.
+  const out = () => join(folder, 'stopped');
+  for (const [stage, isUnderWay, goesOn] of stages) {
+    test(`while ${stage}`, { timeout: 180_000 }, async () => {
+      const child = start(...DEMO, '--out', out());
       let seen = '';
       child.stderr.on('data', (part: Buffer) => (seen += part.toString()));
       const watch = setInterval(() => {
-        if (!child.killed && isUnderWay(out, seen)) child.kill('SIGINT');
+        if (!child.killed && isUnderWay(out(), seen)) child.kill('SIGINT');
       }, 1);
       const { code, stdout, stderr } = await ended(child);
       clearInterval(watch);
       assert.equal(code, 1, stderr);
       assert.equal(stdout, '');
+      assert.match(stderr, goesOn);
       assert.match(stderr.trimEnd().split('\n').at(-1) as string, /^ERR_INTERRUPTED: /);
-      const files = existsSync(out) ? await readdir(out, { recursive: true }) : [];
+      const files = existsSync(out()) ? await readdir(out(), { recursive: true }) : [];
       assert.ok(!files.includes('index/manifest.json'), files.join(' '));
-      const again = await monoseme(...DEMO, '--out', out);
-      assert.equal(again.code, 0, again.stderr);
-      if (stage === 'reading text') assert.equal(unchanged(again), 0, again.stderr);
-      if (stage === 'training') assert.match(again.stderr, /^train .*\(resumed at \d+\)/m);
-      assert.ok(existsSync(join(JSON.parse(again.stdout).index, 'manifest.json')));
     });
   }
+
+  test('then to its end', { timeout: 180_000 }, async () => {
+    const ended = await monoseme(...DEMO, '--out', out());
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.equal(unchanged(ended), 2, ended.stderr);
+    assert.ok(existsSync(join(JSON.parse(ended.stdout).index, 'manifest.json')));
+  });
 });
 
 test(
   'a second demo uses again what is unchanged, and makes anew what is not',
   { timeout: 180_000 },
   async () => {
-    const out = join(folder, 'stopped reading text');
+    const out = join(folder, 'stopped');
     assert.equal(unchanged(await monoseme(...DEMO, '--out', out)), 3);
     assert.equal(unchanged(await monoseme(...DEMO, '--out', out, '--l1-coefficient', '3')), 0);
   },
