@@ -7,7 +7,6 @@
 //! Results do not depend on the number of threads: an output element is always summed by one thread in one order.
 
 mod adam;
-mod cache;
 mod co_activation;
 mod codes;
 mod decode;
