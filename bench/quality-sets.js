@@ -75,6 +75,9 @@ const small = {
 /** A published coefficient of a penalty is for inputs that nothing scales. */
 const AS_THEY_ARE = { normalize: 'none' };
 
+/** Every twentieth of a run, until the learning rate falls. */
+const OFTEN = Array.from({ length: 16 }, (_, i) => (i + 1) / 20);
+
 const crowded = {
   title: '64 inputs, 256 features, 8 active',
   model: toySet('crowded'),
@@ -89,7 +92,7 @@ const crowded = {
     // Where as many latents as features are asked for, one that is left over is a feature missed.
     'topk, faint': { architecture: 'topk', faintBelow: 0.4 },
     matryoshka: { prefixes: [1 / 8, 1 / 4, 1 / 2, 1] },
-    gated: { l1Coefficient: 1, ...AS_THEY_ARE },
+    gated: { l1Coefficient: 1.2, splitAt: OFTEN, ...AS_THEY_ARE },
     'p-annealing': { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
   }),
 };

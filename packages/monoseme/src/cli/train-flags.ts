@@ -64,6 +64,11 @@ const FLAGS: readonly Flag[] = [
   ['resampleAt', 'fractions of the run at which dead latents are resampled, or off', numberListOption],
   ['resampleWindow', 'fraction of the run without firing that makes a latent dead for it', numberOption],
   ['resampleInputs', 'inputs whose loss decides where resampled latents start', numberOption],
+  [
+    'splitAt',
+    'fractions of the run at which latents that stand for two features are split, or off',
+    numberListOption,
+  ],
   ['deadAfterTokens', 'tokens without firing after which a latent counts as dead', numberOption],
   ['bufferRows', 'activations mixed together in memory', numberOption],
   ['seed', 'seed of everything random', numberOption],
@@ -84,7 +89,7 @@ export function addTrainFlags(command: Command): Command {
   command.option('--preset <name>', `settings to start from: ${Object.keys(PRESETS).join(', ')}`);
   for (const [name, help, parse] of FLAGS) {
     const flag = name.replace(/[A-Z]|(?<=[a-z]{2})\d/g, (part) => `-${part.toLowerCase()}`);
-    const value = [defaultOf(name) ?? 'none'].flat().map(shown).join(',');
+    const value = [defaultOf(name) ?? 'none'].flat().map(shown).join(',') || 'off';
     command.option(`--${flag} <value>`, `${help} (default: ${value})`, parse);
   }
   return command;

@@ -55,6 +55,7 @@ export interface ArchitectureSettings {
   /** Length of the decoder rows at the start. */
   readonly decoderNorm?: number;
   readonly resampleAt?: readonly number[];
+  readonly splitAt?: readonly number[];
   readonly resampleWindow?: number;
   readonly resampleInputs?: number;
 }

@@ -21,7 +21,7 @@ export const gated: Architecture = {
   source: 'Rajamanoharan et al. 2024a',
   centersInput: true,
   coefficient: 'l1Coefficient',
-  settings: { l1Coefficient: 2, l1Scale: 'sum', l1WarmUp: 0.1 },
+  settings: { l1Coefficient: 2, l1Scale: 'sum', l1WarmUp: 0.1, splitAt: [] },
   defaults: {},
   start: (dSae) => ({
     further: { b_mag: new Float32Array(dSae), r_mag: new Float32Array(dSae) },

@@ -22,7 +22,7 @@ export type {
   TrainingDefaults,
 } from './architecture.ts';
 export { ARCHITECTURES, architectureNamed } from './architectures.ts';
-export { foldDecoderNorms, foldInputScale, type ScaledColumns } from './fold.ts';
+export { foldDecoderNorms, foldInputScale, rowNorms, type ScaledColumns } from './fold.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
 export { onePairEach, plus } from './sparse-sum.ts';
 export { standard } from './standard.ts';

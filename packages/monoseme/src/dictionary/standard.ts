@@ -21,6 +21,7 @@ export const standard: Architecture = {
     resampleAt: [0.25, 0.4, 0.55, 0.7],
     resampleWindow: 0.1,
     resampleInputs: 65_536,
+    splitAt: [],
   },
   defaults: {},
   async gradients(step) {

@@ -43,7 +43,7 @@ const OPTION_KEYS = [
   ...new Set([DEFAULT_OPTIONS, ...ARCHITECTURES.map(({ settings }) => settings)].flatMap(Object.keys)),
 ].map(snakeCase);
 /** Settings that are lists themselves: a list of them is one value. */
-const LISTS = ['prefixes', 'resample_at'];
+const LISTS = ['prefixes', 'resample_at', 'split_at'];
 
 /**
  * Read the grid of a sweep and everything that each of its runs will be told.

@@ -80,8 +80,8 @@ function towardsTokens(
   return rows;
 }
 
-/** @returns whether the row has a direction */
-function scaleTo_(row: Float32Array, length: number): boolean {
+/** Give a row a length. @returns whether it has a direction */
+export function scaleTo_(row: Float32Array, length: number): boolean {
   let square = 0;
   for (let i = 0; i < row.length; i++) square += row[i] * row[i];
   const scale = length / Math.sqrt(square);

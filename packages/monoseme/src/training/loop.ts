@@ -7,10 +7,11 @@ import { type StepMetrics, stepMetrics } from './metrics.ts';
 import { oneAhead } from './one-ahead.ts';
 import { penaltyCoefficient, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
-import { resample_, resampleSteps } from './resample.ts';
+import { resample_ } from './resample.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { StageClock } from './stage-clock.ts';
-import { l1ShareAt, learningRateAt } from './schedule.ts';
+import { l1ShareAt, learningRateAt, stepsAt } from './schedule.ts';
+import { splitLatents_ } from './split.ts';
 import { followTargetL0_, paceSteps, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
 import { followWeights_ } from './weight-average.ts';
@@ -51,7 +52,8 @@ export async function trainLoop_(
   const timedBackend = clock.timed(backend);
   const architecture = architectureNamed(options.architecture);
   const fullL1 = penaltyCoefficient(options, state.dOut);
-  const resampleAfter = resampleSteps(nSteps, options);
+  const resampleAfter = stepsAt(options.resampleAt, nSteps);
+  const splitAfter = stepsAt(options.splitAt ?? [], nSteps);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   const watch = new DivergenceWatch();
   let last: StepMetrics | undefined;
@@ -93,9 +95,12 @@ export async function trainLoop_(
         paceSteps(architecture.coefficient, options.learningRate, nSteps),
       );
     if (state.average) followWeights_(state.average, state, options.emaDecay);
-    const resampled = resampleAfter.has(state.step)
-      ? await resample_(state, deadLatents(state, windowSteps), source, backend, l1Coefficient, options)
-      : 0;
+    let resampled = 0;
+    if (resampleAfter.has(state.step)) {
+      const dead = deadLatents(state, windowSteps);
+      resampled += await resample_(state, dead, source, backend, l1Coefficient, options);
+    }
+    if (splitAfter.has(state.step)) resampled += await splitLatents_(state, source, backend, stepOptions);
     const isLogged = state.step % options.logEvery === 0 || state.step === nSteps || resampled > 0;
     if (isLogged) {
       const { deadAfterTokens } = options;

@@ -55,6 +55,8 @@ export interface TrainOptions extends ArchitectureSettings {
   readonly resampleWindow: number;
   /** Inputs whose loss decides where resampled latents start, at most. */
   readonly resampleInputs: number;
+  /** When latents that stand for two features are split (`splitLatents_`). Empty: never. */
+  readonly splitAt?: readonly number[];
   /** A latent counts as dead when it has not fired in the last so many tokens. */
   readonly deadAfterTokens: number;
   /** Rows mixed together in memory. */
@@ -186,9 +188,10 @@ export function checkOptions(options: TrainOptions): TrainOptions {
     if (!(choices as readonly string[]).includes(value))
       throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${choices.join(' or ')}.`);
   }
-  for (const at of options.resampleAt) {
-    if (!(at > 0 && at < 1))
-      throw new MonosemeError('ERR_OPTION', `resampleAt holds ${at}.`, 'It takes fractions between 0 and 1.');
+  for (const name of ['resampleAt', 'splitAt'] as const) {
+    const wrong = options[name]?.find((at) => !(at > 0 && at < 1));
+    if (wrong !== undefined)
+      throw new MonosemeError('ERR_OPTION', `${name} holds ${wrong}.`, 'It takes fractions between 0 and 1.');
   }
   expectPrefixes(options.prefixes);
   expectStart(options);

@@ -102,6 +102,12 @@ export function trainState(
   return state;
 }
 
+/** For who changes the encoder outside of a step. Mutates state */
+export function dropScreened_(state: TrainState, backend: KernelBackend): void {
+  if (state.screened) backend.release([state.screened.bytes, state.screened.facts]);
+  state.screened = undefined;
+}
+
 /** The weights as they are trained; the arrays are those of the state. */
 export function currentWeights({ encoder, decoder, encoderBias, decoderBias, skip }: TrainState): Weights {
   return {

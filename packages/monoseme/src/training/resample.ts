@@ -3,17 +3,12 @@ import { centered } from '../dictionary/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import type { TrainOptions } from './options.ts';
-import type { TrainState } from './parameters.ts';
+import { dropScreened_, type TrainState } from './parameters.ts';
 import { randomChunks } from './random-chunks.ts';
 import { prepareRows_ } from './row-layout.ts';
 
 /** A resampled latent's encoder row has this share of the mean encoder norm of the living. */
 const ENCODER_NORM_SHARE = 0.2;
-
-/** The steps (counted from 1) after which dead latents are resampled. */
-export function resampleSteps(nSteps: number, options: TrainOptions): Set<number> {
-  return new Set(options.resampleAt.map((at) => Math.round(at * nSteps)).filter((step) => step > 0));
-}
 
 /**
  * Neuron resampling (Bricken et al. 2023).
@@ -54,8 +49,7 @@ export async function resample_(
     if (seen >= options.resampleInputs) break;
   }
   const inputs = reservoir.drawn();
-  if (state.screened) backend.release([state.screened.bytes, state.screened.facts]);
-  state.screened = undefined;
+  dropScreened_(state, backend);
   replaceLatents_(state, dead, inputs);
   return inputs.length;
 }

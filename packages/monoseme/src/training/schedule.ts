@@ -21,3 +21,8 @@ export function l1ShareAt(step: number, nSteps: number, options: TrainOptions): 
 function ramp(done: number, length: number): number {
   return length <= 0 ? 1 : Math.min(1, done / length);
 }
+
+/** The steps, counted from 1, after which so large a share of the run is done. */
+export function stepsAt(shares: readonly number[], nSteps: number): Set<number> {
+  return new Set(shares.map((at) => Math.round(at * nSteps)).filter((step) => step > 0));
+}
