@@ -53,7 +53,7 @@ export async function trainLoop_(
   const architecture = architectureNamed(options.architecture);
   const fullL1 = penaltyCoefficient(options, state.dOut);
   const resampleAfter = stepsAt(options.resampleAt, nSteps);
-  const splitAfter = stepsAt(options.splitAt ?? [], nSteps);
+  const splitAfter = stepsAt(options.splitAt, nSteps);
   const windowSteps = Math.max(1, Math.ceil(options.resampleWindow * nSteps));
   const watch = new DivergenceWatch();
   let last: StepMetrics | undefined;

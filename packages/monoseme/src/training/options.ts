@@ -56,7 +56,7 @@ export interface TrainOptions extends ArchitectureSettings {
   /** Inputs whose loss decides where resampled latents start, at most. */
   readonly resampleInputs: number;
   /** When latents that stand for two features are split (`splitLatents_`). Empty: never. */
-  readonly splitAt?: readonly number[];
+  readonly splitAt: readonly number[];
   /** A latent counts as dead when it has not fired in the last so many tokens. */
   readonly deadAfterTokens: number;
   /** Rows mixed together in memory. */
@@ -95,6 +95,7 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   resampleAt: [0.25, 0.4, 0.55, 0.7],
   resampleWindow: 0.1,
   resampleInputs: 65_536,
+  splitAt: [],
   deadAfterTokens: 500_000,
   bufferRows: 131_072,
   seed: 0,
@@ -189,7 +190,7 @@ export function checkOptions(options: TrainOptions): TrainOptions {
       throw new MonosemeError('ERR_OPTION', `${name} is ${value}.`, `It takes ${choices.join(' or ')}.`);
   }
   for (const name of ['resampleAt', 'splitAt'] as const) {
-    const wrong = options[name]?.find((at) => !(at > 0 && at < 1));
+    const wrong = options[name].find((at) => !(at > 0 && at < 1));
     if (wrong !== undefined)
       throw new MonosemeError('ERR_OPTION', `${name} holds ${wrong}.`, 'It takes fractions between 0 and 1.');
   }
@@ -219,6 +220,7 @@ export const NEUTRAL_SETTINGS = {
   resampleAt: [],
   resampleWindow: 0,
   resampleInputs: 1,
+  splitAt: [],
 } as const;
 
 /**
