@@ -92,7 +92,14 @@ const crowded = {
     // Where as many latents as features are asked for, one that is left over is a feature missed.
     'topk, faint': { architecture: 'topk', faintBelow: 0.4 },
     matryoshka: { prefixes: [1 / 8, 1 / 4, 1 / 2, 1] },
-    gated: { l1Coefficient: 1.2, splitAt: OFTEN, ...AS_THEY_ARE },
+    gated: { l1Coefficient: 1, ...AS_THEY_ARE },
+    'gated, split': {
+      architecture: 'gated',
+      widths: [256],
+      l1Coefficient: 1.2,
+      splitAt: OFTEN,
+      ...AS_THEY_ARE,
+    },
     'p-annealing': { l1Coefficient: 0.4, resampleAt: [], ...AS_THEY_ARE },
   }),
 };

@@ -48,7 +48,7 @@ const TARGETS = [
   { set: 'crowded', architecture: 'jumprelu', dSae: 256, metric: 'mcc', least: 0.95 },
   { set: 'crowded', architecture: 'matryoshka', dSae: 256, metric: 'mcc', least: 0.9 },
   { set: 'crowded', architecture: 'matryoshka-random', dSae: 256, metric: 'mcc', least: 0.9 },
-  { set: 'crowded', architecture: 'gated', dSae: 256, metric: 'mcc', least: 0.99 },
+  { set: 'crowded', architecture: 'gated, split', dSae: 256, metric: 'mcc', least: 0.99 },
   { set: 'crowded', architecture: 'topk', dSae: 512, metric: 'frac_dead', most: 0.02 },
   { set: 'crowded', architecture: 'batchtopk', dSae: 512, metric: 'frac_dead', most: 0.02 },
   { set: 'synth-sae-bench', architecture: 'matryoshka', metric: 'f1', isFirst: true },

@@ -119,7 +119,7 @@ function casesOf(set, { k, seed }) {
   return Object.entries(set.cases)
     .filter(([architecture]) => flags.architecture?.includes(architecture) ?? true)
     .flatMap(([architecture, case_]) =>
-      set.widths.map((dSae) => ({
+      (case_.widths ?? set.widths).map((dSae) => ({
         architecture,
         dSae,
         options: optionsOf(set, architecture, case_, { dSae, k, seed }),
@@ -156,7 +156,7 @@ function batchRowsOf({ batchRows = 1024 }) {
 }
 
 function optionsOf(set, name, case_, { dSae, k, seed }) {
-  const { architecture = name, steps = set.steps, isSteered = false, ...changes } = case_;
+  const { architecture = name, steps = set.steps, isSteered = false, widths: _, ...changes } = case_;
   const takesK = resolveOptions({ architecture }).k !== undefined;
   return checkOptions(
     resolveOptions({

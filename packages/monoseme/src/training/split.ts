@@ -19,6 +19,12 @@ const ROUNDS = 8;
 /** A latent is given to a split where it explains at most this share of what the split will. */
 const MOST_EXPLAINED = 0.5;
 
+/** Tangent of half the angle between two halves, at least: closer ones would fire on the same rows, and count twice. */
+const LEAST_TANGENT = 0.25;
+
+/** Of all latents, at once: until they have parted, halves that both fire spoil the reconstruction. */
+const MOST_SPLIT = 1 / 8;
+
 /** How the errors of the rows on which latents fire spread, [dSae] each. */
 interface Spread {
   /** [dSae, dOut]: u_j, unit rows at right angles to W_dec[j]. */
@@ -36,8 +42,8 @@ interface Spread {
  * the rows on which such a latent j fires, the errors e = x̂ − x lie along the difference of the two features: u_j, the
  * direction across W_dec[j] with the largest Σ_b ⟨e_b, u_j⟩² over these rows (errors along W_dec[j] are of the
  * activation). Those j are split of which that is largest, each with the latent i of the least Σ_b f_bi² ‖W_dec[i]‖², as
- * long as this is at most half of that. Halves: W_dec[j] ± √(Σ_b ⟨e_b, u_j⟩² / Σ_b f_bj²) u_j at the length of W_dec[j],
- * and the rows of W_enc turned by as much. Whatever else belongs to j is copied; first moments of Adam start at 0, second
+ * long as this is at most half of that. Halves: W_dec[j] ± t u_j at the length of W_dec[j], t² = Σ_b ⟨e_b, u_j⟩² / Σ_b f_bj²,
+ * and the rows of W_enc turned by as much; only where t is at least 0.25, and of an eighth of the latents at most. Whatever else belongs to j is copied; first moments of Adam start at 0, second
  * moments are j's.
  *
  * An idea of our own; the split step of split-and-merge EM (Ueda et al. 2000) is alike. For dictionaries whose input is
@@ -73,7 +79,10 @@ export async function splitLatents_(
 function pairsToSplit({ energies, squares }: Spread, norms: Float64Array): [number, number][] {
   const explained = squares.map((square, j) => square * norms[j] ** 2);
   const byNumber = [...energies.keys()];
-  const shared = byNumber.filter((j) => energies[j] > 0).sort((a, b) => energies[b] - energies[a] || a - b);
+  const shared = byNumber
+    .filter((j) => energies[j] >= LEAST_TANGENT ** 2 * squares[j] && squares[j] > 0)
+    .sort((a, b) => energies[b] - energies[a] || a - b)
+    .slice(0, Math.ceil(MOST_SPLIT * byNumber.length));
   const spare = byNumber.sort((a, b) => explained[a] - explained[b] || a - b);
   const pairs: [number, number][] = [];
   const used = new Set<number>();
