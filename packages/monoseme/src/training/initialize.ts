@@ -6,7 +6,7 @@ import { type TrainState, trainState } from './parameters.ts';
 import { biasesForDensity } from './initial-biases.ts';
 import { initialDirections } from './initial-directions.ts';
 import type { TrainOptions } from './options.ts';
-import { randomChunks } from './random-chunks.ts';
+import { sampleRows } from './random-chunks.ts';
 import { startAverage } from './weight-average.ts';
 import { rowLayout, rowParts, prepareRows_, splitRows, totalWidth } from './row-layout.ts';
 
@@ -27,7 +27,12 @@ export async function initialState(
   signal: AbortSignal | undefined,
 ): Promise<TrainState> {
   const architecture = architectureNamed(options.architecture);
-  const rows = await sampleRows(source, Math.min(SAMPLE_ROWS, options.tokens), options.seed, signal);
+  const rows = await sampleRows(
+    source,
+    Math.min(SAMPLE_ROWS, options.tokens),
+    hashSeed(options.seed, 'sample'),
+    signal,
+  );
   const unscaled = rowLayout(source, architecture);
   const scales = meanNorms(rows, rowParts(unscaled)).map((norm, part) =>
     options.normalize !== 'expected-norm' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
@@ -63,25 +68,6 @@ async function decoderBias(
   const sums = new Float64Array(width);
   if (kind === 'mean') for (let i = 0; i < points.length; i++) sums[i % width] += points[i] / nRows;
   return Float32Array.from(sums);
-}
-
-/** nRows rows (fewer when the source has fewer) from randomly chosen chunks, [nRows, dIn], a fresh array. */
-async function sampleRows(
-  source: ActivationSource,
-  nRows: number,
-  seed: number,
-  signal: AbortSignal | undefined,
-): Promise<Float32Array> {
-  const { dIn } = source;
-  const rows = new Float32Array(nRows * dIn);
-  let filled = 0;
-  for await (const chunk of randomChunks(source, hashSeed(seed, 'sample'), signal)) {
-    const taken = chunk.subarray(0, rows.length - filled);
-    rows.set(taken, filled);
-    filled += taken.length;
-    if (filled === rows.length) break;
-  }
-  return rows.subarray(0, filled);
 }
 
 /** Mean length of each part of the rows; 1 for a part that is always zero. */

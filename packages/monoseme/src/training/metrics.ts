@@ -22,6 +22,7 @@ export interface StepMetrics {
   /** λ in force, whatever it weighs; 0 for an architecture without a penalty. */
   readonly l1Coefficient: number;
   readonly learningRate: number;
+  /** Latents that were given something else to do after this step: resampled, or halves of split ones. */
   readonly resampled: number;
 }
 

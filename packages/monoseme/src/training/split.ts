@@ -5,7 +5,7 @@ import { hashSeed, Random } from '../random/index.ts';
 import { Buffers } from '../tensor/index.ts';
 import { scaleTo_ } from './initial-directions.ts';
 import { dropScreened_, type TrainState } from './parameters.ts';
-import { randomChunks } from './random-chunks.ts';
+import { sampleRows } from './random-chunks.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { gradientsOf_, type StepOptions } from './step.ts';
 
@@ -42,9 +42,9 @@ interface Spread {
  * the rows on which such a latent j fires, the errors e = x̂ − x lie along the difference of the two features: u_j, the
  * direction across W_dec[j] with the largest Σ_b ⟨e_b, u_j⟩² over these rows (errors along W_dec[j] are of the
  * activation). Those j are split of which that is largest, each with the latent i of the least Σ_b f_bi² ‖W_dec[i]‖², as
- * long as this is at most half of that. Halves: W_dec[j] ± t u_j at the length of W_dec[j], t² = Σ_b ⟨e_b, u_j⟩² / Σ_b f_bj²,
- * and the rows of W_enc turned by as much; only where t is at least 0.25, and of an eighth of the latents at most. Whatever else belongs to j is copied; first moments of Adam start at 0, second
- * moments are j's.
+ * long as this is at most half of that. Halves: W_dec[j] ± t u_j at the length of W_dec[j], with
+ * t² = Σ_b ⟨e_b, u_j⟩² / Σ_b f_bj², and the rows of W_enc turned by as much; only where t is at least 0.25, and an eighth
+ * of the latents at most. Whatever else belongs to j is copied; first moments of Adam start at 0, second moments are j's.
  *
  * An idea of our own; the split step of split-and-merge EM (Ueda et al. 2000) is alike. For dictionaries whose input is
  * what they reconstruct.
@@ -61,8 +61,9 @@ export async function splitLatents_(
   step: StepOptions,
 ): Promise<number> {
   const seed = hashSeed(step.seed ?? 0, 'split', state.step);
-  const rows = await sample(state, source, seed);
-  const found = await spread(state, rows, backend, { ...step, seed });
+  const nRows = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_BYTES / 4 / state.dIn)));
+  const rows = prepareRows_(await sampleRows(source, nRows, seed), state.layout);
+  const found = await spread(state, rows, backend, step, new Random(seed));
   const pairs = pairsToSplit(found, rowNorms(state.decoder.weights, state.dSae));
   for (const [j, other] of pairs) {
     const direction = found.directions.subarray(j * state.dOut, (j + 1) * state.dOut);
@@ -95,32 +96,17 @@ function pairsToSplit({ energies, squares }: Spread, norms: Float64Array): [numb
   return pairs;
 }
 
-/** Rows of randomly chosen chunks, in the scale of training. */
-async function sample(state: TrainState, source: ActivationSource, seed: number): Promise<Float32Array> {
-  const { dIn } = state;
-  const most = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_BYTES / 4 / dIn))) * dIn;
-  const rows = new Float32Array(most);
-  let filled = 0;
-  for await (const chunk of randomChunks(source, seed)) {
-    const taken = chunk.subarray(0, most - filled);
-    rows.set(taken, filled);
-    filled += taken.length;
-    if (filled === most) break;
-  }
-  return prepareRows_(rows.subarray(0, filled), state.layout);
-}
-
 async function spread(
   state: TrainState,
   rows: Float32Array,
   backend: KernelBackend,
   step: StepOptions,
+  random: Random,
 ): Promise<Spread> {
   const { dSae, dOut } = state;
   // What the sample needs is given back with it, and the architecture's memory is of batches of training alone.
   const apart = { ...state, buffers: new Buffers(), memory: [...state.memory] };
   const { acts, residuals, decoder } = await gradientsOf_(apart, backend, rows, step);
-  const random = new Random(step.seed ?? 0);
   let directions: Float32Array = new Float32Array(dSae * dOut).map(() => random.normal());
   let products: Float32Array = new Float32Array();
   for (let round = 0; round < ROUNDS; round++) {
@@ -189,7 +175,7 @@ function copyLatent_(state: TrainState, from: number, to: number): void {
   state.lastFiredStep[to] = state.step;
 }
 
-/** Turn both rows of a latent towards a direction, from where they are as long as 1 in W_dec; its first moments are 0. */
+/** W_dec[j] + tangent · direction at the length it has, and W_enc[j] turned by the same angle; first moments are 0. */
 function turnLatent_(state: TrainState, j: number, direction: Float32Array, tangent: number): void {
   const length = Math.hypot(...state.decoder.weights.subarray(j * state.dOut, (j + 1) * state.dOut));
   for (const { weights, firstMoments, width } of matricesOf(state)) {
