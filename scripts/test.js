@@ -30,7 +30,14 @@ if (chosen.length === 0) {
   process.exit(1);
 }
 // A test that hangs is a failure, not a run without end; the longest one learns for some minutes.
-run(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=1200000', ...chosen]);
+// This reporter names what failed once more at the end, where a log that is cut still has it.
+run(process.execPath, [
+  '--test',
+  '--test-reporter=spec',
+  '--test-concurrency=2',
+  '--test-timeout=1200000',
+  ...chosen,
+]);
 
 // Where the binding could not be built, cargo or its registry is missing, and the build has said so.
 const hasNative = existsSync(join(root, 'packages/kernels-native/monoseme-kernels.node'));
