@@ -1,10 +1,13 @@
 /**
  * A real Chromium: the system's, else the one inside an npm package.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+
+const UNPACKED = fileURLToPath(new URL('../../../node_modules/.cache/chromium/', import.meta.url));
 
 const SYSTEM = [
   '/usr/bin/chromium',
@@ -34,12 +37,36 @@ async function candidates() {
   }));
   const bundled = await import('@sparticuz/chromium').then(
     async ({ default: packaged }) => ({
-      executablePath: await packaged.executablePath(),
+      executablePath: await unpacked(packaged),
       args: [...packaged.args.filter((flag) => !ONE_PROCESS.includes(flag)), ...QUIET],
     }),
     () => undefined,
   );
   return bundled ? [...found, bundled] : found;
+}
+
+/**
+ * The package unpacks into the folder for temporary files, where another process starts what is half written. Here it is
+ * unpacked into a folder of its own, which gets its name once it is whole; the first of several processes gives it.
+ */
+async function unpacked(packaged) {
+  const executable = join(UNPACKED, 'chromium');
+  if (existsSync(executable)) return executable;
+  mkdirSync(dirname(UNPACKED), { recursive: true });
+  const { TMPDIR } = process.env;
+  const folder = mkdtempSync(join(dirname(UNPACKED), 'chromium-'));
+  process.env.TMPDIR = folder;
+  try {
+    await packaged.executablePath();
+    renameSync(folder, UNPACKED);
+  } catch (error) {
+    if (!existsSync(executable)) throw error;
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return executable;
 }
 
 /** @returns {Promise<{ browser?: import('playwright-core').Browser, reason?: string }>} */

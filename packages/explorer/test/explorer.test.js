@@ -274,7 +274,8 @@ describe('the page', { skip }, () => {
     const { tab, complaints, close } = await site.open(`#/feature/${SMALL_LATENTS.cat}`);
     const ahead = (latent) =>
       tab.locator('.feature.ahead.drawn', { has: tab.locator('h1', { hasText: latent }) });
-    const number = async () => Number((await tab.locator(`${FEATURE} h1`).innerText()).replace(/\D/g, ''));
+    const shows = (latent) =>
+      tab.locator(`${FEATURE} h1`, { hasText: new RegExp(`\\D${latent}$`) }).waitFor();
     const next = String(SMALL_LATENTS.cat + 1);
     await ahead(next).waitFor({ state: 'attached' });
     assert.equal(await ahead(next).locator('.example').first().isVisible(), false);
@@ -287,7 +288,7 @@ describe('the page', { skip }, () => {
     const made = await ahead(next).elementHandle();
     await tab.locator(`${FEATURE} [title^="Next"]`).focus();
     await tab.keyboard.press('Enter');
-    assert.equal(await number(), SMALL_LATENTS.cat + 1);
+    await shows(SMALL_LATENTS.cat + 1);
     assert.ok(
       await made.evaluate(
         (article) => !article.matches('.ahead') && article.contains(document.activeElement),
@@ -295,7 +296,7 @@ describe('the page', { skip }, () => {
     );
     await tab.locator(`${FEATURE}[aria-busy="false"]`).waitFor();
     await tab.keyboard.press('Enter');
-    assert.equal(await number(), SMALL_LATENTS.cat + 2);
+    await shows(SMALL_LATENTS.cat + 2);
     for (let i = 0; i < 40; i++) {
       await tab.keyboard.press('Tab');
       assert.equal(await tab.locator('.ahead :focus').count(), 0);
@@ -305,11 +306,12 @@ describe('the page', { skip }, () => {
     await tab.keyboard.press('c');
     await tab.locator('.ahead.drawn ol.wide').first().waitFor({ state: 'attached' });
     await tab.keyboard.press('k');
-    assert.equal(await number(), SMALL_LATENTS.cat + 1);
+    await shows(SMALL_LATENTS.cat + 1);
     assert.equal(await tab.locator(`${FEATURE} ol.wide .example`).first().isVisible(), true);
     await tab.keyboard.press('s');
     assert.equal(await tab.locator(`${FEATURE} [title^="Star"]`).innerText(), 'Starred');
     await tab.keyboard.press('j');
+    await shows(SMALL_LATENTS.cat + 2);
     assert.equal(await tab.locator(`${FEATURE} [title^="Star"]`).innerText(), 'Star');
     assert.deepEqual(complaints, []);
     await close();
