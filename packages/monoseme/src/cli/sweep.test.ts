@@ -25,13 +25,9 @@ test('a sweep in which a run fails writes the table of all and ends with an erro
     }),
   );
   const out = join(folder, 'out');
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [MAIN, 'sweep', config, '--out', out, '--json'],
-    {
-      encoding: 'utf8',
-    },
-  );
+  const sweep = (...flags: string[]) =>
+    spawnSync(process.execPath, [MAIN, 'sweep', config, '--out', out, ...flags], { encoding: 'utf8' });
+  const { status, stdout, stderr } = sweep('--json');
   assert.equal(status, 1, stderr);
   assert.match(stderr, /ERR_SWEEP: 1 of 2 runs failed/);
   const { runs, failed, table } = JSON.parse(stdout);
@@ -42,4 +38,11 @@ test('a sweep in which a run fails writes the table of all and ends with an erro
   );
   const csv = table.find((file: string) => file.endsWith('.csv'));
   assert.equal(readFileSync(csv, 'utf8').trim().split('\n').length, 3);
+
+  // Again: what is finished is not made again, and a line says what its run differs in, not what all share.
+  const again = sweep();
+  assert.match(again.stdout, /^1 of 2 dictionaries are finished/m);
+  assert.match(again.stdout, /^architecture +settings +latents +L0 /m);
+  assert.match(again.stdout, /^topk +k 8, learning_rate 0\.001 +64 +8\.0 /m);
+  assert.match(again.stdout, /^topk +k 8, learning_rate 1e\+30 +64 +failed/m);
 });

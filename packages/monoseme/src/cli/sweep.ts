@@ -56,7 +56,7 @@ export const sweepCommand: DeclareCommand = (program, run) => {
         const files = await writeRunTable(flags.out, rows);
         const pareto = join(flags.out, 'pareto.svg');
         await atomicWrite(pareto, new TextEncoder().encode(paretoPlot(rows)));
-        context.print(rowTable(rows));
+        context.print(rowTable(sweep.runs, rows));
         context.print([...files, pareto].join('\n'));
         const failed = rows.filter(({ error }) => error !== '');
         context.result({
@@ -225,14 +225,16 @@ function folderOf(flags: Flags, run: SweepRun): string {
 
 /** Everything in the grid that decides the row of a run. */
 function settingsOf({ text, tokens, evaluationTokens }: Sweep, run: SweepRun): string {
-  return sha256(JSON.stringify({ ...run, text, tokens, evaluationTokens }));
+  const { name, model, hook, options } = run;
+  return sha256(JSON.stringify({ name, model, hook, options, text, tokens, evaluationTokens }));
 }
 
 const HEADER = [
   'model',
+  'hook',
   'architecture',
+  'settings',
   'latents',
-  'sparsity',
   'seed',
   'L0',
   'expl. var.',
@@ -242,12 +244,19 @@ const HEADER = [
   'seconds',
 ];
 
-function rowTable(rows: readonly ResultRow[]): string {
-  const lines = rows.map(({ model, architecture, dSae, sparsity, seed, error, ...row }) => [
+/** Left out where every run has the same. */
+const IF_SEVERAL = ['model', 'hook', 'settings', 'seed'];
+
+/** A line for each run, with what its entry of the grid says. */
+function rowTable(runs: readonly SweepRun[], rows: readonly ResultRow[]): string {
+  const lines = rows.map(({ model, hook, architecture, dSae, seed, error, ...row }, i) => [
     model,
+    hook,
     architecture,
+    Object.entries(runs[i].varied)
+      .map(([name, value]) => `${name} ${[value].flat().join(' ')}`)
+      .join(', '),
     String(dSae),
-    String(sparsity),
     String(seed),
     ...(error === ''
       ? [
@@ -260,7 +269,12 @@ function rowTable(rows: readonly ResultRow[]): string {
         ]
       : ['failed', '', '', '', '', '']),
   ]);
-  return table(HEADER, lines);
+  const isShared = (column: number) => lines.every((line) => line[column] === lines[0][column]);
+  const shown = HEADER.flatMap((name, column) =>
+    IF_SEVERAL.includes(name) && isShared(column) ? [] : [column],
+  );
+  const cells = (line: readonly string[]) => shown.map((column) => line[column]);
+  return table(cells(HEADER), lines.map(cells));
 }
 
 /** L0 against the loss recovered: every dictionary by its architecture, and the front of each model. */

@@ -10,6 +10,8 @@ export interface SweepRun {
   readonly name: string;
   readonly model: string;
   readonly hook: string;
+  /** What its entry of the grid says beside the architecture, by the names of the file. */
+  readonly varied: Readonly<Record<string, unknown>>;
   readonly options: TrainOptions;
 }
 
@@ -112,7 +114,7 @@ function runOf({ model, hook, common, varied, axes }: Cell, where: string): Swee
     String(options.dSae),
     `seed-${options.seed}`,
   ];
-  return { name: parts.join('_').replace(/[^\w.+-]/g, '-'), model, hook, options };
+  return { name: parts.join('_').replace(/[^\w.+-]/g, '-'), model, hook, varied: settings, options };
 }
 
 function refuse(isWrong: boolean, problem: string, key: string): void {
