@@ -1,6 +1,8 @@
 /**
  * `npm run bench -- <what> [options]`: measurements that a user can repeat. Each verifies results before it times them.
  */
+import { asCommand } from './command.js';
+
 const BENCHES = {
   demo: { about: 'the main job, from text to the index', load: () => import('./demo.js') },
   evaluate: { about: 'a dictionary measured with ablations', load: () => import('./evaluate.js') },
@@ -50,4 +52,4 @@ if (!bench) {
   process.exit(asked ? 0 : 2);
 }
 const module = await bench.load();
-await module[what](args);
+await asCommand(() => module[what](args));

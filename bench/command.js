@@ -52,6 +52,19 @@ export function benchOptions(args, help, own) {
   return { flags, log: (line) => (flags.json ? console.error(line) : console.log(line)) };
 }
 
+/**
+ * Do what was asked on the command line. What was wrong with it, or with what was measured, is one line and exit code 1; an
+ * error in the code keeps its stack.
+ */
+export async function asCommand(work) {
+  try {
+    await work();
+  } catch (error) {
+    console.error(error.constructor === Error || error.code ? error.message : error);
+    process.exitCode = 1;
+  }
+}
+
 /** Work in a folder that goes when it is done. */
 export async function withFolder(name, work) {
   const folder = mkdtempSync(join(tmpdir(), `monoseme-bench-${name}-`));

@@ -9,6 +9,7 @@ import { snakeCaseKeys } from 'monoseme/formats';
 import { selectBackend } from 'monoseme/kernels';
 import { dictionaryCoder, measureOnToy, ToySource, trainOnToy } from 'monoseme/toy';
 import { checkOptions, resolveOptions } from 'monoseme/training';
+import { asCommand } from './command.js';
 import { environmentText } from './measure.js';
 import { BY_SAELENS, PEER_ARCHITECTURES, trainedBySaeLens } from './quality-peers.js';
 import { qualitySets } from './quality-sets.js';
@@ -58,11 +59,12 @@ const METRICS = [
 ];
 const HEADINGS = ['EV', 'L0', 'dead', 'MMCS', 'reverse', '> 0.9', 'MCC', 'F1', 'unique'];
 
-const { values: flags } = parseArgs({ options: OPTIONS });
-if (flags.help) console.log(HELP);
-else await quality();
+let flags;
+await asCommand(quality);
 
 async function quality() {
+  ({ values: flags } = parseArgs({ options: OPTIONS }));
+  if (flags.help) return console.log(HELP);
   const sets = chosenSets();
   const backend = await selectBackend({ threads: flags.threads && number('threads') });
   log(environmentText());

@@ -2,11 +2,9 @@
  * `npm run bench -- universality`: two dictionaries of two models compared over one text, in a process of its own, against the
  * figures it has to reach.
  */
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadDictionary, saveDictionary } from 'monoseme/dictionary';
-import { benchOptions, withFolder } from './command.js';
+import { benchOptions, monoseme, withFolder } from './command.js';
 import { environmentText, jsonLine, summarize, table } from './measure.js';
 
 const HELP = `Usage: npm run bench -- universality [options]
@@ -18,10 +16,6 @@ over 4,000,000 tokens, and of 65,536 latents (each of the 4,096 sixteen times, a
   --only <what>               time or memory (default: both)
   --quick                     a tiny run that checks the benchmark itself
   --json                      lines of JSON on stdout, everything else on stderr`;
-
-const BIN = fileURLToPath(new URL('../packages/monoseme/bin/monoseme.js', import.meta.url));
-/** Reports the peak memory of the process it is loaded into. */
-const REPORT_PEAK = `data:text/javascript,process.on('exit',()=>process.stderr.write('\\npeak '+process.resourceUsage().maxRSS*1024+'\\n'))`;
 
 /** @param {string[]} args command-line options */
 export async function universality(args) {
@@ -38,14 +32,18 @@ export async function universality(args) {
     const pair = [flags.a ?? trained('a', folder, flags.quick), flags.b ?? trained('b', folder, flags.quick)];
     const rows = [];
     if (flags.only !== 'memory') {
-      const { seconds, peak, matches } = compare(pair, flags.quick ? '20k' : '4M', folder);
+      const { seconds, peak_memory_bytes: peak, matches } = compare(pair, flags.quick ? '20k' : '4M', folder);
       rows.push(['seconds, 4,096 latents', 's', seconds, 'at most 90'], ['peak memory', 'byte', peak, '']);
       rows.push(['latents with a match', 'latent', matches, 'most of them']);
     }
     if (flags.only !== 'time') {
       const large = [];
       for (const [i, path] of pair.entries()) large.push(await repeated(path, join(folder, `large-${i}`)));
-      const { seconds, peak, matches } = compare(large, flags.quick ? '20k' : '500k', folder);
+      const {
+        seconds,
+        peak_memory_bytes: peak,
+        matches,
+      } = compare(large, flags.quick ? '20k' : '500k', folder);
       rows.push(['peak memory, 65,536 latents', 'byte', peak, 'at most 4294967296']);
       rows.push(['seconds, 65,536 latents', 's', seconds, ''], ['with a match', 'latent', matches, 'many']);
     }
@@ -88,19 +86,8 @@ async function repeated(path, out) {
 }
 
 function compare([a, b], tokens, folder) {
-  const start = performance.now();
   const out = ['--split', 'all', '--tokens', tokens, '--out', join(folder, 'report')];
-  const { stdout, stderr } = monoseme(['analyze', 'universality', a, b, ...out]);
-  const seconds = (performance.now() - start) / 1000;
-  const { summary, matches } = JSON.parse(stdout);
-  if (!(matches > 0)) throw new Error(`No latent has a match: ${summary}`);
-  return { seconds, matches, peak: Number(/^peak (\d+)$/m.exec(stderr)[1]) };
-}
-
-function monoseme(args) {
-  const result = spawnSync(process.execPath, ['--import', REPORT_PEAK, BIN, ...args, '--json'], {
-    encoding: 'utf8',
-  });
-  if (result.status === 0) return result;
-  throw new Error(`monoseme ${args[0]} failed: ${result.stderr.trim().split('\n').at(-2)}`);
+  const measured = monoseme(['analyze', 'universality', a, b, ...out]);
+  if (!(measured.matches > 0)) throw new Error(`No latent has a match: ${measured.summary}`);
+  return measured;
 }
