@@ -26,7 +26,7 @@ mod tile_panels;
 mod work_out;
 
 use crate::codes::Codes;
-use crate::engine::Engine;
+use crate::engine::{CallKind, Engine};
 use crate::error::{KernelError, expect_length};
 use crate::instruction_set::InstructionSet;
 use crate::lanes::dots::{DotKernel, Dots};
@@ -120,6 +120,10 @@ impl EncodeInput<'_> {
             Selection::Threshold(_) => 0,
             Selection::TopK(k) | Selection::BatchTopK { k, .. } => k,
         }
+    }
+
+    fn kind(&self) -> CallKind {
+        CallKind::new(self.w_enc, self.k(), self.n_rows)
     }
 
     fn n_latents(&self) -> usize {
@@ -278,7 +282,7 @@ fn run_task(input: &EncodeInput<'_>, sparse: Option<&SparseRows>, task: &Task, s
 pub fn encode(engine: &Engine, input: &EncodeInput<'_>) -> Result<Codes, KernelError> {
     input.check(engine.instruction_set)?;
     let pays = |_: &ScreenedView<'_>| {
-        can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.w_enc, input.k())
+        can_screen(input.d_in) && !input.keeps_many() && engine.may_screen(input.kind())
     };
     let screened = input.screened.filter(pays);
     let input = &EncodeInput { screened, ..*input };
@@ -321,7 +325,7 @@ fn encode_above(engine: &Engine, input: &EncodeInput<'_>, bar: f32) -> Result<Co
         let parts = tasks.par_iter().with_max_len(1).map(rows_of).collect();
         engine.candidates.fetch_add(shared.candidates.load(Relaxed), Relaxed);
         if shared.tries.were_in_vain() {
-            engine.note_in_vain(input.w_enc, input.k());
+            engine.note_in_vain(input.kind());
         }
         row_pairs::join_rows(set, input, parts)
     })

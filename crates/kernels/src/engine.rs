@@ -9,16 +9,34 @@ pub struct Engine {
     pool: rayon::ThreadPool,
     /// Pre-activations that screening did not rule out, of all calls so far.
     pub(crate) candidates: AtomicUsize,
-    in_vain: Mutex<InVain>,
+    in_vain: Mutex<[InVain; KINDS_IN_VAIN]>,
 }
 
-/// What was screened in vain last: the encoder, by where it lies, and what its k largest were, 0 for thresholds. And how many
-/// calls with it are not to try.
-#[derive(Default)]
+/// A kind of call that was screened in vain, and how many more of it are not to try.
+#[derive(Clone, Copy, Default)]
 struct InVain {
-    what: (usize, usize),
+    kind: CallKind,
     calls: usize,
 }
+
+/// What calls of a kind have in common: a step of training makes a few kinds, the same in every step.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) struct CallKind {
+    /// The encoder, by where it lies.
+    w_enc: usize,
+    /// For the k largest, or 0 for thresholds.
+    k: usize,
+    n_rows: usize,
+}
+
+impl CallKind {
+    pub(crate) fn new(w_enc: &[f32], k: usize, n_rows: usize) -> Self {
+        Self { w_enc: w_enc.as_ptr().addr(), k, n_rows }
+    }
+}
+
+/// So many kinds of calls in vain are remembered.
+const KINDS_IN_VAIN: usize = 4;
 
 /// Calls after screening in vain that do without: a call in vain takes up to 5 % longer.
 const CALLS_WITHOUT: usize = 16;
@@ -43,20 +61,24 @@ impl Engine {
         self.candidates.load(Ordering::Relaxed)
     }
 
-    /// Whether a call with this encoder may try to screen, for the k largest or 0.
-    pub(crate) fn may_screen(&self, w_enc: &[f32], k: usize) -> bool {
+    /// Whether a call may try to screen.
+    pub(crate) fn may_screen(&self, kind: CallKind) -> bool {
         let mut in_vain = self.in_vain.lock().expect("no thread panics while it holds the lock");
-        if in_vain.what != (w_enc.as_ptr().addr(), k) || in_vain.calls == 0 {
-            return true;
+        match in_vain.iter_mut().find(|known| known.kind == kind && known.calls > 0) {
+            Some(known) => {
+                known.calls -= 1;
+                false
+            }
+            None => true,
         }
-        in_vain.calls -= 1;
-        false
     }
 
     /// Such a call was screened in vain.
-    pub(crate) fn note_in_vain(&self, w_enc: &[f32], k: usize) {
+    pub(crate) fn note_in_vain(&self, kind: CallKind) {
         let mut in_vain = self.in_vain.lock().expect("no thread panics while it holds the lock");
-        *in_vain = InVain { what: (w_enc.as_ptr().addr(), k), calls: CALLS_WITHOUT };
+        let known = in_vain.iter().position(|known| known.kind == kind).unwrap_or(KINDS_IN_VAIN - 1);
+        in_vain[..=known].rotate_right(1);
+        in_vain[0] = InVain { kind, calls: CALLS_WITHOUT };
     }
 
     /// Panic on every thread, to see that callers survive it.

@@ -366,3 +366,28 @@ fn screening_comes_back_where_it_was_in_vain() {
     }
     assert!(engine.candidates() > before, "screening did not come back");
 }
+
+/// A step that looks at some of its rows with lower thresholds screens those in vain, and the others as ever.
+#[test]
+fn screening_in_vain_is_remembered_by_the_kind_of_call() {
+    let engine = Engine::new(2, None).unwrap();
+    let mut random = Random(2_463_534_242);
+    let (width, d_sae) = (64, 640);
+    let x = random.fractions(144 * width);
+    let w = random.fractions(d_sae * width);
+    let (bytes, facts) = screened(&engine, &w, d_sae, width);
+    let encoded = |x: &[f32], bias: f32| {
+        let bias = vec![bias; d_sae];
+        let screened = Some(ScreenedView { bytes: &bytes, facts: &facts });
+        let input = EncodeInput { screened, ..whole(x, &w, &bias, width, Selection::Threshold(None)) };
+        encode(&engine, &input).unwrap().values.len()
+    };
+    let (some, others) = x.split_at(48 * width);
+    for _ in 0..5 {
+        let n_many = encoded(some, 0.0);
+        let before = engine.candidates();
+        let n_few = encoded(others, -8.0);
+        assert!(n_many > 10 * n_few && n_few > 0);
+        assert!(engine.candidates() > before, "the others were not screened");
+    }
+}
