@@ -4,8 +4,9 @@ use crate::dense::{add_products, pack_columns};
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::lanes::{Kernel, Lanes};
-use crate::on_lines::OnLines;
+use crate::on_lines::{LINE, OnLines};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::ops::Range;
 
 #[derive(Clone, Copy)]
@@ -30,6 +31,11 @@ const DEPTH: usize = 512;
 
 /// Floats between rows of A that were turned: a power of two would put all of them into the same sets of the cache.
 const STRIDE: usize = DEPTH + 16;
+
+thread_local! {
+    /// A thread of the pool keeps its buffers from call to call.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// Buffers of one thread.
 #[derive(Default)]
@@ -88,10 +94,16 @@ impl Block<'_> {
 /// Row i of out: element k is a[depth.start + k][rows.start + i].
 fn transpose_part(a: &[f32], n_rows: usize, depth: Range<usize>, rows: Range<usize>, out: &mut Vec<f32>) {
     out.resize(rows.len() * STRIDE, 0.0);
-    for (k, row) in depth.clone().enumerate() {
-        let values = &a[row * n_rows..][rows.clone()];
-        for (out, &value) in out[k..].iter_mut().step_by(STRIDE).zip(values) {
-            *out = value;
+    // Square by square: a line of `out` is filled while it is in L1.
+    for (square, out) in out.chunks_mut(LINE * STRIDE).enumerate() {
+        let columns = rows.start + square * LINE..rows.end.min(rows.start + (square + 1) * LINE);
+        for start in (0..depth.len()).step_by(LINE) {
+            for (i, out) in out.chunks_exact_mut(STRIDE).enumerate() {
+                let end = depth.len().min(start + LINE);
+                for (k, out) in (start..end).zip(&mut out[start..end]) {
+                    *out = a[(depth.start + k) * n_rows + columns.start + i];
+                }
+            }
         }
     }
 }
@@ -108,9 +120,11 @@ pub fn product(engine: &Engine, input: ProductInput<'_>, out: &mut [f32]) -> Res
     engine.install(|| {
         let block_rows = n_rows.div_ceil(2 * engine.threads()).clamp(LEAST_ROWS, MOST_ROWS);
         let blocks = out.par_chunks_mut(block_rows * width).enumerate();
-        blocks.for_each_init(Scratch::default, |scratch, (block, out)| {
+        blocks.for_each(|(block, out)| {
             let rows = block * block_rows..n_rows.min((block + 1) * block_rows);
-            engine.instruction_set.run(Block { input, rows, out, scratch });
+            SCRATCH.with_borrow_mut(|scratch| {
+                engine.instruction_set.run(Block { input, rows, out, scratch });
+            });
         });
     });
     Ok(())

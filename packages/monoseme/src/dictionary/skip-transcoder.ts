@@ -23,18 +23,15 @@ export const skipTranscoder: Architecture = {
   settings: { k: 32, ...AUX_K },
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
-    const { backend, buffers, x, target, dIn, dOut, nRows, weights, settings } = step;
+    const { backend, x, target, dIn, dOut, nRows, weights, settings } = step;
     const { W_skip } = weights as { W_skip: Float32Array };
-    const left = buffers.floats('left by the skip connection', target.length);
-    /** What the skip connection leaves to the latents: y + x (−W_skip), in a copy of y. */
-    const skip = () => {
-      left.set(target);
-      const negated = W_skip.map((value) => -value);
-      return backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: left });
-    };
-    // The copy is made while the kernels encode.
-    const [acts] = await Promise.all([encodeBatch(step, { kind: 'topK', k: settings.k as number }), skip()]);
-    const gradients = await gradientsOfActs({ ...step, target: left }, acts);
+    const negated = W_skip.map((value) => -value);
+    const [acts] = await Promise.all([
+      encodeBatch(step, { kind: 'topK', k: settings.k as number }),
+      // What the skip connection leaves to the latents, y + x (−W_skip), in place of y.
+      backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: target }),
+    ]);
+    const gradients = await gradientsOfActs(step, acts);
     const products = await backend.product({
       a: x,
       isTransposed: true,
