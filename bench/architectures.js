@@ -55,8 +55,8 @@ const FURTHER_WORK = {
   'matryoshka-random': 'an error for each prefix',
   gated: 'reconstructs a second time, from the gate',
   'skip-transcoder': 'two dense products, there and back',
-  jumprelu: 'encodes the silent pairs of the window too',
-  'january-2025': 'encodes the silent pairs of the window too; pulls every silent latent',
+  jumprelu: 'encodes silent pairs of the window too',
+  'january-2025': 'encodes silent pairs of the window too; pulls every silent latent',
 };
 
 /** @param {string[]} args command-line options */

@@ -27,6 +27,11 @@ const FLAGS: readonly Flag[] = [
   ['auxCoefficient', 'weight of that', numberOption],
   ['faintBelow', 'gain of a latent below which it counts as dead for that (0: never)', numberOption],
   ['bandwidth', 'window of a threshold in which it learns, for inputs with E‖x‖ = √d_in', numberOption],
+  [
+    'windowShare',
+    'share of the rows whose silent latents in that window stand for those of all',
+    numberOption,
+  ],
   ['initialThreshold', 'where thresholds start, for inputs with E‖x‖ = √d_in', numberOption],
   ['nPrefixes', 'nested dictionaries of randomly drawn widths, the whole one counted', numberOption],
   ['tanhScale', 'steepness of the tanh penalty, for inputs with E‖x‖ = √d_in', numberOption],

@@ -38,6 +38,8 @@ export interface ArchitectureSettings {
   readonly faintBelow?: number;
   /** Width ε of the window around a threshold in which it gets a gradient, scaled. */
   readonly bandwidth?: number;
+  /** Share of the rows, the first ones, whose silent pairs in that window stand for those of all. */
+  readonly windowShare?: number;
   /** Where thresholds start, scaled. */
   readonly initialThreshold?: number;
   /** Widths of nested dictionaries as fractions of dSae, ascending, the last 1. */
@@ -75,7 +77,7 @@ export interface Step {
   readonly backend: KernelBackend;
   /** Memory for what does not outlive the step. */
   readonly buffers: Buffers;
-  /** [nRows, dOut]: what is to be reconstructed. */
+  /** [nRows, dOut]: what is to be reconstructed; where it is not `x` too, a copy that may be changed. */
   readonly target: Float32Array;
   /** [nRows, dIn]: the rows of the encoder: the target, or another hook point. */
   readonly x: Float32Array;
@@ -193,7 +195,7 @@ export interface Architecture {
 export function encodeBatch(
   step: Step,
   selection: Selection,
-  changes: { b_enc?: Float32Array; latents?: Uint32Array } = {},
+  changes: { b_enc?: Float32Array; latents?: Uint32Array; x?: Float32Array; nRows?: number } = {},
 ): Promise<Codes> {
   const { x, nRows, dIn, dSae, weights, encoderBias: b_enc, screened } = step;
   const { W_enc } = weights;
@@ -216,6 +218,22 @@ export async function reconstruct(
     backend.residuals({ codes: acts, dOut, W_dec, b_dec, target, residuals }),
   ]);
   return { byLatent, errors };
+}
+
+/** ⟨a[j], b[j]⟩ of the rows of two matrices [dSae, ·], [dSae]. */
+export function latentProducts(
+  { backend, buffers, dSae }: Step,
+  a: Float32Array,
+  b: Float32Array,
+): Promise<Float32Array> {
+  const codes = {
+    nRows: dSae,
+    dSae,
+    rowPointers: buffers.ascending(dSae + 1),
+    latentIndices: buffers.ascending(dSae),
+    values: buffers.floats('no activations', dSae),
+  };
+  return backend.sampledProducts({ codes, dOut: a.length / dSae, rows: a, W_dec: b });
 }
 
 /** δ_bj = (2⟨e_b, W_dec[j]⟩ + penalty)/B of the pairs, from the products. */

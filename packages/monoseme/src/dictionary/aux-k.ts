@@ -1,4 +1,4 @@
-import { encodeBatch, type Gradients, type Step } from './architecture.ts';
+import { encodeBatch, type Gradients, latentProducts, type Step } from './architecture.ts';
 import { plus, sumsByLatent, total } from './sparse-sum.ts';
 
 /** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
@@ -81,21 +81,9 @@ async function idleLatents(step: Step): Promise<Uint32Array> {
   if (auxCoefficient === 0) return new Uint32Array();
   const dead = step.deadLatents();
   if (faintBelow === 0 || step.progress >= FAINT_SHARE) return dead;
-  const gains = await gainsOf(step);
+  const gains = await latentProducts(step, step.weights.W_enc, step.weights.W_dec);
   const isDead = new Set(dead);
   return step.buffers.ascending(step.dSae).filter((j) => gains[j] < faintBelow || isDead.has(j));
-}
-
-/** ⟨W_enc[j], W_dec[j]⟩, [dSae] */
-function gainsOf({ backend, buffers, weights, dIn, dSae }: Step): Promise<Float32Array> {
-  const codes = {
-    nRows: dSae,
-    dSae,
-    rowPointers: buffers.ascending(dSae + 1),
-    latentIndices: buffers.ascending(dSae),
-    values: buffers.floats('no activations', dSae),
-  };
-  return backend.sampledProducts({ codes, dOut: dIn, rows: weights.W_enc, W_dec: weights.W_dec });
 }
 
 /** 1/B Σ_b ‖row_b − mean‖² */

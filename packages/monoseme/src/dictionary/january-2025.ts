@@ -1,6 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, reconstruct, sharedGradients, type Step } from './architecture.ts';
-import { foldDecoderNorms, rowNorms } from './fold.ts';
+import { type Architecture, latentProducts, reconstruct } from './architecture.ts';
+import { sharedGradients, type Step } from './architecture.ts';
+import { foldDecoderNorms } from './fold.ts';
 import { encodeWindow, silentProductsOf } from './jump-relu.ts';
 import { onePairEach, plus, sumsByLatent, total } from './sparse-sum.ts';
 
@@ -14,11 +15,12 @@ import { onePairEach, plus, sumsByLatent, total } from './sparse-sum.ts';
  *            δ_bj = (g_bj (1[h > θ] + θ_j/ε K_bj) − λ_P n_j 1[h < θ])/B,
  *            ∂t_j = θ_j/B Σ_b (λ_P n_j 1[h < θ] − θ_j/ε K_bj g_bj),
  *            ∂W_dec[j] = 2/B Σ_b f_bj e_b + 1/B Σ_b (λ c f_bj s_bj + λ_P ReLU(θ_j − h_bj)) W_dec[j]/n_j
- * Sparse     a sum over silent pairs is the sum over all, which needs Σ_b x_b alone, less that over the active
+ * Sparse     a sum over silent pairs is the sum over all, which needs Σ_b x_b alone, less that over the active; those in the
+ *            window are of the first `windowShare` of the rows, for all
  * Units      as for JumpReLU; 1/c and λ_P in units of s too
  * Start      `initialDensity` sets b_enc so that each latent fires on that share of the inputs; theirs is 10,000/dSae
  * Finish     lengths of the decoder rows folded into encoder and thresholds
- * Deviation  the window ends at h = 0
+ * Deviation  `windowShare`, 1 in the preset (docs/decisions/0013-window-share.md); the window ends at h = 0
  */
 export const january2025: Architecture = {
   name: 'january-2025',
@@ -31,6 +33,7 @@ export const january2025: Architecture = {
     l1WarmUp: 1,
     tanhScale: 4,
     bandwidth: 2,
+    windowShare: 1 / 2,
     initialThreshold: 0.1,
     preActCoefficient: 3e-6,
     initialDensity: 0.1,
@@ -53,10 +56,11 @@ export const january2025: Architecture = {
     const pull = (settings.preActCoefficient as number) * inputScale;
     const thresholds = step.further['log_threshold'].map(Math.exp);
     // What stands beside a call of a kernel is computed while that runs.
-    const [{ acts, silent }, norms] = await Promise.all([
+    const [{ acts, silent, rowsPerSilent }, squares] = await Promise.all([
       encodeWindow(step, thresholds, bandwidth),
-      rowNorms(weights.W_dec, dSae),
+      latentProducts(step, weights.W_dec, weights.W_dec),
     ]);
+    const norms = squares.map(Math.sqrt);
     const [{ byLatent, errors }, silentByLatent, ofAll] = await Promise.all([
       reconstruct(step, acts),
       step.backend.transpose(silent),
@@ -66,20 +70,25 @@ export const january2025: Architecture = {
     const sums = { logThresholds: new Float64Array(dSae), alongDecoder: new Float64Array(dSae) };
     const { logThresholds, alongDecoder } = sums;
     const terms = { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms };
-    const [silentProducts, { deltas, penalty }] = await Promise.all([
-      silentProductsOf(step, silent, errors.residuals),
-      addActive_(sums, acts, errors.products, terms),
+    const { products: deltas, residuals } = errors;
+    const [silentDeltas, penalty] = await Promise.all([
+      silentProductsOf(step, silent, residuals),
+      addActive_(sums, acts, deltas, terms),
     ]);
-    const silentDeltas = addSilent_(sums, silent, silentProducts, terms);
+    addSilent_(sums, silent, silentDeltas, terms, rowsPerSilent);
     const pulls = norms.map((norm) => pull * norm);
     for (let j = 0; j < dSae; j++) {
       logThresholds[j] += (thresholds[j] * pulls[j] * ofAll.counts[j]) / nRows;
       alongDecoder[j] += pull * ofAll.distances[j];
     }
-    const shared = sharedGradients(step, acts, byLatent, errors.residuals, deltas);
+    const shared = sharedGradients(step, acts, byLatent, residuals, deltas);
     const silentSums = sumsByLatent(silent, silentDeltas);
     const b_enc = shared.b_enc.map((sum, j) => sum + silentSums[j] - pulls[j]);
-    const silentPart = { byLatent: silentByLatent, coefficients: silentDeltas, rows: step.x };
+    const silentPart = {
+      byLatent: silentByLatent,
+      coefficients: silentDeltas,
+      rows: step.x.subarray(0, silent.nRows * step.dIn),
+    };
     const pullFactors = Float32Array.from(pulls, (value) => -value / nRows);
     const pullPart = onePairEach(ofAll.sumOfRows, 1, new Uint32Array(dSae), pullFactors);
     const factors = Float32Array.from(alongDecoder, (sum, j) =>
@@ -124,17 +133,20 @@ interface Terms {
   readonly bandwidth: number;
   readonly pull: number;
   readonly thresholds: Float32Array;
-  readonly norms: Float64Array;
+  readonly norms: Float32Array;
 }
 
-/** δ and Σ tanh of active pairs. The pull is that of all pairs elsewhere, so these, which have none, get it back. */
+/**
+ * δ of active pairs, in place of their products, and Σ tanh. The pull is that of all pairs elsewhere, so these, which have
+ * none, get it back.
+ */
 function addActive_(
   { logThresholds, alongDecoder }: SumsOfPairs,
   { latentIndices, values }: Codes,
   products: Float32Array,
   { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms }: Terms,
-): { deltas: Float32Array; penalty: number } {
-  const deltas = new Float32Array(values.length);
+): number {
+  const scale = 1 / nRows;
   let penalty = 0;
   for (let pair = 0; pair < values.length; pair++) {
     const j = latentIndices[pair];
@@ -145,31 +157,33 @@ function addActive_(
     const weight = lambda * tanhScale * (1 - level * level);
     const slope = 2 * products[pair] + weight * norm;
     const inWindow = f - threshold < bandwidth / 2 ? threshold / bandwidth : 0;
-    deltas[pair] = (slope * (1 + inWindow) + pull * norm) / nRows;
-    logThresholds[j] -= (threshold * inWindow * slope) / nRows;
+    products[pair] = (slope * (1 + inWindow) + pull * norm) * scale;
+    logThresholds[j] -= threshold * inWindow * slope * scale;
     alongDecoder[j] += weight * f;
     penalty += level;
   }
-  return { deltas, penalty };
+  return penalty;
 }
 
-/** δ of the silent pairs in the window, but for the pull: all that `encodeWindow` gives. */
+/**
+ * δ of the silent pairs in the window times a weight, in place of their products, but for the pull: all that `encodeWindow`
+ * gives.
+ */
 function addSilent_(
   { logThresholds }: SumsOfPairs,
   { latentIndices, values }: Codes,
   products: Float32Array,
   { nRows, lambda, tanhScale, bandwidth, thresholds, norms }: Terms,
-): Float32Array {
-  const deltas = new Float32Array(values.length);
-  const scale = 1 / (bandwidth * nRows);
+  weight: number,
+): void {
+  const scale = weight / (bandwidth * nRows);
   for (let pair = 0; pair < values.length; pair++) {
     const j = latentIndices[pair];
     const slope = 2 * products[pair] + lambda * tanhScale * norms[j];
     const delta = slope * thresholds[j] * scale;
-    deltas[pair] = delta;
+    products[pair] = delta;
     logThresholds[j] -= thresholds[j] * delta;
   }
-  return deltas;
 }
 
 /** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */

@@ -3,7 +3,7 @@ import { type Architecture, deltasOf, encodeBatch, reconstruct } from './archite
 import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
-import { partedCodes } from './sub-codes.ts';
+import { partedCodes, stackedCodes } from './sub-codes.ts';
 
 /**
  * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
@@ -15,9 +15,10 @@ import { partedCodes } from './sub-codes.ts';
  *            ∂θ_j = −1/(ε B) Σ_b K_bj (θ_j · 2⟨e_b, W_dec[j]⟩ + λ),  ∂t_j = θ_j ∂θ_j
  * Units      ε and θ at the start in units of s = E‖x‖/√dIn, λ of s²: the same settings for inputs of any scale, and the
  *            bare numbers where inputs are normalised
- * Pairs      encoded with thresholds θ − ε/2, so that those in the window are there too
- * Deviation  the window ends at h = 0, where the published code counts every silent latent once θ < ε/2; AuxK for dead
- *            latents (`auxCoefficient` 0 leaves it out, as the presets do)
+ * Pairs      the first `windowShare` of the rows are encoded with thresholds θ − ε/2, so that those in the window are there too
+ * Deviation  the sum over silent pairs (h ≤ θ) is that of these rows, for all (share 1, as in the presets, takes every row:
+ *            docs/decisions/0013-window-share.md); the window ends at h = 0, where the published code counts every silent
+ *            latent once θ < ε/2; AuxK for dead latents (`auxCoefficient` 0 leaves it out, as the presets do)
  */
 export const jumpRelu: Architecture = {
   name: 'jumprelu',
@@ -25,7 +26,14 @@ export const jumpRelu: Architecture = {
   source: 'Rajamanoharan et al. 2024b; Lieberum et al. 2024',
   centersInput: true,
   coefficient: 'l0Coefficient',
-  settings: { l0Coefficient: 1.3, l1WarmUp: 0.1, bandwidth: 1.5, initialThreshold: 0.4, ...AUX_K },
+  settings: {
+    l0Coefficient: 1.3,
+    l1WarmUp: 0.1,
+    bandwidth: 1.5,
+    windowShare: 1 / 8,
+    initialThreshold: 0.4,
+    ...AUX_K,
+  },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   start: (dSae, inputScale, settings) => ({
     further: {
@@ -41,17 +49,17 @@ export const jumpRelu: Architecture = {
     const bandwidth = (settings.bandwidth as number) * inputScale;
     const coefficient = step.coefficient * inputScale ** 2;
     const thresholds = step.further['log_threshold'].map(Math.exp);
-    const { acts, silent } = await encodeWindow(step, thresholds, bandwidth);
+    const { acts, silent, rowsPerSilent } = await encodeWindow(step, thresholds, bandwidth);
     const { byLatent, errors } = await reconstruct(step, acts);
     const slopes = new Float64Array(dSae);
-    const addWindow_ = (codes: Codes, products: Float32Array) =>
-      addSlopes_(slopes, codes, products, { thresholds, bandwidth, coefficient });
+    const addWindow_ = (codes: Codes, products: Float32Array, weight: number) =>
+      addSlopes_(slopes, codes, products, { thresholds, bandwidth, coefficient, weight });
     // The second is computed while the kernel runs.
     const [silentProducts] = await Promise.all([
       silentProductsOf(step, silent, errors.residuals),
-      addWindow_(acts, errors.products),
+      addWindow_(acts, errors.products, 1),
     ]);
-    addWindow_(silent, silentProducts);
+    addWindow_(silent, silentProducts, rowsPerSilent);
     const logThresholds = slopes.map((slope, j) => (-thresholds[j] * slope) / (bandwidth * nRows));
     const deltas = deltasOf(step, errors.products);
     const l0 = acts.values.length;
@@ -69,44 +77,57 @@ export const jumpRelu: Architecture = {
   }),
 };
 
-/** θ_j · 2⟨e_b, W_dec[j]⟩ + λ of the pairs in the window, added to the sums [dSae] of their latents. */
+/** weight · (θ_j · 2⟨e_b, W_dec[j]⟩ + λ) of the pairs in the window, added to the sums [dSae] of their latents. */
 function addSlopes_(
   slopes: Float64Array,
   { latentIndices, values }: Codes,
   products: Float32Array,
-  of: { thresholds: Float32Array; bandwidth: number; coefficient: number },
+  of: { thresholds: Float32Array; bandwidth: number; coefficient: number; weight: number },
 ): void {
   // A loop over variables of its own: those of an outer function are looked up for every pair.
-  const { thresholds, bandwidth, coefficient } = of;
+  const { thresholds, bandwidth, coefficient, weight } = of;
   for (let pair = 0; pair < values.length; pair++) {
     const j = latentIndices[pair];
     const threshold = thresholds[j];
     if (Math.abs(values[pair] - threshold) < bandwidth / 2)
-      slopes[j] += threshold * 2 * products[pair] + coefficient;
+      slopes[j] += weight * (threshold * 2 * products[pair] + coefficient);
   }
 }
 
+/** What a threshold has to do with. */
+interface Window {
+  readonly acts: Codes;
+  /** The silent pairs in the window below the threshold (at h > 0), of the first rows: their pre-activations. */
+  readonly silent: Codes;
+  /** For how many rows each of these rows stands: a sum over silent pairs times it is right in the mean. */
+  readonly rowsPerSilent: number;
+}
+
 /**
- * The pairs that a threshold has to do with: the active, and the silent ones in the window below it (at h > 0), whose
- * values are their pre-activations.
+ * The active pairs of the batch, and the silent ones in the window of the first `windowShare` of its rows: rows come in
+ * random order, so these are as random as any.
  */
-export async function encodeWindow(
-  step: Step,
-  thresholds: Float32Array,
-  bandwidth: number,
-): Promise<{ acts: Codes; silent: Codes }> {
+export async function encodeWindow(step: Step, thresholds: Float32Array, bandwidth: number): Promise<Window> {
+  const { x, nRows, dIn, settings } = step;
+  const nLooked = Math.ceil(nRows * (settings.windowShare as number));
   const windowStarts = thresholds.map((threshold) => Math.max(threshold - bandwidth / 2, 0));
-  const preActs = await encodeBatch(step, { kind: 'threshold', thresholds: windowStarts });
+  const above = (bars: Float32Array, rows: Float32Array) =>
+    encodeBatch(step, { kind: 'threshold', thresholds: bars }, { x: rows, nRows: rows.length / dIn });
+  const [preActs, others] = await Promise.all([
+    above(windowStarts, x.subarray(0, nLooked * dIn)),
+    above(thresholds, x.subarray(nLooked * dIn)),
+  ]);
   const { latentIndices, values } = preActs;
   const isSilent = new Uint8Array(values.length);
   for (let pair = 0; pair < values.length; pair++)
     isSilent[pair] = values[pair] > thresholds[latentIndices[pair]] ? 0 : 1;
   const [acts, silent] = partedCodes(preActs, isSilent);
-  return { acts, silent };
+  return { acts: stackedCodes(acts, others), silent, rowsPerSilent: nRows / nLooked };
 }
 
 /** ⟨e_b, W_dec[j]⟩ of the silent pairs. */
 export function silentProductsOf(step: Step, silent: Codes, residuals: Float32Array): Promise<Float32Array> {
   const { backend, dOut, weights } = step;
-  return backend.sampledProducts({ codes: silent, dOut, rows: residuals, W_dec: weights.W_dec });
+  const rows = residuals.subarray(0, silent.nRows * dOut);
+  return backend.sampledProducts({ codes: silent, dOut, rows, W_dec: weights.W_dec });
 }

@@ -21,8 +21,25 @@ export function partedCodes(codes: Codes, mask: Uint8Array): [Codes, Codes] {
   return [without, masked];
 }
 
+/** The rows of one after those of the other. */
+export function stackedCodes(above: Codes, below: Codes): Codes {
+  const nAbove = above.values.length;
+  const stacked = emptyCodes(
+    { nRows: above.nRows + below.nRows, dSae: above.dSae },
+    nAbove + below.values.length,
+  );
+  stacked.rowPointers.set(above.rowPointers);
+  for (let row = 1; row <= below.nRows; row++)
+    stacked.rowPointers[above.nRows + row] = nAbove + below.rowPointers[row];
+  for (const name of ['latentIndices', 'values'] as const) {
+    stacked[name].set(above[name]);
+    stacked[name].set(below[name], nAbove);
+  }
+  return stacked;
+}
+
 /** Codes of as many rows with places for so many pairs. */
-function emptyCodes({ nRows, dSae }: Codes, nPairs: number): Codes {
+function emptyCodes({ nRows, dSae }: Pick<Codes, 'nRows' | 'dSae'>, nPairs: number): Codes {
   return {
     nRows,
     dSae,

@@ -158,7 +158,7 @@ export const CASES: Case[] = [
   topKWithAuxK(0.5),
   {
     name: 'jumprelu',
-    settings: { bandwidth: 0.4, initialThreshold: 0.5 },
+    settings: { bandwidth: 0.4, windowShare: 1, initialThreshold: 0.5 },
     memory: [1],
     only: ['W_enc', 'b_enc', 'W_dec', 'b_dec'],
     loss: (point, batch) => {
@@ -229,7 +229,13 @@ export const CASES: Case[] = [
   {
     name: 'january-2025',
     // A window so narrow that no pair is in it: then the gradients are those of the loss.
-    settings: { bandwidth: 1e-9, tanhScale: 4, preActCoefficient: 0.2, initialThreshold: 0.5 },
+    settings: {
+      bandwidth: 1e-9,
+      windowShare: 1,
+      tanhScale: 4,
+      preActCoefficient: 0.2,
+      initialThreshold: 0.5,
+    },
     memory: [1],
     loss: (point, batch) => {
       const pre = preActs(point, batch, false);

@@ -207,6 +207,38 @@ test('January 2025 gives the pre-activations in the window the gradient of the t
   assert.ok(moved > 2, `${moved} latents with a pair in the window`);
 });
 
+for (const name of ['jumprelu', 'january-2025']) {
+  test(`${name}: the silent pairs of a share of the rows stand for all, rightly in the mean`, async () => {
+    const which = CASES.find((found) => found.name === name) as Case;
+    const random = new Random(9);
+    let differing = 0;
+    for (let round = 0; round < 8; round++) {
+      const state = randomState(which, random);
+      const batch = randomBatch(which, random);
+      const half = batch.length / 2;
+      const halves = [batch.slice(0, half), batch.slice(half)];
+      const gradientsWith = async (windowShare: number, parts: Float32Array[]) => {
+        const settings = { ...which.settings, bandwidth: 2, windowShare };
+        const rows = Float32Array.from(parts.flatMap((part) => [...part]));
+        const gradients = await gradientsOf_(state, backend, rows, optionsOf({ ...which, settings }));
+        const { encoder, preActs, further } = gradients;
+        return [...further['log_threshold'], ...preActs, ...denseGradient(encoder, F, D)];
+      };
+      const whole = await gradientsWith(1, halves);
+      const [first, second] = [
+        await gradientsWith(0.5, halves),
+        await gradientsWith(0.5, halves.toReversed()),
+      ];
+      whole.forEach((gradient, i) => {
+        const mean = (first[i] + second[i]) / 2;
+        assert.ok(Math.abs(mean - gradient) < 1e-5 * (1 + Math.abs(gradient)), `${i}: ${mean}, ${gradient}`);
+        if (Math.abs(first[i] - second[i]) > 1e-3) differing++;
+      });
+    }
+    assert.ok(differing > 10, `the share changes ${differing} sums`);
+  });
+}
+
 test('trap: AuxK has b_dec on neither side, and revives the encoder', async () => {
   const which = CASES.find(({ dead }) => dead) as Case;
   const random = new Random(8);

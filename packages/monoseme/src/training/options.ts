@@ -166,6 +166,7 @@ const RULES: readonly Rule[] = [
   ['auxCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['faintBelow', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['bandwidth', ...positive],
+  ['windowShare', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
   ['initialThreshold', ...positive],
   ['finalPower', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
   ['decoderNorm', ...positive],
