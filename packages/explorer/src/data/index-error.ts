@@ -3,11 +3,14 @@ export class IndexError extends Error {
   override readonly name = 'IndexError';
   readonly title: string;
   readonly advice: string;
+  /** Whether the same may work at another time: a server that is away comes back. */
+  readonly canPass: boolean;
 
-  constructor(title: string, detail: string, advice: string) {
+  constructor(title: string, detail: string, advice: string, { canPass = false } = {}) {
     super(detail);
     this.title = title;
     this.advice = advice;
+    this.canPass = canPass;
   }
 }
 

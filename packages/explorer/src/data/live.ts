@@ -95,7 +95,8 @@ function unanswered(): IndexError {
   return new IndexError(
     'The model does not answer',
     'Its server has ended, or cannot be reached.',
-    'Start `monoseme explore` again. All other views go on working from files.',
+    'Start `monoseme explore` again, then try again. What this tab has read before goes on working.',
+    { canPass: true },
   );
 }
 

@@ -9,6 +9,7 @@ import { IndexError } from './index-error.ts';
 export class RemoteFile implements AsyncBuffer {
   readonly byteLength: number;
   readonly #url: URL;
+  /** Once it is asked for; what failed is asked for again. */
   #whole: Promise<ArrayBuffer> | undefined;
 
   constructor(url: URL, byteLength: number) {
@@ -21,17 +22,20 @@ export class RemoteFile implements AsyncBuffer {
     if (start === 0 && end >= this.byteLength) return this.whole();
     const response = await request(this.#url, { headers: { Range: `bytes=${start}-${end - 1}` } });
     if (response.status === 200) {
-      this.#whole = response.arrayBuffer().then((bytes) => this.#checked(bytes, this.byteLength));
-      return (await this.#whole).slice(start, end);
+      return (await this.#keep(response.arrayBuffer())).slice(start, end);
     }
     return this.#checked(await response.arrayBuffer(), end - start);
   }
 
   whole(): Promise<ArrayBuffer> {
-    this.#whole ??= request(this.#url)
-      .then((response) => response.arrayBuffer())
-      .then((bytes) => this.#checked(bytes, this.byteLength));
-    return this.#whole;
+    return this.#whole ?? this.#keep(request(this.#url).then((response) => response.arrayBuffer()));
+  }
+
+  #keep(bytes: Promise<ArrayBuffer>): Promise<ArrayBuffer> {
+    const whole = bytes.then((all) => this.#checked(all, this.byteLength));
+    whole.catch(() => (this.#whole = undefined));
+    this.#whole = whole;
+    return whole;
   }
 
   #checked(bytes: ArrayBuffer, expected: number): ArrayBuffer {
@@ -62,7 +66,8 @@ export async function request(url: URL, options: RequestInit = {}): Promise<Resp
       `${name} could not be fetched.`,
       location.protocol === 'file:'
         ? 'Browsers do not let a page opened from disk read files: serve the folder, for example with `monoseme explore`.'
-        : 'Check that the server still runs, then load the page again.',
+        : 'Check that the server still runs, then try again. What this tab has read before goes on working.',
+      { canPass: location.protocol !== 'file:' },
     );
   }
   if (response.ok) return response;

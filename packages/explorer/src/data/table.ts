@@ -28,6 +28,7 @@ export class Table {
   metadata(): Promise<FileMetaData> {
     // 64 KB hold the footer of most tables: one request.
     this.#metadata ??= parquetMetadataAsync(this.#file, { initialFetchSize: 2 ** 16 });
+    this.#metadata.catch(() => (this.#metadata = undefined));
     return this.#metadata;
   }
 

@@ -1,12 +1,16 @@
+import { Show } from 'solid-js';
 import type { IndexError } from '../data/index-error.ts';
+import type { Load } from '../state/load.ts';
+import { TryAgain } from './try-again.tsx';
 
-/** What went wrong, and what to do about it. */
-export function ErrorNotice(props: { error: IndexError }) {
+/** What went wrong, and what to do about it. @param failed what is read again where that may help */
+export function ErrorNotice(props: { error: IndexError; failed?: readonly Load<unknown>[] }) {
   return (
     <section class="notice" role="alert">
       <h1>{props.error.title}</h1>
       <p>{props.error.message}</p>
       <p>{props.error.advice}</p>
+      <Show when={props.failed}>{(failed) => <TryAgain failed={failed()} />}</Show>
     </section>
   );
 }

@@ -113,10 +113,21 @@ function View(props: { name: string; href: string; current: boolean }) {
   // Another feature is no other view.
   const current = createMemo(() => props.current);
   // On a small screen not all views are in sight.
-  createEffect(() => current() && link.scrollIntoView({ block: 'nearest', inline: 'nearest' }));
+  createEffect(() => current() && bringIntoRow(link));
   return (
     <a ref={link} href={props.href} aria-current={current() ? 'page' : undefined}>
       {props.name}
     </a>
   );
+}
+
+/**
+ * Scroll a row sideways until one of its parts is in sight. `scrollIntoView` would do more: the next Tab would go on from the
+ * part, past what comes before it.
+ */
+function bringIntoRow(part: HTMLElement): void {
+  const row = part.parentElement!;
+  const [inner, outer] = [part.getBoundingClientRect(), row.getBoundingClientRect()];
+  const right = outer.right - (parseFloat(getComputedStyle(row).scrollPaddingRight) || 0);
+  row.scrollLeft += Math.min(0, inner.left - outer.left) + Math.max(0, inner.right - right);
 }

@@ -10,7 +10,9 @@ export function Loaded<T>(props: {
 }) {
   return (
     <Switch>
-      <Match when={props.load.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+      <Match when={props.load.error()}>
+        {(error) => <ErrorNotice error={error()} failed={[props.load]} />}
+      </Match>
       <Match when={props.load.value()}>{(value) => props.children(value as Accessor<NonNullable<T>>)}</Match>
       <Match when={props.load.loading()}>
         <p class="waiting" role="status">

@@ -81,7 +81,7 @@ export function PairDetail(props: {
         </Show>
       </div>
       <Switch>
-        <Match when={detail.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+        <Match when={detail.error()}>{(error) => <ErrorNotice error={error()} failed={[detail]} />}</Match>
         <Match when={detail.value()}>
           {(shown) => (
             <Show

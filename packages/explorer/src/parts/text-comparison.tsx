@@ -9,6 +9,7 @@ import { featureHref } from '../state/route.ts';
 import { LiveProgress } from './live-progress.tsx';
 import { LISTED } from './text-feature-list.tsx';
 import { TokenFlow } from './token-flow.tsx';
+import { TryAgain } from './try-again.tsx';
 
 /** What parts two texts, by each ranking. */
 const MEASURES: Readonly<Record<Ranking, string>> = {
@@ -52,7 +53,13 @@ export function Comparison(props: {
       <Show when={props.ranking === 'effect' && effects.loading()}>
         <LiveProgress what="Features are taken out one by one" progress={progress.value()} />
       </Show>
-      <Show when={effects.error()}>{(error) => <p role="alert">{error().message}</p>}</Show>
+      <Show when={effects.error()}>
+        {(error) => (
+          <p role="alert">
+            {error().title}. {error().message} {error().advice} <TryAgain failed={[effects]} />
+          </p>
+        )}
+      </Show>
       <table class="token-table feature-list" onPointerLeave={() => setLatent(undefined)}>
         <thead>
           <tr>

@@ -1,4 +1,4 @@
-import { batch, createComputed, createMemo, createSignal, on, type Accessor } from 'solid-js';
+import { batch, createComputed, createMemo, createSignal, on, untrack, type Accessor } from 'solid-js';
 import { type IndexError, toIndexError } from '../data/index-error.ts';
 
 export interface Load<T> {
@@ -6,6 +6,8 @@ export interface Load<T> {
   readonly value: Accessor<T | undefined>;
   readonly error: Accessor<IndexError | undefined>;
   readonly loading: Accessor<boolean>;
+  /** Read the same once more: what kept it from being read may have passed. */
+  readonly again: () => void;
 }
 
 /**
@@ -18,28 +20,37 @@ export function createLoad<S, T>(source: Accessor<S>, read: (source: S) => Promi
   const [loading, setLoading] = createSignal(true);
   const changed = createMemo(source, undefined, { equals: isSame });
   let latest = 0;
-  createComputed(
-    on(changed, (current) => {
-      const mine = ++latest;
-      setLoading(true);
-      read(current).then(
-        (result) =>
-          mine === latest &&
-          batch(() => {
-            setValue(() => result);
-            setError(undefined);
-            setLoading(false);
-          }),
-        (reason: unknown) =>
-          mine === latest &&
-          batch(() => {
-            setError(toIndexError(reason));
-            setLoading(false);
-          }),
-      );
-    }),
-  );
-  return { value, error, loading };
+  const start = (current: S) => {
+    const mine = ++latest;
+    setLoading(true);
+    read(current).then(
+      (result) =>
+        mine === latest &&
+        batch(() => {
+          setValue(() => result);
+          setError(undefined);
+          setLoading(false);
+        }),
+      (reason: unknown) =>
+        mine === latest &&
+        batch(() => {
+          setError(toIndexError(reason));
+          setLoading(false);
+        }),
+    );
+  };
+  createComputed(on(changed, start));
+  const again = () =>
+    batch(() => {
+      setError(undefined);
+      start(untrack(changed));
+    });
+  return { value, error, loading, again };
+}
+
+/** Where the same is asked for after it has failed: an address that stays as it is asks for nothing. */
+export function askAgain(...loads: readonly Load<unknown>[]): void {
+  for (const load of loads) if (load.error() && !load.loading()) load.again();
 }
 
 function isSame(a: unknown, b: unknown): boolean {

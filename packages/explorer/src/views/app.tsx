@@ -98,7 +98,7 @@ export function App() {
       />
       <main id="main" tabindex="-1">
         <Switch>
-          <Match when={folder.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+          <Match when={folder.error()}>{(error) => <ErrorNotice error={error()} failed={[folder]} />}</Match>
           <Match when={collection() && isOfCollection() && collection()}>
             {(opened) => (
               <ErrorBoundary fallback={(error: unknown) => <ErrorNotice error={toIndexError(error)} />}>
@@ -113,7 +113,7 @@ export function App() {
           <Match when={index.error()}>
             {(error) => (
               <>
-                <ErrorNotice error={error()} />
+                <ErrorNotice error={error()} failed={[index]} />
                 <Show when={collection()}>
                   <p class="back">
                     <a href={collectionHref()}>Back to the collection</a>

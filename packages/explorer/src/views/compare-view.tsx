@@ -55,7 +55,9 @@ export function CompareView(props: { collection: Collection }) {
         <Match when={!chosen()}>
           <p class="faint">Choose two dictionaries of this collection.</p>
         </Match>
-        <Match when={comparison.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+        <Match when={comparison.error()}>
+          {(error) => <ErrorNotice error={error()} failed={[comparison]} />}
+        </Match>
         <Match when={comparison.loading()}>
           <p class="waiting" role="status">
             The two are compared…

@@ -56,7 +56,7 @@ export function DictionaryView(props: { index: FeatureIndex }) {
           <SortMenu query={query()} />
         </div>
         <Switch>
-          <Match when={list.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+          <Match when={list.error()}>{(error) => <ErrorNotice error={error()} failed={[list]} />}</Match>
           <Match when={list.value() === undefined}>
             <p class="waiting" role="status">
               Reading the figures of {count(props.index.nFeatures)} features…

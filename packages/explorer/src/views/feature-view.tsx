@@ -70,7 +70,7 @@ export function FeatureView(props: { index: FeatureIndex; latent: number; collec
       <Match when={page.error()}>
         {(error) => (
           <>
-            <ErrorNotice error={error()} />
+            <ErrorNotice error={error()} failed={[page]} />
             <p class="back">
               <a href={listHref()}>Back to the list</a>
             </p>

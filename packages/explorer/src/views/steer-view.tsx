@@ -8,7 +8,7 @@ import { ErrorNotice } from '../parts/error-notice.tsx';
 import { LiveProgress } from '../parts/live-progress.tsx';
 import { LiveOnly } from '../parts/live-only.tsx';
 import { ViewFiles } from '../parts/view-files.tsx';
-import { createLoad } from '../state/load.ts';
+import { askAgain, createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { featureHref, go, route, viewHref } from '../state/route.ts';
 
@@ -72,7 +72,10 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
   );
   const mode = () => MODES.find(([name]) => name === draft().mode) ?? MODES[0];
   const isWhole = () => /^\d{1,9}$/.test(latent()) && Number(latent()) < props.index.nFeatures;
-  const run = () => go(viewHref('steer', Number(latent()), { ...draft(), run: '1' }));
+  const run = () => {
+    go(viewHref('steer', Number(latent()), { ...draft(), run: '1' }));
+    askAgain(answer);
+  };
 
   const steeredJson = ({ prompt, continuations }: SteeredText) => ({
     latent_index: route().latent,
@@ -141,7 +144,9 @@ function Steering(props: { index: FeatureIndex; live: LiveModel }) {
         </div>
       </form>
       <Switch>
-        <Match when={feature.error() ?? answer.error()}>{(error) => <ErrorNotice error={error()} />}</Match>
+        <Match when={feature.error() ?? answer.error()}>
+          {(error) => <ErrorNotice error={error()} failed={[feature, answer]} />}
+        </Match>
         <Match when={answer.loading() && route().own['run']}>
           <LiveProgress what="The model writes" progress={progress.value()} />
         </Match>

@@ -11,7 +11,7 @@ import { OneText } from '../parts/one-text.tsx';
 import { RadioGroup } from '../parts/radio-group.tsx';
 import { Comparison } from '../parts/text-comparison.tsx';
 import { ViewFiles } from '../parts/view-files.tsx';
-import { createLoad } from '../state/load.ts';
+import { askAgain, createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { go, keep, ownHref, route } from '../state/route.ts';
 
@@ -37,7 +37,6 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
   const [draft, setDraft] = createSignal(own()['a'] ?? EXAMPLE);
   const [second, setSecond] = createSignal(own()['b'] ?? '');
   const comparing = () => own()['compare'] === '1';
-  const run = () => go(ownHref({ a: draft(), b: comparing() ? second() : '', token: '', latent: '' }));
   const columns = createLoad(
     () => props.index,
     async (index) => ({
@@ -58,6 +57,10 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
     );
   const first = read('a');
   const other = read('b');
+  const run = () => {
+    go(ownHref({ a: draft(), b: comparing() ? second() : '', token: '', latent: '' }));
+    askAgain(columns, first, other);
+  };
   const ranking = (): Ranking => RANKINGS.find((known) => known === own()['rank']) ?? 'activation';
   const topToken = (latent: number) => {
     const id = columns.value()?.top[latent] ?? -1;
@@ -117,7 +120,7 @@ function LiveText(props: { index: FeatureIndex; live: LiveModel }) {
       </form>
       <Switch>
         <Match when={columns.error() ?? first.error() ?? other.error()}>
-          {(error) => <ErrorNotice error={error()} />}
+          {(error) => <ErrorNotice error={error()} failed={[columns, first, other]} />}
         </Match>
         <Match when={first.loading() && own()['a']}>
           <LiveProgress what="The model reads" progress={progress.value()} />
