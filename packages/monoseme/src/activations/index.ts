@@ -16,7 +16,7 @@ export {
   selectTokens,
 } from './row-selection.ts';
 export { type ActivationSource, type DroppedRows, type SourceRows, totalRows } from './source.ts';
-export { sourceText } from './source-text.ts';
+export { sourceText, sourceTextInFile } from './source-text.ts';
 export { ActivationStore } from './store.ts';
 export type { WriteStoreOptions } from './write-store.ts';
 export { type BatchStream, SharedBatches, type SharedReader } from './shared-batches.ts';

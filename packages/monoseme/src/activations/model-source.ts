@@ -1,4 +1,4 @@
-import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
+import { type DocumentSpan, tokenPieces, type TokenText } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256 } from '../formats/index.ts';
 import { deviceText, expectTokens, type ModelRunner } from '../model/index.ts';
@@ -44,7 +44,7 @@ export interface ModelSourceOptions {
  */
 export function modelSource(
   runner: ModelRunner,
-  tokens: TokenSet,
+  tokens: TokenText,
   options: ModelSourceOptions = {},
 ): ModelSource {
   return new ModelSource(runner, tokens, options);
@@ -80,7 +80,7 @@ export class ModelSource implements HarvestSource {
   readonly hookName: string;
   readonly leftOut: LeftOut | undefined;
   readonly #runner: ModelRunner;
-  readonly #tokens: TokenSet;
+  readonly #tokens: TokenText;
   readonly #rows: RowOptions;
   readonly #contextsPerChunk: number;
   readonly #chunkRows: Float64Array;
@@ -89,10 +89,12 @@ export class ModelSource implements HarvestSource {
   /** Activations are below it, and above its negative. */
   readonly #limit: number;
   #largestNorm: Promise<number> | undefined;
+  /** [nDocuments]: first token of each, once it is asked for. */
+  #documentStarts: Float64Array | undefined;
   /** Chunks that were computed for the median norm and are not yet read. */
   readonly #measured = new Map<number, SelectedRows>();
 
-  constructor(runner: ModelRunner, tokens: TokenSet, options: ModelSourceOptions) {
+  constructor(runner: ModelRunner, tokens: TokenText, options: ModelSourceOptions) {
     const { contextSize, nContexts } = tokens;
     const { contextsPerChunk = Math.max(1, Math.floor(TOKENS_PER_CHUNK / contextSize)), rows = {} } = options;
     expectPositiveInteger('The number of contexts of a chunk', contextsPerChunk);
@@ -119,9 +121,8 @@ export class ModelSource implements HarvestSource {
     const selection = selectionText(rows);
     const device = deviceText(model);
     this.description = `${hookName} [${dIn}] of ${model.name}, ${nContexts} contexts of ${contextSize} tokens${selection}${device}`;
-    const stream = new Uint8Array(tokens.tokens.buffer, tokens.tokens.byteOffset, tokens.tokens.byteLength);
     const settings = [model.sha256, runner.tensorName, contextSize, contextsPerChunk, selection + device];
-    this.hash = sha256(settings.join(' '), stream);
+    this.hash = sha256(settings.join(' '), tokenPieces(tokens.tokens));
     this.modelHash = model.sha256;
     this.modelName = model.name;
     this.hookName = hookName;
@@ -282,11 +283,14 @@ export class ModelSource implements HarvestSource {
   #origins(places: Uint32Array): Required<RowOrigins> {
     const take = () => this.#spare.take(places.length);
     const [tokenIds, positions, documents] = [take(), take(), take()];
+    const first = places[0] ?? 0;
+    const tokens = this.#tokens.tokens.subarray(first, (places.at(-1) ?? 0) + 1);
     for (let row = 0; row < places.length; row++) {
-      tokenIds[row] = this.#tokens.tokens[places[row]];
+      tokenIds[row] = tokens[places[row] - first];
       positions[row] = places[row] % this.contextSize;
     }
-    numberDocuments_(this.#tokens.documents, places, documents);
+    this.#documentStarts ??= Float64Array.from(this.#tokens.documents, ({ start }) => start);
+    numberDocuments_(this.#documentStarts, places, documents);
     return { tokenIds, positions, documents };
   }
 
@@ -318,28 +322,25 @@ function holdsInfinity(halves: Uint16Array): boolean {
   return found !== 0;
 }
 
-/** Numbers of the documents that places of the token stream lie in, 0 without documents. The places rise. */
-function numberDocuments_(
-  documents: readonly DocumentSpan[],
-  places: Uint32Array,
-  numbers: Uint32Array,
-): void {
+/** Numbers of the documents, by their first tokens, that places of the token stream lie in, 0 without documents. The places rise. */
+function numberDocuments_(starts: Float64Array, places: Uint32Array, numbers: Uint32Array): void {
   let low = 0;
-  for (let high = documents.length; high - low > 1;) {
+  for (let high = starts.length; high - low > 1;) {
     const middle = (low + high) >>> 1;
-    if (documents[middle].start <= places[0]) low = middle;
+    if (starts[middle] <= places[0]) low = middle;
     else high = middle;
   }
   for (let row = 0; row < places.length; row++) {
-    while (low + 1 < documents.length && documents[low + 1].start <= places[row]) low++;
+    while (low + 1 < starts.length && starts[low + 1] <= places[row]) low++;
     numbers[row] = low;
   }
 }
 
 /** The error for a value that cannot be used, at a token of the set. */
-function notFinite(tokens: TokenSet, token: number, what: string, advice?: string): MonosemeError {
+function notFinite(tokens: TokenText, token: number, what: string, advice?: string): MonosemeError {
   const { contextSize, documents } = tokens;
-  const document = documents.findLast(({ start }) => start <= token);
+  let document: DocumentSpan | undefined;
+  for (const span of documents) if (span.start <= token) document = span;
   const place = `context ${Math.floor(token / contextSize)}, position ${token % contextSize}`;
   return new MonosemeError(
     'ERR_NOT_FINITE',

@@ -1,4 +1,4 @@
-import type { TokenSet } from '../corpus/index.ts';
+import type { TokenText } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
@@ -40,7 +40,7 @@ export function readLeftOut(json: unknown): LeftOut | undefined {
 /** @throws {MonosemeError} ERR_OPTION, ERR_EMPTY_TEXT for a role that the text does not have */
 export function checkRowOptions(
   { tokensPerContext, maxNormRatio, roles = [] }: RowOptions,
-  { contextSize, roles: known }: TokenSet,
+  { contextSize, roles: known }: TokenText,
 ): void {
   const missing = roles.find((role) => !known?.names.includes(role));
   if (missing !== undefined)
@@ -85,7 +85,7 @@ export interface SelectedTokens {
  * @param memory [(to − from) · contextSize]: filled with the places, which are then a part of it
  */
 export function selectTokens(
-  tokens: TokenSet,
+  tokens: TokenText,
   from: number,
   to: number,
   options: RowOptions,
@@ -100,8 +100,10 @@ export function selectTokens(
   let nDropped = 0;
   for (let context = from; context < to; context++) {
     let found = 0;
-    for (let place = context * contextSize; place < (context + 1) * contextSize; place++) {
-      const isDropped = dropped.size > 0 && dropped.has(tokens.tokens[place]);
+    const start = context * contextSize;
+    const ids = dropped.size > 0 ? tokens.tokens.subarray(start, start + contextSize) : undefined;
+    for (let place = start; place < start + contextSize; place++) {
+      const isDropped = ids !== undefined && dropped.has(ids[place - start]);
       if (!isDropped && (!isWanted || isWanted[tokens.roles!.of[place]])) candidates[found++] = place;
     }
     nDropped += contextSize - found;
@@ -114,7 +116,7 @@ export function selectTokens(
 }
 
 /** By index of a role, whether its tokens give rows; undefined where roles do not matter. */
-function roleFilter({ roles }: TokenSet, { roles: wanted }: RowOptions): boolean[] | undefined {
+function roleFilter({ roles }: TokenText, { roles: wanted }: RowOptions): boolean[] | undefined {
   return wanted && roles?.names.map((name) => wanted.includes(name));
 }
 

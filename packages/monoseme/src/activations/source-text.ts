@@ -1,4 +1,4 @@
-import type { DocumentSpan, TokenSet } from '../corpus/index.ts';
+import { HeldText, type TextFile, TextFileWriter, type TokenSet, type TokenSink } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { type ActivationSource, totalRows } from './source.ts';
 
@@ -11,12 +11,38 @@ import { type ActivationSource, totalRows } from './source.ts';
  * contexts; ERR_INTERRUPTED, and what reading the source throws
  */
 export async function sourceText(source: ActivationSource, signal?: AbortSignal): Promise<TokenSet> {
+  const held = new HeldText(totalRows(source));
+  return held.take(await readText(source, held, signal), source.contextSize);
+}
+
+/**
+ * The same into files without a name in a folder: memory does not grow with the text.
+ *
+ * @throws {MonosemeError} as {@link sourceText}, ERR_DISK_FULL, ERR_FILE
+ */
+export async function sourceTextInFile(
+  source: ActivationSource,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<TextFile> {
+  const writer = new TextFileWriter(folder);
+  try {
+    return writer.finish(await readText(source, writer, signal), source.contextSize);
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+}
+
+/** @returns how many tokens the text has */
+async function readText(source: ActivationSource, sink: TokenSink, signal?: AbortSignal): Promise<number> {
   const { contextSize, axes } = source;
-  const tokens = new Uint32Array(totalRows(source));
   const kind = axes ? 'sample' : 'document';
-  const documents: DocumentSpan[] = [];
-  let [at, last] = [0, -1];
-  let span: DocumentSpan | undefined;
+  let [at, start, last] = [0, 0, -1];
+  const endDocument = () => {
+    if (at > start) sink.addDocument({ id: `${kind}-${last}`, source: 'store', start, length: at - start });
+    start = at;
+  };
   for (let chunk = 0; chunk < source.nChunks; chunk++) {
     throwIfAborted(signal);
     const origins = (await source.readOrigins?.(chunk)) ?? {};
@@ -26,17 +52,16 @@ export async function sourceText(source: ActivationSource, signal?: AbortSignal)
     for (let row = 0; row < tokenIds.length; row++, at++) {
       if (positions && positions[row] !== at % contextSize)
         throw unusable(`${source.description} holds parts of contexts of ${contextSize} tokens.`);
-      tokens[at] = tokenIds[row];
       const number = numbers?.[row] ?? 0;
-      if (number !== last)
-        documents.push((span = { id: `${kind}-${number}`, source: 'store', start: at, length: 0 }));
-      span!.length++;
+      if (number !== last) endDocument();
       last = number;
     }
+    sink.add(tokenIds);
   }
+  endDocument();
   if (at % contextSize !== 0)
     throw unusable(`${source.description} holds parts of contexts of ${contextSize} tokens.`);
-  return { tokens, contextSize, nContexts: at / contextSize, documents };
+  return at;
 }
 
 function unusable(what: string): MonosemeError {

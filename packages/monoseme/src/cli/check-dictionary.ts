@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type ActivationSource, modelSource } from '../activations/index.ts';
-import type { TokenSet } from '../corpus/index.ts';
+import type { TokenText } from '../corpus/index.ts';
 import { claimsOf, decode, type Dictionary, doubtsOf, encode } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { ReconstructionSums } from '../evaluation/index.ts';
@@ -47,7 +47,7 @@ export async function checkDictionary(
     readonly path: string;
     readonly backend: KernelBackend;
     readonly runner: ModelRunner;
-    readonly tokens: TokenSet;
+    readonly tokens: TokenText;
   },
 ): Promise<CheckResult> {
   const { dictionary, backend, path } = input;

@@ -1,5 +1,5 @@
 import { type ActivationSource, modelSource } from '../activations/index.ts';
-import type { TokenSet } from '../corpus/index.ts';
+import type { TokenText } from '../corpus/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
 import { readReport } from '../evaluation/index.ts';
 import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
@@ -22,7 +22,7 @@ import type { DeclareCommand } from './main.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
-import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+import { addTextFlags, readTokensIntoFile, type TextFlags } from './text.ts';
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, BatchFlags, ArrayFlags {
   readonly tokens: number;
@@ -96,16 +96,20 @@ async function modelSubject(
   const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   if (!model.readsTokens) {
     const { source, close } = await openArraySource(model, hook, flags);
-    return rowsSubject(context, source, close);
+    return rowsSubject(context, source, flags.out, close);
   }
-  const limits = { maxTokens: flags.tokens, seed: flags.seed };
-  const { tokens, tokenizer } = await readTokens(context, model, flags, limits);
+  const limits = { maxTokens: flags.tokens, seed: flags.seed, folder: flags.out };
+  const { tokens, tokenizer } = await readTokensIntoFile(context, model, flags, limits);
   tokenizer.forgetWords();
   const suffix = model.logits !== undefined;
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads, suffix });
+  const close = async () => {
+    tokens.close();
+    await runner.close();
+  };
   const madeFrom = { model: model.sha256 };
   const source = indexSource(runner, tokens);
-  return { runner, source, tokens, tokenizer, madeFrom, close: () => runner.close() };
+  return { runner, source, tokens, tokenizer, madeFrom, close };
 }
 
 /** Floats of a chunk, about: what is known of a latent is fetched once a chunk, but much memory at once wakes the collector. */
@@ -113,7 +117,7 @@ const FLOATS_PER_CHUNK = 2 ** 21;
 const FEWEST_TOKENS = 2048;
 
 /** The activations of a text in chunks as the index likes them. */
-export function indexSource(runner: ModelRunner, tokens: TokenSet): ActivationSource {
+export function indexSource(runner: ModelRunner, tokens: TokenText): ActivationSource {
   const tokensPerChunk = Math.max(FEWEST_TOKENS, FLOATS_PER_CHUNK / runner.dIn);
   const contextsPerChunk = Math.max(1, Math.floor(tokensPerChunk / tokens.contextSize));
   return modelSource(runner, tokens, { contextsPerChunk });

@@ -1,5 +1,10 @@
-import { type ActivationSource, ActivationStore, coordinatesOf, sourceText } from '../activations/index.ts';
-import { type TokenSet, Tokenizer } from '../corpus/index.ts';
+import {
+  type ActivationSource,
+  ActivationStore,
+  coordinatesOf,
+  sourceTextInFile,
+} from '../activations/index.ts';
+import { type TextFile, type TokenText, Tokenizer } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { isHubPath } from '../hub/index.ts';
 import type { TokenTexts } from '../features/index.ts';
@@ -13,7 +18,7 @@ export interface IndexSubject {
   /** For logits and ablations; without one the index has neither. */
   readonly runner?: ModelRunner;
   readonly source: ActivationSource;
-  readonly tokens: TokenSet;
+  readonly tokens: TokenText;
   readonly tokenizer: TokenTexts;
   readonly madeFrom: Readonly<Record<string, string>>;
   close(): Promise<void>;
@@ -21,6 +26,7 @@ export interface IndexSubject {
 
 interface StoreFlags extends TextFlags {
   readonly store: string;
+  readonly out: string;
   readonly model?: string;
   readonly hook?: string;
   readonly threads?: number;
@@ -35,8 +41,8 @@ interface StoreFlags extends TextFlags {
 export async function storedSubject(context: CommandContext, flags: StoreFlags): Promise<IndexSubject> {
   expectNoText(flags);
   const store = await ActivationStore.open(flags.store);
-  if (store.axes) return rowsSubject(context, store);
-  const tokens = await textOf(context, store);
+  if (store.axes) return rowsSubject(context, store, flags.out);
+  const tokens = await textOf(context, store, flags.out);
   const model = flags.model === undefined ? undefined : await openModel(context, flags.model);
   if (model && store.modelHash !== undefined && model.sha256 !== store.modelHash)
     throw new MonosemeError(
@@ -48,24 +54,37 @@ export async function storedSubject(context: CommandContext, flags: StoreFlags):
   const hook = flags.hook ?? store.hookName;
   const suffix = model?.logits !== undefined;
   const runner = model && (await ModelRunner.start(model, { hook, threads: flags.threads, suffix }));
-  const close = async () => runner?.close();
+  const close = async () => {
+    tokens.close();
+    await runner?.close();
+  };
   return { runner, source: store, tokens, tokenizer, madeFrom: modelHash(store), close };
 }
 
-/** Activations of a model that reads arrays: the place of a row in its sample stands for a token. */
+/**
+ * Activations of a model that reads arrays: the place of a row in its sample stands for a token.
+ *
+ * @param out folder of the index
+ */
 export async function rowsSubject(
   context: CommandContext,
   source: ActivationSource,
-  close: () => Promise<void> = async () => {},
+  out: string,
+  closeSource: () => Promise<void> = async () => {},
 ): Promise<IndexSubject> {
-  const tokens = await textOf(context, source);
+  const tokens = await textOf(context, source, out);
+  const close = async () => {
+    tokens.close();
+    await closeSource();
+  };
   return { source, tokens, tokenizer: placeTexts(source), madeFrom: modelHash(source), close };
 }
 
-function textOf(context: CommandContext, source: ActivationSource): Promise<TokenSet> {
+/** Into files without a name in the folder of the index. */
+function textOf(context: CommandContext, source: ActivationSource, out: string): Promise<TextFile> {
   const [row, part] = source.axes ? ['rows', 'samples'] : ['tokens', 'contexts'];
   return withStage(context, row, row, async () => {
-    const text = await sourceText(source, context.signal);
+    const text = await sourceTextInFile(source, out, context.signal);
     return [text, `${text.tokens.length} ${row} in ${text.nContexts} ${part} of ${text.contextSize}`];
   });
 }

@@ -3,13 +3,17 @@ import { type Command, Option } from 'commander';
 import { expectRowNumbers } from '../activations/index.ts';
 import {
   ChatTemplate,
+  type Document,
   packContexts,
+  packIntoFile,
   type PackOptions,
   readSources,
   TEXT_FORMATS,
   type TextCounts,
+  type TextFile,
   type TextFormat,
   type TokenSet,
+  type TokenText,
   type Tokenizer,
 } from '../corpus/index.ts';
 import type { OnnxModel } from '../model/index.ts';
@@ -90,13 +94,43 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
     );
 }
 
+type ReadFlags = TextFlags & Pick<RowFlags, 'tokensPerContext' | 'maxNormRatio'>;
+
+interface TokenLimits {
+  readonly maxTokens: number;
+  readonly seed: number;
+  readonly split?: TextFlags['split'];
+}
+
 /** Tokenise text for a model: at most `maxTokens` tokens, in whole contexts. */
-export async function readTokens(
+export function readTokens(
   context: CommandContext,
   model: OnnxModel,
-  flags: TextFlags & Pick<RowFlags, 'tokensPerContext' | 'maxNormRatio'>,
-  in_: { maxTokens: number; seed: number; split?: TextFlags['split'] },
+  flags: ReadFlags,
+  in_: TokenLimits,
 ): Promise<{ tokens: TokenSet; tokenizer: Tokenizer }> {
+  return packed(context, model, flags, in_, packContexts);
+}
+
+/** The same into files without a name in a folder, which the caller closes. */
+export function readTokensIntoFile(
+  context: CommandContext,
+  model: OnnxModel,
+  flags: ReadFlags,
+  in_: TokenLimits & { readonly folder: string },
+): Promise<{ tokens: TextFile; tokenizer: Tokenizer }> {
+  return packed(context, model, flags, in_, (documents, tokenizer, options) =>
+    packIntoFile(documents, tokenizer, options, in_.folder),
+  );
+}
+
+async function packed<T extends TokenText>(
+  context: CommandContext,
+  model: OnnxModel,
+  flags: ReadFlags,
+  in_: TokenLimits,
+  pack: (documents: AsyncIterable<Document>, tokenizer: Tokenizer, options: PackOptions) => Promise<T>,
+): Promise<{ tokens: T; tokenizer: Tokenizer }> {
   model.expectReadsTokens();
   const contextSize = flags.contextSize ?? model.contextSize ?? DEFAULT_CONTEXT_SIZE;
   expectRowNumbers(flags, contextSize);
@@ -116,7 +150,7 @@ export async function readTokens(
         },
       },
     });
-    const set = await packContexts(documents, tokenizer, {
+    const set = await pack(documents, tokenizer, {
       contextSize,
       maxTokens: in_.maxTokens,
       split: in_.split ?? flags.split ?? 'all',

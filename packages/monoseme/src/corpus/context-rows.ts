@@ -1,7 +1,4 @@
-import { NO_ROLE } from './roles-of-tokens.ts';
-
-/** Tokens held before it is known how many there will be. */
-const FIRST_CAPACITY = 2 ** 24;
+import type { TokenSink } from './token-text.ts';
 
 export interface ContextForm {
   readonly contextSize: number;
@@ -11,25 +8,24 @@ export interface ContextForm {
   readonly beginContext: readonly number[];
 }
 
-/** Contexts as they fill, up to a limit of tokens, and the roles of their tokens once one is given. */
+/** Cuts documents into contexts as they come, up to a limit of tokens. */
 export class ContextRows {
   /** Tokens so far. */
   length = 0;
-  #tokens: Uint32Array;
-  #roles: Uint8Array | undefined;
   readonly #limit: number;
   readonly #form: ContextForm;
+  readonly #sink: TokenSink;
 
-  constructor(limit: number, form: ContextForm) {
+  /** @param sink takes the tokens */
+  constructor(limit: number, form: ContextForm, sink: TokenSink) {
     this.#limit = limit;
     this.#form = form;
-    this.#tokens = new Uint32Array(Math.min(limit, FIRST_CAPACITY));
+    this.#sink = sink;
   }
 
   /** Add the tokens of a document, as many as the limit allows, and their roles when it has any. */
   add(ids: Uint32Array, roles?: Uint8Array): void {
     const { contextSize, byDocument, beginContext } = this.#form;
-    if (roles) this.#roles ??= new Uint8Array(this.#tokens.length).fill(NO_ROLE);
     for (let at = 0; at < ids.length && this.length < this.#limit;) {
       const isStart = this.length % contextSize === 0;
       // A document that begins the context with the same token does not get it twice.
@@ -43,29 +39,8 @@ export class ContextRows {
     }
   }
 
-  /** The first `total` tokens. */
-  take(total: number): Uint32Array {
-    return total === this.#tokens.length ? this.#tokens : this.#tokens.slice(0, total);
-  }
-
-  /** Their roles; undefined when no document has any. */
-  takeRoles(total: number): Uint8Array | undefined {
-    return this.#roles?.slice(0, total);
-  }
-
-  #append(ids: ArrayLike<number>, roles?: Uint8Array): void {
-    if (this.length + ids.length > this.#tokens.length) {
-      const capacity = Math.min(this.#limit, 2 * (this.length + ids.length));
-      this.#tokens = grown(this.#tokens, new Uint32Array(capacity));
-      if (this.#roles) this.#roles = grown(this.#roles, new Uint8Array(capacity));
-    }
-    this.#tokens.set(ids, this.length);
-    if (roles) this.#roles?.set(roles, this.length);
+  #append(ids: Uint32Array | readonly number[], roles?: Uint8Array): void {
+    this.#sink.add(ids, roles);
     this.length += ids.length;
   }
-}
-
-function grown<T extends Uint32Array | Uint8Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

@@ -14,5 +14,15 @@ export { defaultMixture } from './default-mixture.ts';
 export type { SourceOptions } from './read-sources.ts';
 export { readSources } from './read-sources.ts';
 export { Tokenizer } from './tokenizer.ts';
-export type { DocumentSpan, PackOptions, TokenSet } from './pack-contexts.ts';
-export { packContexts } from './pack-contexts.ts';
+export type { PackOptions } from './pack-contexts.ts';
+export { packContexts, packIntoFile } from './pack-contexts.ts';
+export { HeldText } from './held-text.ts';
+export { type TextFile, TextFileWriter } from './text-file.ts';
+export {
+  type DocumentSpan,
+  tokenPieces,
+  type TokenSequence,
+  type TokenSet,
+  type TokenSink,
+  type TokenText,
+} from './token-text.ts';

@@ -4,27 +4,12 @@ import { expectPositiveInteger } from '../tensor/index.ts';
 import { ContextRows } from './context-rows.ts';
 import type { Document } from './document.ts';
 import { isHeldOut } from './document.ts';
-import { asMarkup, RoleNames, type TokenRoles } from './roles-of-tokens.ts';
+import { HeldText } from './held-text.ts';
+import { asMarkup, RoleNames } from './roles-of-tokens.ts';
 import { shuffleDocuments } from './shuffle-documents.ts';
+import { type TextFile, TextFileWriter } from './text-file.ts';
+import type { TokenSet, TokenSink } from './token-text.ts';
 import type { Tokenizer } from './tokenizer.ts';
-
-/** Where a document lies in a token set: `length` tokens from `start`, its separator the first of them. */
-export type DocumentSpan = { id: string; source: string; start: number; length: number };
-
-/**
- * A rectangle of tokens without padding: `tokens` is [nContexts, contextSize], row-major. Packed as a stream, the rows
- * follow each other, so that a document may run over several rows and a row may hold several documents; packed by
- * documents, a row holds tokens of one.
- */
-export type TokenSet = {
-  tokens: Uint32Array;
-  contextSize: number;
-  nContexts: number;
-  /** In the order of the rows. Documents that fell off the end are not listed; the last may be cut. */
-  documents: DocumentSpan[];
-  /** Where there are conversations. */
-  roles?: TokenRoles;
-};
 
 export type PackOptions = {
   contextSize: number;
@@ -65,7 +50,36 @@ export async function packContexts(
   tokenizer: Tokenizer,
   options: PackOptions,
 ): Promise<TokenSet> {
-  const { contextSize, maxTokens = Infinity, seed, signal, onProgress } = options;
+  const held = new HeldText(limitOf(options));
+  const { total, roleNames } = await pack(documents, tokenizer, options, held);
+  return held.take(total, options.contextSize, roleNames);
+}
+
+/**
+ * The same into files without a name in a folder: memory does not grow with the text. Roles are left out.
+ *
+ * @throws {MonosemeError} as {@link packContexts}, ERR_DISK_FULL, ERR_FILE
+ */
+export async function packIntoFile(
+  documents: AsyncIterable<Document> | Iterable<Document>,
+  tokenizer: Tokenizer,
+  options: PackOptions,
+  folder: string,
+): Promise<TextFile> {
+  limitOf(options);
+  const writer = new TextFileWriter(folder);
+  try {
+    const { total } = await pack(documents, tokenizer, options, writer);
+    return writer.finish(total, options.contextSize);
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+}
+
+/** Tokens at most: whole contexts, or no limit. */
+function limitOf(options: PackOptions): number {
+  const { contextSize, maxTokens = Infinity } = options;
   expectPositiveInteger('contextSize', contextSize);
   if (maxTokens !== Infinity) expectPositiveInteger('maxTokens', maxTokens);
   const limit = Math.floor(maxTokens / contextSize) * contextSize;
@@ -76,17 +90,24 @@ export async function packContexts(
       'A context of one token that begins with one of its own has room for no text.',
       'Take longer contexts.',
     );
+  return limit;
+}
 
-  const rows = new ContextRows(limit, {
-    contextSize,
-    byDocument: options.packing === 'documents',
-    beginContext: given(options.beginContext),
-  });
+async function pack(
+  documents: AsyncIterable<Document> | Iterable<Document>,
+  tokenizer: Tokenizer,
+  options: PackOptions,
+  sink: TokenSink,
+): Promise<{ total: number; roleNames: readonly string[] }> {
+  const { contextSize, seed, signal, onProgress } = options;
+  const limit = limitOf(options);
+  const byDocument = options.packing === 'documents';
+  const form = { contextSize, byDocument, beginContext: given(options.beginContext) };
+  const rows = new ContextRows(limit, form, sink);
   const roleNames = new RoleNames();
   const begin = options.beginDocument === undefined ? tokenizer.separatorId : options.beginDocument;
   const chosen = choose(documents, options);
   const ordered = seed === undefined ? chosen : shuffleDocuments(chosen, seed);
-  const spans: DocumentSpan[] = [];
   let nDocuments = 0;
   let nTokens = 0;
   let turnEnd = performance.now() + TURN_MS;
@@ -101,7 +122,7 @@ export async function packContexts(
     const start = rows.length;
     const innerRoles = roles && roleNames.ofTokens(tokenizer, inner, text, roles);
     rows.add(ids, innerRoles && framed(innerRoles, before.map(asMarkup), after.map(asMarkup)));
-    if (rows.length > start) spans.push({ id, source, start, length: rows.length - start });
+    if (rows.length > start) sink.addDocument({ id, source, start, length: rows.length - start });
     if (rows.length >= limit) break;
     if (performance.now() < turnEnd) continue;
     await nextTurn();
@@ -113,16 +134,7 @@ export async function packContexts(
 
   const total = rows.length - (rows.length % contextSize);
   if (total === 0) throw tooLittle(nDocuments, nTokens, options);
-  const roles = rows.takeRoles(total);
-  return {
-    tokens: rows.take(total),
-    contextSize,
-    nContexts: total / contextSize,
-    documents: spans
-      .filter(({ start }) => start < total)
-      .map((span) => ({ ...span, length: Math.min(span.length, total - span.start) })),
-    ...(roles && { roles: { names: roleNames.names, of: roles } }),
-  };
+  return { total, roleNames: roleNames.names };
 }
 
 async function* choose(

@@ -1,3 +1,4 @@
+import type { TokenSequence } from '../corpus/index.ts';
 import { firingHash, latentHash, secondHash, textKey } from './firing-hash.ts';
 import type { GatheredArrays } from './index-checkpoint.ts';
 import { type Sample, SampleSlots } from './sample-slots.ts';
@@ -33,7 +34,7 @@ export interface SampleOptions {
 export class ActivationSamples {
   readonly slots: SampleSlots;
   readonly #options: SampleOptions;
-  readonly #tokens: Uint32Array;
+  readonly #tokens: TokenSequence;
   /** [dSae]: the power of two above all values; 0 before the first. */
   readonly #limits: Float64Array;
   /** [dSae, groups]: samples in use. Groups are the bins, then random, then top. */
@@ -45,7 +46,7 @@ export class ActivationSamples {
   readonly #randomSlot = BINS * PER_BIN;
   readonly #topSlot: number;
 
-  constructor(tokens: Uint32Array, options: SampleOptions) {
+  constructor(tokens: TokenSequence, options: SampleOptions) {
     const { dSae, nTop, nRandom, radius, contextSize } = options;
     this.#options = options;
     this.#tokens = tokens;
@@ -234,11 +235,9 @@ export class ActivationSamples {
   textKey(position: number): number {
     const { contextSize } = this.#options;
     const contextStart = position - (position % contextSize);
-    return textKey(
-      this.#tokens,
-      Math.max(contextStart, position - TEXT_RADIUS),
-      Math.min(contextStart + contextSize - 1, position + TEXT_RADIUS),
-    );
+    const first = Math.max(contextStart, position - TEXT_RADIUS);
+    const end = Math.min(contextStart + contextSize, position + TEXT_RADIUS + 1);
+    return textKey(this.#tokens.subarray(first, end));
   }
 
   /** The top group, largest activation first. */

@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ActivationSource } from '../activations/index.ts';
-import type { TokenSet } from '../corpus/index.ts';
+import { tokenPieces, type TokenText } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
 import { sha256, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
@@ -10,7 +10,7 @@ import type { KernelBackend } from '../kernels/contract.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { logEdges } from './activation-histogram.ts';
 import type { CoActivation } from './co-activation.ts';
-import { writeCorpus } from './corpus-files.ts';
+import { writeCorpus, type WrittenCorpus } from './corpus-files.ts';
 import { type BuilderOptions, DEFAULT_EXAMPLES, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type GatheredLatents, gatherLatents } from './gather-latents.ts';
 import { type CheckpointPlace, removeCheckpoints } from './index-checkpoint.ts';
@@ -39,7 +39,7 @@ export interface BuildFeatureIndexInput {
   readonly backend: KernelBackend;
   /** Activations of the tokens of `tokenSet`, in their order (`modelSource(runner, tokenSet)`, or a store). */
   readonly source: ActivationSource;
-  readonly tokenSet: TokenSet;
+  readonly tokenSet: TokenText;
   readonly tokenizer: TokenTexts;
   /** [dIn, vocabSize], from `averageLogitJacobian`. Without it the index has no logits. */
   readonly jacobian?: Float32Array;
@@ -78,7 +78,7 @@ export interface BuiltIndex {
  * checkpoint, in `unfinished/` of the folder, when it is called again with the same input, and gives the same bytes. The same inputs and seed give the same bytes.
  *
  * Memory  about 20 KB a latent and as much as its weights, 128 MiB for what fires where, 32 MiB to look for near misses
- *         and what fires beside what, and 4 bytes a token of the text
+ *         and what fires beside what; beyond a text of four million tokens it grows no more when `tokenSet` is in a file
  * @throws {MonosemeError} ERR_MISMATCH when source, tokens and dictionary do not belong together; ERR_MEMORY (before
  * any work), ERR_OPTION, ERR_NOT_FINITE, ERR_DISK_FULL, ERR_FILE, ERR_INTERRUPTED
  */
@@ -154,10 +154,10 @@ function checkpointsOf(input: BuildFeatureIndexInput, options: BuilderOptions): 
   const { dictionary, source, backend, tokenSet, ablations } = input;
   const { config, weights } = dictionary;
   const settings = [INDEX_VERSION, TOOLKIT_VERSION, config, options, source.hash, backend.description];
-  const arrays = [tokenSet.tokens, ...Object.values(weights as object as Record<string, Float32Array>)];
   const fingerprint = sha256(
     JSON.stringify([...settings, ablations?.tokens ?? 0]),
-    ...arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)),
+    tokenPieces(tokenSet.tokens),
+    Object.values(weights as object as Record<string, Float32Array>),
   );
   return { out: input.out, fingerprint, seconds: input.checkpointSeconds };
 }
@@ -276,14 +276,14 @@ function details(
 
 function corpusDetails(
   { tokenSet, source }: BuildFeatureIndexInput,
-  { tokenBytes, sources }: { tokenBytes: 2 | 4; sources: Record<string, number> },
+  { tokenBytes, sources, nDocuments }: WrittenCorpus,
   vocabSize: number,
 ): IndexDetails['corpus'] {
   return {
     n_tokens: tokenSet.tokens.length,
     n_contexts: tokenSet.nContexts,
     context_size: tokenSet.contextSize,
-    n_documents: tokenSet.documents.length,
+    n_documents: nDocuments,
     token_bytes: tokenBytes,
     vocab_size: vocabSize,
     sources,

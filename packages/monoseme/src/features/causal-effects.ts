@@ -1,4 +1,4 @@
-import type { TokenSet } from '../corpus/index.ts';
+import type { TokenText } from '../corpus/index.ts';
 import { isInterruption, MonosemeError, throwIfAborted } from '../errors.ts';
 import type { ModelBatch, ModelRunner } from '../model/index.ts';
 import type { Example } from './choose-examples.ts';
@@ -37,7 +37,7 @@ export interface CausalEffects {
 
 export interface EffectsInput {
   readonly runner: ModelRunner;
-  readonly tokenSet: TokenSet;
+  readonly tokenSet: TokenText;
   /** [dSae, dIn] */
   readonly W_dec: Float32Array;
   readonly signal?: AbortSignal;
@@ -103,13 +103,11 @@ export class Ablator {
       const start = first - (first % contextSize);
       let end = done;
       while (end < n && ablations.positions[order[end]] < start + step) end++;
-      const batch = await runner.openBatch(
-        tokens.subarray(start, Math.min(tokens.length, start + step)),
-        contextSize,
-      );
+      const text = tokens.subarray(start, Math.min(tokens.length, start + step));
+      const batch = await runner.openBatch(text, contextSize);
       try {
         const mine = order.subarray(done, end);
-        if (this.#byToken) await this.#atTokens(batch, start, ablations, mine, effects);
+        if (this.#byToken) await this.#atTokens(batch, text, start, ablations, mine, effects);
         else await this.#inContexts(batch, start, ablations, mine, effects);
       } finally {
         await batch.close();
@@ -123,19 +121,20 @@ export class Ablator {
 
   async #atTokens(
     batch: ModelBatch,
+    text: Uint32Array,
     start: number,
     { latents, positions, activations }: Ablations,
     mine: Uint32Array,
     effects: CausalEffects,
   ): Promise<void> {
-    const { tokenSet, W_dec, runner } = this.#input;
+    const { W_dec, runner } = this.#input;
     const rows = Uint32Array.from(mine, (i) => positions[i] - start);
     const edited = new Float32Array(mine.length * runner.dIn);
     mine.forEach((i, toRow) => {
       const place = { from: batch.activations, row: rows[toRow], to: edited, toRow };
       takeOut(place, runner.dIn, W_dec, latents[i], activations[i]);
     });
-    const targets = Uint32Array.from(mine, (i) => tokenSet.tokens[positions[i] + 1]);
+    const targets = rows.map((row) => text[row + 1]);
     const found = await batch.tokenOutcomes({ rows, targets, edited, topTokens: CHANGED_TOKENS });
     mine.forEach((i, place) => {
       effects.lossChanges[i] = found.lossChanges[place];

@@ -1,40 +1,48 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { TokenSet } from '../corpus/index.ts';
+import { type TokenSequence, tokenPieces, type TokenText } from '../corpus/index.ts';
 import { atomicWrite, writeAll } from '../formats/index.ts';
 import { writeTable } from './parquet-table.ts';
 import { DOCUMENTS, type IndexFile } from './schema.ts';
 
-/** Tokens that are written at once: a copy of all would grow with the text. */
-const PIECE = 2 ** 20;
+export interface WrittenCorpus {
+  readonly files: IndexFile[];
+  readonly tokenBytes: 2 | 4;
+  /** Tokens of each source. */
+  readonly sources: Record<string, number>;
+  readonly nDocuments: number;
+}
 
 /** Write `corpus/tokens.bin` and `corpus/documents.parquet`. */
 export async function writeCorpus(
   folder: string,
-  tokenSet: TokenSet,
+  tokenSet: TokenText,
   vocabSize: number,
-): Promise<{ files: IndexFile[]; tokenBytes: 2 | 4; sources: Record<string, number> }> {
+): Promise<WrittenCorpus> {
   const { tokens, documents } = tokenSet;
   const tokenBytes = vocabSize <= 2 ** 16 ? 2 : 4;
   const written = await writeTokens(join(folder, 'corpus/tokens.bin'), tokens, tokenBytes);
   const sources: Record<string, number> = {};
-  const rows = documents.map(({ id, source, start, length }, document_index) => {
-    sources[source] = (sources[source] ?? 0) + length;
-    return { document_index, id, source, start, length };
-  });
-  const table = await writeTable(join(folder, 'corpus/documents.parquet'), DOCUMENTS, rows, 2 ** 17);
+  let document_index = 0;
+  function* rows() {
+    for (const { id, source, start, length } of documents) {
+      sources[source] = (sources[source] ?? 0) + length;
+      yield { document_index: document_index++, id, source, start, length };
+    }
+  }
+  const table = await writeTable(join(folder, 'corpus/documents.parquet'), DOCUMENTS, rows(), 2 ** 17);
   const files = [
     { path: 'corpus/tokens.bin', ...written },
     { path: 'corpus/documents.parquet', ...table },
   ];
-  return { files, tokenBytes, sources };
+  return { files, tokenBytes, sources, nDocuments: document_index };
 }
 
-async function writeTokens(path: string, tokens: Uint32Array, tokenBytes: 2 | 4) {
+async function writeTokens(path: string, tokens: TokenSequence, tokenBytes: 2 | 4) {
   const hash = createHash('sha256');
   await atomicWrite(path, async (file) => {
-    for (let start = 0; start < tokens.length; start += PIECE) {
-      const bytes = littleEndian(tokens.subarray(start, start + PIECE), tokenBytes);
+    for (const ids of tokenPieces(tokens)) {
+      const bytes = littleEndian(ids, tokenBytes);
       hash.update(bytes);
       await writeAll(file, bytes);
     }

@@ -1,3 +1,4 @@
+import type { TokenSequence } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import type { Codes, KernelBackend } from '../kernels/contract.ts';
 import { ActivationHistogram } from './activation-histogram.ts';
@@ -54,12 +55,12 @@ export class FeatureIndexBuilder {
   readonly #kept: KeptCodes;
   #nearMisses: NearMisses | undefined;
   readonly #sorter = new LatentSorter();
-  readonly #tokens: Uint32Array;
+  readonly #tokens: TokenSequence;
   readonly #options: BuilderOptions;
   #nTokens = 0;
 
   /** @param tokens [nContexts · contextSize]: the corpus, which the builder reads but does not copy */
-  constructor(tokens: Uint32Array, options: BuilderOptions) {
+  constructor(tokens: TokenSequence, options: BuilderOptions) {
     checkOptions(tokens, options);
     const { dSae, dIn, contextSize, seed, windowRadius: radius } = options;
     const nRandom = options.nRandom + SPARE_RANDOM;
@@ -131,6 +132,7 @@ export class FeatureIndexBuilder {
     expectLength('The activations', x, codes.nRows, this.#options.dIn);
     this.#correlation.addRows(x, firstToken);
     const { starts, positions, values } = this.#sorter.sort(codes, firstToken);
+    const tokens = this.#tokens.subarray(firstToken, firstToken + codes.nRows);
     const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
     for (let latent = 0; latent < this.#options.dSae; latent++) {
       const start = starts[latent];
@@ -142,7 +144,7 @@ export class FeatureIndexBuilder {
       const max = this.moments.max[latent];
       this.histogram.addRun(latent, bits, start, end, max);
       this.#samples.addRun(latent, positions, values, start, end, max);
-      this.tokenMass.addRun(latent, this.#tokens, positions, values, start, end);
+      this.tokenMass.addRun(latent, tokens, firstToken, positions, values, start, end);
     }
     this.#kept.add(codes);
     this.#nTokens += codes.nRows;
@@ -196,7 +198,7 @@ export class FeatureIndexBuilder {
   }
 }
 
-function checkOptions(tokens: Uint32Array, options: BuilderOptions): void {
+function checkOptions(tokens: TokenSequence, options: BuilderOptions): void {
   const limits: Record<Exclude<keyof BuilderOptions, 'seed'>, [number, number]> = {
     dSae: [1, 2 ** 24],
     contextSize: [1, 2 ** 24],

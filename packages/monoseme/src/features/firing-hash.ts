@@ -23,9 +23,9 @@ function mix(x: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** A 32-bit hash of the tokens from `first` to `last`: equal text, equal key. */
-export function textKey(tokens: Uint32Array, first: number, last: number): number {
+/** A 32-bit hash of tokens: equal text, equal key. */
+export function textKey(tokens: Uint32Array): number {
   let hash = 0x811c9dc5;
-  for (let i = first; i <= last; i++) hash = mix(Math.imul(hash ^ tokens[i], 0x01000193) + i - first);
+  for (let i = 0; i < tokens.length; i++) hash = mix(Math.imul(hash ^ tokens[i], 0x01000193) + i);
   return hash;
 }

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ActivationSource } from '../activations/index.ts';
+import type { TokenSequence } from '../corpus/index.ts';
 import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
 import { isInterruption, throwIfAborted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
@@ -11,7 +12,7 @@ export interface GatherInput {
   readonly dictionary: Dictionary;
   readonly backend: KernelBackend;
   readonly source: ActivationSource;
-  readonly tokenSet: { readonly tokens: Uint32Array };
+  readonly tokenSet: { readonly tokens: TokenSequence };
   readonly options: BuilderOptions;
   readonly checkpoints: CheckpointPlace;
   readonly signal?: AbortSignal;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { ActivationStore, modelSource, sourceText } from '../activations/index.ts';
+import { ActivationStore, modelSource, sourceText, sourceTextInFile } from '../activations/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { ModelRunner, OnnxModel } from '../model/index.ts';
 import { Random } from '../random/index.ts';
@@ -57,14 +57,12 @@ describe('an index of stored activations', () => {
     );
   });
 
-  test('has the tables of the index of the model', async () => {
+  test('has, with its text in a file, the tables of the index of the model', async () => {
     const store = await ActivationStore.open(join(root, 'store'));
     const given = { dictionary: dictionary(24, 10), jacobian: undefined };
-    await buildSmallIndex(join(root, 'of-store'), {
-      ...given,
-      source: store,
-      tokenSet: await sourceText(store),
-    });
+    const text = await sourceTextInFile(store, join(root, 'of-store'));
+    await buildSmallIndex(join(root, 'of-store'), { ...given, source: store, tokenSet: text });
+    text.close();
     await buildSmallIndex(join(root, 'of-model'), {
       ...given,
       source: modelSource(runner, tokens),

@@ -1,4 +1,4 @@
-import type { TokenSet } from '../corpus/index.ts';
+import type { TokenText } from '../corpus/index.ts';
 import type { ModelRunner } from '../model/index.ts';
 import { type Ablations, Ablator, type CausalEffects, plannedAblations } from './causal-effects.ts';
 import type { FeatureIndexBuilder } from './feature-index-builder.ts';
@@ -7,7 +7,7 @@ import { type CheckpointPlace, IndexCheckpoint } from './index-checkpoint.ts';
 export interface MeasureEffectsInput {
   readonly builder: FeatureIndexBuilder;
   readonly runner: ModelRunner;
-  readonly tokenSet: TokenSet;
+  readonly tokenSet: TokenText;
   /** [dSae, dIn] */
   readonly W_dec: Float32Array;
   readonly dSae: number;

@@ -1,3 +1,4 @@
+import { tokenPieces, type TokenSequence } from '../corpus/index.ts';
 import type { Example } from './choose-examples.ts';
 import type { KeptCodes } from './kept-codes.ts';
 import type { TokenMassEntry } from './token-mass.ts';
@@ -24,6 +25,8 @@ const sharing = new Uint8Array(OFFSETS.length);
  * first whose surroundings agree most with one of its top examples. It fires nowhere within the window that is shown.
  */
 export class NearMisses {
+  readonly #text: TokenSequence;
+  /** The kept tokens, and behind them those that an offset reaches. */
   readonly #tokens: Uint32Array;
   readonly #kept: KeptCodes;
   readonly #contextSize: number;
@@ -37,13 +40,16 @@ export class NearMisses {
   /** Occurrences of one latent's tokens, by agreement with its examples. */
   readonly #byAgreement: number[][] = Array.from({ length: MOST_AGREEMENT + 1 }, () => []);
 
-  constructor(tokens: Uint32Array, kept: KeptCodes, contextSize: number, radius: number) {
+  constructor(text: TokenSequence, kept: KeptCodes, contextSize: number, radius: number) {
+    this.#text = text;
+    const tokens = text.subarray(0, Math.min(text.length, kept.nTokens + Math.max(...OFFSETS)));
     this.#tokens = tokens;
     this.#kept = kept;
     this.#contextSize = contextSize;
     this.#radius = radius;
     let vocabSize = 0;
-    for (let i = 0; i < tokens.length; i++) if (tokens[i] >= vocabSize) vocabSize = tokens[i] + 1;
+    for (const ids of tokenPieces(text))
+      for (let i = 0; i < ids.length; i++) if (ids[i] >= vocabSize) vocabSize = ids[i] + 1;
     this.#vocabSize = vocabSize;
     this.#having = new Uint8Array(OFFSETS.length * vocabSize);
     this.#starts = new Uint32Array(vocabSize + 1);
@@ -87,7 +93,9 @@ export class NearMisses {
 
   /** Where in `having` the tokens around a place stand, without those beyond the ends of the text. */
   #around(position: number): number[] {
-    return Array.from(OFFSETS, (offset, k) => k * this.#vocabSize + this.#tokens[position + offset]).filter(
+    const first = Math.max(0, position + Math.min(...OFFSETS));
+    const tokens = this.#text.subarray(first, position + Math.max(...OFFSETS) + 1);
+    return Array.from(OFFSETS, (offset, k) => k * this.#vocabSize + tokens[position + offset - first]).filter(
       (place) => place < this.#having.length,
     );
   }

@@ -41,9 +41,11 @@ export class TokenMass {
     return { keys: this.#keys, sums: this.#sums, counts: this.#counts };
   }
 
+  /** @param tokens of the batch, from `firstPosition` of the text on */
   addRun(
     latent: number,
     tokens: Uint32Array,
+    firstPosition: number,
     positions: Uint32Array,
     values: Float32Array,
     start: number,
@@ -53,7 +55,7 @@ export class TokenMass {
     const sums = this.#sums;
     const counts = this.#counts;
     for (let i = start; i < end; i++) {
-      const key = tokens[positions[i]] + 1;
+      const key = tokens[positions[i] - firstPosition] + 1;
       const first = latent * SLOTS + (Math.imul(key, 0x9e3779b1) >>> 27) * WAYS;
       let slot = first;
       while (slot < first + WAYS && keys[slot] !== key && keys[slot] !== 0) slot++;

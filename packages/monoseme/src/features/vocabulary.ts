@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { tokenPieces, type TokenSequence } from '../corpus/index.ts';
 import { atomicWrite, sha256 } from '../formats/index.ts';
 
 /** What the index needs of a tokenizer. */
@@ -34,11 +35,12 @@ export async function writeVocabulary(
 }
 
 /** How often each token occurs. The array covers the vocabulary and every id of the corpus. */
-export function tokenCounts(tokens: Uint32Array, vocabSize: number): Uint32Array {
+export function tokenCounts(tokens: TokenSequence, vocabSize: number): Uint32Array {
   let largest = -1;
-  for (let i = 0; i < tokens.length; i++) if (tokens[i] > largest) largest = tokens[i];
+  for (const ids of tokenPieces(tokens))
+    for (let i = 0; i < ids.length; i++) if (ids[i] > largest) largest = ids[i];
   const counts = new Uint32Array(Math.max(vocabSize, largest + 1));
-  for (let i = 0; i < tokens.length; i++) counts[tokens[i]]++;
+  for (const ids of tokenPieces(tokens)) for (let i = 0; i < ids.length; i++) counts[ids[i]]++;
   return counts;
 }
 

@@ -1,3 +1,4 @@
+import type { TokenSequence } from '../corpus/index.ts';
 import { MonosemeError, throwIfAborted } from '../errors.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { expectFinite, expectPositiveInteger } from '../tensor/index.ts';
@@ -41,7 +42,7 @@ export interface JacobianOptions {
  */
 export async function averageLogitJacobian(
   runner: ModelRunner,
-  tokens: Uint32Array,
+  tokens: TokenSequence,
   contextSize: number,
   options: JacobianOptions = {},
 ): Promise<Float32Array<ArrayBuffer>> {
@@ -81,7 +82,7 @@ export async function averageLogitJacobian(
  * few.
  */
 function drawReferences(
-  tokens: Uint32Array,
+  tokens: TokenSequence,
   contextSize: number,
   n: number,
   length: number,

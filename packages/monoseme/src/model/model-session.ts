@@ -1,3 +1,4 @@
+import { tokenPieces, type TokenSequence } from '../corpus/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { expectLength, expectPositiveInteger } from '../tensor/index.ts';
 import { ACTIVATIONS, castName, type GraphPart } from './cut.ts';
@@ -64,7 +65,12 @@ export async function withFirstSession<T extends { close(): Promise<void> }>(
  * @throws {MonosemeError} ERR_MODEL (the model reads arrays), ERR_SHAPE (no whole contexts), ERR_OPTION (context longer
  * than the model's), ERR_TOKENIZER (id too large)
  */
-export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize: number, nBefore = 0): void {
+export function expectTokens(
+  model: OnnxModel,
+  tokens: TokenSequence,
+  contextSize: number,
+  nBefore = 0,
+): void {
   model.expectReadsTokens();
   expectPositiveInteger('The context size', contextSize);
   const nContexts = Math.floor(tokens.length / contextSize);
@@ -78,13 +84,17 @@ export function expectTokens(model: OnnxModel, tokens: Uint32Array, contextSize:
       'Choose another context size.',
     );
   const rows = model.embeddingRows ?? Infinity;
-  for (let i = 0; i < tokens.length; i++) {
-    if (tokens[i] >= rows)
-      throw new MonosemeError(
-        'ERR_TOKENIZER',
-        `Token ${i} has the id ${tokens[i]}, but the model embeds only ${rows} tokens.`,
-        'Use the tokenizer.json that belongs to the model.',
-      );
+  let before = 0;
+  for (const ids of tokenPieces(tokens)) {
+    for (let i = 0; i < ids.length; i++) {
+      if (ids[i] >= rows)
+        throw new MonosemeError(
+          'ERR_TOKENIZER',
+          `Token ${before + i} has the id ${ids[i]}, but the model embeds only ${rows} tokens.`,
+          'Use the tokenizer.json that belongs to the model.',
+        );
+    }
+    before += ids.length;
   }
 }
 

@@ -139,7 +139,7 @@ export function smallJacobian(): Float32Array {
   return jacobian;
 }
 
-/** Build the small index with the reference kernels. */
+/** Build the small index with the reference kernels. A text that is not in memory needs a source of its own. */
 export async function buildSmallIndex(
   out: string,
   changes: Partial<BuildFeatureIndexInput> = {},
@@ -149,7 +149,7 @@ export async function buildSmallIndex(
     out,
     dictionary: smallDictionary(),
     backend: await selectBackend({ name: 'reference' }),
-    source: smallSource(tokenSet),
+    source: changes.source ?? smallSource(tokenSet as TokenSet),
     tokenSet,
     tokenizer: smallTokenizer,
     jacobian: smallJacobian(),

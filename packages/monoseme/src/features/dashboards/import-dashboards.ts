@@ -174,7 +174,7 @@ async function writeIndex(
       n_tokens: tokenSet.tokens.length,
       n_contexts: tokenSet.nContexts,
       context_size: contextSize,
-      n_documents: tokenSet.documents.length,
+      n_documents: corpus.nDocuments,
       token_bytes: corpus.tokenBytes,
       vocab_size: counts.length,
       sources: corpus.sources,
