@@ -317,6 +317,26 @@ describe('the page', { skip }, () => {
     await close();
   });
 
+  for (const [size, options] of Object.entries(SIZES))
+    test(`${size}: the first Tab of every view is the way past its head`, async () => {
+      for (const hash of ['#/', `#/feature/${SMALL_LATENTS.cat}`, '#/map', '#/text', '#/steer/3']) {
+        const { tab, close } = await site.open(hash, options);
+        await tab.locator('main h1').first().waitFor();
+        const current = tab.locator('nav.views a[aria-current=page]');
+        await current.waitFor();
+        const [link, row] = [await current.boundingBox(), await tab.locator('nav.views').boundingBox()];
+        assert.ok(
+          link.x >= row.x - 1 && link.x + link.width <= row.x + row.width + 1,
+          `${hash} is out of sight`,
+        );
+        await tab.keyboard.press('Tab');
+        assert.equal(await tab.evaluate(() => document.activeElement.className), 'skip', hash);
+        await tab.keyboard.press('Enter');
+        assert.equal(await tab.evaluate(() => document.activeElement.id), 'main', hash);
+        await close();
+      }
+    });
+
   test('characters of several tokens are one, and can be copied', async () => {
     const { tab, close } = await site.open(`#/feature/${SMALL_LATENTS.accent}`);
     await tab.locator('.feature[aria-busy="false"]').waitFor();
