@@ -17,9 +17,11 @@ pub struct NestedInput<'a> {
     pub groups: &'a [u8],
     /// Of every group.
     pub weights: &'a [f32],
+    /// The groups from here on have had their turn: only the errors of those before it are made.
+    pub end: Option<usize>,
 }
 
-/// What `nested_residuals` gives beside the residuals themselves.
+/// What `nested_residuals` gives beside the residuals themselves; empty where there is an end.
 #[derive(Debug)]
 pub struct NestedErrors {
     /// `[n_rows, groups]`
@@ -33,15 +35,29 @@ impl NestedInput<'_> {
         self.decode.check()?;
         let (n_rows, d_out, n_groups) = (self.decode.codes.n_rows, self.decode.d_out, self.weights.len());
         expect_length("target", self.target.len(), &[n_rows, d_out])?;
-        expect_length("residuals", residuals.len(), &[n_groups, n_rows, d_out])?;
+        expect_length("residuals", residuals.len(), &[self.n_held(residuals), n_rows, d_out])?;
         expect_length("groups", self.groups.len(), &[self.decode.codes.values.len()])?;
         match self.groups.iter().max() {
             _ if n_groups == 0 => Err(KernelError::option("There is no group.")),
+            _ if !(1..=n_groups).contains(&self.n_groups()) => {
+                Err(KernelError::option(format!("The end is group {}.", self.n_groups())))
+            }
             Some(&largest) if largest as usize >= n_groups => {
                 Err(KernelError::option(format!("groups holds {largest}, but there are {n_groups} weights.")))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Groups that take part.
+    fn n_groups(&self) -> usize {
+        self.end.unwrap_or(self.weights.len())
+    }
+
+    /// Groups whose errors are held, group g in place g modulo their number.
+    fn n_held(&self, residuals: &[f32]) -> usize {
+        let of_group = self.decode.codes.n_rows * self.decode.d_out;
+        residuals.len().checked_div(of_group).unwrap_or(1).clamp(1, self.weights.len().max(1))
     }
 }
 
@@ -55,14 +71,16 @@ struct Scratch {
     latents: Vec<u32>,
     products: Vec<f32>,
     sum: Vec<f32>,
+    /// Errors of a row by groups that are not held, and of the group behind the end.
+    passing: Vec<f32>,
 }
 
 impl Scratch {
     fn sort(&mut self, groups: &[u8], latents: &[u32], n_groups: usize) {
         self.starts.clear();
         self.starts.resize(n_groups + 1, 0);
-        for &group in groups {
-            self.starts[usize::from(group) + 1] += 1;
+        for group in groups.iter().map(|&group| usize::from(group)).filter(|&group| group < n_groups) {
+            self.starts[group + 1] += 1;
         }
         for group in 0..n_groups {
             self.starts[group + 1] += self.starts[group];
@@ -90,8 +108,9 @@ struct NestedRow<'a, 'b> {
     input: NestedInput<'a>,
     row: usize,
     scratch: &'b mut Scratch,
-    /// Of each group.
-    residuals: &'b mut [&'a mut [f32]],
+    /// Of each group that is held, in its place.
+    held: &'b mut [&'a mut [f32]],
+    /// Empty where there is an end, as the products are.
     squared_errors: &'b mut [f64],
     products: &'b mut [f32],
 }
@@ -100,36 +119,70 @@ impl Kernel for NestedRow<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { input, row, scratch, residuals, squared_errors, products } = self;
+        let Self { input, row, scratch, held, squared_errors, products } = self;
         let NestedInput { decode: DecodeInput { codes, d_out, w_dec, b_dec }, .. } = input;
+        let n_groups = input.n_groups();
         let pairs = codes.pairs_of(row);
-        scratch.sort(&input.groups[pairs.clone()], &codes.latent_indices[pairs.clone()], residuals.len());
+        scratch.sort(&input.groups[pairs.clone()], &codes.latent_indices[pairs.clone()], n_groups);
         let (values, matrix) = (&codes.values[pairs], Rows::new(w_dec, d_out));
         let target = &input.target[row * d_out..][..d_out];
-        let mut sum = std::mem::take(&mut scratch.sum);
+        let (mut sum, mut passing) = (std::mem::take(&mut scratch.sum), std::mem::take(&mut scratch.passing));
         sum.clear();
         sum.resize(d_out, 0.0);
         if let Some(bias) = b_dec {
             sum.copy_from_slice(bias);
         }
-        for (group, (out, square)) in residuals.iter_mut().zip(squared_errors).enumerate() {
+        let end = input.end.filter(|&end| end < input.weights.len());
+        let (after, mut errors) = errors_of_groups(n_groups, end, held, &mut passing, d_out);
+        for (group, out) in errors.iter_mut().enumerate() {
             let range = scratch.group(group);
             let (latents, order) = (&scratch.latents[range.clone()], &scratch.order[range]);
             let term = |i: usize| Term { index: latents[i] as usize, factor: values[order[i]] };
             add_weighted_sum(lanes, latents.len(), term, matrix, &mut sum, |_| {});
-            *square = difference(&sum, target, out);
+            let square = difference(&sum, target, out);
+            if let Some(squared_error) = squared_errors.get_mut(group) {
+                *squared_error = square;
+            }
         }
-        scratch.sum = sum;
-        weigh(residuals, input.weights);
-        for (group, vector) in residuals.iter().enumerate() {
-            let range = scratch.group(group);
-            let latents = &scratch.latents[range.clone()];
-            products_with_rows(lanes, vector, latents, matrix, &mut scratch.products[range]);
+        weigh(&mut errors, input.weights, after);
+        if input.end.is_none() {
+            for (group, vector) in errors.iter().enumerate() {
+                let range = scratch.group(group);
+                let latents = &scratch.latents[range.clone()];
+                products_with_rows(lanes, vector, latents, matrix, &mut scratch.products[range]);
+            }
+            for (&place, &product) in scratch.order.iter().zip(&scratch.products) {
+                products[place] = product;
+            }
         }
-        for (&place, &product) in scratch.order.iter().zip(&scratch.products) {
-            products[place] = product;
-        }
+        (scratch.sum, scratch.passing) = (sum, passing);
     }
+}
+
+/// Where the errors of each group of a row go, and the weighted ones of the group behind the end: those of the last groups
+/// are held, those of the others pass.
+#[inline(always)]
+fn errors_of_groups<'b>(
+    n_groups: usize,
+    end: Option<usize>,
+    held: &'b mut [&mut [f32]],
+    passing: &'b mut Vec<f32>,
+    d_out: usize,
+) -> (Option<&'b [f32]>, Vec<&'b mut [f32]>) {
+    let n_held = held.len();
+    let n_passing = n_groups.saturating_sub(n_held);
+    passing.resize((n_passing + 1) * d_out, 0.0);
+    let (after, passing) = passing.split_at_mut(d_out);
+    // Its place is that of a group whose turn it is.
+    let after = end.map(|end| {
+        after.copy_from_slice(held[end % n_held]);
+        &*after
+    });
+    let mut errors: Vec<_> = passing.chunks_exact_mut(d_out).take(n_passing).collect();
+    let (wrapped, first) = held.split_at_mut(n_passing % n_held);
+    let places = first.iter_mut().chain(wrapped).take(n_groups - n_passing);
+    errors.extend(places.map(|row| &mut **row));
+    (after, errors)
 }
 
 /// out = a − b; gives its squared length.
@@ -145,14 +198,14 @@ fn difference(a: &[f32], b: &[f32], out: &mut [f32]) -> f64 {
     sums.iter().sum()
 }
 
-/// E_g = w_g e_g + E_{g+1} in place of e_g, from the last group backwards.
+/// E_g = w_g e_g + E_{g+1} in place of e_g, from the last group backwards, which `after` comes after.
 #[inline(always)]
-fn weigh(errors: &mut [&mut [f32]], weights: &[f32]) {
+fn weigh(errors: &mut [&mut [f32]], weights: &[f32], after: Option<&[f32]>) {
     for group in (0..errors.len()).rev() {
-        let (before, after) = errors.split_at_mut(group + 1);
+        let (before, later) = errors.split_at_mut(group + 1);
         let (error, weight) = (&mut *before[group], weights[group]);
-        match after.first() {
-            Some(next) => error.iter_mut().zip(next.iter()).for_each(|(e, next)| *e = weight * *e + next),
+        match later.first().map(|next| &**next).or(after) {
+            Some(next) => error.iter_mut().zip(next).for_each(|(e, next)| *e = weight * *e + next),
             None => error.iter_mut().for_each(|e| *e *= weight),
         }
     }
@@ -163,6 +216,7 @@ const BLOCK: usize = 16;
 
 /// A task's part of all results.
 struct Block<'a> {
+    /// Of each group that is held.
     residuals: Vec<&'a mut [f32]>,
     squared_errors: &'a mut [f64],
     products: &'a mut [f32],
@@ -176,22 +230,25 @@ pub fn nested_residuals(
 ) -> Result<NestedErrors, KernelError> {
     input.check(residuals)?;
     let DecodeInput { codes, d_out, .. } = input.decode;
-    let (n_rows, n_groups) = (codes.n_rows, input.weights.len());
-    let mut errors = NestedErrors {
-        squared_errors: vec![0.0; n_rows * n_groups],
-        products: vec![0.0; codes.values.len()],
-    };
+    let (n_rows, n_held) = (codes.n_rows, input.n_held(residuals));
+    let of_row = if input.end.is_none() { input.weights.len() } else { 0 };
+    let n_products = if input.end.is_none() { codes.values.len() } else { 0 };
+    let mut errors =
+        NestedErrors { squared_errors: vec![0.0; n_rows * of_row], products: vec![0.0; n_products] };
     if n_rows == 0 {
         return Ok(errors);
     }
-    let mut rest = &mut errors.products[..];
-    let mut blocks: Vec<_> = (errors.squared_errors.chunks_mut(BLOCK * n_groups).enumerate())
-        .map(|(block, squared_errors)| {
-            let rows = block * BLOCK..n_rows.min((block + 1) * BLOCK);
-            let n = codes.row_pointers[rows.end] - codes.row_pointers[rows.start];
-            let (products, after) = std::mem::take(&mut rest).split_at_mut(n as usize);
-            rest = after;
-            Block { residuals: Vec::with_capacity(n_groups), squared_errors, products }
+    let (mut squares, mut rest) = (&mut errors.squared_errors[..], &mut errors.products[..]);
+    let mut blocks: Vec<_> = (0..n_rows)
+        .step_by(BLOCK)
+        .map(|start| {
+            let rows = start..n_rows.min(start + BLOCK);
+            let pairs = codes.row_pointers[rows.end] - codes.row_pointers[rows.start];
+            Block {
+                residuals: Vec::with_capacity(n_held),
+                squared_errors: split_off(&mut squares, rows.len() * of_row),
+                products: split_off(&mut rest, (pairs as usize).min(n_products)),
+            }
         })
         .collect();
     for of_group in residuals.chunks_exact_mut(n_rows * d_out) {
@@ -201,24 +258,28 @@ pub fn nested_residuals(
     }
     engine.install(|| {
         blocks.into_par_iter().enumerate().for_each_init(Scratch::default, |scratch, (i, block)| {
-            let Block { residuals, squared_errors, mut products } = block;
+            let Block { residuals, mut squared_errors, mut products } = block;
             let mut residuals: Vec<_> =
                 residuals.into_iter().map(|piece| piece.chunks_exact_mut(d_out)).collect();
-            for (row, squared_errors) in (i * BLOCK..).zip(squared_errors.chunks_exact_mut(n_groups)) {
-                let (of_row, after) = products.split_at_mut(codes.pairs_of(row).len());
-                products = after;
-                let mut residuals: Vec<_> = residuals.iter_mut().filter_map(Iterator::next).collect();
-                let residuals = &mut residuals[..];
+            for row in i * BLOCK..n_rows.min((i + 1) * BLOCK) {
+                let mut held: Vec<_> = residuals.iter_mut().filter_map(Iterator::next).collect();
                 engine.instruction_set.run(NestedRow {
                     input,
                     row,
                     scratch,
-                    residuals,
-                    squared_errors,
-                    products: of_row,
+                    held: &mut held,
+                    squared_errors: split_off(&mut squared_errors, of_row),
+                    products: split_off(&mut products, codes.pairs_of(row).len().min(n_products)),
                 });
             }
         });
     });
     Ok(errors)
+}
+
+/// The first `n` elements; what is left are the others.
+fn split_off<'a, T>(left: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (first, others) = std::mem::take(left).split_at_mut(n);
+    *left = others;
+    first
 }

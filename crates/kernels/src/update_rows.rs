@@ -40,6 +40,8 @@ pub struct GradientInput<'a> {
     pub width: usize,
     /// The part along the weight row is removed.
     pub unit_norm: bool,
+    /// Latents whose rows take part; all when absent.
+    pub range: Option<(usize, usize)>,
 }
 
 impl GradientInput<'_> {
@@ -57,6 +59,10 @@ impl GradientInput<'_> {
             expect_length("coefficients", coefficients.len(), &[by_latent.row_indices.len()])?;
             expect_length("rows", rows.len(), &[by_latent.n_rows, self.width])?;
         }
+        let Range { start, end } = self.latents();
+        if start > end || end > self.d_sae() {
+            return Err(KernelError::option(format!("Latents {start} to {end} are not of the matrix.")));
+        }
         let Some(Pull { factors, parts }) = self.pull else { return Ok(()) };
         if parts.iter().map(|&part| part as usize).sum::<usize>() != self.width {
             return Err(KernelError::shape("The parts of a pull do not make up the width."));
@@ -66,6 +72,16 @@ impl GradientInput<'_> {
 
     fn d_sae(&self) -> usize {
         self.sums.first().map_or(0, |sum| sum.by_latent.d_sae)
+    }
+
+    fn latents(&self) -> Range<usize> {
+        self.range.map_or(0..self.d_sae(), |(start, end)| start..end)
+    }
+
+    /// Where their rows are in a matrix.
+    fn elements(&self) -> Range<usize> {
+        let Range { start, end } = self.latents();
+        start * self.width..end * self.width
     }
 
     /// `[d_sae, width]`
@@ -258,6 +274,9 @@ pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), Ke
     gradient.check()?;
     expect_length("weights", weights.len(), &gradient.shape())?;
     if let Some(screened) = &screened {
+        if gradient.range.is_some() {
+            return Err(KernelError::option("Bytes are made again of all latents, not of a range."));
+        }
         screened.check(engine.instruction_set, gradient.d_sae(), gradient.width)?;
     }
     let step = Update { blocks: Blocks::of(engine, gradient), weights, gradient_scale, adam, screened };
@@ -281,6 +300,9 @@ impl Update<'_> {
         let GradientInput { width, unit_norm, .. } = blocks.input;
         expect_length("firstMoments", first.len(), &blocks.input.shape())?;
         expect_length("secondMoments", second.len(), &blocks.input.shape())?;
+        let (elements, first_latent) = (blocks.input.elements(), blocks.input.latents().start);
+        let (weights, first) = (&mut weights[elements.clone()], &mut first[elements.clone()]);
+        let second = &mut second[elements];
         let not_finite = AtomicUsize::new(usize::MAX);
         let step = |gradients: &mut Vec<f32>, start: usize, weights: &mut [f32], m: &mut [M], v: &mut [M]| {
             let latents = start..start + weights.len() / width;
@@ -314,7 +336,7 @@ impl Update<'_> {
             let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
             let parts = weights.par_chunks_mut(size).zip(moments).zip(screened).enumerate();
             parts.for_each_init(Vec::new, |buffer, (block, ((weights, (m, v)), (bytes, facts)))| {
-                step(buffer, block * n_latents, weights, m, v);
+                step(buffer, first_latent + block * n_latents, weights, m, v);
                 screen_rows(blocks.set, weights, width, buffer, bytes, facts);
             });
         });
@@ -337,11 +359,13 @@ pub fn squared_gradient_norm(
     expect_length("weights", weights.len(), &input.shape())?;
     let blocks = Blocks::of(engine, input);
     let (width, size) = (input.width, blocks.size());
-    let mut squares = vec![0.0f64; input.d_sae()];
+    let Range { start: first, end } = input.latents();
+    let mut squares = vec![0.0f64; end - first];
+    let weights = &weights[input.elements()];
     engine.install(|| {
         let parts = weights.par_chunks(size).zip(squares.par_chunks_mut(blocks.n_latents)).enumerate();
         parts.for_each_init(Vec::new, |gradients, (block, (weights, squares))| {
-            let start = block * blocks.n_latents;
+            let start = first + block * blocks.n_latents;
             blocks.sum(start..start + squares.len(), weights, gradients, None);
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact(width)).zip(squares);
             for ((gradient, weights), square) in rows {

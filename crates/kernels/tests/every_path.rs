@@ -231,10 +231,15 @@ fn run_company(engine: &Engine, codes: CodesView<'_>) {
 /// Two groups at random: the second error is that of the whole.
 fn run_nested(engine: &Engine, random: &mut Random, decode: DecodeInput<'_>, x: &[f32], decoded: &[f32]) {
     let groups: Vec<u8> = decode.codes.values.iter().map(|_| random.below(2) as u8).collect();
-    let input = NestedInput { decode, target: x, groups: &groups, weights: &[2.0, 1.0] };
+    let input = NestedInput { decode, target: x, groups: &groups, weights: &[2.0, 1.0], end: None };
     let mut errors = vec![0.0; 2 * x.len()];
     let nested = nested_residuals(engine, input, &mut errors).unwrap();
     let (first, whole) = errors.split_at(x.len());
+    let mut held = vec![0.0; x.len()];
+    let again = nested_residuals(engine, input, &mut held).unwrap();
+    assert_eq!((&held[..], &again.products), (whole, &nested.products));
+    nested_residuals(engine, NestedInput { end: Some(1), ..input }, &mut held).unwrap();
+    assert_eq!(held, first);
     assert!(whole.iter().zip(decoded).zip(x).all(|((e, a), b)| *e == a - b));
     assert_eq!(nested.squared_errors.len(), 2 * decode.codes.n_rows);
     for (weighted, vectors) in [(0, first), (1, whole)] {
@@ -303,7 +308,8 @@ fn run_sparse(
     let factors = random.values(codes.d_sae * 2);
     let parts = [width as u32 / 2, width.div_ceil(2) as u32];
     let pull = Some(Pull { factors: &factors, parts: &parts });
-    let gradient = GradientInput { sums: &[sum, sum], pull, width, unit_norm: random.below(2) == 0 };
+    let gradient =
+        GradientInput { sums: &[sum, sum], pull, width, unit_norm: random.below(2) == 0, range: None };
     assert!(squared_gradient_norm(engine, gradient, w).unwrap() >= 0.0);
     let adam = || Adam::new(1e-3, 0.9, 0.999, 1e-8, 3.0);
     let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);
@@ -322,6 +328,18 @@ fn run_sparse(
         update_rows(engine, input).unwrap();
         updated.push(weights);
     }
+    let mut weights = w.to_vec();
+    let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);
+    let middle = random.below(codes.d_sae + 1);
+    for range in [(middle, codes.d_sae), (0, middle)] {
+        let gradient = GradientInput { range: Some(range), ..gradient };
+        let moments = Moments::F32(&mut first, &mut second);
+        let (weights, gradient_scale) = (&mut weights[..], 0.5);
+        let input =
+            UpdateRowsInput { gradient, weights, moments, gradient_scale, adam: adam(), screened: None };
+        update_rows(engine, input).unwrap();
+    }
+    assert_eq!(weights, updated[0], "ranges are updated as all are");
     assert_eq!(updated[0], updated[1], "moments are rounded after they are used");
 }
 

@@ -30,6 +30,12 @@ pub struct Pull {
 }
 
 #[napi(object, object_to_js = false)]
+pub struct LatentRange {
+    pub first: u32,
+    pub end: u32,
+}
+
+#[napi(object, object_to_js = false)]
 pub struct GradientInput {
     pub by_latent: CodesByLatent,
     pub width: u32,
@@ -39,6 +45,7 @@ pub struct GradientInput {
     pub pull: Option<Pull>,
     pub weights: Float32Array,
     pub constraint: String,
+    pub range: Option<LatentRange>,
     /// Of `updateRows`, as are the following.
     pub first_moments: Moments,
     pub second_moments: Moments,
@@ -48,6 +55,10 @@ pub struct GradientInput {
 }
 
 impl GradientInput {
+    fn range(&self) -> Option<(usize, usize)> {
+        self.range.as_ref().map(|range| (range.first as usize, range.end as usize))
+    }
+
     /// What the gradient is the sum of, the weights, and what `updateRows` mutates beside them.
     fn parts(&mut self) -> Parts<'_> {
         let own = kernels::SparseSum {
@@ -77,8 +88,9 @@ impl GradientInput {
         let adam = self.adam.as_ref().ok_or_else(absent)?;
         let adam = kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step);
         let gradient_scale = self.gradient_scale.unwrap_or(1.0) as f32;
+        let range = self.range();
         let Parts { sums, pull, width, unit_norm, weights, first, second, screened } = self.parts();
-        let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm };
+        let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, range };
         // SAFETY: the arrays live as long as `self`, and the contract gives them to this call alone until it ends.
         let (weights, moments) = unsafe {
             let moments = match (first, second) {
@@ -123,8 +135,9 @@ impl Kernels {
     #[napi]
     pub fn squared_gradient_norm(&self, mut input: GradientInput) -> AsyncTask<Call<f64>> {
         Call::start(&self.engine, move |engine| {
+            let range = input.range();
             let Parts { sums, pull, width, unit_norm, weights, .. } = input.parts();
-            let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm };
+            let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, range };
             kernels::squared_gradient_norm(engine, gradient, weights)
         })
     }

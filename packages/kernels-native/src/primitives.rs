@@ -126,6 +126,7 @@ pub struct DecodeInput {
     /// Of `nestedResiduals`.
     pub groups: Option<Uint8Array>,
     pub weights: Option<Float32Array>,
+    pub end: Option<u32>,
     /// Of `sampledProducts`.
     pub rows: Option<Float32Array>,
 }
@@ -268,6 +269,7 @@ impl Kernels {
                 target: input.target.as_deref().unwrap_or_default(),
                 groups: input.groups.as_deref().unwrap_or_default(),
                 weights: input.weights.as_deref().unwrap_or_default(),
+                end: input.end.map(|end| end as usize),
             };
             // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
             let out = residuals.as_mut().map_or(&mut [][..], |array| unsafe { array.as_mut() });

@@ -69,7 +69,8 @@ pub fn join_rows(
 ) -> Result<Codes, KernelError> {
     if let Selection::BatchTopK { k, .. } = input.selection {
         let mut all = RowPairs::default();
-        for part in &mut parts {
+        all.pairs.reserve_exact(parts.iter().map(|part| part.pairs.len()).sum());
+        for mut part in parts {
             all.counts.append(&mut part.counts);
             all.pairs.append(&mut part.pairs);
         }

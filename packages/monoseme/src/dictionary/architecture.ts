@@ -5,6 +5,7 @@ import type {
   Residuals,
   ScreenedWeights,
   Selection,
+  LatentRange,
   SparseGradient,
   SparseSum,
 } from '../kernels/contract.ts';
@@ -96,6 +97,8 @@ export interface Step {
   readonly further: Readonly<Record<string, Float32Array>>;
   /** Numbers an architecture keeps from step to step. Mutated. */
   readonly memory: number[];
+  /** Nested reconstructions whose residuals are held at once, at least 1; all when absent. */
+  readonly nHeld?: number;
   readonly settings: ArchitectureSettings;
   /** λ in force. */
   readonly coefficient: number;
@@ -127,13 +130,15 @@ export interface Gradients {
   readonly encoder: SparseGradient;
   /** of W_dec */
   readonly decoder: SparseGradient;
+  /** Where the rows of `decoder` are not all in memory at once; all latents at any time when absent. */
+  readonly turns?: readonly DecoderTurn[];
   /** of W_skip, for those that have one: row i is Σ_b x_bi · 2/B e_b. */
   readonly skip?: SparseSum;
   /** [dSae] */
   readonly b_enc: Float64Array;
   /** [dSae]: Σ_b ∂L/∂⟨x_b, W_enc[j]⟩, which reaches b_dec where the input is centred. */
   readonly preActs: Float64Array;
-  /** of b_dec, through the reconstruction alone: factor · Σ of the rows [nRows, dOut]. */
+  /** of b_dec, through the reconstruction alone: factor · Σ of the rows [nRows, dOut], as they are after the last turn. */
   readonly b_dec: { readonly rows: Float32Array; readonly factor: number };
   /** of the further vectors */
   readonly further: Readonly<Record<string, Float64Array>>;
@@ -142,6 +147,16 @@ export interface Gradients {
   /** The latent activations of the batch; pairs with the value 0 are not active. */
   readonly acts: Codes;
   readonly sums: StepSums;
+}
+
+/**
+ * Latents whose rows of the decoder's gradient are in memory together. Turns are taken in their order; the decoder rows of a
+ * turn's latents may have changed when the next one begins, and all turns may be taken again before any has changed.
+ */
+export interface DecoderTurn {
+  readonly range: LatentRange;
+  /** Fills the rows. */
+  begin(): Promise<void>;
 }
 
 /** What training starts from, beside the four weights. */
@@ -236,11 +251,9 @@ export function latentProducts(
   return backend.sampledProducts({ codes, dOut: a.length / dSae, rows: a, W_dec: b });
 }
 
-/** δ_bj = (2⟨e_b, W_dec[j]⟩ + penalty)/B of the pairs, from the products. */
-export function deltasOf(step: Step, products: Float32Array, penalty = 0): Float32Array {
-  const { nRows, buffers } = step;
-  const deltas = buffers.floats('deltas', products.length);
-  return affine_(deltas, products, 2 / nRows, penalty / nRows);
+/** δ_bj = (2⟨e_b, W_dec[j]⟩ + penalty)/B of the pairs, in place of the products. */
+export function deltasOf_(step: Step, products: Float32Array, penalty = 0): Float32Array {
+  return affine_(products, products, 2 / step.nRows, penalty / step.nRows);
 }
 
 /**

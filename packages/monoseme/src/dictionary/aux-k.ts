@@ -1,5 +1,5 @@
 import { encodeBatch, type Gradients, latentProducts, type Step } from './architecture.ts';
-import { plus, sumsByLatent, total } from './sparse-sum.ts';
+import { affine_, plus, sumsByLatent, total } from './sparse-sum.ts';
 
 /** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
 export const DEAD_AFTER_TOKENS = 50_000;
@@ -26,7 +26,8 @@ const FAINT_SHARE = 0.8;
  *            below it: by how much a latent answers to its own direction, 1 or so for one that stands for a feature, however
  *            rare. What is left over is weak and fires now and then, so it is never dead, and learns next to nothing.
  *            Transcoders do not take it: their two sides have no such product
- * Computed   −r = −ê − (−e) with the values of z negated, whose residual −e is: no batch is copied
+ * Computed   −r = −ê − (−e) with the values of z negated, whose residual −e is: no batch is copied, and each array of pairs takes the
+ *            place of the one it is made from
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
  *
@@ -46,7 +47,7 @@ export async function withAuxK(
   const { backend, dOut, nRows, weights } = step;
   const k = kAux > 0 ? kAux : Math.max(1, Math.round(gradients.sums.l0 / nRows));
   const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(k, dead.length) }, { latents: dead });
-  const negated = { ...codes, values: codes.values.map((value) => -value) };
+  const negated = { ...codes, values: affine_(codes.values, codes.values, -1, 0) };
   const [byLatent, errors] = await Promise.all([
     backend.transpose(codes),
     backend.residuals({
@@ -59,14 +60,14 @@ export async function withAuxK(
   ]);
   const weight = (auxCoefficient * varianceAboutMean(step.target, dOut)) / varianceLeft;
   const factor = (2 * weight) / nRows;
-  const deltas = errors.products.map((product) => -factor * product);
+  const deltas = affine_(errors.products, errors.products, -factor, 0);
   const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);
   return {
     ...gradients,
     encoder: plus(gradients.encoder, { byLatent, coefficients: deltas, rows: step.x }),
     decoder: plus(gradients.decoder, {
       byLatent,
-      coefficients: negated.values.map((value) => factor * value),
+      coefficients: affine_(negated.values, negated.values, factor, 0),
       rows: errors.residuals,
     }),
     preActs,

@@ -70,7 +70,7 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   const guess = GUESS * (memory[2] ?? 0);
   const lifted = await encodeBatch(step, { kind: 'batchTopK', k, guess }, { b_enc });
   followThreshold_(memory, lifted, k);
-  const acts = withoutLift(lifted, lift);
+  const acts = withoutLift_(lifted, lift);
   // A lift of θ at most: beyond it, latents would be chosen that are not active at all.
   const most = memory[1] > 0 ? memory[0] / memory[1] : 0;
   const unit = LIFT_RATE * most;
@@ -82,18 +82,19 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   return acts;
 }
 
-/** The same pairs with h for h + lift, those that are not active left out. */
-function withoutLift(lifted: Codes, lift: Float32Array): Codes {
-  const { latentIndices } = lifted;
-  const values = new Float32Array(lifted.values.length);
-  const isActive = new Uint8Array(values.length);
+/** The same pairs with h in place of h + lift, those that are not active left out. */
+function withoutLift_(lifted: Codes, lift: Float32Array): Codes {
+  const { latentIndices, values } = lifted;
   let nActive = 0;
   for (let pair = 0; pair < values.length; pair++) {
-    values[pair] = lifted.values[pair] - lift[latentIndices[pair]];
-    nActive += isActive[pair] = values[pair] > 0 ? 1 : 0;
+    values[pair] -= lift[latentIndices[pair]];
+    if (values[pair] > 0) nActive++;
   }
-  const codes = { ...lifted, values };
-  return nActive === values.length ? codes : partedCodes(codes, isActive)[1];
+  if (nActive === values.length) return lifted;
+  return partedCodes(
+    lifted,
+    Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
+  )[1];
 }
 
 function followThreshold_(memory: number[], { nRows, values }: Codes, k: number): void {

@@ -1,5 +1,5 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, deltasOf, encodeBatch, reconstruct } from './architecture.ts';
+import { type Architecture, deltasOf_, encodeBatch, reconstruct } from './architecture.ts';
 import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
@@ -61,7 +61,7 @@ export const jumpRelu: Architecture = {
     ]);
     addWindow_(silent, silentProducts, rowsPerSilent);
     const logThresholds = slopes.map((slope, j) => (-thresholds[j] * slope) / (bandwidth * nRows));
-    const deltas = deltasOf(step, errors.products);
+    const deltas = deltasOf_(step, errors.products);
     const l0 = acts.values.length;
     const squaredError = total(errors.squaredErrors);
     const gradients = {

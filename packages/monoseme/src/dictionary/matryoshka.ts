@@ -41,7 +41,13 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
   const whole = widths.length - 1;
   const sumOfSquares = widths.reduce((sum, width) => sum + width ** 2, 0);
   const shares = widths.map((width) => width ** 2 / sumOfSquares);
-  const { gradients, squaredErrors } = await nestedGradients(step, acts, groupsOf(acts, widths), shares);
+  const { gradients, squaredErrors } = await nestedGradients(
+    step,
+    acts,
+    groupsOf(acts, widths),
+    shares,
+    widths,
+  );
   return withAuxK(step, {
     ...gradients,
     further: { lift: new Float64Array(step.dSae) },

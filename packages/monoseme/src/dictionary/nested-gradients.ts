@@ -1,6 +1,6 @@
-import type { Codes } from '../kernels/contract.ts';
+import type { Codes, CodesByLatent, KernelBackend, NestedResidualsInput } from '../kernels/contract.ts';
 import { affine_ } from './sparse-sum.ts';
-import { type Gradients, sharedGradients, type Step } from './architecture.ts';
+import { type DecoderTurn, type Gradients, sharedGradients, type Step } from './architecture.ts';
 
 /** Gradients of a weighted sum of squared errors, each of a reconstruction by more groups of pairs than the one before. */
 export interface NestedGradients {
@@ -14,53 +14,55 @@ export interface NestedGradients {
  * Gradients  with E_bg = Σ_{h ≥ g} w_h e_bh for a pair of group g:
  *            δ_bj = 2⟨E_bg, W_dec[j]⟩/B,  ∂W_dec[j] = 2/B Σ_b f_bj E_bg,  ∂b_dec = 2/B Σ_b E_b0 (decoder path)
  * Computed   times 1/w of the last group, so that the last of the errors is that of the whole
+ * Memory     step.nHeld residuals at once where groups are of latents: those of the last groups come first, and each turn
+ *            makes those of the groups before it anew from their decoder rows. Any number gives the same bits.
  *
  * @param groups [nnz]: the group of each pair
+ * @param ends where each group of latents ends; absent where a latent may be in several groups
  */
 export async function nestedGradients(
   step: Step,
   acts: Codes,
   groups: Uint8Array,
   weights: readonly number[],
+  ends?: readonly number[],
 ): Promise<NestedGradients> {
   const { backend, buffers, target, nRows, dOut } = step;
   const { W_dec, b_dec } = step.weights;
   const last = weights.length - 1;
   const length = nRows * dOut;
-  const byLatentWithRows = backend.transpose(acts).then((byLatent) => {
-    // Row b of a pair of group g is row g·B + b of the weighted errors; computed while the kernels run.
-    const rowIndices = byLatent.rowIndices.slice();
-    const { pairIndices } = byLatent;
-    for (let i = 0; i < rowIndices.length; i++) rowIndices[i] += groups[pairIndices[i]] * nRows;
-    return { byLatent, rowIndices };
-  });
+  const most = ends ? (step.nHeld ?? weights.length) : weights.length;
+  const nHeld = Math.min(most, weights.length);
+  const input: NestedResidualsInput = {
+    codes: acts,
+    dOut,
+    W_dec,
+    b_dec,
+    target,
+    groups,
+    weights: Float32Array.from(weights, (weight) => weight / weights[last]),
+    residuals: buffers.floats('nested residuals', most * length).subarray(0, nHeld * length),
+  };
   const [{ byLatent, rowIndices }, errors] = await Promise.all([
-    byLatentWithRows,
-    backend.nestedResiduals({
-      codes: acts,
-      dOut,
-      W_dec,
-      b_dec,
-      target,
-      groups,
-      weights: Float32Array.from(weights, (weight) => weight / weights[last]),
-      residuals: buffers.floats('nested residuals', weights.length * length),
-    }),
+    byLatentWithPlaces(step, acts, groups, nHeld),
+    backend.nestedResiduals(input),
   ]);
   const rows = errors.residuals;
-  const residuals = rows.subarray(last * length);
+  const place = last % nHeld;
+  const residuals = rows.subarray(place * length, (place + 1) * length);
   const factor = (2 * weights[last]) / nRows;
-  const deltas = affine_(buffers.floats('deltas', errors.products.length), errors.products, factor, 0);
+  const deltas = affine_(errors.products, errors.products, factor, 0);
   const shared = sharedGradients(step, acts, byLatent, residuals, deltas);
   const { coefficients } = shared.decoder;
   return {
     gradients: {
       ...shared,
       decoder: {
-        byLatent: { ...byLatent, nRows: nRows * weights.length, rowIndices },
+        byLatent: { ...byLatent, nRows: nRows * nHeld, rowIndices },
         coefficients: affine_(coefficients, acts.values, factor, 0),
         rows,
       },
+      ...(ends && nHeld < weights.length && { turns: turnsOf(backend, input, ends, nHeld) }),
       b_dec: { rows: rows.subarray(0, length), factor },
     },
     squaredErrors: Float64Array.from(weights, (_, g) => {
@@ -69,4 +71,39 @@ export async function nestedGradients(
       return sum;
     }),
   };
+}
+
+/** Transposed pairs, and for row b of a pair of group g where its weighted error is: computed while the kernels run. */
+async function byLatentWithPlaces(
+  { backend, buffers, nRows }: Step,
+  acts: Codes,
+  groups: Uint8Array,
+  nHeld: number,
+): Promise<{ byLatent: CodesByLatent; rowIndices: Uint32Array }> {
+  const byLatent = await backend.transpose(acts);
+  const { pairIndices } = byLatent;
+  const rowIndices = buffers.indices('places of errors', pairIndices.length);
+  for (let i = 0; i < rowIndices.length; i++)
+    rowIndices[i] = byLatent.rowIndices[i] + (groups[pairIndices[i]] % nHeld) * nRows;
+  return { byLatent, rowIndices };
+}
+
+/** The last groups first, as many at a time as are held: their residuals are there when the first turn begins. */
+function turnsOf(
+  backend: KernelBackend,
+  input: NestedResidualsInput,
+  ends: readonly number[],
+  nHeld: number,
+): DecoderTurn[] {
+  let inMemory = ends.length;
+  const turns: DecoderTurn[] = [];
+  for (let end = ends.length; end > 0; end -= nHeld) {
+    const range = { first: ends[end - nHeld - 1] ?? 0, end: ends[end - 1] };
+    const begin = async () => {
+      if (inMemory !== end) await backend.nestedResiduals({ ...input, end });
+      inMemory = end;
+    };
+    turns.push({ range, begin });
+  }
+  return turns;
 }

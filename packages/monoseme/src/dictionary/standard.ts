@@ -1,4 +1,4 @@
-import { type Architecture, deltasOf, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
+import { type Architecture, deltasOf_, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
 import { total } from './sparse-sum.ts';
 
 /**
@@ -28,7 +28,7 @@ export const standard: Architecture = {
     const { coefficient } = step;
     const acts = await encodeBatch(step, { kind: 'threshold' });
     const { byLatent, errors } = await reconstruct(step, acts);
-    const deltas = deltasOf(step, errors.products, coefficient);
+    const deltas = deltasOf_(step, errors.products, coefficient);
     const squaredError = total(errors.squaredErrors);
     const l1 = total(acts.values);
     return {

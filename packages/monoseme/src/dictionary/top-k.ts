@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import {
   type Architecture,
-  deltasOf,
+  deltasOf_,
   encodeBatch,
   type Gradients,
   reconstruct,
@@ -37,7 +37,7 @@ export const topK: Architecture = {
 /** Squared error of given activations, with AuxK. */
 export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradients> {
   const { byLatent, errors } = await reconstruct(step, acts);
-  const deltas = deltasOf(step, errors.products);
+  const deltas = deltasOf_(step, errors.products);
   const squaredError = total(errors.squaredErrors);
   const gradients = {
     ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),

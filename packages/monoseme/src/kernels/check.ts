@@ -121,7 +121,20 @@ export function checkNestedResiduals(input: NestedResidualsInput): void {
   expectSize('The length of weights', weights.length, 1);
   expectLength('target', input.target, codes.nRows, dOut);
   expectLength('groups', input.groups, codes.values.length);
-  expectLength('residuals', input.residuals, weights.length, codes.nRows, dOut);
+  const nHeld = Math.floor(input.residuals.length / (codes.nRows * dOut || 1));
+  expectLength('residuals', input.residuals, limited(nHeld, 1, weights.length), codes.nRows, dOut);
+  const { end = weights.length } = input;
+  expectSize('end', end, 1);
+  if (end > weights.length)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `end is ${end}, but there are ${weights.length} groups.`,
+      'Take one of them.',
+    );
+}
+
+function limited(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
 }
 
 export function checkSampledProducts(input: SampledProductsInput): void {
@@ -169,6 +182,14 @@ export function checkGradient(input: GradientInput): void {
   expectSize('width', width, 1);
   for (const sum of [input, ...(input.also ?? [])]) checkSparseSum(sum, dSae, width);
   expectLength('weights', input.weights, dSae, width);
+  const { first, end } = input.range ?? { first: 0, end: dSae };
+  for (const [name, value] of Object.entries({ first, end })) expectSize(`range.${name}`, value, 0);
+  if (first > end || end > dSae)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `range is ${first} to ${end}, of ${dSae} latents.`,
+      'Take a range of latents of the matrix.',
+    );
   if (!pull) return;
   expectLength('pull.factors', pull.factors, dSae, pull.parts.length);
   if (pull.parts.reduce((sum, part) => sum + part, 0) === width) return;
@@ -193,6 +214,12 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   checkGradient(input);
   const { byLatent, width, adam, gradientScale = 1 } = input;
   expectFiniteOption('gradientScale', gradientScale, 0);
+  if (input.range && input.screened)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      'A range of latents is updated, and bytes are to be made again.',
+      'Update all latents of screened weights at once.',
+    );
   if (input.firstMoments.constructor !== input.secondMoments.constructor) {
     throw new MonosemeError(
       'ERR_OPTION',

@@ -227,6 +227,42 @@ function contract(open: () => Promise<KernelBackend>): void {
     assert.deepEqual(await backend.product({ a: transposed, isTransposed: true, ...shape }), expected);
   });
 
+  test('nestedResiduals makes the same bytes however many groups it holds, turn by turn', async () => {
+    const backend = await open();
+    const random = new Random(23);
+    for (const { nRows, dIn: dOut, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, normals);
+      const W_dec = normals(random, dSae * dOut);
+      const target = normals(random, nRows * dOut);
+      const input = nestedCase(random, { codes, dOut, W_dec, target }, normals);
+      const { residuals: all, ...whole } = await backend.nestedResiduals(input);
+      const size = target.length;
+      for (let nHeld = 1; nHeld <= input.weights.length; nHeld++) {
+        const residuals = new Float32Array(nHeld * size);
+        for (let end = input.weights.length; end > 0; end -= nHeld) {
+          const isFirst = end === input.weights.length;
+          const turn = await backend.nestedResiduals({ ...input, residuals, ...(!isFirst && { end }) });
+          const { squaredErrors, products } = turn;
+          if (isFirst) assert.deepEqual({ squaredErrors, products }, whole);
+          else assert.equal(squaredErrors.length + products.length, 0);
+          for (let group = Math.max(0, end - nHeld); group < end; group++) {
+            const start = (group % nHeld) * size;
+            assert.deepEqual(
+              residuals.subarray(start, start + size),
+              all.slice(group * size, (group + 1) * size),
+              `group ${group} of ${input.weights.length}, ${nHeld} held`,
+            );
+          }
+        }
+        // Once more from the start, as after the turns in which the length of a gradient was found.
+        await backend.nestedResiduals({ ...input, residuals, end: input.weights.length });
+        const last = input.weights.length - 1;
+        const start = (last % nHeld) * size;
+        assert.deepEqual(residuals.subarray(start, start + size), all.slice(last * size));
+      }
+    }
+  });
+
   test('transpose sorts by latent, then by row', async () => {
     const backend = await open();
     const random = new Random(5);

@@ -130,16 +130,24 @@ export interface NestedResidualsInput extends DecodeInput {
   readonly groups: Uint8Array;
   /** [G]: w_g of each group. */
   readonly weights: Float32Array;
-  /** [G, nRows, dOut]. Mutated: where the weighted errors go. */
+  /**
+   * [H, nRows, dOut], 1 ≤ H ≤ G. Mutated: where the weighted errors of the last H groups go, those of group g to place
+   * g mod H.
+   */
   readonly residuals: Float32Array;
+  /**
+   * The groups from here on have had their turn: the weighted errors of the last H groups before it are made, from those
+   * of group `end` in `residuals` (if there is one) and the decoder rows of the groups before it.
+   */
+  readonly end?: number;
 }
 
 export interface NestedResiduals {
-  /** [G, nRows, dOut]: E_g = Σ_{h ≥ g} w_h e_h, with e_h = x̂_h − target and x̂_h the pairs of groups 0 … h (and b_dec). */
+  /** [H, nRows, dOut]: E_g = Σ_{h ≥ g} w_h e_h, with e_h = x̂_h − target and x̂_h the pairs of groups 0 … h (and b_dec). */
   readonly residuals: Float32Array;
-  /** [nRows, G]: ‖e_g‖² of each row. */
+  /** [nRows, G]: ‖e_g‖² of each row; empty with an `end`. */
   readonly squaredErrors: Float64Array;
-  /** [nnz]: ⟨E_g[b], W_dec[j]⟩ of every pair, g its group. */
+  /** [nnz]: ⟨E_g[b], W_dec[j]⟩ of every pair, g its group; empty with an `end`. */
   readonly products: Float32Array;
 }
 
@@ -193,6 +201,14 @@ export interface GradientInput extends SparseGradient {
    * after it the row is scaled to length 1 (a row of length 0 is left). Bricken et al. 2023, appendix.
    */
   readonly constraint: 'none' | 'unitNorm';
+  /** Latents whose rows take part; all when absent. */
+  readonly range?: LatentRange;
+}
+
+/** The latents first … end − 1. */
+export interface LatentRange {
+  readonly first: number;
+  readonly end: number;
 }
 
 /**
@@ -212,7 +228,7 @@ export interface UpdateRowsInput extends GradientInput {
   /** The gradient is multiplied by it (1): where gradients are clipped, limit / norm. */
   readonly gradientScale?: number;
   readonly adam: AdamOptions;
-  /** Made again from the new weights, row by row while they are in cache. Mutated. */
+  /** Made again from the new weights, row by row while they are in cache; not beside a range. Mutated. */
   readonly screened?: ScreenedWeights;
 }
 
@@ -339,10 +355,10 @@ export interface KernelBackend {
   residuals(input: ResidualsInput): Promise<Residuals>;
 
   /**
-   * `residuals` of nested reconstructions, each pair visited twice whatever the number of groups G.
-   * Cost 4·dOut·nnz and 2·G·dOut a row.
+   * `residuals` of nested reconstructions, each pair visited twice whatever the number of groups G (with an `end` once).
+   * Cost 4·dOut·nnz and 2·G·dOut a row. The weighted errors are the same bits however many of them are held.
    *
-   * @throws {MonosemeError} ERR_OPTION when a group has no weight
+   * @throws {MonosemeError} ERR_OPTION when a group has no weight, or the end is not from 1 to G
    */
   nestedResiduals(input: NestedResidualsInput): Promise<NestedResiduals>;
 

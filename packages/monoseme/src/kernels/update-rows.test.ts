@@ -44,6 +44,29 @@ function contract(open: () => Promise<KernelBackend>): void {
     }
   });
 
+  test('updates of ranges of latents are the same bytes as one of all', async () => {
+    const backend = await open();
+    const random = new Random(12);
+    for (const { nRows, dIn: width, dSae } of shapes(random)) {
+      const byLatent = await backend.transpose(codesCase(random, nRows, dSae, normals));
+      const whole = updateCase(random, byLatent, width, 'unitNorm');
+      for (const type of [copyOfUpdate, withBf16Moments]) {
+        const [expected, input] = [type(copyOfUpdate(whole)), type(copyOfUpdate(whole))];
+        const ends = [...new Set([0, random.integer(dSae + 1), random.integer(dSae + 1), dSae])];
+        ends.sort((a, b) => a - b);
+        const ranges = ends.slice(1).map((end, i) => ({ first: ends[i], end }));
+        let norm = 0;
+        for (const range of ranges) norm += await backend.squaredGradientNorm({ ...input, range });
+        const bound = 1e-12 * norm;
+        assertClose('norm', [norm], [await backend.squaredGradientNorm(expected)], () => bound);
+        await backend.updateRows(expected);
+        for (const range of ranges.reverse()) await backend.updateRows({ ...input, range });
+        for (const key of ['weights', 'firstMoments', 'secondMoments'] as const)
+          assert.deepEqual(input[key], expected[key], `${key} of ${JSON.stringify(ranges)}`);
+      }
+    }
+  });
+
   test('updateRows leaves a row of length 0, and a silent row without moments, as they are', async () => {
     const backend = await open();
     const random = new Random(7);

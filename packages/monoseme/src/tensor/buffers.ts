@@ -4,6 +4,7 @@
  */
 export class Buffers {
   readonly #floats = new Map<string, Float32Array>();
+  readonly #indices = new Map<string, Uint32Array>();
   readonly #allocate: (length: number) => Float32Array;
   #ascending = new Uint32Array();
 
@@ -13,13 +14,12 @@ export class Buffers {
 
   /** An array of that length; what it holds is left over from its last use, and ends with its next one. */
   floats(name: string, length: number): Float32Array {
-    let buffer = this.#floats.get(name);
-    if (buffer === undefined || buffer.length < length) {
-      // A length that grew will grow again.
-      buffer = this.#allocate(buffer ? Math.ceil(1.25 * length) : length);
-      this.#floats.set(name, buffer);
-    }
-    return buffer.subarray(0, length);
+    return lasting(this.#floats, name, length, this.#allocate);
+  }
+
+  /** The same of indices. */
+  indices(name: string, length: number): Uint32Array {
+    return lasting(this.#indices, name, length, (n) => new Uint32Array(n));
   }
 
   /** 0, 1, … n − 1. */
@@ -30,4 +30,19 @@ export class Buffers {
     }
     return this.#ascending.subarray(0, n);
   }
+}
+
+function lasting<A extends Float32Array | Uint32Array>(
+  arrays: Map<string, A>,
+  name: string,
+  length: number,
+  allocate: (length: number) => A,
+): A {
+  let array = arrays.get(name);
+  if (array === undefined || array.length < length) {
+    // A length that grew will grow again.
+    array = allocate(array ? Math.ceil(1.25 * length) : length);
+    arrays.set(name, array);
+  }
+  return array.subarray(0, length) as A;
 }

@@ -4,11 +4,11 @@
  * counts nothing else. Arguments: architecture, dIn, dSae, and how many latents count as dead in every step.
  */
 import { loadBinding } from '@monoseme/kernels-native';
-import { architectureNamed } from '../dictionary/index.ts';
+import { architectureNamed, type RowKind } from '../dictionary/index.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
 import { Random } from '../random/index.ts';
 import { trainState } from '../training/parameters.ts';
-import { rowLayout } from '../training/row-layout.ts';
+import { rowLayout, rowParts, totalWidth } from '../training/row-layout.ts';
 import { trainStep_ } from '../training/step.ts';
 
 /** The most bytes in arrays of JavaScript around any call of the backend. */
@@ -50,24 +50,36 @@ function filled_(values: Float32Array, scale: number, random: Random): Float32Ar
   return values;
 }
 
+/** Hook points whose columns make up a row. */
+function widthsOf(rows: RowKind | undefined): number[] {
+  if (rows === 'sources') return [dIn / 2, dIn / 2];
+  return rows === 'input-and-target' ? [dIn, dIn] : [dIn];
+}
+
 const N_ROWS = 4096;
-const N_STEPS = 4;
+const N_STEPS = 3;
 const name = process.argv[2];
 const [dIn, dSae, nDead = 0] = process.argv.slice(3).map(Number);
 const random = new Random(3);
 const watched = new Watched();
 const backend = watched.watch(await selectBackend({ name: 'native', threads: 2 }));
-const batch = filled_(new Float32Array(N_ROWS * dIn), 1.7, random);
-// The bias leaves about 60 latents a row: pre-activations have a standard deviation of about 1.
+const architecture = architectureNamed(name);
+const layout = rowLayout({ dIn, widths: widthsOf(architecture.rows) }, architecture);
+const nColumns = totalWidth(rowParts(layout));
+const batch = filled_(new Float32Array(N_ROWS * nColumns), 1.7, random);
+// The bias leaves about 60 latents a row: pre-activations have a standard deviation of about 1. The k largest need none.
 const weights = {
   W_enc: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
-  b_enc: new Float32Array(dSae).fill(-2.45),
+  b_enc: new Float32Array(dSae).fill(architecture.settings.k ? 0 : -2.45),
   W_dec: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
   b_dec: new Float32Array(dIn),
+  ...(architecture.hasSkip && { W_skip: new Float32Array(dIn * dIn) }),
 };
-const architecture = architectureNamed(name);
-const settings = { ...architecture.settings, k: 64 };
-const state = trainState(weights, rowLayout({ dIn }, architecture), architecture.start?.(dSae, 1, settings));
+const settings = { ...architecture.settings };
+const begun = architecture.start?.(dSae, 1, settings);
+// A threshold is moved to where the bias puts the others'.
+begun?.further.log_threshold?.forEach((value, j) => (weights.b_enc[j] += Math.exp(value)));
+const state = trainState(weights, layout, begun);
 let l0 = 0;
 for (let step = 1; step <= N_STEPS; step++) {
   state.lastFiredStep.fill(-N_STEPS, 0, nDead);
@@ -78,6 +90,8 @@ for (let step = 1; step <= N_STEPS; step++) {
     trainDecoderBias: true,
     architecture,
     settings,
+    // Where BatchTopK chooses from the whole batch.
+    progress: 0.9,
     deadAfterSteps: N_STEPS + 1,
   });
   l0 = sums.l0 / N_ROWS;

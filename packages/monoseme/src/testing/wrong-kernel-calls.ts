@@ -138,6 +138,8 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['groups', 'ERR_SHAPE', () => backend.nestedResiduals({ ...nested, groups: new Uint8Array(0) })];
   const groups = nested.groups.map(() => 2);
   yield ['a group without weight', 'ERR_OPTION', () => backend.nestedResiduals({ ...nested, groups })];
+  for (const end of [0, 3])
+    yield [`end ${end}`, 'ERR_OPTION', () => backend.nestedResiduals({ ...nested, end })];
   yield ['rows', 'ERR_SHAPE', () => backend.sampledProducts({ ...wide, codes: good, rows: short })];
   const update = async (change: (input: UpdateRowsInput) => Partial<UpdateRowsInput>) => {
     const input = updateCase(random, await referenceBackend.transpose(good), 3, 'none');
@@ -153,6 +155,17 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['factors of a pull', 'ERR_SHAPE', () => update(() => ({ pull: { ...pulls, factors: short } }))];
   const mixed = (input: UpdateRowsInput) => ({ firstMoments: new Uint16Array(input.firstMoments.length) });
   yield ['moments of two types', 'ERR_OPTION', () => update(mixed)];
+  for (const range of [
+    { first: 2, end: 1 },
+    { first: 0, end: 99 },
+  ])
+    yield ['range', 'ERR_OPTION', () => update(() => ({ range }))];
+  const bytes = { bytes: new Int8Array(), facts: new Float32Array() };
+  yield [
+    'bytes of a range',
+    'ERR_OPTION',
+    () => update(() => ({ range: { first: 0, end: 1 }, screened: bytes })),
+  ];
   yield ['gradientScale', 'ERR_OPTION', () => update(() => ({ gradientScale: NaN }))];
   for (const key of ['latentPointers', 'rowIndices', 'pairIndices'] as const) {
     const broken = (input: UpdateRowsInput) => input.byLatent[key].map((value, i) => (i === 1 ? 99 : value));

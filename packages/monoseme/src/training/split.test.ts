@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ActivationSource } from '../activations/index.ts';
 import { standard } from '../dictionary/index.ts';
+import { matryoshka } from '../dictionary/matryoshka.ts';
 import { referenceBackend } from '../kernels/reference/index.ts';
 import { Random } from '../random/index.ts';
 import { trainState, type TrainState } from './parameters.ts';
@@ -85,6 +86,11 @@ test('a latent that is of no use takes one of the two features that share anothe
   assert.equal(encoderBias.values[DEAD], encoderBias.values[SHARED]);
   assert.deepEqual([...encoderBias.secondMoments], [0, 1, 2, 3, 4, SHARED, 6, 7]);
   assert.equal(state.lastFiredStep[DEAD], 100);
+});
+
+test('latents of nested reconstructions are split', async () => {
+  const step = { ...STEP, architecture: matryoshka, settings: { ...matryoshka.settings, k: 1 } };
+  assert.equal(await splitLatents_(withSharedLatent(), rowsOfOneFeature(), referenceBackend, step), 1);
 });
 
 test('where nothing fires nothing is split', async () => {

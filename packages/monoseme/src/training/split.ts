@@ -106,13 +106,14 @@ async function spread(
   const { dSae, dOut } = state;
   // What the sample needs is given back with it, and the architecture's memory is of batches of training alone.
   const apart = { ...state, buffers: new Buffers(), memory: [...state.memory] };
-  const { acts, residuals, decoder } = await gradientsOf_(apart, backend, rows, step);
+  const { acts, residuals } = await gradientsOf_(apart, backend, rows, step);
+  const byLatent = await backend.transpose(acts);
   let directions: Float32Array = new Float32Array(dSae * dOut).map(() => random.normal());
   let products: Float32Array = new Float32Array();
   for (let round = 0; round < ROUNDS; round++) {
     makeUnitAcross_(directions, state.decoder.weights, dOut);
     products = await backend.sampledProducts({ codes: acts, dOut, rows: residuals, W_dec: directions });
-    const codes = ofLatents(acts, decoder.byLatent, products);
+    const codes = ofLatents(acts, byLatent, products);
     directions = await backend.decode({ codes, dOut, W_dec: residuals });
   }
   makeUnitAcross_(directions, state.decoder.weights, dOut);

@@ -10,6 +10,7 @@ import type {
   Codes,
   GradientInput,
   KernelBackend,
+  LatentRange,
   SparseSum,
   UpdateRowsInput,
 } from '../kernels/contract.ts';
@@ -18,7 +19,8 @@ import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
 import { centering_, oneFullRow } from './centering.ts';
 import { type AdamMatrix, furtherVectors, type TrainState } from './parameters.ts';
-import { splitRows } from './row-layout.ts';
+import { rowParts, splitRows, totalWidth } from './row-layout.ts';
+import { stepMemory } from './step-memory.ts';
 
 export interface StepOptions {
   /** λ in force; 0 for an architecture without a penalty. */
@@ -47,8 +49,8 @@ export interface StepOptions {
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
  * Shapes     batch [nRows, columns of the layout], already times their factors
  * Mutates    state; and batch as `gradientsOf_` does
- * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB; of wide batches more where AuxK is
- *            at work on few latents (one batch more), and where reconstructions are nested (one for each)
+ * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB, as `stepMemory` divides them; more
+ *            where the target is a copy (transcoders), of Multi-TopK and of many active latents on wide batches
  */
 export async function trainStep_(
   state: TrainState,
@@ -57,31 +59,14 @@ export async function trainStep_(
   options: StepOptions,
 ): Promise<StepSums> {
   const { encoder, dIn } = state;
+  const nRows = batch.length / totalWidth(rowParts(state.layout));
   state.screened ??= await screenedIfItPays(
     backend,
     encoder.weights,
     dIn,
-    screenedBytes(state, batch, options.settings),
+    stepMemory(state, nRows, options.settings ?? {}).screenedBytes,
   );
   return withPassingResults(backend, (passing) => descend_(state, passing, batch, options));
-}
-
-/** Of 64 MiB what is left for the encoder in 8 bits beside residuals as large as the batch and the rest of a step. */
-const SCREENED_BYTES = 30 << 20;
-
-function screenedBytes(
-  { encoder, decoder }: TrainState,
-  batch: Float32Array,
-  settings: ArchitectureSettings = {},
-): number {
-  const weights = encoder.weights.byteLength + decoder.weights.byteLength;
-  const residuals = nResiduals(settings) * batch.byteLength;
-  return Math.max(0.05 * weights, 0.1 * weights + SCREENED_BYTES - residuals);
-}
-
-/** Arrays as large as the batch that a step holds: the residuals of each nested reconstruction, and those of AuxK. */
-function nResiduals({ auxCoefficient = 0, prefixes, nPrefixes }: ArchitectureSettings): number {
-  return (prefixes?.length ?? nPrefixes ?? 1) + Math.sign(auxCoefficient);
 }
 
 async function descend_(
@@ -90,24 +75,18 @@ async function descend_(
   batch: Float32Array,
   options: StepOptions,
 ): Promise<StepSums> {
-  const { encoder, decoder, encoderBias, decoderBias, skip } = state;
-  const { adam } = options;
+  const { adam, gradientClipNorm } = options;
   const gradients = await gradientsOf_(state, backend, batch, options);
-  const decoderBiasGradient = await gradientOfDecoderBias(state, backend, gradients, options);
-
-  const decoderConstraint = options.unitNormDecoder ? 'unitNorm' : 'none';
-  const matrices: MatrixUpdate[] = [
-    { ...gradients.decoder, ...decoder, width: state.dOut, constraint: decoderConstraint },
-    { ...gradients.encoder, ...encoder, width: state.dIn, constraint: 'none', screened: state.screened },
-  ];
-  if (skip)
-    matrices.push({ ...(gradients.skip as SparseSum), ...skip, width: state.dOut, constraint: 'none' });
-  const vectors: [AdamVector, Float64Array][] = [[encoderBias, gradients.b_enc]];
-  if (options.trainDecoderBias) vectors.push([decoderBias, decoderBiasGradient]);
-  for (const [name, vector] of Object.entries(state.further)) vectors.push([vector, gradients.further[name]]);
-
-  const gradientScale = await clippingScale(backend, matrices, vectors, options.gradientClipNorm);
-  for (const matrix of matrices) await backend.updateRows({ ...matrix, gradientScale, adam });
+  const [ofDecoder, ...others] = matrixUpdates(state, gradients, options);
+  const clipped =
+    gradientClipNorm === undefined
+      ? undefined
+      : await clippedUpdates(state, backend, gradients, options, gradientClipNorm);
+  const gradientScale = clipped?.gradientScale ?? 1;
+  for await (const range of turnsOf(gradients))
+    await backend.updateRows({ ...ofDecoder, range, gradientScale, adam });
+  const vectors = clipped?.vectors ?? (await vectorUpdates(state, backend, gradients, options));
+  for (const matrix of others) await backend.updateRows({ ...matrix, gradientScale, adam });
   for (const [vector, gradient] of vectors) adamStep_(vector, gradient, adam, gradientScale);
 
   state.step++;
@@ -117,19 +96,64 @@ async function descend_(
 }
 
 type MatrixUpdate = GradientInput & AdamMatrix & Pick<UpdateRowsInput, 'screened'>;
+type VectorUpdate = readonly [AdamVector, Float64Array];
 
-/** limit / ‖g‖ over all parameters, 1 where the gradient is not longer than the limit. */
-async function clippingScale(
+/** The decoder's, the encoder's, and the skip connection's where there is one. */
+function matrixUpdates(
+  state: TrainState,
+  gradients: Gradients,
+  { unitNormDecoder }: StepOptions,
+): MatrixUpdate[] {
+  const { encoder, decoder, skip, dIn, dOut: width, screened } = state;
+  const decoderConstraint = unitNormDecoder ? 'unitNorm' : 'none';
+  const updates: MatrixUpdate[] = [
+    { ...gradients.decoder, ...decoder, width, constraint: decoderConstraint },
+    { ...gradients.encoder, ...encoder, width: dIn, constraint: 'none', screened },
+  ];
+  if (skip) updates.push({ ...(gradients.skip as SparseSum), ...skip, width, constraint: 'none' });
+  return updates;
+}
+
+/** Once the decoder's turns were taken, and before the encoder moves. */
+async function vectorUpdates(
+  state: TrainState,
   backend: KernelBackend,
-  matrices: readonly MatrixUpdate[],
-  vectors: readonly [AdamVector, Float64Array][],
-  limit: number | undefined,
-): Promise<number> {
-  if (limit === undefined) return 1;
+  gradients: Gradients,
+  options: StepOptions,
+): Promise<VectorUpdate[]> {
+  const { encoderBias, decoderBias, further } = state;
+  const updates: VectorUpdate[] = [[encoderBias, gradients.b_enc]];
+  if (options.trainDecoderBias)
+    updates.push([decoderBias, await gradientOfDecoderBias(state, backend, gradients, options)]);
+  for (const [name, vector] of Object.entries(further)) updates.push([vector, gradients.further[name]]);
+  return updates;
+}
+
+/** The latents of the decoder whose gradients are in memory, turn by turn; all at once where there are no turns. */
+async function* turnsOf({ turns }: Gradients): AsyncGenerator<LatentRange | undefined> {
+  if (!turns) return void (yield undefined);
+  for (const { range, begin } of turns) {
+    await begin();
+    yield range;
+  }
+}
+
+/** The vectors' gradients, and limit / ‖g‖ over all parameters, 1 where the gradient is not longer than the limit. */
+async function clippedUpdates(
+  state: TrainState,
+  backend: KernelBackend,
+  gradients: Gradients,
+  options: StepOptions,
+  limit: number,
+): Promise<{ vectors: VectorUpdate[]; gradientScale: number }> {
+  const [ofDecoder, ...others] = matrixUpdates(state, gradients, options);
   let square = 0;
-  for (const matrix of matrices) square += await backend.squaredGradientNorm(matrix);
+  for await (const range of turnsOf(gradients))
+    square += await backend.squaredGradientNorm({ ...ofDecoder, range });
+  for (const matrix of others) square += await backend.squaredGradientNorm(matrix);
+  const vectors = await vectorUpdates(state, backend, gradients, options);
   for (const [, gradient] of vectors) for (const element of gradient) square += element * element;
-  return Math.min(1, limit / Math.sqrt(square));
+  return { vectors, gradientScale: Math.min(1, limit / Math.sqrt(square)) };
 }
 
 /**
@@ -168,6 +192,7 @@ export async function gradientsOf_(
     screened: state.screened,
     further: furtherVectors(state),
     memory: state.memory,
+    nHeld: stepMemory(state, x.length / dIn, settings).nHeld,
     settings,
     coefficient: options.l1Coefficient,
     progress,

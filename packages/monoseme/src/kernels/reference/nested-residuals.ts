@@ -14,18 +14,25 @@ export function nestedResiduals(input: NestedResidualsInput): NestedResiduals {
       `groups holds ${groups.reduce((most, group) => Math.max(most, group), 0)}, but there are ${weights.length} weights.`,
       'Pass a weight for every group.',
     );
+  const { end } = input;
   const size = codes.nRows * dOut;
-  const squaredErrors = new Float64Array(codes.nRows * weights.length);
-  const products = new Float32Array(codes.values.length);
-  for (let group = weights.length - 1; group >= 0; group--) {
+  const nHeld = Math.max(1, residuals.length / (size || 1));
+  const place = (group: number) => residuals.subarray((group % nHeld) * size, ((group % nHeld) + 1) * size);
+  const squaredErrors = new Float64Array(end === undefined ? codes.nRows * weights.length : 0);
+  const products = new Float32Array(end === undefined ? codes.values.length : 0);
+  let after = end === undefined || end === weights.length ? undefined : place(end).slice();
+  for (let group = (end ?? weights.length) - 1; group >= 0; group--) {
     const ofPrefix = withValues(codes, (pair) => (groups[pair] <= group ? codes.values[pair] : 0));
     const errors = residualsOf({ ...input, codes: ofPrefix, residuals: undefined });
+    const next = after;
+    const rows = errors.residuals.map((error, i) => {
+      const weighted = weights[group] * error;
+      return next ? weighted + next[i] : weighted;
+    });
+    if (group >= (end ?? weights.length) - nHeld) place(group).set(rows);
+    after = rows;
+    if (end !== undefined) continue;
     errors.squaredErrors.forEach((square, row) => (squaredErrors[row * weights.length + group] = square));
-    const rows = residuals.subarray(group * size, (group + 1) * size);
-    for (let i = 0; i < size; i++) {
-      const weighted = weights[group] * errors.residuals[i];
-      rows[i] = group + 1 < weights.length ? weighted + residuals[(group + 1) * size + i] : weighted;
-    }
     const ofAll = sampledProducts({ codes, dOut, rows, W_dec });
     groups.forEach((ofPair, pair) => {
       if (ofPair === group) products[pair] = ofAll[pair];
