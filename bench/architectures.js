@@ -87,8 +87,8 @@ export async function architectures(args) {
   log(`kernels  ${native.description}\n\n${caseName}`);
   for (const architecture of chosen) await verify(architecture, native, reference, shape);
   log(`verified: the weights of both backends agree after a step on ${VERIFIED_ROWS} rows`);
-  const seconds = await measure(chosen, native, shape, Number(flags.rounds ?? (quick ? 2 : 9)));
-  report({ log, json: flags.json, caseName, chosen, seconds, nRows: shape.nRows });
+  const times = await measure(chosen, native, shape, Number(flags.rounds ?? (quick ? 2 : 9)));
+  report({ log, json: flags.json, caseName, chosen, times, nRows: shape.nRows });
 }
 
 /** Rows, and a state in which every latent fires on as large a share of them. */
@@ -168,19 +168,22 @@ async function measure(chosen, backend, shape, rounds) {
   const started = chosen.map((architecture) => ({
     architecture,
     seconds: [],
+    processorSeconds: [],
     ...start(architecture, shape, backend),
   }));
   for (let round = 0; round < rounds; round++) {
-    for (const { architecture, state, batch, settings, seconds } of started) {
+    for (const { architecture, state, batch, settings, seconds, processorSeconds } of started) {
       const options = stepOptions(architecture, settings);
       const { l0 } = await trainStep_(state, backend, batch, options);
       expectL0(architecture, l0 / shape.nRows, shape.l0);
-      const begin = performance.now();
+      const [begin, used] = [performance.now(), process.cpuUsage()];
       await trainStep_(state, backend, batch, options);
       seconds.push((performance.now() - begin) / 1000);
+      const { user, system } = process.cpuUsage(used);
+      processorSeconds.push((user + system) / 1e6);
     }
   }
-  return started.map(({ seconds }) => seconds);
+  return started.map(({ seconds, processorSeconds }) => ({ seconds, processorSeconds }));
 }
 
 function expectL0({ name }, l0, asked) {
@@ -188,20 +191,29 @@ function expectL0({ name }, l0, asked) {
   throw new Error(`${name} has ${l0.toFixed(1)} active latents a row, not ${asked}: nothing was timed.`);
 }
 
-/** Shares compare the fastest steps, which other programs disturbed least. */
-function report({ log, json, caseName, chosen, seconds, nRows }) {
-  const base = Math.min(...seconds[chosen.findIndex(({ name }) => name === 'standard')]);
+/**
+ * Shares compare the fastest steps, which other programs disturbed least; and their processor time, of all threads together,
+ * which says the same on a host that is never quiet, but for what leaves threads idle.
+ */
+function report({ log, json, caseName, chosen, times, nRows }) {
+  const base = times[chosen.findIndex(({ name }) => name === 'standard')];
   const rows = chosen.map(({ name }, i) => {
-    const ms = summarize(seconds[i].map((value) => value * 1000));
-    const rate = summarize(seconds[i].map((value) => nRows / value));
-    const share = (base * 1000) / ms.min;
+    const { seconds, processorSeconds } = times[i];
+    const ms = summarize(seconds.map((value) => value * 1000));
+    const processor = summarize(processorSeconds.map((value) => value * 1000));
+    const rate = summarize(seconds.map((value) => nRows / value));
+    const share = Math.min(...base.seconds) / Math.min(...seconds);
+    const processorShare = Math.min(...base.processorSeconds) / Math.min(...processorSeconds);
     if (json) {
       console.log(jsonLine('architectures', caseName, name, 'time', 'ms', ms));
+      console.log(jsonLine('architectures', caseName, name, 'processor time', 'ms', processor));
       console.log(jsonLine('architectures', caseName, name, 'tokens a second', 'tokens/s', rate));
     }
-    const times = [ms.min, ms.median, ms.max].map((value) => value.toFixed(1));
+    const cells = [ms.min, ms.median, ms.max, processor.min].map((value) => value.toFixed(1));
+    const shares = [share, processorShare].map((value) => `${(100 * value).toFixed(0)} %`);
     const why = share < LEAST_SHARE ? (FURTHER_WORK[name] ?? 'below 80 %') : '';
-    return [name, ...times, grouped(rate.max), `${(100 * share).toFixed(0)} %`, why];
+    return [name, ...cells, grouped(rate.max), ...shares, why];
   });
-  log(table(['architecture', 'min ms', 'median', 'max', 'tokens/s', 'of standard', ''], rows));
+  const headings = ['min ms', 'median', 'max', 'processor ms', 'tokens/s', 'of standard', 'by processor', ''];
+  log(table(['architecture', ...headings], rows));
 }
