@@ -117,6 +117,8 @@ function unnamedFile(folder: string, name: string): number {
 function* readSpans(file: number): Generator<DocumentSpan> {
   const bytes = Buffer.alloc(PIECE);
   const decoder = new TextDecoder();
+  /** One string for all documents of a source. */
+  const sources = new Map<string, string>();
   let rest = '';
   for (let at = 0; ;) {
     const n = readSync(file, bytes, 0, PIECE, at);
@@ -125,7 +127,8 @@ function* readSpans(file: number): Generator<DocumentSpan> {
     rest = lines.pop()!;
     for (const line of lines) {
       const [id, source, start, length] = JSON.parse(line) as [string, string, number, number];
-      yield { id, source, start, length };
+      if (!sources.has(source)) sources.set(source, source);
+      yield { id, source: sources.get(source)!, start, length };
     }
     if (n === 0) return;
   }

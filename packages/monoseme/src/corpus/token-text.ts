@@ -50,6 +50,7 @@ export function* tokenPieces(tokens: TokenSequence): Generator<Uint32Array> {
 export function* documentsWithin(documents: Iterable<DocumentSpan>, total: number): Generator<DocumentSpan> {
   for (const span of documents) {
     if (span.start >= total) return;
-    yield { ...span, length: Math.min(span.length, total - span.start) };
+    const length = Math.min(span.length, total - span.start);
+    yield length === span.length ? span : { ...span, length };
   }
 }
