@@ -44,17 +44,7 @@ export class TextFileWriter implements TokenSink {
   /** The first `total` tokens, whole contexts. @throws as {@link TextFileWriter.add} */
   finish(total: number, contextSize: number): TextFile {
     const [tokens, documents] = this.#guarded(() => [this.#tokens.finish(), this.#documents.finish()]);
-    const sequence = new TokenFile(tokens, total);
-    return {
-      tokens: sequence,
-      contextSize,
-      nContexts: total / contextSize,
-      documents: { [Symbol.iterator]: () => documentsWithin(readSpans(documents), total) },
-      close() {
-        sequence.close();
-        closeSync(documents);
-      },
-    };
+    return textFile(tokens, documents, total, contextSize);
   }
 
   /** Instead of finishing. */
@@ -70,6 +60,21 @@ export class TextFileWriter implements TokenSink {
       throw fileError(error, `write to ${this.#folder}`);
     }
   }
+}
+
+/** The text in two open files. A function of its own: what it returns does not hold the writer and its buffers. */
+function textFile(tokens: number, documents: number, total: number, contextSize: number): TextFile {
+  const sequence = new TokenFile(tokens, total);
+  return {
+    tokens: sequence,
+    contextSize,
+    nContexts: total / contextSize,
+    documents: { [Symbol.iterator]: () => documentsWithin(readSpans(documents), total) },
+    close() {
+      sequence.close();
+      closeSync(documents);
+    },
+  };
 }
 
 /** Bytes that go to a file some at a time. */
