@@ -3,8 +3,11 @@ use crate::lanes::Lanes;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Inputs of a turn of the loop: counting takes slots of instructions, which another thread of the same core may want.
-const UNROLLED: usize = 4;
+/// Inputs of a turn of the loop. Counting takes slots of instructions, which another thread of the same core may want; where
+/// a tile fills many registers, a turn of several inputs was a fifth slower (AVX-512 on Zen 4).
+const fn inputs_of_turn<L: Lanes>() -> usize {
+    if L::HAS_MANY_REGISTERS { 1 } else { 4 }
+}
 
 /// What a tile's sums start with.
 #[derive(Clone, Copy)]
@@ -52,8 +55,8 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
             for row in next {
                 lanes.prefetch_to_l2(row.wrapping_add(line));
             }
-            for k in (line..line + LINE).step_by(UNROLLED) {
-                for i in 0..UNROLLED {
+            for k in (line..line + LINE).step_by(inputs_of_turn::<L>()) {
+                for i in 0..inputs_of_turn::<L>() {
                     add_input(lanes, k + i, weights, panel, &mut tile);
                 }
             }
