@@ -14,3 +14,16 @@ export function ErrorNotice(props: { error: IndexError; failed?: readonly Load<u
     </section>
   );
 }
+
+/** The same as a line among other things: nothing where nothing failed. */
+export function ErrorLine(props: { load: Load<unknown> }) {
+  return (
+    <Show when={props.load.error()}>
+      {(error) => (
+        <p role="alert">
+          {error().title}. {error().message} {error().advice} <TryAgain failed={[props.load]} />
+        </p>
+      )}
+    </Show>
+  );
+}

@@ -7,10 +7,10 @@ import { type EffectOf, textEffects } from '../data/text-effects.ts';
 import { createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { keep, route } from '../state/route.ts';
+import { ErrorLine } from './error-notice.tsx';
 import { LiveProgress } from './live-progress.tsx';
 import { LISTED, TextFeatureList } from './text-feature-list.tsx';
 import { TokenFlow } from './token-flow.tsx';
-import { TryAgain } from './try-again.tsx';
 
 /** A text with the features of the token that is chosen, or of all of it. */
 export function OneText(props: {
@@ -76,13 +76,7 @@ export function OneText(props: {
         <Show when={props.ranking === 'effect' && effects.loading()}>
           <LiveProgress what="Features are taken out one by one" progress={progress.value()} />
         </Show>
-        <Show when={effects.error()}>
-          {(error) => (
-            <p role="alert">
-              {error().title}. {error().message} {error().advice} <TryAgain failed={[effects]} />
-            </p>
-          )}
-        </Show>
+        <ErrorLine load={effects} />
         <TextFeatureList
           features={listed().slice(0, LISTED)}
           topToken={props.topToken}

@@ -6,10 +6,10 @@ import { differences, type Ranking, type ReadText } from '../data/text-features.
 import { createLoad } from '../state/load.ts';
 import { createProgress } from '../state/progress.ts';
 import { featureHref } from '../state/route.ts';
+import { ErrorLine } from './error-notice.tsx';
 import { LiveProgress } from './live-progress.tsx';
 import { LISTED } from './text-feature-list.tsx';
 import { TokenFlow } from './token-flow.tsx';
-import { TryAgain } from './try-again.tsx';
 
 /** What parts two texts, by each ranking. */
 const MEASURES: Readonly<Record<Ranking, string>> = {
@@ -53,13 +53,7 @@ export function Comparison(props: {
       <Show when={props.ranking === 'effect' && effects.loading()}>
         <LiveProgress what="Features are taken out one by one" progress={progress.value()} />
       </Show>
-      <Show when={effects.error()}>
-        {(error) => (
-          <p role="alert">
-            {error().title}. {error().message} {error().advice} <TryAgain failed={[effects]} />
-          </p>
-        )}
-      </Show>
+      <ErrorLine load={effects} />
       <table class="token-table feature-list" onPointerLeave={() => setLatent(undefined)}>
         <thead>
           <tr>
