@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { ARCHITECTURES } from '../dictionary/index.ts';
+import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
+import { snakeCase } from '../formats/index.ts';
 import {
   checkOptions,
   CHOICES,
@@ -7,6 +8,7 @@ import {
   PRESETS,
   resolveOptions,
   type TrainOptions,
+  withSpelling,
 } from '../training/index.ts';
 import { numberListOption, numberOption } from './options.ts';
 
@@ -14,7 +16,7 @@ type Flag = readonly [keyof TrainOptions, string, (text: string) => unknown];
 
 /** One row an option of training; the flag is the kebab-case form of the name, but for those given here. */
 const FLAGS: readonly Flag[] = [
-  ['architecture', `one of monoseme architectures`, oneOf(...ARCHITECTURES.map(({ name }) => name))],
+  ['architecture', 'one of monoseme architectures', (name) => architectureNamed(name).name],
   ['dSae', 'number of latents', numberOption],
   ['tokens', 'tokens to train on', numberOption],
   ['batchRows', 'tokens a step', numberOption],
@@ -93,11 +95,15 @@ export type TrainFlags = Partial<Record<keyof TrainOptions, unknown>> & { preset
 export function addTrainFlags(command: Command): Command {
   command.option('--preset <name>', `settings to start from: ${Object.keys(PRESETS).join(', ')}`);
   for (const [name, help, parse] of FLAGS) {
-    const flag = name.replace(/[A-Z]|(?<=[a-z]{2})\d/g, (part) => `-${part.toLowerCase()}`);
     const value = [defaultOf(name) ?? 'none'].flat().map(shown).join(',') || 'off';
-    command.option(`--${flag} <value>`, `${help} (default: ${value})`, parse);
+    command.option(`${flagOf(name)} <value>`, `${help} (default: ${value})`, parse);
   }
   return command;
+}
+
+/** `learningRate` → `--learning-rate` */
+export function flagOf(name: string): string {
+  return `--${snakeCase(name).replaceAll('_', '-')}`;
 }
 
 /** The default of the standard architecture, or else of the first that takes the option. */
@@ -116,5 +122,5 @@ export function trainOptions(flags: TrainFlags): TrainOptions {
   const given = Object.fromEntries(
     FLAGS.filter(([name]) => flags[name] !== undefined).map(([name]) => [name, flags[name]]),
   );
-  return checkOptions(resolveOptions(given, flags.preset));
+  return withSpelling(flagOf, () => checkOptions(resolveOptions(given, flags.preset)));
 }

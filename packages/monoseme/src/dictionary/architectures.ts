@@ -1,4 +1,5 @@
 import { MonosemeError } from '../errors.ts';
+import { nearestNames } from '../nearest-names.ts';
 import { april2024 } from './april-2024.ts';
 import type { Architecture } from './architecture.ts';
 import { batchTopK } from './batch-top-k.ts';
@@ -35,13 +36,14 @@ export const ARCHITECTURES: readonly Architecture[] = [
   batchTopKCrosscoder,
 ];
 
-/** @throws {MonosemeError} ERR_OPTION naming those there are */
+/** @throws {MonosemeError} ERR_OPTION naming the nearest and those there are */
 export function architectureNamed(name: string): Architecture {
   const found = ARCHITECTURES.find((architecture) => architecture.name === name);
   if (found) return found;
+  const names = ARCHITECTURES.map((architecture) => architecture.name);
   throw new MonosemeError(
     'ERR_OPTION',
-    `There is no architecture ${name}.`,
-    `Choose from: ${ARCHITECTURES.map((architecture) => architecture.name).join(', ')}.`,
+    `There is no architecture ${name}; the nearest is ${nearestNames(name, names)[0]}.`,
+    `Choose from: ${names.join(', ')}.`,
   );
 }

@@ -17,7 +17,7 @@ import {
 import { fixture } from '../testing/fixtures.ts';
 import { valueInfo } from './cut.ts';
 import { HookedModel, ModelRunner, OnnxModel } from './index.ts';
-import { nearestNames } from './nearest-names.ts';
+import { nearestNames } from '../nearest-names.ts';
 import { axesOf, rowWidth } from './tensor-shapes.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'monoseme-model-'));

@@ -19,7 +19,7 @@ import {
   readsTokens,
   understandInputs,
 } from './model-inputs.ts';
-import { nearestNames } from './nearest-names.ts';
+import { nearestNames } from '../nearest-names.ts';
 import { type OnnxGraph, parseOnnx } from './onnx-graph.ts';
 import { type RowAxes, type RowLayout, rowLayout } from './row-layout.ts';
 import { inSinglePrecision_ } from './single-precision.ts';

@@ -1,8 +1,14 @@
 import { ARCHITECTURES } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { readJson, snakeCase } from '../formats/index.ts';
-import { nearestNames } from '../model/nearest-names.ts';
-import { checkOptions, DEFAULT_OPTIONS, resolveOptions, type TrainOptions } from '../training/index.ts';
+import { nearestNames } from '../nearest-names.ts';
+import {
+  checkOptions,
+  DEFAULT_OPTIONS,
+  resolveOptions,
+  type TrainOptions,
+  withSpelling,
+} from '../training/index.ts';
 
 /** One dictionary of a sweep. */
 export interface SweepRun {
@@ -104,7 +110,8 @@ function runOf({ model, hook, common, varied, axes }: Cell, where: string): Swee
       `${where}: ${key} is given for one architecture`,
       key,
     );
-  const options = checkOptions(resolveOptions(optionsOf({ ...common, ...varied, ...axes }, where)));
+  const given = optionsOf({ ...common, ...varied, ...axes }, where);
+  const options = withSpelling(snakeCase, () => checkOptions(resolveOptions(given)));
   const { architecture, ...settings } = varied;
   const parts = [
     nameOf(model),

@@ -1,5 +1,5 @@
 import { MonosemeError } from '../errors.ts';
-import { nearestNames } from '../model/nearest-names.ts';
+import { nearestNames } from '../nearest-names.ts';
 import type { ToyModel } from './toy-source.ts';
 
 /** 64 inputs, 128 features, 3 of them active on average, as large as uniform numbers (after Sharkey et al. 2022). */

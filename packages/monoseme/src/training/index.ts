@@ -3,6 +3,7 @@ export { CHOICES, DEFAULT_OPTIONS, type TrainOptions, checkOptions } from './opt
 export { PRESETS, resolveOptions } from './presets.ts';
 export { type StepMetrics } from './metrics.ts';
 export { type TrainInput, type TrainResult, trainDictionary } from './train.ts';
+export { withSpelling } from './spelling.ts';
 export { machineBytes, trainingBytes } from './memory.ts';
 export { type InMemoryInput, trainInMemory } from './train-in-memory.ts';
 export type { StageSeconds } from './stage-clock.ts';

@@ -1,6 +1,6 @@
 import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { nearestNames } from '../model/nearest-names.ts';
+import { nearestNames } from '../nearest-names.ts';
 import { DEFAULT_OPTIONS, expectSettingsOf, NEUTRAL_SETTINGS, type TrainOptions } from './options.ts';
 
 /**
@@ -169,10 +169,11 @@ export function resolveOptions(given: Partial<TrainOptions>, preset?: string): T
 
 function presetNamed(name: string): Partial<TrainOptions> {
   if (Object.hasOwn(PRESETS, name)) return PRESETS[name];
+  const names = Object.keys(PRESETS);
   throw new MonosemeError(
     'ERR_OPTION',
-    `There is no preset ${name}.`,
-    `Choose from: ${Object.keys(PRESETS).join(', ')}.`,
+    `There is no preset ${name}; the nearest is ${nearestNames(name, names)[0]}.`,
+    `Choose from: ${names.join(', ')}.`,
   );
 }
 
