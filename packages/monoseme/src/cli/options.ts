@@ -15,10 +15,24 @@ export function numberOption(text: string): number {
 export function wholeOption(text: string): number {
   const value = numberOption(text);
   if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError('It takes a whole number.');
+  throw new InvalidArgumentError('It takes a whole number of at least 0.');
 }
 
-/** The same with its sign, as a place counted from the end. */
+/** A whole number from 1, as of what work is to be done on. */
+export function countOption(text: string): number {
+  const value = wholeOption(text);
+  if (value >= 1) return value;
+  throw new InvalidArgumentError('It takes a whole number of at least 1.');
+}
+
+/** A number from 0, as the weight of a penalty. */
+export function weightOption(text: string): number {
+  const value = numberOption(text);
+  if (value >= 0) return value;
+  throw new InvalidArgumentError('It takes a number of at least 0.');
+}
+
+/** A whole number with its sign, as a place counted from the end. */
 export function wholeNumberOption(text: string): number {
   const value = numberOption(text);
   if (Number.isSafeInteger(value)) return value;

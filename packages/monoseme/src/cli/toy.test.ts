@@ -41,16 +41,25 @@ test('classical methods and an architecture on known features: a table of figure
   // A search with the same directions and as many of them explains at least as much as one linear step.
   assert.ok(sae['amortisation_gap'] > 0);
   assert.ok('in_plane' in sae);
-  assert.match(readFileSync(svg, 'utf8'), /^<svg[^]*topk: L0/);
+  assert.match(readFileSync(svg, 'utf8'), /^<svg[^]*>topk<[^]*topk: MCC 0\.\d{3}</);
 });
 
-test('contradictory flags and unknown sets are refused', () => {
-  const both = monoseme('toy', '--no-architectures', '--architecture', 'topk');
-  assert.equal(both.status, 2);
-  assert.match(both.stderr, /--architecture topk and --no-architectures/);
-  const set = monoseme('toy', '--set', 'plantd');
-  assert.equal(set.status, 2);
-  assert.match(set.stderr, /nearest is planted/);
+test('contradictory flags, unknown names and sizes that cannot work are refused before any work', () => {
+  const refused: [string[], RegExp][] = [
+    [['--no-architectures', '--architecture', 'topk'], /--architecture topk and --no-architectures/],
+    [['--set', 'plantd'], /nearest is planted/],
+    [['--architecture', 'topkk'], /nearest is topk\./],
+    [['--architecture', 'crosscoder'], /crosscoder reads several hook points/],
+    [['--k', '600'], /k is 600, more than the 256 latents of --d-sae/],
+    [['--steps', '0'], /'--steps <n>' argument '0' is invalid. It takes a whole number of at least 1/],
+    [['--l1', '-1'], /'--l1 <λ>' argument '-1' is invalid. It takes a number of at least 0/],
+  ];
+  for (const [flags, message] of refused) {
+    const { status, stderr } = monoseme('toy', ...flags);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /true codes/);
+  }
 });
 
 test('--instruction-set forces a code path, or says why not', { skip: skipReason('portable') }, () => {

@@ -1,6 +1,6 @@
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
-import { ARCHITECTURES } from '../dictionary/index.ts';
-import { MonosemeError } from '../errors.ts';
+import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
+import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
 import { plot } from '../plots/index.ts';
 import {
   autoencoders,
@@ -12,12 +12,13 @@ import {
   ToySource,
   toySet,
 } from '../toy/index.ts';
-import { resolveOptions, type TrainOptions } from '../training/index.ts';
+import { checkOptions, resolveOptions, type TrainOptions, withSpelling } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { numberOption, repeatable, wholeOption } from './options.ts';
+import { countOption, repeatable, weightOption, wholeOption } from './options.ts';
 import { table } from './table.ts';
+import { flagOf } from './train-flags.ts';
 
 interface Flags extends BackendFlags {
   readonly set: string;
@@ -46,11 +47,11 @@ export const toyCommand: DeclareCommand = (program, run) => {
     .option('--set <name>', `synthetic data: ${Object.keys(TOY_SETS).join(', ')}`, 'planted')
     .option('--architecture <name>', 'may be repeated (default: all that read one hook point)', repeatable)
     .option('--no-architectures', 'classical methods alone')
-    .option('--d-sae <n>', 'latents (default: twice the features)', wholeOption)
-    .option('--k <n>', 'active latents a row, where that is set (default: as the features)', wholeOption)
-    .option('--steps <n>', `training steps of ${BATCH_ROWS} rows`, wholeOption, 4000)
-    .option('--classical-rows <n>', 'rows that classical methods learn from', wholeOption, 8192)
-    .option('--l1 <λ>', 'of ISTA and FISTA', numberOption, 0.05)
+    .option('--d-sae <n>', 'latents (default: twice the features)', countOption)
+    .option('--k <n>', 'active latents a row, where that is set (default: as the features)', countOption)
+    .option('--steps <n>', `training steps of ${BATCH_ROWS} rows`, countOption, 4000)
+    .option('--classical-rows <n>', 'rows that classical methods learn from', countOption, 8192)
+    .option('--l1 <λ>', 'of ISTA and FISTA', weightOption, 0.05)
     .option('--seed <n>', 'seed of data and training', wholeOption, 0)
     .option('--out <file.svg>', 'draw recovery and error of all methods')
     .addHelpText('after', '\nExample:\n  monoseme toy --set hierarchical --architecture matryoshka')
@@ -76,6 +77,8 @@ export const toyCommand: DeclareCommand = (program, run) => {
           l1Coefficient: flags.l1,
           seed: flags.seed,
           signal: context.signal,
+        }).catch((error: unknown) => {
+          throw isInterruption(error) ? interrupted('Nothing is kept; the same command begins anew.') : error;
         });
         context.print(resultTable(results));
         if (flags.out !== undefined) {
@@ -126,19 +129,25 @@ function runsOf(flags: Flags, dSae: number, k: number): TrainOptions[] {
       'Leave one of them out.',
     );
   }
-  const names = flags.architecture ?? ONE_HOOK_POINT.map(({ name }) => name);
-  return names.map((architecture) => {
-    const takesK = resolveOptions({ architecture }).k !== undefined;
-    return resolveOptions({
-      architecture,
+  const chosen = flags.architecture?.map(architectureNamed) ?? ONE_HOOK_POINT;
+  return chosen.map((architecture) => {
+    if (!ONE_HOOK_POINT.includes(architecture))
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `${architecture.name} reads several hook points; synthetic rows are of one.`,
+        `Choose from: ${ONE_HOOK_POINT.map(({ name }) => name).join(', ')}.`,
+      );
+    const given = {
+      architecture: architecture.name,
       dSae,
-      ...(takesK && { k }),
+      ...('k' in architecture.settings && { k }),
       batchRows: BATCH_ROWS,
       tokens: flags.steps * BATCH_ROWS,
       seed: flags.seed,
       logEvery: 100,
       checkpointEvery: 1 << 24,
-    });
+    };
+    return withSpelling(flagOf, () => checkOptions(resolveOptions(given)));
   });
 }
 
@@ -158,8 +167,8 @@ const HEADER = [
 ];
 
 function resultTable(results: readonly MethodResult[]): string {
-  const rows = results.map(({ method, kind, figures, seconds, amortisationGap }) => [
-    kind === 'true directions' ? `${method}, true directions` : method,
+  const rows = results.map(({ figures, seconds, amortisationGap, ...result }) => [
+    nameOf(result),
     String(figures.dSae),
     figures.mmcs.toFixed(3),
     figures.mmcsReverse.toFixed(3),
@@ -180,6 +189,10 @@ function resultTable(results: readonly MethodResult[]): string {
   return `${table(HEADER, rows)}\n\n${notes.join('\n')}`;
 }
 
+function nameOf({ method, kind }: Pick<MethodResult, 'method' | 'kind'>): string {
+  return kind === 'true directions' ? `${method}, true directions` : method;
+}
+
 function circleNote(results: readonly MethodResult[]): string[] {
   const shares = results
     .filter(({ kind }) => kind === 'autoencoder')
@@ -187,22 +200,23 @@ function circleNote(results: readonly MethodResult[]): string[] {
   return shares.length === 0 ? [] : [`Latents laid around the circle: ${shares.join(', ')}.`];
 }
 
-/** Recovery against error: up and to the left is better. */
+/** Recovery and error of every method beside its name; all are better to the right. */
 function drawn(set: string, results: readonly MethodResult[]): string {
-  const kinds = ['true directions', 'classical', 'autoencoder'] as const;
+  const measures = [
+    ['MCC', 'mcc'],
+    ['F1', 'f1'],
+    ['explained variance', 'explainedVariance'],
+  ] as const;
   return plot({
     title: `Recovered features of the set ${set}`,
-    x: { label: 'unexplained variance' },
-    y: { label: 'MCC with the true directions', domain: [0, 1] },
-    marks: kinds.map((kind) => {
-      const own = results.filter((result) => result.kind === kind);
-      return {
-        kind: 'points',
-        name: kind,
-        x: own.map(({ figures }) => 1 - figures.explainedVariance),
-        y: own.map(({ figures }) => figures.mcc),
-        titles: own.map(({ method, figures }) => `${method}: L0 ${figures.l0.toFixed(1)}`),
-      };
-    }),
+    x: { label: '1 is perfect' },
+    y: { label: '', categories: results.map(nameOf) },
+    marks: measures.map(([name, key]) => ({
+      kind: 'points',
+      name,
+      x: results.map(({ figures }) => figures[key]),
+      y: results.map((_, place) => place),
+      titles: results.map((result) => `${nameOf(result)}: ${name} ${result.figures[key].toFixed(3)}`),
+    })),
   });
 }

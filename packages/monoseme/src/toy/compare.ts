@@ -30,7 +30,7 @@ export interface MethodResult {
   /** Codes on the true directions; directions without a network; autoencoders. */
   readonly kind: 'true directions' | 'classical' | 'autoencoder';
   readonly figures: ToyFigures;
-  /** Seconds until the directions were there. Autoencoders train side by side: seconds of all of them. */
+  /** Until the directions were there, with the making of the rows that an autoencoder learns from. */
   readonly seconds: number;
   /**
    * Of autoencoders: explained variance of orthogonal matching pursuit on the same directions with as many of them a
@@ -80,23 +80,23 @@ export async function classicalMethods(input: ComparisonInput): Promise<MethodRe
 }
 
 /**
- * Autoencoders, trained side by side.
+ * Autoencoders, one after another: side by side the rows would be made once, but nobody could say how long each takes.
  *
  * @throws {MonosemeError} ERR_INTERRUPTED, errors of training
  */
 export async function autoencoders(input: ComparisonInput): Promise<MethodResult[]> {
   const { source, backend, runs, signal, onProgress } = input;
-  if (runs.length === 0) return [];
-  const outcomes = await trainOnToy({ source, backend, runs, signal, onStep: onProgress });
   const results: MethodResult[] = [];
-  for (const [i, outcome] of outcomes.entries()) {
+  for (const [place, run] of runs.entries()) {
+    const onStep = (done: number, total: number) => onProgress?.(place * total + done, runs.length * total);
+    const [outcome] = await trainOnToy({ source, backend, runs: [run], signal, onStep });
     if ('error' in outcome) throw outcome.error;
     const coder = dictionaryCoder(outcome.dictionary, backend);
     const [figures] = await measureOnToy([coder], backend, source, EVALUATION_CHUNKS, signal);
     const pursuit = pursuitCoder(coder.W_dec, coder.b_dec, Math.max(1, Math.round(figures.l0)));
     const [searched] = await measureOnToy([pursuit], backend, source, EVALUATION_CHUNKS, signal);
     results.push({
-      method: runs[i].architecture,
+      method: run.architecture,
       kind: 'autoencoder',
       figures,
       seconds: outcome.seconds,
