@@ -123,11 +123,11 @@ function widthsOf({ rows }, dIn) {
   return rows === 'input-and-target' ? [dIn, dIn] : [dIn];
 }
 
+/** Prepared rows: all inputs, then all targets. */
 function withTargets(x, dIn, dOut, random) {
-  const nRows = x.length / dIn;
-  const rows = normals(random, nRows * (dIn + dOut));
-  for (let row = 0; row < nRows; row++) rows.set(x.subarray(row * dIn, (row + 1) * dIn), row * (dIn + dOut));
-  return rows;
+  const batch = normals(random, (x.length / dIn) * (dIn + dOut));
+  batch.set(x);
+  return batch;
 }
 
 /** Steps so small that L0 stays, near the end of a run. */

@@ -245,25 +245,33 @@ pub fn sampled_products(
 }
 
 /// `decode`, the difference from `target` and its `sampled_products`, block by block: the decoder rows of a row are
-/// still in cache when the products need them. The differences go to `residuals`, `[n_rows, d_out]`.
+/// still in cache when the products need them. The differences go to `residuals`, `[n_rows, d_out]`, which hold the target
+/// where it is absent.
 pub fn residuals(
     engine: &Engine,
     input: &DecodeInput<'_>,
-    target: &[f32],
+    target: Option<&[f32]>,
     residuals: &mut [f32],
 ) -> Result<Errors, KernelError> {
     input.check()?;
     let n_rows = input.codes.n_rows;
-    expect_length("target", target.len(), &[n_rows, input.d_out])?;
+    target.map_or(Ok(()), |target| expect_length("target", target.len(), &[n_rows, input.d_out]))?;
     expect_length("residuals", residuals.len(), &[n_rows, input.d_out])?;
     let mut squared_errors = vec![0.0; n_rows];
     let mut products = vec![0.0; input.codes.values.len()];
     engine.install(|| {
         let block = input.traversal().block;
         let outs = residuals.par_chunks_mut(block * input.d_out).zip(squared_errors.par_chunks_mut(block));
-        let targets = target.par_chunks(block * input.d_out);
         let blocks = blocks(engine, input, &mut products).into_par_iter();
-        blocks.zip(outs).zip(targets).for_each(|(((block, products), (out, errors)), target)| {
+        blocks.zip(outs).for_each_init(Vec::new, |held, ((block, products), (out, errors))| {
+            let target = match target {
+                Some(target) => &target[block.rows.start * input.d_out..][..out.len()],
+                None => {
+                    held.clear();
+                    held.extend_from_slice(out);
+                    held
+                }
+            };
             block.decode(out);
             let rows = out.chunks_exact_mut(input.d_out).zip(target.chunks_exact(input.d_out));
             for ((out, target), error) in rows.zip(errors) {

@@ -272,9 +272,12 @@ fn run_sparse(
     }
     assert_eq!(decoded, expected);
     let mut differences = vec![0.0; x.len()];
-    let errors = residuals(engine, &input, x, &mut differences).unwrap();
+    let errors = residuals(engine, &input, Some(x), &mut differences).unwrap();
     assert!(differences.iter().zip(&decoded).zip(x).all(|((d, a), b)| *d == a - b));
     assert_eq!(errors.products, sampled_products(engine, &input, &differences).unwrap());
+    let mut in_place = x.to_vec();
+    assert_eq!(residuals(engine, &input, None, &mut in_place).unwrap().products, errors.products);
+    assert_eq!(in_place, differences);
     run_nested(engine, random, input, x, &decoded);
     let product = |a: &[f32], is_transposed: bool| {
         let input = ProductInput { a, is_transposed, b: w, n_rows: codes.n_rows, inner: codes.d_sae, width };

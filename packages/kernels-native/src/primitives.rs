@@ -250,9 +250,11 @@ impl Kernels {
     pub fn residuals(&self, mut input: DecodeInput) -> AsyncTask<Call<Errors>> {
         Call::start(&self.engine, move |engine| {
             let mut residuals = input.residuals.take();
-            let target = input.target.as_deref().unwrap_or_default();
             // SAFETY: the array lives as long as this call, and the contract gives it to this call alone until it ends.
             let out = residuals.as_mut().map_or(&mut [][..], |array| unsafe { array.as_mut() });
+            // One array is not passed twice, once to be read and once to be written.
+            let target = input.target.take_if(|target| target.as_ptr() != out.as_ptr());
+            let target = target.as_deref();
             let result = kernels::residuals(engine, &input.view(), target, out);
             input.residuals = residuals;
             let result = result?;

@@ -78,8 +78,10 @@ export interface Step {
   readonly backend: KernelBackend;
   /** Memory for what does not outlive the step. */
   readonly buffers: Buffers;
-  /** [nRows, dOut]: what is to be reconstructed; where it is not `x` too, a copy that may be changed. */
+  /** [nRows, dOut]: what is to be reconstructed; the residuals may take its place where it is their buffer. */
   readonly target: Float32Array;
+  /** Its variance about the mean of the batch, summed over the elements, where it is asked for once they have. */
+  readonly targetVariance?: number;
   /** [nRows, dIn]: the rows of the encoder: the target, or another hook point. */
   readonly x: Float32Array;
   /** [dSae]: with which W_enc x is a pre-activation; b_enc, or b_enc − W_enc b_dec where x has b_dec still. */

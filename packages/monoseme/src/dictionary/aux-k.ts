@@ -58,7 +58,8 @@ export async function withAuxK(
       residuals: step.buffers.floats('auxiliary residuals', residuals.length),
     }),
   ]);
-  const weight = (auxCoefficient * varianceAboutMean(step.target, dOut)) / varianceLeft;
+  const weight =
+    (auxCoefficient * (step.targetVariance ?? varianceAboutMean(step.target, dOut))) / varianceLeft;
   const factor = (2 * weight) / nRows;
   const deltas = affine_(errors.products, errors.products, -factor, 0);
   const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);
@@ -77,7 +78,7 @@ export async function withAuxK(
 }
 
 /** The latents that AuxK gives work, ascending: the dead and the faint; none where it is off. */
-async function idleLatents(step: Step): Promise<Uint32Array> {
+export async function idleLatents(step: Step): Promise<Uint32Array> {
   const { auxCoefficient = 0, faintBelow = 0 } = step.settings;
   if (auxCoefficient === 0) return new Uint32Array();
   const dead = step.deadLatents();
@@ -88,7 +89,7 @@ async function idleLatents(step: Step): Promise<Uint32Array> {
 }
 
 /** 1/B Σ_b ‖row_b − mean‖² */
-function varianceAboutMean(rows: Float32Array, width: number): number {
+export function varianceAboutMean(rows: Float32Array, width: number): number {
   const nRows = rows.length / width;
   const sums = new Float64Array(width);
   let squares = 0;

@@ -1,5 +1,5 @@
 import { type Architecture, encodeBatch } from './architecture.ts';
-import { AUX_K } from './aux-k.ts';
+import { AUX_K, idleLatents, varianceAboutMean } from './aux-k.ts';
 import { onePairEach } from './sparse-sum.ts';
 import { gradientsOfActs, topK } from './top-k.ts';
 
@@ -12,6 +12,7 @@ import { gradientsOfActs, topK } from './top-k.ts';
  * Start      W_skip = 0; rows of W_enc and W_dec point at the inputs and outputs of the same tokens
  * Deviation  theirs start uniform and at 0; here the rows of W_dec keep length 1
  * Cost       two products of dIn · dOut a row beside those of TopK
+ * Computed   what the skip connection leaves to the latents, y + x (−W_skip), where its residuals will be
  */
 export const skipTranscoder: Architecture = {
   name: 'skip-transcoder',
@@ -23,15 +24,20 @@ export const skipTranscoder: Architecture = {
   settings: { k: 32, ...AUX_K },
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
-    const { backend, x, target, dIn, dOut, nRows, weights, settings } = step;
-    const { W_skip } = weights as { W_skip: Float32Array };
-    const negated = W_skip.map((value) => -value);
+    const { backend, buffers, x, dIn, dOut, nRows, weights, settings } = step;
+    const target = buffers.floats('residuals', step.target.length);
+    target.set(step.target);
+    // −W_skip, and then the product of its gradient.
+    const ofSkip = buffers.floats('skip connection', dIn * dOut);
+    ofSkip.set(weights.W_skip as Float32Array);
+    for (let i = 0; i < ofSkip.length; i++) ofSkip[i] = -ofSkip[i];
     const [acts] = await Promise.all([
       encodeBatch(step, { kind: 'topK', k: settings.k as number }),
-      // What the skip connection leaves to the latents, y + x (−W_skip), in place of y.
-      backend.product({ a: x, b: negated, nRows, inner: dIn, width: dOut, sum: target }),
+      backend.product({ a: x, b: ofSkip, nRows, inner: dIn, width: dOut, sum: target }),
     ]);
-    const gradients = await gradientsOfActs(step, acts);
+    const idle = await idleLatents(step);
+    const targetVariance = idle.length > 0 ? varianceAboutMean(target, dOut) : undefined;
+    const gradients = await gradientsOfActs({ ...step, target, targetVariance }, acts);
     const products = await backend.product({
       a: x,
       isTransposed: true,
@@ -39,9 +45,10 @@ export const skipTranscoder: Architecture = {
       nRows: dIn,
       inner: nRows,
       width: dOut,
+      sum: ofSkip.fill(0),
     });
     const factors = new Float32Array(dIn).fill(2 / nRows);
-    return { ...gradients, skip: onePairEach(products, dIn, step.buffers.ascending(dIn), factors) };
+    return { ...gradients, skip: onePairEach(products, dIn, buffers.ascending(dIn), factors) };
   },
   finish: topK.finish,
 };

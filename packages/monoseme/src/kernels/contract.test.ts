@@ -309,6 +309,20 @@ function contract(open: () => Promise<KernelBackend>): void {
     assert.deepEqual([...residuals], [...(await backend.residuals(input)).residuals]);
   });
 
+  test('residuals may take the place of the target', async () => {
+    const backend = await open();
+    const random = new Random(24);
+    for (const { nRows, dIn: dOut, dSae } of shapes(random)) {
+      const codes = codesCase(random, nRows, dSae, normals);
+      const W_dec = normals(random, dSae * dOut);
+      const target = unaligned(normals(random, nRows * dOut));
+      const apart = await backend.residuals({ codes, dOut, W_dec, target });
+      const inPlace = await backend.residuals({ codes, dOut, W_dec, target, residuals: target.subarray() });
+      assert.deepEqual(inPlace, apart);
+      assertGuards(target);
+    }
+  });
+
   test('geometricMedian finds the point that the reference finds', async () => {
     const backend = await open();
     const random = new Random(8);

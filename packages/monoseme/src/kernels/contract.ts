@@ -109,7 +109,7 @@ export interface DecodeInput {
 export interface ResidualsInput extends DecodeInput {
   /** [nRows, dOut] */
   readonly target: Float32Array;
-  /** [nRows, dOut]. Mutated: where the residuals go; a new array when absent. */
+  /** [nRows, dOut]. Mutated: where the residuals go, `target` itself if it may go; a new array when absent. */
   readonly residuals?: Float32Array;
 }
 

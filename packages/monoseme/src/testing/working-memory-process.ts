@@ -96,6 +96,7 @@ for (let step = 1; step <= N_STEPS; step++) {
   });
   l0 = sums.l0 / N_ROWS;
 }
-const weightBytes = 8 * dSae * dIn;
+const weightBytes = 8 * dSae * dIn + (state.skip?.weights.byteLength ?? 0);
 const working = watched.most + loadBinding().mostHeldBytes() - 3 * weightBytes - batch.byteLength;
-process.stdout.write(`${JSON.stringify({ l0, working, weights: weightBytes, batch: batch.byteLength })}\n`);
+const residuals = 4 * N_ROWS * dIn;
+process.stdout.write(`${JSON.stringify({ l0, working, weights: weightBytes, residuals })}\n`);

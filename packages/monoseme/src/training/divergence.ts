@@ -3,7 +3,7 @@ import { MonosemeError } from '../errors.ts';
 import { expectFinite } from '../tensor/index.ts';
 import { totalVariance } from './metrics.ts';
 import type { TrainState } from './parameters.ts';
-import { splitRows } from './row-layout.ts';
+import { sidesOf } from './row-layout.ts';
 
 /** Weight of a new batch in the running mean: a spike of a few steps, as after resampling, is no divergence. */
 const RATE = 0.05;
@@ -38,7 +38,7 @@ export class DivergenceWatch {
       expectFinite('The activations', batch);
       throw diverged(`The loss is ${loss} at step ${state.step}`);
     }
-    this.#variance ??= totalVariance(splitRows(batch, state.layout).target, state.dOut);
+    this.#variance ??= totalVariance(sidesOf(batch, state.layout).target, state.dOut);
     const share = this.#variance > 0 ? squaredError / this.#variance : 0;
     this.#unexplained ??= share;
     this.#unexplained += RATE * (share - this.#unexplained);

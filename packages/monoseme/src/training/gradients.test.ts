@@ -24,7 +24,7 @@ import {
   row,
 } from '../testing/gradient-cases.ts';
 import { trainState, type TrainState } from './parameters.ts';
-import { rowLayout, totalWidth } from './row-layout.ts';
+import { prepareRows_, rowLayout, totalWidth } from './row-layout.ts';
 import { gradientsOf_, type StepOptions, trainStep_ } from './step.ts';
 
 const ADAM = { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1 };
@@ -86,7 +86,7 @@ const optionsOf = ({ name, settings }: Case): StepOptions => ({
 
 /** The gradients of a step by parameter, read from Adam's moments: m = (1 − β₁) g after one step from zero. */
 async function analytic(state: TrainState, batch: Float32Array, which: Case): Promise<Point> {
-  await trainStep_(state, backend, batch, optionsOf(which));
+  await trainStep_(state, backend, prepareRows_(batch, state.layout), optionsOf(which));
   const scaled = (moments: Float32Array) => Float64Array.from(moments, (value) => value / (1 - ADAM.beta1));
   const vectors = Object.entries(state.further).map(([name, vector]) => [name, scaled(vector.firstMoments)]);
   return {

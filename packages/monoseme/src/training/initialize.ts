@@ -8,7 +8,7 @@ import { initialDirections } from './initial-directions.ts';
 import type { TrainOptions } from './options.ts';
 import { sampleRows } from './random-chunks.ts';
 import { startAverage } from './weight-average.ts';
-import { rowLayout, rowParts, prepareRows_, splitRows, totalWidth } from './row-layout.ts';
+import { rowLayout, rowParts, prepareRows_, sidesOf, totalWidth } from './row-layout.ts';
 
 /** Rows on which the bias and the input scale are estimated; OpenAI's trainer uses as many. */
 const SAMPLE_ROWS = 32_768;
@@ -38,7 +38,7 @@ export async function initialState(
     options.normalize !== 'expected-norm' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
   );
   const layout = rowLayout(source, architecture, scales, options.normalize);
-  const { x, target } = splitRows(prepareRows_(rows, layout), layout);
+  const { x, target } = sidesOf(prepareRows_(rows, layout), layout);
   const [dIn, dOut] = [totalWidth(layout.inputs), totalWidth(layout.outputs)];
   const [inputNorm] = meanNorms(x, [{ width: dIn, scale: 1 }]);
   const start = architecture.start?.(options.dSae, inputNorm / Math.sqrt(dIn), options);

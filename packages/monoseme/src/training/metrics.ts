@@ -5,7 +5,7 @@ import { fileError } from '../errors.ts';
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
 import type { StepSums } from '../dictionary/index.ts';
 import type { TrainState } from './parameters.ts';
-import { splitRows } from './row-layout.ts';
+import { sidesOf } from './row-layout.ts';
 
 /** One line of `metrics.jsonl`. Losses are in the scale of training, means over the rows of the batch. */
 export interface StepMetrics {
@@ -32,7 +32,7 @@ export function stepMetrics(
   sums: StepSums,
   in_: { l1Coefficient: number; learningRate: number; deadAfterTokens: number; resampled: number },
 ): StepMetrics {
-  const { target } = splitRows(batch, state.layout);
+  const { target } = sidesOf(batch, state.layout);
   const nRows = target.length / state.dOut;
   const deadSteps = Math.ceil(in_.deadAfterTokens / nRows);
   let dead = 0;

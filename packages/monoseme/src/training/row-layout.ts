@@ -6,7 +6,6 @@ import {
   type ScaledColumns,
 } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { Buffers } from '../tensor/index.ts';
 import type { TrainOptions } from './options.ts';
 
 /** The columns of a row of activations that belong together, with the factor by which training multiplies them. */
@@ -61,43 +60,67 @@ export function rowParts({ inputs, outputs }: RowLayout): readonly ScaledColumns
   return inputs === outputs ? inputs : [...inputs, ...outputs];
 }
 
-/** Normalise the rows where that is asked for, and multiply their columns by the factors, in place. */
+/**
+ * In place: the rows are normalised where that is asked for, their columns multiplied by the factors, and where what is read
+ * is not what is reconstructed, the inputs of all rows come before their targets.
+ */
 export function prepareRows_(rows: Float32Array, layout: RowLayout): Float32Array {
   const parts = rowParts(layout);
-  const { normalization } = layout;
+  const { normalization, inputs, outputs } = layout;
   if (normalization) rows.set(normalizedRows(rows, totalWidth(parts), normalization));
-  if (parts.every(({ scale }) => scale === 1)) return rows;
+  if (parts.some(({ scale }) => scale !== 1)) multiply_(rows, parts);
+  if (inputs !== outputs) bringSidesTogether_(rows, totalWidth(inputs), totalWidth(outputs));
+  return rows;
+}
+
+function multiply_(rows: Float32Array, parts: readonly ScaledColumns[]): void {
   for (let at = 0; at < rows.length;) {
     for (const { width, scale } of parts) {
       for (const end = at + width; at < end; at++) rows[at] *= scale;
     }
   }
-  return rows;
 }
 
 /**
- * The two sides of rows: the same array where what is read is what is reconstructed, else copies.
- *
- * @param buffers where the copies go
+ * [x_1 y_1 x_2 y_2 …] becomes [x_1 x_2 … y_1 y_2 …], without a second array: cycle by cycle of this permutation, in pieces
+ * of the largest width that divides both.
  */
-export function splitRows(
+function bringSidesTogether_(rows: Float32Array, dIn: number, dOut: number): void {
+  const piece = commonDivisor(dIn, dOut);
+  const [ofX, ofY] = [dIn / piece, dOut / piece];
+  const nOfX = (rows.length / (dIn + dOut)) * ofX;
+  const sourceOf = (place: number): number => {
+    const [width, offset, at] = place < nOfX ? [ofX, 0, place] : [ofY, ofX, place - nOfX];
+    return Math.floor(at / width) * (ofX + ofY) + offset + (at % width);
+  };
+  const isDone = new Uint8Array(rows.length / piece);
+  const first = new Float32Array(piece);
+  for (let start = isDone.indexOf(0); start >= 0; start = isDone.indexOf(0, start)) {
+    first.set(rows.subarray(start * piece, (start + 1) * piece));
+    let to = start;
+    for (let from = sourceOf(to); from !== start; from = sourceOf(to)) {
+      rows.copyWithin(to * piece, from * piece, (from + 1) * piece);
+      isDone[to] = 1;
+      to = from;
+    }
+    rows.set(first, to * piece);
+    isDone[to] = 1;
+  }
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
+}
+
+/** The two sides of prepared rows: the same array where what is read is what is reconstructed. */
+export function sidesOf(
   rows: Float32Array,
-  layout: RowLayout,
-  buffers = new Buffers(),
+  { inputs, outputs }: RowLayout,
 ): { x: Float32Array; target: Float32Array } {
-  const { inputs, outputs } = layout;
   if (inputs === outputs) return { x: rows, target: rows };
   const dIn = totalWidth(inputs);
-  const dOut = totalWidth(outputs);
-  const nRows = rows.length / (dIn + dOut);
-  const x = buffers.floats('inputs', nRows * dIn);
-  const target = buffers.floats('targets', nRows * dOut);
-  for (let row = 0; row < nRows; row++) {
-    const start = row * (dIn + dOut);
-    x.set(rows.subarray(start, start + dIn), row * dIn);
-    target.set(rows.subarray(start + dIn, start + dIn + dOut), row * dOut);
-  }
-  return { x, target };
+  const end = (rows.length / (dIn + totalWidth(outputs))) * dIn;
+  return { x: rows.subarray(0, end), target: rows.subarray(end) };
 }
 
 export function totalWidth(parts: readonly ScaledColumns[]): number {

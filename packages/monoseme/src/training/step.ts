@@ -19,7 +19,7 @@ import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
 import { centering_, oneFullRow } from './centering.ts';
 import { type AdamMatrix, furtherVectors, type TrainState } from './parameters.ts';
-import { rowParts, splitRows, totalWidth } from './row-layout.ts';
+import { rowParts, sidesOf, totalWidth } from './row-layout.ts';
 import { stepMemory } from './step-memory.ts';
 
 export interface StepOptions {
@@ -47,10 +47,10 @@ export interface StepOptions {
  *
  * b_dec      its gradient is that of the decoder path, and of the encoder path with its minus where the encoder sees
  *            x − b_dec:  ∂b_dec −= Σ_j (Σ_b ∂L/∂⟨x_b, W_enc[j]⟩) W_enc[j]
- * Shapes     batch [nRows, columns of the layout], already times their factors
+ * Shapes     batch as `prepareRows_` leaves it
  * Mutates    state; and batch as `gradientsOf_` does
  * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB, as `stepMemory` divides them; more
- *            where the target is a copy (transcoders), of Multi-TopK and of many active latents on wide batches
+ *            of Multi-TopK and of many active latents on wide batches
  */
 export async function trainStep_(
   state: TrainState,
@@ -175,7 +175,7 @@ export async function gradientsOf_(
     deadAfterSteps = Infinity,
     seed = 0,
   } = options;
-  const { x, target } = splitRows(batch, layout, state.buffers);
+  const { x, target } = sidesOf(batch, layout);
   const { weights, encoderBias, complete } = await centering_(state, backend, x, architecture.centersInput);
   const gradients = await architecture.gradients({
     backend,

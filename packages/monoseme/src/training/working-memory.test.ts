@@ -19,8 +19,9 @@ for (const [name, dIn, nDead] of [
   ['matryoshka', 1536, 2048],
   ['matryoshka-random', 512, 2048],
   ['multi-topk', 512, 0],
-  ['transcoder', 512, 0],
+  ['transcoder', 1536, 0],
   ['skip-transcoder', 512, 2048],
+  ['skip-transcoder', 1536, 0],
   ['crosscoder', 512, 0],
 ] as const) {
   test(
@@ -28,9 +29,9 @@ for (const [name, dIn, nDead] of [
     { skip: skipReason('portable') },
     () => {
       const answer = execFileSync(process.execPath, [PROGRAM, name, ...[dIn, 8192, nDead].map(String)]);
-      const { l0, working, weights, batch } = JSON.parse(answer.toString()) as Record<string, number>;
+      const { l0, working, weights, residuals } = JSON.parse(answer.toString()) as Record<string, number>;
       assert.ok(l0 > 30 && l0 < 130, `L0 ${l0}`);
-      assert.ok(working > batch, `${working / MIB} MiB cannot hold the residuals`);
+      assert.ok(working > residuals, `${working / MIB} MiB cannot hold the residuals`);
       const limit = 0.1 * weights + 64 * MIB;
       assert.ok(working < limit, `${(working / MIB).toFixed(1)} MiB of ${(limit / MIB).toFixed(1)}`);
     },

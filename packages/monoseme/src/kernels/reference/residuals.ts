@@ -8,11 +8,11 @@ export function residuals(input: ResidualsInput): Residuals {
   checkResiduals(input);
   const { codes, dOut, W_dec, target } = input;
   const { residuals: differences = new Float32Array(target.length) } = input;
-  differences.set(decode(input));
+  const reconstruction = decode(input);
   const squaredErrors = new Float64Array(codes.nRows);
   for (let row = 0; row < codes.nRows; row++) {
     for (let i = row * dOut; i < (row + 1) * dOut; i++) {
-      differences[i] -= target[i];
+      differences[i] = reconstruction[i] - target[i];
       squaredErrors[row] += differences[i] * differences[i];
     }
   }
