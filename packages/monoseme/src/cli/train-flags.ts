@@ -25,6 +25,11 @@ const FLAGS: readonly Flag[] = [
   ['l1WarmUp', 'fraction of the run over which λ grows from 0', numberOption],
   ['l0Coefficient', 'weight of the L0 penalty, for inputs with E‖x‖ = √d_in', numberOption],
   ['k', 'latents kept of each row (topk), or of each row on average (batchtopk, matryoshka)', numberOption],
+  [
+    'byRow',
+    'share of the run, at its start, in which batchtopk and matryoshka keep k of each row',
+    numberOption,
+  ],
   ['kAux', 'dead latents that explain the residual, a row (0: as many as are active)', numberOption],
   ['auxCoefficient', 'weight of that', numberOption],
   ['faintBelow', 'gain of a latent below which it counts as dead for that (0: never)', numberOption],
@@ -40,6 +45,11 @@ const FLAGS: readonly Flag[] = [
   ['preActCoefficient', 'weight of the pull on silent latents, for inputs with E‖x‖ = √d_in', numberOption],
   ['initialDensity', 'share of the inputs on which each latent fires at the start', numberOption],
   ['prefixes', 'widths of nested dictionaries, fractions of dSae', numberListOption],
+  [
+    'prefixPower',
+    'how much wider prefixes count for more: width to this power (0: all the same)',
+    numberOption,
+  ],
   ['finalPower', 'exponent of the Lp penalty at the end', numberOption],
   ['decoderNorm', 'length of the decoder rows at the start', numberOption],
   ['targetL0', 'active latents a token that the penalty is steered to', numberOption],

@@ -31,6 +31,8 @@ export interface ArchitectureSettings {
   readonly l0Coefficient?: number;
   /** Active latents: of each row, or on average over the batch. */
   readonly k?: number;
+  /** Share of the run, at its start, in which the k largest of every row are kept, not the k · B of the batch. */
+  readonly byRow?: number;
   /** Dead latents that AuxK lets explain the residual, a row; 0 for as many as are active. */
   readonly kAux?: number;
   /** Weight α of AuxK. */
@@ -45,6 +47,8 @@ export interface ArchitectureSettings {
   readonly initialThreshold?: number;
   /** Widths of nested dictionaries as fractions of dSae, ascending, the last 1. */
   readonly prefixes?: readonly number[];
+  /** Exponent p of a prefix's width in the weight of its error; 0: all count the same. */
+  readonly prefixPower?: number;
   /** Nested dictionaries whose widths are drawn anew for every batch, the whole one counted. */
   readonly nPrefixes?: number;
   /** c of a tanh penalty, in units of 1 / scaled. */

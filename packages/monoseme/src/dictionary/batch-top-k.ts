@@ -7,9 +7,6 @@ import { gradientsOfActs } from './top-k.ts';
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
 
-/** Share of the run, at its start, in which the k largest of every row are kept: until the learning rate falls. */
-const BY_ROW = 0.8;
-
 /** A latent that is lifted fires so often in the tokens after which it would count as dead. */
 const LEAST_FIRINGS = 5;
 
@@ -22,20 +19,21 @@ const LIFT_RATE = 0.01;
  * Loss       that of TopK, but the k·B largest positive pre-activations of the whole batch are kept
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
  *            divided by the weight it has gathered, so that it is right from the first step.
- * By row     in the first 0.8 of the run the k largest of every row are kept, as in TopK: a row in which little is active
- *            has places over for latents that stand for nothing yet, and these learn. A batch gives such places away.
+ * By row     in the first `byRow` of the run (until the learning rate falls) the k largest of every row are kept, as in
+ *            TopK: a row in which little is active has places over for latents that stand for nothing yet, and these learn.
+ *            A batch gives such places away.
  * Lift       a latent that fires less often than five times in `deadAfterTokens` tokens is chosen by h + l instead of h:
  *            l ← l + 0.01 θ (5 B / deadAfterTokens − firings of the batch), within 0 … θ. Without it latents that the others
  *            have no use for never reach the threshold of the batch, and die.
  * Finish     saved as `jumprelu` with the thresholds θ − l
- * Deviation  with an encoder bias (theirs has none); by row at the start; the lift
+ * Deviation  with an encoder bias (theirs has none); by row at the start (byRow 0 is theirs); the lift
  */
 export const batchTopK: Architecture = {
   name: 'batchtopk',
   description: 'the k·B largest latents of a batch; a learned threshold for use',
   source: 'Bussmann et al. 2024',
   centersInput: true,
-  settings: { k: 32, ...AUX_K, faintBelow: 0 },
+  settings: { k: 32, byRow: 0.8, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   /** Memory: running sum of thresholds, its weight, the threshold of the last batch. */
   start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0] }),
@@ -65,7 +63,7 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   const { encoderBias, further, memory, settings, deadAfterSteps } = step;
   const { lift } = further;
   const k = settings.k as number;
-  if (step.progress < BY_ROW) return encodeBatch(step, { kind: 'topK', k });
+  if (step.progress < (settings.byRow as number)) return encodeBatch(step, { kind: 'topK', k });
   const b_enc = encoderBias.map((bias, j) => bias + lift[j]);
   const guess = GUESS * (memory[2] ?? 0);
   const lifted = await encodeBatch(step, { kind: 'batchTopK', k, guess }, { b_enc });

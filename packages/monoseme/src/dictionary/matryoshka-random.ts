@@ -17,7 +17,7 @@ export const matryoshkaRandom: Architecture = {
   name: 'matryoshka-random',
   description: 'Matryoshka whose inner widths are drawn anew for every batch',
   source: 'Nabeshima 2024',
-  settings: { ...batchTopK.settings, nPrefixes: 5 },
+  settings: { ...batchTopK.settings, nPrefixes: 5, prefixPower: 1 },
   gradients: (step) => {
     const nPrefixes = step.settings.nPrefixes as number;
     return matryoshkaGradients(step, randomWidths(nPrefixes, step.dSae, step.random()));

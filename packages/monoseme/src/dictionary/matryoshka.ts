@@ -12,15 +12,16 @@ import { total } from './sparse-sum.ts';
  *            all latents, m_k = round(prefixes[k] · dSae)
  * Gradients  those of nested reconstructions, a pair in the group of the smallest prefix that its latent is in
  * Prefixes   widths grow as 1/32, 1/16, 1/8, 1/4 and the rest
- * Weights    w_k = m_k² / Σ_i m_i²; with theirs, 1/K, the first latents are pressed to stand for several features at once
- * Deviation  the weights; AuxK explains the residual of the whole dictionary, not that of each prefix
+ * Weights    w_k = m_k^p / Σ_i m_i^p, p = `prefixPower`. With theirs, 1/K (p = 0), the first latents of features that do not depend on
+ *            each other are pressed to stand for several at once; of features in hierarchies it finds the most (docs/quality.md)
+ * Deviation  p = 1; AuxK explains the residual of the whole dictionary, not that of each prefix
  */
 export const matryoshka: Architecture = {
   ...batchTopK,
   name: 'matryoshka',
   description: 'BatchTopK whose first latents must reconstruct alone (nested dictionaries)',
   source: 'Bussmann et al. 2025',
-  settings: { ...batchTopK.settings, prefixes: [1 / 32, 3 / 32, 7 / 32, 15 / 32, 1] },
+  settings: { ...batchTopK.settings, prefixes: [1 / 32, 3 / 32, 7 / 32, 15 / 32, 1], prefixPower: 1 },
   gradients: (step) =>
     matryoshkaGradients(step, latentGroups(step.settings.prefixes as readonly number[], step.dSae)),
 };
@@ -39,8 +40,8 @@ export function latentGroups(prefixes: readonly number[], dSae: number): number[
 export async function matryoshkaGradients(step: Step, widths: readonly number[]): Promise<Gradients> {
   const acts = await encodeLifted(step);
   const whole = widths.length - 1;
-  const sumOfSquares = widths.reduce((sum, width) => sum + width ** 2, 0);
-  const shares = widths.map((width) => width ** 2 / sumOfSquares);
+  const powers = widths.map((width) => width ** (step.settings.prefixPower as number));
+  const shares = powers.map((power) => power / sum(powers));
   const { gradients, squaredErrors } = await nestedGradients(
     step,
     acts,
@@ -55,7 +56,7 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
       squaredError: squaredErrors[whole],
       l1: total(acts.values),
       l0: acts.values.length,
-      loss: squaredErrors.reduce((sum, error, prefix) => sum + shares[prefix] * error, 0),
+      loss: sum(shares.map((share, prefix) => share * squaredErrors[prefix])),
     },
   });
 }
@@ -68,3 +69,5 @@ function groupsOf({ latentIndices }: Codes, widths: readonly number[]): Uint8Arr
   for (let pair = 0; pair < groups.length; pair++) groups[pair] = ofLatent[latentIndices[pair]];
   return groups;
 }
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

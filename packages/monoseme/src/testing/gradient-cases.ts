@@ -78,6 +78,32 @@ const squaredError = (point: Point, acts: Float64Array[], batch: Float64Array) =
 const penalty = (acts: Float64Array[], of: (value: number, j: number) => number) =>
   (LAMBDA / B) * acts.reduce((sum, values) => sum + values.reduce((s, value, j) => s + of(value, j), 0), 0);
 
+function matryoshkaOf(prefixPower: number): Case {
+  const prefixes = [0.25, 0.5, 1];
+  return {
+    name: 'matryoshka',
+    settings: { k: K, prefixes, prefixPower, byRow: 0.8 },
+    memory: [0, 0],
+    loss: nestedLoss(latentGroups(prefixes, F), prefixPower),
+  };
+}
+
+/** Σ_k w_k of the error of the first m_k latents, w_k ∝ m_k^power. */
+function nestedLoss(widths: readonly number[], power: number): Case['loss'] {
+  const weights = widths.map((width) => width ** power);
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return (point, batch) => {
+    const acts = keepLifted(point, preActs(point, batch), K);
+    const errorOf = (end: number) =>
+      squaredError(
+        point,
+        acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
+        batch,
+      );
+    return widths.reduce((total, width, i) => total + (weights[i] / sum) * errorOf(width), 0);
+  };
+}
+
 /** TopK with AuxK for dead latents, and for those whose gain is below a number where that is above 0. */
 function topKWithAuxK(faintBelow: number): Case {
   const dead = [1, 4, 6];
@@ -133,27 +159,12 @@ export const CASES: Case[] = [
   },
   {
     name: 'batchtopk',
-    settings: { k: K },
+    settings: { k: K, byRow: 0.8 },
     memory: [0, 0],
     loss: (point, batch) => squaredError(point, keepLifted(point, preActs(point, batch), K), batch),
   },
-  {
-    name: 'matryoshka',
-    settings: { k: K, prefixes: [0.25, 0.5, 1] },
-    memory: [0, 0],
-    loss: (point, batch) => {
-      const acts = keepLifted(point, preActs(point, batch), K);
-      const widths = latentGroups([0.25, 0.5, 1], F);
-      const losses = widths.map((end) =>
-        squaredError(
-          point,
-          acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
-          batch,
-        ),
-      );
-      return weightedMean(losses, widths);
-    },
-  },
+  matryoshkaOf(0),
+  matryoshkaOf(1),
   topKWithAuxK(0),
   topKWithAuxK(0.5),
   {
@@ -211,20 +222,9 @@ export const CASES: Case[] = [
   },
   {
     name: 'matryoshka-random',
-    settings: { k: K, nPrefixes: 4 },
+    settings: { k: K, nPrefixes: 4, byRow: 0.8, prefixPower: 2 },
     memory: [0, 0],
-    loss: (point, batch) => {
-      const acts = keepLifted(point, preActs(point, batch), K);
-      const widths = randomWidths(4, F, new Random(hashSeed(0, 'step', 100)));
-      const losses = widths.map((end) =>
-        squaredError(
-          point,
-          acts.map((values) => values.map((value, j) => (j < end ? value : 0))),
-          batch,
-        ),
-      );
-      return weightedMean(losses, widths);
-    },
+    loss: nestedLoss(randomWidths(4, F, new Random(hashSeed(0, 'step', 100))), 2),
   },
   {
     name: 'january-2025',
@@ -292,7 +292,7 @@ export const CASES: Case[] = [
   },
   {
     name: 'batchtopk-crosscoder',
-    settings: { k: K },
+    settings: { k: K, byRow: 0.8 },
     widths: [1, D - 1],
     memory: [0, 0],
     loss: (point, batch) => squaredError(point, keepLifted(point, preActs(point, batch, false), K), batch),
@@ -300,11 +300,6 @@ export const CASES: Case[] = [
 ];
 
 /** Weighted by the squares of the widths. */
-function weightedMean(values: readonly number[], widths: readonly number[]): number {
-  const sum = widths.reduce((total, width) => total + width ** 2, 0);
-  return values.reduce((total, value, i) => total + (value * widths[i] ** 2) / sum, 0);
-}
-
 /** Input and target of a transcoder's rows. */
 function sides(batch: Float64Array): { x: Float64Array; target: Float64Array } {
   const part = (from: number, to: number) =>

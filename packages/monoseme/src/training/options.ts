@@ -168,6 +168,8 @@ const RULES: readonly Rule[] = [
   ['bandwidth', ...positive],
   ['windowShare', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
   ['initialThreshold', ...positive],
+  ['byRow', (v) => v >= 0 && v <= 1, 'a number from 0 to 1'],
+  ['prefixPower', (v) => v >= 0 && v <= 8, 'a number from 0 to 8'],
   ['finalPower', (v) => v > 0 && v <= 1, 'a number above 0, to 1'],
   ['decoderNorm', ...positive],
   ['seed', ...whole(0, 2 ** 32 - 1)],
