@@ -6,6 +6,8 @@ pub mod amx;
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_tile;
 pub mod dots;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
@@ -106,6 +108,23 @@ pub trait Lanes: Copy + Send + Sync + 'static {
         assert!(to.len() >= Self::WIDTH);
         // SAFETY: the slice holds at least WIDTH floats.
         unsafe { self.store(to.as_mut_ptr(), vector) }
+    }
+
+    /// sums[m][lane] += Σ_k weights[m][k] · panel[k][lane], as `multiply_tile` of `encode` does it, where a tile of this size is
+    /// written by hand; gives whether it is.
+    ///
+    /// # Safety
+    /// As for `multiply_tile`.
+    #[inline(always)]
+    unsafe fn add_products_by_hand<const LATENTS: usize, const VECTORS: usize>(
+        self,
+        _depth: usize,
+        _weights: [*const f32; LATENTS],
+        _next: &[*const f32],
+        _panel: *const f32,
+        _sums: *mut f32,
+    ) -> bool {
+        false
     }
 
     /// Load a slice of fewer than `WIDTH` floats; the other lanes are 0.

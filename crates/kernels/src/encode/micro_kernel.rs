@@ -3,8 +3,8 @@ use crate::lanes::Lanes;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Inputs of a turn of the loop. Counting takes slots of instructions, which another thread of the same core may want; where
-/// a tile fills many registers, a turn of several inputs was a fifth slower (AVX-512 on Zen 4).
+/// Inputs of a turn of the loop. Counting takes slots of instructions, which another thread of the same core may want; of a
+/// tile that fills 32 registers the compiler keeps sums in memory if a turn has several.
 const fn inputs_of_turn<L: Lanes>() -> usize {
     if L::HAS_MANY_REGISTERS { 1 } else { 4 }
 }
@@ -41,13 +41,18 @@ pub unsafe fn multiply_tile<L: Lanes, const LATENTS: usize, const VECTORS: usize
     // SAFETY: every address below is within what the caller vouches for: m < LATENTS, v < VECTORS, k < depth.
     unsafe {
         let place = |m: usize, v: usize| sums.add((m * VECTORS + v) * L::WIDTH);
+        if let Start::Bias(bias) = start {
+            for (m, bias) in bias.into_iter().enumerate() {
+                (0..VECTORS).for_each(|v| lanes.store(place(m, v), lanes.splat(bias)));
+            }
+        }
+        if lanes.add_products_by_hand::<LATENTS, VECTORS>(depth, weights, next, panel, sums) {
+            return;
+        }
         let mut tile = [[lanes.splat(0.0); VECTORS]; LATENTS];
         for (m, sums) in tile.iter_mut().enumerate() {
             for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = match start {
-                    Start::Bias(bias) => lanes.splat(bias[m]),
-                    Start::Sums => lanes.load(place(m, v)),
-                };
+                *sum = lanes.load(place(m, v));
             }
         }
         let whole_lines = depth / LINE * LINE;

@@ -1,6 +1,8 @@
+use super::avx512_tile::{TURN, add_8_by_3};
 use super::dots::{DotKernel, Dots};
 use super::{DITHER_STEP, Kernel, Lanes, MAX_WIDTH};
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
 /// AVX-512 F: 16 lanes, 32 registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +170,24 @@ impl Lanes for Avx512 {
     fn sum(self, a: __m512) -> f32 {
         // SAFETY: see above.
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn add_products_by_hand<const LATENTS: usize, const VECTORS: usize>(
+        self,
+        depth: usize,
+        weights: [*const f32; LATENTS],
+        next: &[*const f32],
+        panel: *const f32,
+        sums: *mut f32,
+    ) -> bool {
+        let is_by_hand =
+            LATENTS == 8 && VECTORS == 3 && next.len() <= 2 && depth > 0 && depth.is_multiple_of(TURN);
+        let Some(weights) = weights.first_chunk::<8>().filter(|_| is_by_hand) else { return false };
+        // Where less is to be fetched, what is near is fetched again.
+        let next = from_fn(|i| next.get(i).copied().unwrap_or(weights[0]));
+        // SAFETY: the sizes are those asked for; the caller vouches for the rest.
+        unsafe { add_8_by_3(depth, weights, next, panel, sums) };
+        true
     }
     #[inline(always)]
     unsafe fn columns(self, rows: &[*const f32; MAX_WIDTH]) -> [__m512; MAX_WIDTH] {
