@@ -26,6 +26,9 @@ pub struct Density(AtomicUsize);
 /// The share of pre-activations from which on the fp32 tiles are faster (`bench -- screening`, AVX-512 with VNNI).
 const MOST_CANDIDATES: f32 = 0.045;
 
+/// Rows of a block at most, by which patience is counted.
+pub const BLOCK_ROWS: usize = 48;
+
 /// Where screening did not pay, it is tried again after so many blocks: a try in vain costs a quarter of a block.
 const PATIENCE: usize = 128;
 
@@ -74,9 +77,9 @@ impl Density {
         self.0.store(self.0.load(Relaxed).saturating_sub(blocks), Relaxed);
     }
 
-    /// Gives whether so many candidates of n pre-activations are few enough.
-    pub fn accepts(&self, candidates: usize, n: usize) -> bool {
-        let accepted = candidates <= most_candidates(n);
+    /// Gives whether so many candidates are few enough.
+    pub fn accepts(&self, candidates: usize, most: usize) -> bool {
+        let accepted = candidates <= most;
         if !accepted {
             self.refuse();
         }
@@ -88,6 +91,7 @@ impl Density {
     }
 }
 
+/// Of n pre-activations.
 pub fn most_candidates(n: usize) -> usize {
     (MOST_CANDIDATES * n as f32) as usize
 }
@@ -184,9 +188,9 @@ impl<'a> Screen<'a> {
                 let before = scratch.screening.candidates.len();
                 let rows = scratch.panels.rows(panel);
                 let n = (rows.end.min(task.rows.len()) - rows.start) * places.len();
-                self.block::<D, LATENTS>(dots, scratch, places.clone(), panel, before + most_candidates(n));
-                let candidates = scratch.screening.candidates.len() - before;
-                let accepted = density.accepts(candidates, n);
+                let most = most_candidates(n);
+                self.block::<D, LATENTS>(dots, scratch, places.clone(), panel, before + most);
+                let accepted = density.accepts(scratch.screening.candidates.len() - before, most);
                 shared.tries.note(accepted);
                 if !accepted {
                     scratch.screening.candidates.truncate(before);

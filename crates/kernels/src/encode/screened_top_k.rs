@@ -9,7 +9,7 @@
 use super::best::Cut;
 use super::candidates::Candidates;
 use super::collector::{MAX_PANEL, row_and_place};
-use super::screened::{SCREENED_LATENTS, Screen, Screening};
+use super::screened::{SCREENED_LATENTS, Screen, Screening, most_candidates};
 use super::tile::Scratch;
 use super::work_out::WorkOut;
 use crate::lanes::Lanes;
@@ -50,7 +50,7 @@ pub fn run_top_k<D: Dots, const LATENTS: usize>(
         };
     }
     let n_sampled = task.places.len().div_ceil(SAMPLED * LATENTS) * LATENTS;
-    if !shared.top_k_density.accepts(candidates, n_sampled * task.rows.len()) {
+    if !shared.top_k_density.accepts(candidates, most_candidates(n_sampled * task.rows.len())) {
         return false;
     }
     let n_rows = task.rows.len();
