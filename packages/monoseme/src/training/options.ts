@@ -33,8 +33,8 @@ export interface TrainOptions extends ArchitectureSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Gradients longer than this, over all parameters together, are shortened to it. Never when absent. */
-  readonly gradientClipNorm?: number;
+  /** Gradients longer than this, over all parameters together, are shortened to it. */
+  readonly gradientClipNorm: number | undefined;
   /** `bf16` halves the memory of Adam's moments of the matrices; rounding is right on average over the steps. */
   readonly moments: 'f32' | 'bf16';
   /**
@@ -86,6 +86,7 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   beta1: 0.9,
   beta2: 0.99,
   epsilon: 1e-8,
+  gradientClipNorm: undefined,
   moments: 'f32',
   normalize: 'expected-norm',
   decoderInit: 'random',
@@ -155,7 +156,7 @@ const RULES: readonly Rule[] = [
   ['beta1', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['beta2', (v) => v >= 0 && v < 1, 'a number from 0 to below 1'],
   ['epsilon', ...positive],
-  ['gradientClipNorm', ...positive],
+  ['gradientClipNorm', (v) => v === undefined || (Number.isFinite(v) && v > 0), 'a finite number above 0'],
   ['resampleWindow', ...fraction],
   ['resampleInputs', ...whole(1, 1 << 30)],
   ['deadAfterTokens', ...whole(1, Number.MAX_SAFE_INTEGER)],
