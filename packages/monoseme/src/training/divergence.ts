@@ -29,14 +29,14 @@ export class DivergenceWatch {
   explain(batch: Float32Array, failure: unknown, state: TrainState): unknown {
     if (!(failure instanceof MonosemeError && failure.code === 'ERR_NOT_FINITE')) return failure;
     expectFinite('The activations', batch);
-    return diverged(`${failure.message.replace(/\.$/, '')}, at step ${state.step + 1}`);
+    return diverged(state.step + 1, failure.what);
   }
 
   /** @throws {MonosemeError} ERR_DIVERGED; ERR_NOT_FINITE where the activations are to blame */
   see(batch: Float32Array, { squaredError, loss, l1 }: StepSums, state: TrainState): void {
     if (!Number.isFinite(loss + l1)) {
       expectFinite('The activations', batch);
-      throw diverged(`The loss is ${loss} at step ${state.step}`);
+      throw diverged(state.step, `The loss is ${loss}.`);
     }
     this.#variance ??= totalVariance(sidesOf(batch, state.layout).target, state.dOut);
     const share = this.#variance > 0 ? squaredError / this.#variance : 0;
@@ -44,16 +44,14 @@ export class DivergenceWatch {
     this.#unexplained += RATE * (share - this.#unexplained);
     if (this.#unexplained < 1) this.#hasLearnt = true;
     if (this.#hasLearnt && this.#unexplained > LIMIT)
-      throw diverged(
-        `The squared error is ${this.#unexplained.toFixed(1)} times the variance at step ${state.step}`,
-      );
+      throw diverged(state.step, `The squared error is ${this.#unexplained.toFixed(1)} times the variance.`);
   }
 }
 
-function diverged(what: string): MonosemeError {
+function diverged(step: number, what: string): MonosemeError {
   return new MonosemeError(
     'ERR_DIVERGED',
-    `${what}.`,
-    'Lower the learning rate; the last good checkpoint is kept, remove the folder to start anew.',
+    `Training diverged at step ${step}. ${what}`,
+    'Lower the learning rate.',
   );
 }

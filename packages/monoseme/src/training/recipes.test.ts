@@ -225,7 +225,14 @@ describe('divergence', () => {
       ...{ source, backend, options, out },
       ...{ hookName: 'planted', modelName: 'none', resume: false },
     });
-    await assert.rejects(run, (error: MonosemeError) => error.code === 'ERR_DIVERGED');
+    await assert.rejects(run, (error: MonosemeError) => {
+      assert.equal(error.code, 'ERR_DIVERGED');
+      assert.match(
+        error.message,
+        /^Training diverged at step \d+\. .* good checkpoint is in .*checkpoint\.$/,
+      );
+      return true;
+    });
     assert.deepEqual(await readdir(out), ['training'], 'nothing under a final name');
     const { weights } = await loadDictionary(join(out, 'training', 'checkpoint'));
     assert.ok(weights.W_dec.every(Number.isFinite));

@@ -56,7 +56,7 @@ export interface TrainResult {
  * current step is finished, a checkpoint is written and ERR_INTERRUPTED is thrown.
  *
  * @throws {MonosemeError} ERR_OPTION, ERR_MEMORY (before allocating), ERR_EXISTS, ERR_MISMATCH (a checkpoint of other
- *   options; rows of another number of hook points than the architecture reads), ERR_DIVERGED (the loss is no longer finite; the last checkpoint is kept), ERR_INTERRUPTED
+ *   options; rows of another number of hook points than the architecture reads), ERR_DIVERGED (the last good checkpoint is kept), ERR_INTERRUPTED
  */
 export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
   const { source, out } = input;
@@ -113,6 +113,8 @@ async function run(
         await saveDictionary(join(trainingFolder, CHECKPOINT_DICTIONARY), finishedDictionary(state, input));
       },
     });
+  } catch (error) {
+    throw withLastGood(error, join(trainingFolder, CHECKPOINT_DICTIONARY));
   } finally {
     await metrics.close();
   }
@@ -135,6 +137,14 @@ async function run(
   await rm(join(trainingFolder, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
   const seconds = { ...clock.seconds, read: buffer.secondsReading };
   return { dictionary, last, nSteps, startedAtStep, seconds, mixing: buffer.mixing?.figures };
+}
+
+/** Where the dictionary of before is, for who reads that a run diverged. */
+function withLastGood(error: unknown, folder: string): unknown {
+  const isKept = error instanceof MonosemeError && error.code === 'ERR_DIVERGED' && existsSync(folder);
+  if (!isKept) return error;
+  const advice = `${error.advice} The dictionary of the last good checkpoint is in ${folder}.`;
+  return new MonosemeError(error.code, error.what, advice, { cause: error });
 }
 
 /** The last metrics of a finished run of these settings, or undefined when there is none. */
