@@ -10,12 +10,12 @@ const MAIN = fileURLToPath(new URL('../../bin/monoseme.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'monoseme-sweep-'));
 after(() => rmSync(folder, { recursive: true }));
 
-test('a sweep in which a run fails writes the table of all and ends with an error', () => {
+test('a sweep in which a run fails, and a model cannot be opened, trains the others, writes the table of all and ends with an error', () => {
   const config = join(folder, 'sweep.json');
   writeFileSync(
     config,
     JSON.stringify({
-      models: ['one-layer-a'],
+      models: ['no-such-model', 'one-layer-a'],
       hooks: ['blocks.0.mlp.hook_post'],
       architectures: [{ architecture: 'topk', k: [8], learning_rate: [1e-3, 1e30] }],
       d_sae: [64],
@@ -29,20 +29,21 @@ test('a sweep in which a run fails writes the table of all and ends with an erro
     spawnSync(process.execPath, [MAIN, 'sweep', config, '--out', out, ...flags], { encoding: 'utf8' });
   const { status, stdout, stderr } = sweep('--json');
   assert.equal(status, 1, stderr);
-  assert.match(stderr, /ERR_SWEEP: 1 of 2 runs failed/);
+  assert.match(stderr, /ERR_SWEEP: 3 of 4 runs failed/);
   const { runs, failed, table } = JSON.parse(stdout);
-  assert.equal(failed, 1);
+  assert.match(stderr, /^failed +blocks.0.mlp.hook_post of no-such-model: Could not open/m);
+  assert.equal(failed, 3);
   assert.deepEqual(
     runs.map(({ error }: { error: string }) => error === ''),
-    [true, false],
+    [false, false, true, false],
   );
   const csv = table.find((file: string) => file.endsWith('.csv'));
-  assert.equal(readFileSync(csv, 'utf8').trim().split('\n').length, 3);
+  assert.equal(readFileSync(csv, 'utf8').trim().split('\n').length, 5);
 
   // Again: what is finished is not made again, and a line says what its run differs in, not what all share.
   const again = sweep();
-  assert.match(again.stdout, /^1 of 2 dictionaries are finished/m);
-  assert.match(again.stdout, /^architecture +settings +latents +L0 /m);
-  assert.match(again.stdout, /^topk +k 8, learning_rate 0\.001 +64 +8\.0 /m);
-  assert.match(again.stdout, /^topk +k 8, learning_rate 1e\+30 +64 +failed/m);
+  assert.match(again.stdout, /^1 of 4 dictionaries are finished/m);
+  assert.match(again.stdout, /^model +architecture +settings +latents +L0 /m);
+  assert.match(again.stdout, /^one-layer-a +topk +k 8, learning_rate 0\.001 +64 +8\.0 /m);
+  assert.match(again.stdout, /^one-layer-a +topk +k 8, learning_rate 1e\+30 +64 +(– +){5}failed/m);
 });

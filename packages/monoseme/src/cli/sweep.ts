@@ -56,7 +56,7 @@ export const sweepCommand: DeclareCommand = (program, run) => {
         const files = await writeRunTable(flags.out, rows);
         const pareto = join(flags.out, 'pareto.svg');
         await atomicWrite(pareto, new TextEncoder().encode(paretoPlot(rows)));
-        context.print(rowTable(sweep.runs, rows));
+        context.print(`${rowTable(sweep.runs, rows)}\n${ABOUT_SECONDS}`);
         context.print([...files, pareto].join('\n'));
         const failed = rows.filter(({ error }) => error !== '');
         context.result({
@@ -97,7 +97,8 @@ async function runSweep(work: Work): Promise<ResultRow[]> {
   }
   if (rows.size > 0) work.context.print(`${rows.size} of ${sweep.runs.length} dictionaries are finished.`);
   for (const runs of byHookPoint(pending)) {
-    for (const row of await runHookPoint(work, runs)) rows.set(row.run, row);
+    const done = await runHookPoint(work, runs).catch((error: unknown) => failedRows(work, runs, error));
+    for (const row of done) rows.set(row.run, row);
     await writeRunTable(flags.out, [...rows.values()]);
   }
   return sweep.runs.map(({ name }) => rows.get(name) as ResultRow);
@@ -142,17 +143,26 @@ async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<Resu
         });
         return [done, `${dictionaries} of ${runs[0].model}, group ${place + 1} of ${groups.length}`];
       });
-      for (const [i, run] of group.entries()) {
-        const row = await measured(work, run, outcomes[i], runner, heldOut);
-        if (row.error === '') await writeResult(folderOf(flags, run), settingsOf(sweep, run), row);
-        else context.progress.write(`failed     ${run.name}: ${row.error}\n`);
-        rows.push(row);
-      }
+      rows.push(...(await measuredGroup(work, group, outcomes, runner, heldOut)));
     }
     return rows;
   } finally {
     await runner.close();
   }
+}
+
+/** A model, hook point or text that cannot be used fails its own runs. */
+async function failedRows(work: Work, runs: readonly SweepRun[], error: unknown): Promise<ResultRow[]> {
+  if (isInterruption(error)) throw error;
+  const { message } = error as Error;
+  const { model, hook } = runs[0];
+  work.context.progress.write(`failed     ${hook} of ${model}: ${message}\n`);
+  const rows: ResultRow[] = [];
+  for (const run of runs) {
+    const finished = await readResult(folderOf(work.flags, run), settingsOf(work.sweep, run));
+    rows.push(finished ?? failedRow(run, message));
+  }
+  return rows;
 }
 
 /** Activations are stored once, so that every group and a run that is resumed read the same. */
@@ -179,31 +189,45 @@ async function harvested(
 
 type Outcome = Awaited<ReturnType<typeof trainGroup>>[number];
 
+/** The rows of a group; those of dictionaries that were trained are kept beside them. */
+async function measuredGroup(
+  work: Work,
+  group: readonly SweepRun[],
+  outcomes: readonly Outcome[],
+  runner: ModelRunner,
+  tokens: TokenSet,
+): Promise<ResultRow[]> {
+  const { context, flags, sweep } = work;
+  const rows = await withStage(context, 'evaluate', 'dictionaries', async (stage) => {
+    const own: ResultRow[] = [];
+    for (const [i, run] of group.entries()) {
+      const row = await measured(work, run, outcomes[i], runner, tokens);
+      if (row.error === '') await writeResult(folderOf(flags, run), settingsOf(sweep, run), row);
+      own.push(row);
+      stage.update(own.length, group.length);
+    }
+    const good = own.filter(({ error }) => error === '').length;
+    return [own, `${good} of ${group.length}, on ${compact(tokens.tokens.length)} held-out tokens`];
+  });
+  for (const { run, error } of rows)
+    if (error !== '') context.progress.write(`failed     ${run}: ${error}\n`);
+  return rows;
+}
+
 async function measured(
   { context, backend }: Work,
-  { name, model, hook, options }: SweepRun,
+  run: SweepRun,
   outcome: Outcome,
   runner: ModelRunner,
   tokens: TokenSet,
 ): Promise<ResultRow> {
-  const { architecture, dSae, seed, l1Coefficient, l0Coefficient, k } = options;
-  const sparsity = k ?? l0Coefficient ?? l1Coefficient;
-  const about = { run: name, model, hook, architecture, dSae, seed, sparsity, clustersApart: false };
-  const missing = {
-    l0: NaN,
-    explainedVariance: NaN,
-    lossRecovered: NaN,
-    dead: NaN,
-    ultralow: NaN,
-    seconds: NaN,
-  };
-  if ('error' in outcome) return { ...about, ...missing, error: outcome.error.message };
+  if ('error' in outcome) return failedRow(run, outcome.error.message);
   try {
     const { dictionary, seconds } = outcome;
     const { signal } = context;
     const { figures, clusters } = await evaluateDictionary({ dictionary, backend, runner, tokens, signal });
     return {
-      ...about,
+      ...aboutRun(run),
       l0: figures.l0,
       explainedVariance: figures.explainedVariance,
       lossRecovered: figures.ceLossScore,
@@ -215,8 +239,22 @@ async function measured(
     };
   } catch (error) {
     if (isInterruption(error)) throw error;
-    return { ...about, ...missing, error: (error as Error).message };
+    return failedRow(run, (error as Error).message);
   }
+}
+
+function aboutRun({ name, model, hook, options }: SweepRun) {
+  const { architecture, dSae, seed, l1Coefficient, l0Coefficient, k } = options;
+  return { run: name, model, hook, architecture, dSae, seed, sparsity: k ?? l0Coefficient ?? l1Coefficient };
+}
+
+function failedRow(run: SweepRun, error: string): ResultRow {
+  const figures = ['l0', 'explainedVariance', 'lossRecovered', 'dead', 'ultralow', 'seconds'] as const;
+  const none = Object.fromEntries(figures.map((name) => [name, NaN])) as Record<
+    (typeof figures)[number],
+    number
+  >;
+  return { ...aboutRun(run), ...none, clustersApart: false, error };
 }
 
 function folderOf(flags: Flags, run: SweepRun): string {
@@ -244,6 +282,9 @@ const HEADER = [
   'seconds',
 ];
 
+const ABOUT_SECONDS =
+  'Dictionaries train side by side: their seconds are those until each was there, in company.';
+
 /** Left out where every run has the same. */
 const IF_SEVERAL = ['model', 'hook', 'settings', 'seed'];
 
@@ -267,7 +308,7 @@ function rowTable(runs: readonly SweepRun[], rows: readonly ResultRow[]): string
           `${row.ultralow}${row.clustersApart ? ' apart' : ''}`,
           Number.isNaN(row.seconds) ? '–' : row.seconds.toFixed(0),
         ]
-      : ['failed', '', '', '', '', '']),
+      : ['–', '–', '–', '–', '–', 'failed']),
   ]);
   const isShared = (column: number) => lines.every((line) => line[column] === lines[0][column]);
   const shown = HEADER.flatMap((name, column) =>
@@ -280,27 +321,25 @@ function rowTable(runs: readonly SweepRun[], rows: readonly ResultRow[]): string
 /** L0 against the loss recovered: every dictionary by its architecture, and the front of each model. */
 function paretoPlot(rows: readonly ResultRow[]): string {
   const good = rows.filter(({ error }) => error === '');
-  const groups = [...new Set(good.map(({ model, architecture }) => `${model}, ${architecture}`))];
-  const own = (group: string) => good.filter((row) => `${row.model}, ${row.architecture}` === group);
+  const models = [...new Set(good.map(({ model }) => model))];
+  const groupOf = ({ model, architecture }: ResultRow) =>
+    models.length === 1 ? architecture : `${model}, ${architecture}`;
   const xy = (some: readonly ResultRow[]) => ({
     x: some.map(({ l0 }) => l0),
     y: some.map(({ lossRecovered }) => lossRecovered),
   });
-  const models = [...new Set(good.map(({ model }) => model))];
   return plot({
-    title: 'Loss recovered against L0',
+    title: `Loss recovered against L0${models.length === 1 ? `, ${models[0]}` : ''}`,
     x: { label: 'L0, active latents a token', scale: 'log' },
     y: { label: 'loss recovered' },
     marks: [
-      ...groups.map((name) => ({
-        kind: 'points' as const,
-        name,
-        ...xy(own(name)),
-        titles: own(name).map(({ run }) => run),
-      })),
+      ...[...new Set(good.map(groupOf))].map((name) => {
+        const own = good.filter((row) => groupOf(row) === name);
+        return { kind: 'points' as const, name, ...xy(own), titles: own.map(({ run }) => run) };
+      }),
       ...models.map((model) => ({
         kind: 'line' as const,
-        name: `front of ${model}`,
+        name: models.length === 1 ? 'front' : `front of ${model}`,
         dashed: true,
         ...xy(paretoFront(good.filter((row) => row.model === model))),
       })),

@@ -1,9 +1,9 @@
-/** Rows as aligned columns, two spaces apart. Columns whose every cell reads as a number are right-aligned. */
+/** Rows as aligned columns, two spaces apart. Columns in which every cell with a text reads as a number are right-aligned. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => width(row[column]))));
   const isNumeric = header.map((_, column) =>
-    rows.every((row) => /^[-+~]?[\d.,]+([eE][-+]?\d+)?( ?%| ?[kMG])?$/.test(row[column])),
+    rows.every((row) => /^([-+~]?[\d.,]+([eE][-+]?\d+)?( ?%| ?[kMG])?|–)?$/.test(row[column])),
   );
   const line = (row: readonly string[]) =>
     row

@@ -22,10 +22,11 @@ export function numericScale(
 ): Scale {
   const nTicks = Math.max(2, Math.round(Math.abs(end - start) / 65));
   const log = axis.scale === 'log';
-  const domain = axis.domain ?? widened(extent ?? (log ? [0.1, 1] : [0, 1]), log);
+  const reach = axis.domain ?? widened(extent ?? (log ? [0.1, 1] : [0, 1]), log);
+  const isNarrow = log && axis.domain === undefined && reach[1] / reach[0] < NARROW;
   const scale = log ? scaleLog() : scaleLinear();
-  scale.domain(domain).range([start, end]);
-  if (axis.domain === undefined) scale.nice();
+  scale.domain(isNarrow ? toSteps(reach) : reach).range([start, end]);
+  if (axis.domain === undefined && !isNarrow) scale.nice();
   const [low, high] = scale.domain();
   return {
     at: (value) => (canShow(value, log) ? scale(value) : NaN),
@@ -49,13 +50,32 @@ function widened([low, high]: readonly [number, number], log: boolean): [number,
   return [low - by, high + by];
 }
 
-/** Powers of ten where there are at least two, else the numbers that a linear axis would take. */
+/** Below so many times its beginning a logarithmic axis is too short for powers of ten alone. */
+const NARROW = 100;
+
+/** 1, 2 and 5 of every power of ten around a narrow reach, ascending. */
+function stepsAround(low: number, high: number): number[] {
+  const powers = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    powers.push(power);
+  return powers.flatMap((power) => [1, 2, 5].map((step) => Number(`${step}e${power}`)));
+}
+
+/** The reach rounded outwards to such steps. */
+function toSteps([low, high]: readonly [number, number]): [number, number] {
+  const steps = stepsAround(low, high);
+  return [steps.findLast((step) => step <= low) as number, steps.find((step) => step >= high) as number];
+}
+
+/** Steps on a narrow axis, else powers of ten; where there are not two, the numbers that a linear axis would take. */
 function logTicks(low: number, high: number, nTicks: number): Scale['ticks'] {
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);
   const step = Math.max(1, Math.ceil((last - first + 1) / nTicks));
-  const values = [];
-  for (let power = first; power <= last; power += step) values.push(Number(`1e${power}`));
+  const values: number[] = [];
+  if (high / low <= NARROW)
+    values.push(...stepsAround(low, high).filter((value) => value >= low && value <= high));
+  else for (let power = first; power <= last; power += step) values.push(Number(`1e${power}`));
   const chosen = values.length >= 2 ? values : scaleLinear().domain([low, high]).ticks(nTicks);
   return chosen.map((value) => ({ value, label: tickLabel(value) }));
 }

@@ -40,6 +40,12 @@ test('points stand where their values say', () => {
   assert.ok(x0 < 70);
 });
 
+test('a logarithmic axis of less than two decades has 1, 2 and 5 of each, and ends there', () => {
+  const svg = plot(spec([{ kind: 'points', x: [13, 185], y: [0, 1] }], { x: { label: 'L0', scale: 'log' } }));
+  for (const label of [10, 20, 50, 100, 200]) assert.ok(svg.includes(`>${label}</text>`), String(label));
+  assert.ok(!svg.includes('>500</text>'));
+});
+
 test('a logarithmic axis has powers of ten, equal decades, and leaves out what is not positive', () => {
   const x = [1e-6, 1e-4, 1e-2, 0, -1];
   const svg = plot(
