@@ -1,7 +1,12 @@
 import { ARCHITECTURES } from '../dictionary/index.ts';
 import type { CommandContext } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { table } from './table.ts';
+import { wrapped } from './table.ts';
+import { flagOf } from './train-flags.ts';
+
+const INDENT = 2;
+/** Columns: lines of a terminal, and of a page that quotes it. */
+const WIDTH = 80;
 
 /** `monoseme architectures`: what can be trained. */
 export const architecturesCommand: DeclareCommand = (program, run) => {
@@ -11,13 +16,13 @@ export const architecturesCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme architectures --json')
     .action(
       run(async (context: CommandContext) => {
-        const rows = ARCHITECTURES.map(({ name, description, source, settings }) => [
-          name,
-          description,
-          source,
-          Object.keys(settings).join(' '),
-        ]);
-        context.print(table(['architecture', 'what it is', 'source', 'its settings'], rows));
+        const blocks = ARCHITECTURES.map(({ name, description, source, settings }) => {
+          const flags = Object.keys(settings).map(flagOf).join(' ');
+          return [name, ...[description, source, flags].map((text) => wrapped(text, INDENT, WIDTH))].join(
+            '\n',
+          );
+        });
+        context.print(blocks.join('\n\n'));
         context.result({
           architectures: ARCHITECTURES.map(({ name, description, source, settings }) => ({
             name,

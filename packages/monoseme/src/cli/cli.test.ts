@@ -299,6 +299,12 @@ test(
   },
 );
 
+test('the architectures fit a terminal of 80 columns and name their flags', async () => {
+  const { stdout } = await monoseme('architectures');
+  assert.ok(stdout.split('\n').every((line) => line.length <= 80));
+  assert.match(stdout, /^topk\n {2}the k largest [^]*?\n {2}Gao et al\. 2024\n {2}--k --k-aux /m);
+});
+
 test('a reader that leaves early is no error', async () => {
   const child = start('inspect', 'one-layer-a', '--all', '--json');
   child.stdout.destroy();

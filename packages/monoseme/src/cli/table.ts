@@ -16,6 +16,17 @@ export function table(header: readonly string[], rows: readonly (readonly string
   return [line(header), ...rows.map(line)].join('\n');
 }
 
+/** A text in lines of at most `columns`, each behind `indent` spaces; a word that is longer stands alone. */
+export function wrapped(text: string, indent: number, columns: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.length === 0 ? word : `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && indent + width(line) <= columns) lines[lines.length - 1] = line;
+    else lines.push(word);
+  }
+  return lines.map((line) => ' '.repeat(indent) + line).join('\n');
+}
+
 /** Columns a text takes on a terminal: wide East Asian characters take two, combining marks none. */
 function width(text: string): number {
   let columns = 0;
