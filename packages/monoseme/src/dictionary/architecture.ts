@@ -198,6 +198,8 @@ export interface Architecture {
   readonly rows?: RowKind;
   /** Whether x · W_skip is added to the reconstruction. */
   readonly hasSkip?: boolean;
+  /** A second reconstruction has so many times as many latents. */
+  readonly wider?: number;
   /** Whether the encoder sees x − b_dec. */
   readonly centersInput: boolean;
   /** The setting that weighs its penalty, if it has one. */

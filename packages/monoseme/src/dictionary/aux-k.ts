@@ -7,6 +7,9 @@ export const DEAD_AFTER_TOKENS = 50_000;
 /** Settings with which dead latents come back on dictionaries of every size that was tried. */
 export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
 
+/** The buffer of what AuxK leaves; what it is to explain may be there before. */
+export const AUXILIARY_RESIDUALS = 'auxiliary residuals';
+
 /** Share of the run in which faint latents are given work; what they disturbed settles in the rest. */
 const FAINT_SHARE = 0.8;
 
@@ -55,7 +58,7 @@ export async function withAuxK(
       dOut,
       W_dec: weights.W_dec,
       target: residuals,
-      residuals: step.buffers.floats('auxiliary residuals', residuals.length),
+      residuals: step.buffers.floats(AUXILIARY_RESIDUALS, residuals.length),
     }),
   ]);
   const weight =

@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS } from './aux-k.ts';
-import { partedCodes } from './sub-codes.ts';
+import { codesOfPart } from './sub-codes.ts';
 import { gradientsOfActs } from './top-k.ts';
 
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
@@ -89,10 +89,8 @@ function withoutLift_(lifted: Codes, lift: Float32Array): Codes {
     if (values[pair] > 0) nActive++;
   }
   if (nActive === values.length) return lifted;
-  return partedCodes(
-    lifted,
-    Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)),
-  )[1];
+  const isActive = Uint8Array.from(values, (value) => (value > 0 ? 1 : 0));
+  return codesOfPart(lifted, isActive, 1);
 }
 
 function followThreshold_(memory: number[], { nRows, values }: Codes, k: number): void {

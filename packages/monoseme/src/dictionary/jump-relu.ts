@@ -3,7 +3,7 @@ import { type Architecture, deltasOf_, encodeBatch, reconstruct } from './archit
 import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
-import { partedCodes, stackedCodes } from './sub-codes.ts';
+import { codesOfPart, stackedCodes } from './sub-codes.ts';
 
 /**
  * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
@@ -121,7 +121,7 @@ export async function encodeWindow(step: Step, thresholds: Float32Array, bandwid
   const isSilent = new Uint8Array(values.length);
   for (let pair = 0; pair < values.length; pair++)
     isSilent[pair] = values[pair] > thresholds[latentIndices[pair]] ? 0 : 1;
-  const [acts, silent] = partedCodes(preActs, isSilent);
+  const [acts, silent] = ([0, 1] as const).map((part) => codesOfPart(preActs, isSilent, part));
   return { acts: stackedCodes(acts, others), silent, rowsPerSilent: nRows / nLooked };
 }
 

@@ -1,8 +1,8 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
-import { withAuxK } from './aux-k.ts';
+import { AUXILIARY_RESIDUALS, withAuxK } from './aux-k.ts';
 import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
-import { partedCodes } from './sub-codes.ts';
+import { codesOfPart } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
 import { topK } from './top-k.ts';
 
@@ -23,6 +23,7 @@ export const multiTopK: Architecture = {
   name: 'multi-topk',
   description: 'TopK that reconstructs with k and, at an eighth of the weight, with 4k latents',
   source: 'Gao et al. 2024',
+  wider: WIDER,
   centersInput: true,
   settings: topK.settings,
   defaults: topK.defaults,
@@ -32,9 +33,9 @@ export const multiTopK: Architecture = {
     const wide = await encodeBatch(step, { kind: 'topK', k: Math.min(WIDER * k, dSae) });
     const groups = groupsByRank(wide, k);
     // The second is computed while the kernels run.
-    const [{ gradients, squaredErrors }, [acts]] = await Promise.all([
+    const [{ gradients, squaredErrors }, acts] = await Promise.all([
       nestedGradients(step, wide, groups, [1, WEIGHT]),
-      partedCodes(wide, groups),
+      codesOfPart(wide, groups, 0, step.buffers),
     ]);
     const ofBoth = {
       ...gradients,
@@ -51,12 +52,12 @@ export const multiTopK: Architecture = {
   finish: topK.finish,
 };
 
-/** e_k, which AuxK is to explain: what is kept is e_4k and e_k/w + e_4k. */
+/** e_k, which AuxK is to explain, where what it leaves will be: what is kept is e_4k and e_k/w + e_4k. */
 function errorsOfNarrow(
   { buffers }: Step,
   { decoder, residuals }: NestedGradients['gradients'],
 ): Float32Array {
-  const errors = buffers.floats('errors of k', residuals.length);
+  const errors = buffers.floats(AUXILIARY_RESIDUALS, residuals.length);
   for (let i = 0; i < errors.length; i++) errors[i] = WEIGHT * (decoder.rows[i] - residuals[i]);
   return errors;
 }

@@ -1,24 +1,31 @@
 import type { Codes } from '../kernels/contract.ts';
+import { Buffers } from '../tensor/index.ts';
 
-/** The pairs whose entry of a mask is 0, and those whose entry is 1. */
-export function partedCodes(codes: Codes, mask: Uint8Array): [Codes, Codes] {
-  const { rowPointers, latentIndices, values } = codes;
+/**
+ * The pairs whose entry of a mask is `part`.
+ *
+ * @param buffers where they go, under the names of one step; arrays of their own when absent
+ */
+export function codesOfPart(
+  codes: Codes,
+  mask: Uint8Array,
+  part: 0 | 1,
+  buffers: Buffers = new Buffers(),
+): Codes {
+  const { nRows, rowPointers, latentIndices, values } = codes;
   let count = 0;
-  for (let pair = 0; pair < mask.length; pair++) count += mask[pair];
-  const [without, masked] = [emptyCodes(codes, mask.length - count), emptyCodes(codes, count)];
-  let [endWithout, endMasked] = [0, 0];
-  for (let row = 0; row < codes.nRows; row++) {
+  for (let pair = 0; pair < mask.length; pair++) if (mask[pair] === part) count++;
+  const kept = emptyCodes(codes, count, buffers);
+  let end = 0;
+  for (let row = 0; row < nRows; row++) {
     for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
-      const isMasked = mask[pair] === 1;
-      const end = isMasked ? endMasked++ : endWithout++;
-      const part = isMasked ? masked : without;
-      part.latentIndices[end] = latentIndices[pair];
-      part.values[end] = values[pair];
+      if (mask[pair] !== part) continue;
+      kept.latentIndices[end] = latentIndices[pair];
+      kept.values[end++] = values[pair];
     }
-    without.rowPointers[row + 1] = endWithout;
-    masked.rowPointers[row + 1] = endMasked;
+    kept.rowPointers[row + 1] = end;
   }
-  return [without, masked];
+  return kept;
 }
 
 /** The rows of one after those of the other. */
@@ -39,12 +46,16 @@ export function stackedCodes(above: Codes, below: Codes): Codes {
 }
 
 /** Codes of as many rows with places for so many pairs. */
-function emptyCodes({ nRows, dSae }: Pick<Codes, 'nRows' | 'dSae'>, nPairs: number): Codes {
+function emptyCodes(
+  { nRows, dSae }: Pick<Codes, 'nRows' | 'dSae'>,
+  nPairs: number,
+  buffers = new Buffers(),
+): Codes {
   return {
     nRows,
     dSae,
-    rowPointers: new Uint32Array(nRows + 1),
-    latentIndices: new Uint32Array(nPairs),
-    values: new Float32Array(nPairs),
+    rowPointers: buffers.indices('pointers of a part', nRows + 1).fill(0, 0, 1),
+    latentIndices: buffers.indices('latents of a part', nPairs),
+    values: buffers.floats('values of a part', nPairs),
   };
 }

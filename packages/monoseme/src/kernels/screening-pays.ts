@@ -18,5 +18,6 @@ export async function screenedIfItPays(
   const dSae = W_enc.length / dIn;
   if (dSae < backend.screeningPaysFrom || dIn < LEAST_INPUTS) return undefined;
   const n = Math.min(dSae, Math.floor(mostBytes / backend.screenedBytes(dIn)));
+  if (n === 0) return undefined;
   return backend.screen({ W_enc: W_enc.subarray(0, n * dIn), dIn, dSae: n });
 }

@@ -1,4 +1,4 @@
-import type { ArchitectureSettings } from '../dictionary/index.ts';
+import { type Architecture, type ArchitectureSettings, standard } from '../dictionary/index.ts';
 import type { TrainState } from './parameters.ts';
 
 /** What a step may hold beyond weights, moments and batch: this and a tenth of the weights. */
@@ -7,7 +7,7 @@ const LIMIT_BYTES = 64 << 20;
 /** Of that, what is not of residuals and not of the encoder in 8 bits. */
 const OTHER_BYTES = 34 << 20;
 
-/** Of the weights, what is screened though there be no room. */
+/** Of the weights, what is screened where that is not left, unless pairs and buffers take the room for twice as much too. */
 const LEAST_SCREENED = 0.03;
 
 /** Of each active pair: its latent, value, product, coefficients of both gradients, and transposed, its row and place. */
@@ -17,27 +17,33 @@ const PAIR_BYTES = 40;
 const BUFFER_BYTES = 6 << 20;
 
 export interface StepMemory {
-  /** For the encoder in 8 bits: the first latents alone have one where it would be larger. */
+  /** For the encoder in 8 bits: the first latents alone have one where it would be larger, none where there is no room. */
   readonly screenedBytes: number;
   /** Nested reconstructions whose residuals are held at once. */
   readonly nHeld: number;
 }
 
 /**
- * How a step stays within its memory. Residuals are as large as the target: one array of a reconstruction, and one of AuxK.
+ * How a step stays within its memory. Residuals are as large as the target: one array of a reconstruction, and one of AuxK;
+ * beside them is what a skip connection is multiplied into.
  * Of nested reconstructions that can be worked out in turns as many are held as there is room for, at least one.
  */
 export function stepMemory(
-  { encoder, decoder, dOut, screened }: TrainState,
+  { encoder, decoder, skip, dOut, screened }: TrainState,
   nRows: number,
-  { auxCoefficient = 0, k = 0 }: ArchitectureSettings,
+  { wider }: Architecture = standard,
+  { auxCoefficient = 0, k = 0 }: ArchitectureSettings = {},
 ): StepMemory {
-  const weights = encoder.weights.byteLength + decoder.weights.byteLength;
+  const ofSkip = skip?.weights.byteLength ?? 0;
+  const weights = encoder.weights.byteLength + decoder.weights.byteLength + ofSkip;
   const limit = 0.1 * weights + LIMIT_BYTES;
   const residuals = 4 * nRows * dOut;
   const aux = Math.sign(auxCoefficient);
-  const screenedBytes = Math.max(LEAST_SCREENED * weights, limit - OTHER_BYTES - (1 + aux) * residuals);
-  const pairs = (1 + aux) * PAIR_BYTES * k * nRows;
+  const arrays = ((wider ? 2 : 1) + aux) * residuals + ofSkip;
+  const pairs = ((wider ?? 1) + aux) * PAIR_BYTES * k * nRows;
+  const least = LEAST_SCREENED * weights;
+  const hasRoom = limit - arrays - pairs - BUFFER_BYTES > 2 * least;
+  const screenedBytes = Math.max(hasRoom ? least : 0, limit - OTHER_BYTES - arrays);
   const left = limit - (screened?.bytes.byteLength ?? 0) - pairs - BUFFER_BYTES - aux * residuals;
   return { screenedBytes, nHeld: Math.max(1, Math.floor(left / residuals)) };
 }

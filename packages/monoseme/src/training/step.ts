@@ -50,7 +50,7 @@ export interface StepOptions {
  * Shapes     batch as `prepareRows_` leaves it
  * Mutates    state; and batch as `gradientsOf_` does
  * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB, as `stepMemory` divides them; more
- *            of Multi-TopK and of many active latents on wide batches
+ *            of Multi-TopK with AuxK and of many active latents on wide batches
  */
 export async function trainStep_(
   state: TrainState,
@@ -64,7 +64,7 @@ export async function trainStep_(
     backend,
     encoder.weights,
     dIn,
-    stepMemory(state, nRows, options.settings ?? {}).screenedBytes,
+    stepMemory(state, nRows, options.architecture, options.settings).screenedBytes,
   );
   return withPassingResults(backend, (passing) => descend_(state, passing, batch, options));
 }
@@ -192,7 +192,7 @@ export async function gradientsOf_(
     screened: state.screened,
     further: furtherVectors(state),
     memory: state.memory,
-    nHeld: stepMemory(state, x.length / dIn, settings).nHeld,
+    nHeld: stepMemory(state, x.length / dIn, architecture, settings).nHeld,
     settings,
     coefficient: options.l1Coefficient,
     progress,

@@ -18,10 +18,11 @@ for (const [name, dIn, nDead] of [
   ['batchtopk', 512, 2048],
   ['matryoshka', 1536, 2048],
   ['matryoshka-random', 512, 2048],
-  ['multi-topk', 512, 0],
+  ['multi-topk', 512, 2048],
+  ['multi-topk', 1536, 0],
   ['transcoder', 1536, 0],
   ['skip-transcoder', 512, 2048],
-  ['skip-transcoder', 1536, 0],
+  ['skip-transcoder', 1536, 2048],
   ['crosscoder', 512, 0],
 ] as const) {
   test(
