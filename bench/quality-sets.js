@@ -121,8 +121,9 @@ function synth(scale, samples) {
     // L0 25 where 34 features are active.
     kOfTrueL0: 25 / 34,
     cases: casesWith({
-      // All prefixes count the same there, and the k · B largest of the batch are kept from the start.
-      matryoshka: { prefixes: [1 / 32, 1 / 8, 1 / 2, 1], prefixPower: 0, byRow: 0 },
+      // The k · B largest of the batch are kept from the start there, and all prefixes count the same.
+      batchtopk: { byRow: 0 },
+      matryoshka: { prefixes: [1 / 32, 1 / 8, 1 / 2, 1], prefixPower: 0 },
     }),
   };
 }
