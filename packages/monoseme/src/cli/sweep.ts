@@ -248,13 +248,18 @@ function aboutRun({ name, model, hook, options }: SweepRun) {
   return { run: name, model, hook, architecture, dSae, seed, sparsity: k ?? l0Coefficient ?? l1Coefficient };
 }
 
+const NO_FIGURES = {
+  l0: NaN,
+  explainedVariance: NaN,
+  lossRecovered: NaN,
+  dead: NaN,
+  ultralow: NaN,
+  clustersApart: false,
+  seconds: NaN,
+};
+
 function failedRow(run: SweepRun, error: string): ResultRow {
-  const figures = ['l0', 'explainedVariance', 'lossRecovered', 'dead', 'ultralow', 'seconds'] as const;
-  const none = Object.fromEntries(figures.map((name) => [name, NaN])) as Record<
-    (typeof figures)[number],
-    number
-  >;
-  return { ...aboutRun(run), ...none, clustersApart: false, error };
+  return { ...aboutRun(run), ...NO_FIGURES, error };
 }
 
 function folderOf(flags: Flags, run: SweepRun): string {

@@ -299,7 +299,6 @@ export const CASES: Case[] = [
   },
 ];
 
-/** Weighted by the squares of the widths. */
 /** Input and target of a transcoder's rows. */
 function sides(batch: Float64Array): { x: Float64Array; target: Float64Array } {
   const part = (from: number, to: number) =>
