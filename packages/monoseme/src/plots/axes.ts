@@ -29,7 +29,8 @@ export function numericScale(
   if (axis.domain === undefined && !isNarrow) scale.nice();
   const [low, high] = scale.domain();
   return {
-    at: (value) => (canShow(value, log) ? scale(value) : NaN),
+    // An axis ends beyond its outermost value, so that its ticks may be where no value could.
+    at: (value) => (canShow(value, log) || (value >= low && value <= high) ? scale(value) : NaN),
     ticks: log
       ? logTicks(low, high, nTicks)
       : scale.ticks(nTicks).map((value) => ({ value, label: tickLabel(value) })),

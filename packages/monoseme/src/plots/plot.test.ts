@@ -135,6 +135,20 @@ test('small multiples share their axes when asked', () => {
   expectWellFormed(smallMultiples('Runs', specs, { columns: 1 }));
 });
 
+test('the outermost values that an axis can show have ticks beyond them', () => {
+  for (const [value, scale] of [
+    [1e-280, 'log'],
+    [1e300, 'log'],
+    [1e300, 'linear'],
+    [-1e300, 'linear'],
+  ] as const) {
+    const axis = { label: '', scale };
+    const svg = plot(spec([{ kind: 'points', x: [value], y: [value] }], { x: axis, y: axis }));
+    expectWellFormed(svg);
+    assert.doesNotMatch(svg, /not shown/);
+  }
+});
+
 test('any numbers and any text give well-formed SVG, the same each time', () => {
   const numbers = fc.array(fc.double(), { maxLength: 20 });
   fc.assert(
