@@ -25,6 +25,8 @@ const FLAGS: readonly Flag[] = [
   ['l1WarmUp', 'fraction of the run over which λ grows from 0', numberOption],
   ['l0Coefficient', 'weight of the L0 penalty, for inputs with E‖x‖ = √d_in', numberOption],
   ['k', 'latents kept of each row (topk), or of each row on average (batchtopk, matryoshka)', numberOption],
+  ['kWarmUp', 'fraction of the run over which k goes from initial-k to k', numberOption],
+  ['initialK', 'k at the start of that (0: as many as there are inputs)', numberOption],
   [
     'byRow',
     'share of the run, at its start, in which batchtopk and matryoshka keep k of each row',

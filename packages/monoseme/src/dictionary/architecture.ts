@@ -31,6 +31,10 @@ export interface ArchitectureSettings {
   readonly l0Coefficient?: number;
   /** Active latents: of each row, or on average over the batch. */
   readonly k?: number;
+  /** Over this fraction of the run the k in force goes in a line from `initialK` to k. */
+  readonly kWarmUp?: number;
+  /** 0: as many as there are inputs. */
+  readonly initialK?: number;
   /** Share of the run, at its start, in which the k largest of every row are kept, not the k · B of the batch. */
   readonly byRow?: number;
   /** Dead latents that AuxK lets explain the residual, a row; 0 for as many as are active. */

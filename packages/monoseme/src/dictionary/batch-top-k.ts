@@ -2,7 +2,7 @@ import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS } from './aux-k.ts';
 import { codesOfPart } from './sub-codes.ts';
-import { gradientsOfActs } from './top-k.ts';
+import { gradientsOfActs, K_WARM_UP } from './top-k.ts';
 
 /** Share of a new batch in the running mean of the threshold: it remembers about 100 batches. */
 const THRESHOLD_RATE = 0.01;
@@ -33,7 +33,7 @@ export const batchTopK: Architecture = {
   description: 'the k·B largest latents of a batch; a learned threshold for use',
   source: 'Bussmann et al. 2024',
   centersInput: true,
-  settings: { k: 32, byRow: 0.8, ...AUX_K, faintBelow: 0 },
+  settings: { k: 32, ...K_WARM_UP, byRow: 0.8, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   /** Memory: running sum of thresholds, its weight, the threshold of the last batch. */
   start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0] }),

@@ -1,7 +1,7 @@
 import { type Architecture, encodeBatch } from './architecture.ts';
 import { AUX_K, idleLatents, varianceAboutMean } from './aux-k.ts';
 import { onePairEach } from './sparse-sum.ts';
-import { gradientsOfActs, topK } from './top-k.ts';
+import { gradientsOfActs, K_WARM_UP, topK } from './top-k.ts';
 
 /**
  * Skip transcoder (Paulo et al. 2025): TopK from the input of a layer to its output, beside a linear map that takes
@@ -21,7 +21,7 @@ export const skipTranscoder: Architecture = {
   rows: 'input-and-target',
   hasSkip: true,
   centersInput: false,
-  settings: { k: 32, ...AUX_K },
+  settings: { k: 32, ...K_WARM_UP, ...AUX_K },
   defaults: { ...topK.defaults, decoderInit: 'data' },
   async gradients(step) {
     const { backend, buffers, x, dIn, dOut, nRows, weights, settings } = step;

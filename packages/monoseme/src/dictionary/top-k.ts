@@ -11,6 +11,9 @@ import {
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
 
+/** No warm-up of k; where there is one, it begins at the number of inputs. */
+export const K_WARM_UP = { kWarmUp: 0, initialK: 0 } as const;
+
 /**
  * TopK with AuxK (Gao et al. 2024).
  *
@@ -25,7 +28,7 @@ export const topK: Architecture = {
   description: 'the k largest latents of every row, with AuxK for dead ones',
   source: 'Gao et al. 2024',
   centersInput: true,
-  settings: { k: 32, ...AUX_K, faintBelow: 0 },
+  settings: { k: 32, ...K_WARM_UP, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
   async gradients(step) {
     const k = step.settings.k as number;

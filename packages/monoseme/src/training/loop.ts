@@ -10,7 +10,7 @@ import type { TrainState } from './parameters.ts';
 import { resample_ } from './resample.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { StageClock } from './stage-clock.ts';
-import { l1ShareAt, learningRateAt, stepsAt } from './schedule.ts';
+import { kAt, l1ShareAt, learningRateAt, stepsAt } from './schedule.ts';
 import { splitLatents_ } from './split.ts';
 import { followTargetL0_, paceSteps, sparsityFactor } from './sparsity-control.ts';
 import { deadLatents, trainStep_ } from './step.ts';
@@ -67,7 +67,7 @@ export async function trainLoop_(
       unitNormDecoder: options.unitNormDecoder,
       trainDecoderBias: options.decoderBiasInit !== 'none',
       architecture,
-      settings: options,
+      settings: { ...options, k: kAt(state.step, nSteps, options, state.dIn) },
       seed: options.seed,
       progress: state.step / nSteps,
       gradientClipNorm: options.gradientClipNorm,

@@ -53,6 +53,12 @@ describe('contradictions are refused, naming both', () => {
     const options = resolveOptions({ architecture: 'topk', k: 33, dSae: 32 });
     refused(() => checkOptions(options), /k is 33/, /32 latents of dSae/);
   });
+  test('a k to start from above dSae, and one without a warm-up', () => {
+    const options = resolveOptions({ architecture: 'topk', k: 4, dSae: 32, kWarmUp: 0.1 });
+    checkOptions({ ...options, initialK: 32 });
+    refused(() => checkOptions({ ...options, initialK: 33 }), /initialK is 33/, /32 latents of dSae/);
+    refused(() => checkOptions({ ...options, kWarmUp: 0, initialK: 8 }), /initialK is 8/, /kWarmUp is 0/);
+  });
   test('a target for L0 where nothing steers it', () => {
     const options = resolveOptions({ architecture: 'topk', k: 4, targetL0: 8 });
     refused(() => checkOptions(options), /targetL0 is 8/, /topk/);

@@ -163,6 +163,8 @@ const RULES: readonly Rule[] = [
   ['bufferRows', ...whole(1, 1 << 28)],
   ['l0Coefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['k', ...whole(1, 1 << 24)],
+  ['kWarmUp', ...fraction],
+  ['initialK', ...whole(0, 1 << 24)],
   ['kAux', ...whole(0, 1 << 24)],
   ['auxCoefficient', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
   ['faintBelow', (v) => Number.isFinite(v) && v >= 0, 'a finite number of at least 0'],
@@ -201,12 +203,15 @@ export function checkOptions(options: TrainOptions): TrainOptions {
   expectPrefixes(options.prefixes);
   expectStart(options);
   expectCompatible(options);
-  if (options.k !== undefined && options.k > options.dSae)
-    throw new MonosemeError(
-      'ERR_OPTION',
-      `k is ${options.k}, more than the ${options.dSae} latents of dSae.`,
-      'Give a smaller k or more latents.',
-    );
+  for (const name of ['k', 'initialK'] as const) {
+    const value = options[name];
+    if (value !== undefined && value > options.dSae)
+      throw new MonosemeError(
+        'ERR_OPTION',
+        `${name} is ${value}, more than the ${options.dSae} latents of dSae.`,
+        `Give a smaller ${name} or more latents.`,
+      );
+  }
   if (options.tokens < options.batchRows)
     throw new MonosemeError(
       'ERR_OPTION',
@@ -258,7 +263,14 @@ function expectStart({ architecture, decoderInit, encoderInit }: TrainOptions): 
   );
 }
 
-function expectCompatible({ architecture, targetL0, normalize }: TrainOptions): void {
+function expectCompatible(options: TrainOptions): void {
+  const { architecture, targetL0, normalize, initialK, kWarmUp } = options;
+  if (initialK && kWarmUp === 0)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `initialK is ${initialK}, but kWarmUp is 0, so k is never another.`,
+      'Give kWarmUp too, a fraction of the run.',
+    );
   const { coefficient, rows } = architectureNamed(architecture);
   if (targetL0 !== undefined && coefficient === undefined)
     throw new MonosemeError(

@@ -14,7 +14,7 @@ import { initialState } from './initialize.ts';
 import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { finishedForm } from './parameters.ts';
 import { resolveOptions } from './presets.ts';
-import { learningRateAt } from './schedule.ts';
+import { kAt, learningRateAt } from './schedule.ts';
 import { followTargetL0_, paceSteps, sparsityFactor, startOfControl } from './sparsity-control.ts';
 import { trainInMemory } from './train-in-memory.ts';
 import { trainDictionary } from './train.ts';
@@ -60,7 +60,33 @@ describe('schedule', () => {
       'three quarters of the decay',
     );
   });
+  test('k falls in a line from the number of inputs, or from initialK, to k', () => {
+    const ofK = resolveOptions({ architecture: 'topk', dSae: 64, k: 4, kWarmUp: 0.1 });
+    const over = (changes: Partial<TrainOptions>, dIn = 24) =>
+      [0, 5, 9, 10, 99].map((step) => kAt(step, 100, { ...ofK, ...changes }, dIn));
+    assert.deepEqual(over({}), [24, 14, 6, 4, 4]);
+    assert.deepEqual(over({}, 128), [64, 34, 10, 4, 4], 'not beyond the latents');
+    assert.deepEqual(over({ initialK: 2 }), [2, 3, 4, 4, 4]);
+    assert.deepEqual(over({ kWarmUp: 0 }), [4, 4, 4, 4, 4]);
+    assert.equal(kAt(0, 100, DEFAULT_OPTIONS, 24), undefined);
+  });
 });
+
+for (const architecture of ['topk', 'multi-topk', 'batchtopk', 'matryoshka', 'matryoshka-random']) {
+  test(`${architecture} keeps more latents while k warms up, and k in the dictionary`, async () => {
+    const l0: number[] = [];
+    const { dictionary } = await trainInMemory({
+      source: SOURCE,
+      backend,
+      options: resolveOptions({ ...SIZES, architecture, k: 2, kWarmUp: 0.5, initialK: 8, logEvery: 1 }),
+      onMetrics: (metrics) => l0.push(metrics.l0),
+    });
+    assert.ok(l0[0] > 5 && l0[0] <= 8, `${l0[0]} of 8 at the start`);
+    assert.ok(l0[7] > 3.5 && l0[7] <= 5, `${l0[7]} of 5 half-way`);
+    assert.ok(l0.slice(15).every((value) => value <= 2));
+    if (dictionary.config.architecture === 'topk') assert.equal(dictionary.config.k, 2);
+  });
+}
 
 /** How an L0 follows λ. */
 interface Behaviour {

@@ -18,6 +18,21 @@ export function l1ShareAt(step: number, nSteps: number, options: TrainOptions): 
   return ramp(step, options.l1WarmUp * nSteps);
 }
 
+/**
+ * Latents to keep at a step: k₀ + (k − k₀) · step / (kWarmUp · nSteps), rounded, then k; k₀ is initialK, or dIn where that is 0, and
+ * dSae at most. undefined for an architecture without k. Source: `k_anneal_steps` of dictionary_learning's trainers.
+ */
+export function kAt(
+  step: number,
+  nSteps: number,
+  { k, kWarmUp = 0, initialK = 0, dSae }: TrainOptions,
+  dIn: number,
+): number | undefined {
+  if (k === undefined) return undefined;
+  const first = Math.min(initialK || dIn, dSae);
+  return Math.round(first + (k - first) * ramp(step, kWarmUp * nSteps));
+}
+
 function ramp(done: number, length: number): number {
   return length <= 0 ? 1 : Math.min(1, done / length);
 }
