@@ -5,6 +5,7 @@ import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
 import {
   type Checkpoint,
   expectPlainAutoencoder,
+  finiteFloats,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -97,8 +98,8 @@ const readers: Record<ClassName, (file: ArrayFile) => Promise<Weights>> = {
     const dSae = weights.b_enc.length;
     return {
       ...weights,
-      b_mag: await file.floats('mag_bias', [dSae]),
-      r_mag: await file.floats('r_mag', [dSae]),
+      b_mag: await finiteFloats(file, 'mag_bias', [dSae]),
+      r_mag: await finiteFloats(file, 'r_mag', [dSae]),
     };
   },
   AutoEncoderTopK: (file) => linear(file, 'encoder.bias', 'b_dec'),
@@ -106,27 +107,27 @@ const readers: Record<ClassName, (file: ArrayFile) => Promise<Weights>> = {
   MatryoshkaBatchTopKSAE: async (file) => withOneThreshold(await parameters(file), file),
   JumpReluAutoEncoder: async (file) => {
     const weights = await parameters(file);
-    return { ...weights, threshold: await file.floats('threshold', [weights.b_enc.length]) };
+    return { ...weights, threshold: await finiteFloats(file, 'threshold', [weights.b_enc.length]) };
   },
 };
 
 async function linear(file: ArrayFile, bias: string, decoderBias: string): Promise<Weights> {
   const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
   return {
-    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
-    b_enc: await file.floats(bias, [dSae]),
-    W_dec: transposed(await file.floats('decoder.weight', [dIn, dSae]), dIn, dSae),
-    b_dec: await file.floats(decoderBias, [dIn]),
+    W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
+    b_enc: await finiteFloats(file, bias, [dSae]),
+    W_dec: transposed(await finiteFloats(file, 'decoder.weight', [dIn, dSae]), dIn, dSae),
+    b_dec: await finiteFloats(file, decoderBias, [dIn]),
   };
 }
 
 async function parameters(file: ArrayFile): Promise<Weights> {
   const [dIn, dSae] = await matrixShape(file, 'W_enc');
   return {
-    W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
-    b_enc: await file.floats('b_enc', [dSae]),
-    W_dec: await file.floats('W_dec', [dSae, dIn]),
-    b_dec: await file.floats('b_dec', [dIn]),
+    W_enc: transposed(await finiteFloats(file, 'W_enc', [dIn, dSae]), dIn, dSae),
+    b_enc: await finiteFloats(file, 'b_enc', [dSae]),
+    W_dec: await finiteFloats(file, 'W_dec', [dSae, dIn]),
+    b_dec: await finiteFloats(file, 'b_dec', [dIn]),
   };
 }
 

@@ -54,9 +54,19 @@ export function expectPlainAutoencoder({ config, weights }: Dictionary, format: 
   );
 }
 
-/** @throws {MonosemeError} ERR_NOT_FINITE naming the tensor */
-export function expectFiniteWeights(weights: Weights): void {
-  for (const [name, values] of Object.entries(weights)) expectFinite(name, values as Float32Array);
+/**
+ * An array of weights, as {@link ArrayFile.floats} reads it: named here as the file names it, before anything is folded.
+ *
+ * @throws {MonosemeError} ERR_NOT_FINITE naming the array and the file; else as there
+ */
+export async function finiteFloats(
+  file: Pick<ArrayFile, 'path' | 'floats'>,
+  name: string,
+  shape: readonly number[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const floats = await file.floats(name, shape);
+  expectFinite(`"${name}" of ${file.path}`, floats);
+  return floats;
 }
 
 /** The transpose of a row-major [nRows, nColumns] matrix, walked in square blocks so that both sides stay in cache. */
@@ -107,16 +117,11 @@ export async function matrixShape(file: ArrayFile, name: string): Promise<[numbe
 
 type Known = 'architecture' | 'applyBDecToInput';
 
-/**
- * A dictionary of another tool's file, with nothing said of model and hook unless it is given.
- *
- * @throws {MonosemeError} ERR_NOT_FINITE naming the tensor
- */
+/** A dictionary of another tool's file, with nothing said of model and hook unless it is given. */
 export function foreignDictionary(
   weights: Weights,
   fields: Pick<DictionaryConfig, Known> & Partial<Omit<DictionaryConfig, Known>>,
 ): Dictionary {
-  expectFiniteWeights(weights);
   const dSae = weights.b_enc.length;
   const config = {
     dIn: weights.W_enc.length / dSae,

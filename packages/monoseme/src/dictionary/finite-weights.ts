@@ -11,14 +11,14 @@ const finite = new WeakSet<Weights>();
  *
  * @throws {MonosemeError} ERR_NOT_FINITE, with the first such element
  */
-export function expectFiniteWeights(weights: Weights): void {
+export function expectFiniteWeights(weights: Weights, of = 'the dictionary'): void {
   if (finite.has(weights)) return;
   for (const [name, values] of Object.entries(weights) as [string, Float32Array | undefined][]) {
     if (values === undefined || allFinite(values)) continue;
     const at = values.findIndex((value) => !Number.isFinite(value));
     throw new MonosemeError(
       'ERR_NOT_FINITE',
-      `${name} of the dictionary holds ${values[at]} at element ${at}.`,
+      `${name} of ${of} holds ${values[at]} at element ${at}.`,
       'The file is damaged, or its training diverged: take an earlier checkpoint.',
     );
   }

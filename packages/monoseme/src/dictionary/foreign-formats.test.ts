@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { MonosemeError } from '../errors.ts';
 import { openArrays, readSafetensors, writeSafetensors } from '../formats/index.ts';
-import { D_IN, D_SAE, dictionaryPath } from '../testing/dictionary-fixtures.ts';
+import { D_IN, D_SAE, DICTIONARIES, dictionaryPath } from '../testing/dictionary-fixtures.ts';
 import { transposed } from './exchange.ts';
-import { loadDictionary } from './load.ts';
+import { loadDictionary, weightsFile } from './load.ts';
 
 let folder: string;
 before(async () => {
@@ -29,6 +29,16 @@ async function tensorsOf(name: string, file: string) {
   ) as Record<string, Float32Array>;
   await arrays.close();
   return all;
+}
+
+/** Every tensor of a safetensors file, to change and write again. */
+async function writable(path: string) {
+  const tensors: Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }> = {};
+  const file = await readSafetensors(path);
+  for (const name of file.names())
+    tensors[name] = { dtype: 'F32', shape: file.info(name).shape, data: await file.floats(name) };
+  await file.close();
+  return tensors;
 }
 
 /** A copy of a fixture with a change to its configuration. */
@@ -237,29 +247,57 @@ describe('bad files', () => {
     await refuse(out, /"decoder\.weight".*\[9,5\], expected \[5,9\]/);
   });
 
-  test('a NaN in a .pt is refused with the name of the tensor', async () => {
+  test('a NaN in any tensor is refused with the names of tensor and file, as they are there', async () => {
+    let nRefused = 0;
+    for (const name of DICTIONARIES) {
+      const out = await mkdtemp(join(folder, 'nan-'));
+      await cp(dictionaryPath(name), out, { recursive: true });
+      const path = await weightsFile(out);
+      if (!path.endsWith('.safetensors')) continue;
+      const tensors = await writable(path);
+      for (const [tensor, { data }] of Object.entries(tensors)) {
+        if (tensor.startsWith('dataset_average_activation_norm')) continue; // a setting: ERR_FORMAT
+        const at = data.length - 1;
+        const before = data[at];
+        data[at] = NaN;
+        await writeSafetensors(path, tensors);
+        await refuse(
+          out,
+          new RegExp(`^"${tensor}" of ${path} holds NaN at element ${at}\\.`),
+          'ERR_NOT_FINITE',
+        );
+        data[at] = before;
+        nRefused += 1;
+      }
+    }
+    assert.ok(nRefused > 80, `${nRefused}`);
+  });
+
+  test('an infinity that only folding makes is refused with the name of the file', async () => {
+    const out = await copyOf('llamascopium-jumprelu', 'config.json', () => ({}));
+    const path = await weightsFile(out);
+    const tensors = await writable(path);
+    tensors['activation_function.log_jumprelu_threshold'].data[4] = 89;
+    await writeSafetensors(path, tensors);
+    await refuse(out, new RegExp(`^threshold of ${path} holds Infinity at element 4\\.`), 'ERR_NOT_FINITE');
+  });
+
+  test('a NaN in a .pt is refused with the names of tensor and file', async () => {
     const out = await copyOf('dictionary-learning-topk', 'config.json', () => ({}));
     const { weights } = await loadDictionary(out);
     const bytes = await readFile(join(out, 'ae.pt'));
     const first = Buffer.from(weights.b_enc.buffer, weights.b_enc.byteOffset, 4 * D_SAE);
     bytes.writeFloatLE(NaN, bytes.indexOf(first));
     await writeFile(join(out, 'ae.pt'), bytes);
-    await refuse(out, /b_enc holds NaN at element 0/, 'ERR_NOT_FINITE');
+    await refuse(out, /^"encoder\.bias" of .*ae\.pt holds NaN at element 0/, 'ERR_NOT_FINITE');
   });
 
   test('decoders over several layers are refused by their shape', async () => {
     const out = await copyOf('gemma-scope-2', 'config.json', () => ({}));
-    const file = await readSafetensors(join(out, 'params.safetensors'));
-    const tensors = Object.fromEntries(
-      await Promise.all(
-        file.names().map(async (name) => {
-          const shape = name === 'w_dec' ? [D_SAE, 1, D_IN] : file.info(name).shape;
-          return [name, { dtype: 'F32' as const, shape, data: await file.floats(name) }] as const;
-        }),
-      ),
-    );
-    await file.close();
-    await writeSafetensors(join(out, 'params.safetensors'), tensors);
+    const path = join(out, 'params.safetensors');
+    const tensors = await writable(path);
+    tensors['w_dec'].shape = [D_SAE, 1, D_IN];
+    await writeSafetensors(path, tensors);
     await refuse(out, /"w_dec".*\[9,1,5\], not that of a matrix/);
   });
 

@@ -3,6 +3,7 @@ import { type ArrayFile, NpzFile, writeNpz } from '../formats/index.ts';
 import type { Dictionary, Weights } from './dictionary.ts';
 import {
   type Checkpoint,
+  finiteFloats,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -47,7 +48,7 @@ export async function loadGemmaScope2({ file, configs }: Checkpoint): Promise<Di
   const [dSae, dOut] = [weights.b_enc.length, weights.b_dec.length];
   const dIn = weights.W_enc.length / dSae;
   const W_skip = file.has('affine_skip_connection')
-    ? { W_skip: await file.floats('affine_skip_connection', [dIn, dOut]) }
+    ? { W_skip: await finiteFloats(file, 'affine_skip_connection', [dIn, dOut]) }
     : {};
   const [hookName, target] = ['hf_hook_point_in', 'hf_hook_point_out'].map((key) =>
     String(config[key] ?? ''),
@@ -69,11 +70,11 @@ async function readWeights(file: ArrayFile, nameOf: (name: string) => string): P
   const [dIn, dSae] = await matrixShape(file, nameOf('W_enc'));
   const [, dOut] = await matrixShape(file, nameOf('W_dec'));
   return {
-    W_enc: transposed(await file.floats(nameOf('W_enc'), [dIn, dSae]), dIn, dSae),
-    b_enc: await file.floats('b_enc', [dSae]),
-    W_dec: await file.floats(nameOf('W_dec'), [dSae, dOut]),
-    b_dec: await file.floats('b_dec', [dOut]),
-    threshold: await file.floats('threshold', [dSae]),
+    W_enc: transposed(await finiteFloats(file, nameOf('W_enc'), [dIn, dSae]), dIn, dSae),
+    b_enc: await finiteFloats(file, 'b_enc', [dSae]),
+    W_dec: await finiteFloats(file, nameOf('W_dec'), [dSae, dOut]),
+    b_dec: await finiteFloats(file, 'b_dec', [dOut]),
+    threshold: await finiteFloats(file, 'threshold', [dSae]),
   };
 }
 

@@ -3,6 +3,7 @@ import type { ArrayFile } from '../formats/index.ts';
 import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
 import {
   type Checkpoint,
+  finiteFloats,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -39,16 +40,16 @@ export function isLlamascopium(checkpoint: Checkpoint): boolean {
 export async function loadLlamaScope({ file, configs }: Checkpoint): Promise<Dictionary> {
   const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
   const weights = {
-    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
-    b_enc: await file.floats('encoder.bias', [dSae]),
-    W_dec: transposed(await file.floats('decoder.weight', [dIn, dSae]), dIn, dSae),
-    b_dec: await file.floats('decoder.bias', [dIn]),
+    W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
+    b_enc: await finiteFloats(file, 'encoder.bias', [dSae]),
+    W_dec: transposed(await finiteFloats(file, 'decoder.weight', [dIn, dSae]), dIn, dSae),
+    b_dec: await finiteFloats(file, 'decoder.bias', [dIn]),
   };
   const isLogarithm = file.has('log_jumprelu_threshold');
   const config = (isLogarithm ? configs['config.json'] : configs['hyperparams.json']) ?? {};
   const scale = await inputScale(file, config, dIn);
   const thresholds = isLogarithm
-    ? (await file.floats('log_jumprelu_threshold', [dSae])).map(Math.exp)
+    ? (await finiteFloats(file, 'log_jumprelu_threshold', [dSae])).map(Math.exp)
     : new Float32Array(dSae).fill(numberOf(config, 'jump_relu_threshold', file.path) * scale);
   return finish(weights, thresholds, scale, config, { architecture: 'jumprelu', ...about(config) });
 }
@@ -66,17 +67,18 @@ export async function loadLlamascopium({ file, configs }: Checkpoint): Promise<D
   expectRead(config, file.path);
   const [dIn, dSae] = await matrixShape(file, 'W_E');
   const weights = {
-    W_enc: transposed(await file.floats('W_E', [dIn, dSae]), dIn, dSae),
-    b_enc: await file.floats('b_E', [dSae]),
-    W_dec: await file.floats('W_D', [dSae, dIn]),
-    b_dec: config['use_decoder_bias'] === false ? new Float32Array(dIn) : await file.floats('b_D', [dIn]),
+    W_enc: transposed(await finiteFloats(file, 'W_E', [dIn, dSae]), dIn, dSae),
+    b_enc: await finiteFloats(file, 'b_E', [dSae]),
+    W_dec: await finiteFloats(file, 'W_D', [dSae, dIn]),
+    b_dec:
+      config['use_decoder_bias'] === false ? new Float32Array(dIn) : await finiteFloats(file, 'b_D', [dIn]),
   };
   const scale = await inputScale(file, config, dIn);
   const activation = String(config['act_fn'] ?? 'relu').toLowerCase();
   if (activation === 'relu')
     return finish(weights, undefined, scale, config, { architecture: 'standard', ...about(config) });
   if (activation === 'jumprelu') {
-    const logarithms = await file.floats('activation_function.log_jumprelu_threshold', [dSae]);
+    const logarithms = await finiteFloats(file, 'activation_function.log_jumprelu_threshold', [dSae]);
     return finish(weights, logarithms.map(Math.exp), scale, config, {
       architecture: 'jumprelu',
       ...about(config),

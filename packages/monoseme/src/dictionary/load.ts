@@ -7,6 +7,7 @@ import { type HubOptions, resolveHubPath } from '../hub/index.ts';
 import { isDictionaryLearning, loadDictionaryLearning } from './dictionary-learning.ts';
 import type { Dictionary } from './dictionary.ts';
 import { type Checkpoint, hasArrays, jsonRecord, MAX_CONFIG_BYTES } from './exchange.ts';
+import { expectFiniteWeights } from './finite-weights.ts';
 import { isGemmaScope, isGemmaScope2, loadGemmaScope, loadGemmaScope2 } from './gemma-scope.ts';
 import { isLlamaScope, isLlamascopium, loadLlamaScope, loadLlamascopium } from './llama-scope.ts';
 import { isOpenAi, loadOpenAi } from './openai.ts';
@@ -54,10 +55,16 @@ const CONFIGS = ['cfg.json', 'config.json', 'hyperparams.json'];
  * dictionary_learning, OpenAI, Gemma Scope and Gemma Scope 2, Llama Scope, llamascopium. Nothing of a `.pt` is executed.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
- *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor); and what the hub refuses
+ *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor and the file); and what the hub refuses
  */
 export async function loadDictionary(path: string, hub: HubOptions = {}): Promise<Dictionary> {
-  return withWeights(await localDictionary(path, hub), (checkpoint, format) => format.load(checkpoint));
+  const local = await localDictionary(path, hub);
+  return withWeights(local, async (checkpoint, format) => {
+    const dictionary = await format.load(checkpoint);
+    // Folding can make infinities of finite numbers.
+    expectFiniteWeights(dictionary.weights, checkpoint.file.path);
+    return dictionary;
+  });
 }
 
 /** Where a dictionary stands on this machine: downloaded from the hub where its path says so. */

@@ -3,6 +3,7 @@ import { TorchFile } from '../formats/index.ts';
 import type { Dictionary } from './dictionary.ts';
 import {
   type Checkpoint,
+  finiteFloats,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -35,10 +36,10 @@ export async function loadOpenAi({ file }: Checkpoint): Promise<Dictionary> {
       'ReLU is read, and TopK with ReLU after it.',
     );
   const weights = {
-    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
-    b_enc: await file.floats('latent_bias', [dSae]),
-    W_dec: transposed(await file.floats('decoder.weight', [dIn, dSae]), dIn, dSae),
-    b_dec: await file.floats('pre_bias', [dIn]),
+    W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
+    b_enc: await finiteFloats(file, 'latent_bias', [dSae]),
+    W_dec: transposed(await finiteFloats(file, 'decoder.weight', [dIn, dSae]), dIn, dSae),
+    b_dec: await finiteFloats(file, 'pre_bias', [dIn]),
   };
   if (activation === 'ReLU')
     return foreignDictionary(weights, { architecture: 'standard', applyBDecToInput: true });

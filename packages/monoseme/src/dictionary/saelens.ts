@@ -10,11 +10,10 @@ import {
   writeJson,
   writeSafetensors,
 } from '../formats/index.ts';
-import { expectFinite } from '../tensor/index.ts';
 import type { CrosscoderSource, Dictionary, DictionaryConfig, EncoderKind, Weights } from './dictionary.ts';
 import { outputWidth } from './dictionary.ts';
 import {
-  expectFiniteWeights,
+  finiteFloats,
   jsonRecord,
   MAX_CONFIG_BYTES,
   MAX_D_IN,
@@ -123,7 +122,7 @@ const KINDS: Readonly<Record<string, EncoderKind>> = {
  * inputs of `activation_scaler.json`. `hook_z`, by which heads lie side by side, is how rows are anyway.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
- *   the configuration), ERR_NOT_FINITE (naming the tensor)
+ *   the configuration), ERR_NOT_FINITE (naming the tensor and the file)
  */
 export async function loadSaeLens(path: string): Promise<Dictionary> {
   const configPath = join(dirname(path), 'cfg.json');
@@ -165,26 +164,23 @@ async function readWeights(
   hasSkip: boolean,
 ): Promise<Weights> {
   const { architecture, dIn, dSae } = config;
-  const vector = (name: string) => file.floats(name, [dSae]);
-  const W_dec = await file.floats('W_dec', [dSae, dOut]);
+  const vector = (name: string) => finiteFloats(file, name, [dSae]);
+  const W_dec = await finiteFloats(file, 'W_dec', [dSae, dOut]);
   if (architecture === 'matching_pursuit') {
-    const b_dec = await file.floats('b_dec', [dOut]);
+    const b_dec = await finiteFloats(file, 'b_dec', [dOut]);
     const weights = { W_enc: W_dec, b_enc: new Float32Array(dSae), W_dec, b_dec };
-    expectFiniteWeights(weights);
     // What is not subtracted from the input is not added to the reconstruction either.
     return config.applyBDecToInput ? weights : { ...weights, b_dec: new Float32Array(dOut) };
   }
   if (file.has('scaling_factor')) scaleRows_(W_dec, await vector('scaling_factor'));
-  const weights: Weights = {
-    W_enc: transposed(await file.floats('W_enc', [dIn, dSae]), dIn, dSae),
+  return {
+    W_enc: transposed(await finiteFloats(file, 'W_enc', [dIn, dSae]), dIn, dSae),
     b_enc: await vector(architecture === 'gated' ? 'b_gate' : 'b_enc'),
     W_dec,
-    b_dec: await file.floats('b_dec', [dOut]),
-    ...(hasSkip && { W_skip: transposed(await file.floats('W_skip', [dOut, dIn]), dOut, dIn) }),
+    b_dec: await finiteFloats(file, 'b_dec', [dOut]),
+    ...(hasSkip && { W_skip: transposed(await finiteFloats(file, 'W_skip', [dOut, dIn]), dOut, dIn) }),
     ...(architecture === 'gated' && { b_mag: await vector('b_mag'), r_mag: await vector('r_mag') }),
   };
-  expectFiniteWeights(weights);
-  return weights;
 }
 
 /**
@@ -193,9 +189,8 @@ async function readWeights(
  */
 async function readThreshold(file: SafetensorsFile, dSae: number): Promise<Float32Array> {
   const threshold = file.has('topk_threshold')
-    ? new Float32Array(dSae).fill((await file.floats('topk_threshold', []))[0])
-    : await file.floats('threshold', [dSae]);
-  expectFinite('threshold', threshold);
+    ? new Float32Array(dSae).fill((await finiteFloats(file, 'topk_threshold', []))[0])
+    : await finiteFloats(file, 'threshold', [dSae]);
   return threshold.map((value) => Math.max(value, 0));
 }
 

@@ -4,6 +4,7 @@ import { SafetensorsFile, writeJson, writeSafetensors } from '../formats/index.t
 import { type Dictionary, outputWidth } from './dictionary.ts';
 import {
   type Checkpoint,
+  finiteFloats,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -40,12 +41,12 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
   const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
   const isTranscoder = config['transcode'] === true;
   const weights = {
-    W_enc: await file.floats('encoder.weight', [dSae, dIn]),
-    b_enc: await file.floats('encoder.bias', [dSae]),
-    W_dec: await file.floats(file.has('W_dec') ? 'W_dec' : 'decoder.weight', [dSae, dIn]),
-    b_dec: await file.floats('b_dec', [dIn]),
+    W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
+    b_enc: await finiteFloats(file, 'encoder.bias', [dSae]),
+    W_dec: await finiteFloats(file, file.has('W_dec') ? 'W_dec' : 'decoder.weight', [dSae, dIn]),
+    b_dec: await finiteFloats(file, 'b_dec', [dIn]),
     ...(config['skip_connection'] === true && {
-      W_skip: transposed(await file.floats('W_skip', [dIn, dIn]), dIn, dIn),
+      W_skip: transposed(await finiteFloats(file, 'W_skip', [dIn, dIn]), dIn, dIn),
     }),
   };
   return foreignDictionary(weights, {
