@@ -50,13 +50,16 @@ export class MonosemeError extends Error {
   }
 }
 
-/** The error for work stopped by a signal (Ctrl-C): nothing is broken, and it can be resumed. */
-export function interrupted(advice = 'Run the same command again to go on.'): MonosemeError {
+/** Advice for work that has kept what it came to. */
+export const GOES_ON = 'Run the same command again to go on.';
+
+/** The error for work stopped by a signal (Ctrl-C): nothing is broken. Without advice, nothing was kept. */
+export function interrupted(advice = ''): MonosemeError {
   return new MonosemeError('ERR_INTERRUPTED', 'Interrupted.', advice);
 }
 
 /** Whether an error says that the work was stopped by a signal. */
-export function isInterruption(error: unknown): boolean {
+export function isInterruption(error: unknown): error is MonosemeError {
   return error instanceof MonosemeError && error.code === 'ERR_INTERRUPTED';
 }
 

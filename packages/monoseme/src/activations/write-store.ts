@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenSet } from '../corpus/index.ts';
-import { MonosemeError, throwIfAborted } from '../errors.ts';
+import { GOES_ON, interrupted, isInterruption, MonosemeError, throwIfAborted } from '../errors.ts';
 import { lockFolder } from '../formats/index.ts';
 import { type ModelRunner, RUNTIME_VERSION } from '../model/index.ts';
 import { expectPositiveInteger } from '../tensor/index.ts';
@@ -131,8 +131,8 @@ export async function writeSource(
     const finished = { plan, shards, modelHash: source.modelHash, dropped: droppedRows(source, shards) };
     await writeStoreManifest(folder, finished, { onnxruntime: RUNTIME_VERSION });
   } catch (error) {
-    const isInterrupted = error instanceof MonosemeError && error.code === 'ERR_INTERRUPTED';
-    if (!isInterrupted) await dropEmptyPlan(folder);
+    if (isInterruption(error)) throw interrupted(GOES_ON);
+    await dropEmptyPlan(folder);
     throw error;
   } finally {
     await unlock();

@@ -252,30 +252,45 @@ const DEMO = ['demo', '--no-serve', '--json', ...SMALL, '--tokens', '10k', '--ch
 const unchanged = ({ stderr }: Ended) =>
   stderr.split('\n').filter((line) => line.includes('unchanged')).length;
 
+/** What a process comes to that gets Ctrl-C as soon as `isDue`, which is told what it has printed. */
+async function stoppedWhen(
+  child: ReturnType<typeof start>,
+  isDue: (seen: string) => boolean,
+): Promise<Ended> {
+  let seen = '';
+  child.stderr.on('data', (part: Buffer) => (seen += part.toString()));
+  const watch = setInterval(() => {
+    if (!child.killed && isDue(seen)) child.kill('SIGINT');
+  }, 1);
+  const end = await ended(child);
+  clearInterval(watch);
+  return end;
+}
+
 describe('Ctrl-C: exit code 1, one line, and the same command goes on', () => {
-  /** When a stage is under way: its predecessor has printed its line, or the file it writes first is there. */
+  /**
+   * When a stage is under way: its predecessor has printed its closing line (in ten seconds it also prints how far it is), or
+   * the file it writes first is there.
+   */
   const stages: [string, (out: string, stderr: string) => boolean, goesOn: RegExp][] = [
     ['reading text', (_, stderr) => /^kernels/m.test(stderr), /^kernels/],
     ['training', (out) => existsSync(join(out, 'dictionary/training/metrics.jsonl')), /^tokens /m],
-    ['evaluating', (_, stderr) => /^train /m.test(stderr), /^train .*\(resumed at \d+\)/m],
-    ['indexing', (_, stderr) => /^evaluate /m.test(stderr), /^train .*unchanged[^]*^evaluate /m],
+    ['evaluating', (_, stderr) => /^train .* steps/m.test(stderr), /^train .*\(resumed at \d+\)/m],
+    ['indexing', (_, stderr) => /^evaluate .* recovered/m.test(stderr), /^train .*unchanged[^]*^evaluate /m],
   ];
   // In one folder: each goes on where the one before it was stopped.
   const out = () => join(folder, 'stopped');
   for (const [stage, isUnderWay, goesOn] of stages) {
     test(`while ${stage}`, { timeout: 180_000 }, async () => {
-      const child = start(...DEMO, '--out', out());
-      let seen = '';
-      child.stderr.on('data', (part: Buffer) => (seen += part.toString()));
-      const watch = setInterval(() => {
-        if (!child.killed && isUnderWay(out(), seen)) child.kill('SIGINT');
-      }, 1);
-      const { code, stdout, stderr } = await ended(child);
-      clearInterval(watch);
+      const isDue = (seen: string) => isUnderWay(out(), seen);
+      const { code, stdout, stderr } = await stoppedWhen(start(...DEMO, '--out', out()), isDue);
       assert.equal(code, 1, stderr);
       assert.equal(stdout, '');
       assert.match(stderr, goesOn);
-      assert.match(stderr.trimEnd().split('\n').at(-1) as string, /^ERR_INTERRUPTED: /);
+      assert.match(
+        stderr.trimEnd().split('\n').at(-1) as string,
+        /^ERR_INTERRUPTED: Interrupted\. Run the same command again to go on\.$/,
+      );
       const files = existsSync(out()) ? await readdir(out(), { recursive: true }) : [];
       assert.ok(!files.includes('index/manifest.json'), files.join(' '));
     });
@@ -287,6 +302,41 @@ describe('Ctrl-C: exit code 1, one line, and the same command goes on', () => {
     assert.equal(unchanged(ended), 2, ended.stderr);
     assert.ok(existsSync(join(JSON.parse(ended.stdout).index, 'manifest.json')));
   });
+});
+
+test('a training that was interrupted says how to go on, and so does who takes it for a dictionary', async () => {
+  const args = [
+    'train',
+    '--model',
+    'one-layer-a',
+    '--text',
+    text,
+    ...SMALL,
+    '--tokens',
+    '2M',
+    '--out',
+    'unended',
+  ];
+  const stopped = await stoppedWhen(start(...args), () =>
+    existsSync(join(folder, 'unended/training/metrics.jsonl')),
+  );
+  assert.match(
+    stopped.stderr,
+    /^ERR_INTERRUPTED: Interrupted\. Run the same command with --resume to go on\.$/m,
+  );
+  const { code, stderr } = await monoseme('convert', 'unended', 'copy', '--format', 'sparsify');
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^ERR_NOT_FOUND: The training in unended has not ended\. Run its command again \(train with --resume\), or take .*, unended\/training\/checkpoint\.$/m,
+  );
+  const taken = await monoseme('convert', 'unended/training/checkpoint', 'copy', '--format', 'gemma-scope');
+  assert.equal(taken.code, 0, taken.stderr);
+});
+
+test('a command that keeps nothing says so when it is interrupted', async () => {
+  const { stderr } = await stoppedWhen(start('toy', '--set', 'circle'), (seen) => seen.includes('kernels'));
+  assert.match(stderr, /^ERR_INTERRUPTED: Interrupted\. The same command begins anew\.$/m);
 });
 
 test(
@@ -302,7 +352,7 @@ test(
 test('the architectures fit a terminal of 80 columns and name their flags', async () => {
   const { stdout } = await monoseme('architectures');
   assert.ok(stdout.split('\n').every((line) => line.length <= 80));
-  assert.match(stdout, /^topk\n {2}the k largest [^]*?\n {2}Gao et al\. 2024\n {2}--k --k-aux /m);
+  assert.match(stdout, /^topk\n {2}the k largest [^]*?\n {2}Gao et al\. 2024\n {2}--k --k-warm-up /m);
 });
 
 test('a reader that leaves early is no error', async () => {

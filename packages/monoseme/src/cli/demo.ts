@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ActivationSource, modelSource } from '../activations/index.ts';
 import type { TokenSet, Tokenizer } from '../corpus/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
+import { GOES_ON } from '../errors.ts';
 import { readReport, reportFigures, writeReport, writeReportPage } from '../evaluation/index.ts';
 import { openFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
@@ -49,7 +50,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
     .option('--no-serve', 'end instead of serving the page')
     .option('--port <n>', 'port of the page on 127.0.0.1', portOption, DEFAULT_PORT)
     .addHelpText('after', '\nExample:\n  monoseme demo --tokens 300k --d-sae 1024 --out out/small')
-    .action(run(demo));
+    .action(run(demo, GOES_ON));
   addTrainFlags(command);
   addBackendFlags(command);
 };

@@ -1,6 +1,7 @@
 import { type ActivationSource, modelSource } from '../activations/index.ts';
 import type { TokenText } from '../corpus/index.ts';
 import { type Dictionary, loadDictionary } from '../dictionary/index.ts';
+import { GOES_ON } from '../errors.ts';
 import { readReport } from '../evaluation/index.ts';
 import { type BuiltIndex, buildFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
@@ -77,7 +78,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
         } finally {
           await subject.close();
         }
-      }),
+      }, GOES_ON),
     );
   addDictionaryFlags(command);
   addCheckFlag(command);

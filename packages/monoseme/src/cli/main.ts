@@ -1,13 +1,17 @@
 import { Command, CommanderError, Option } from 'commander';
-import { MonosemeError } from '../errors.ts';
+import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { isHubPath } from '../hub/index.ts';
 import { commandContext, type CommandContext } from './context.ts';
 
-/** A command: declares itself on the program; `run` wraps its action with the context. */
+/**
+ * A command: declares itself on the program; `run` wraps its action with the context, and with what follows from an
+ * interruption where the command knows it better than the work that was interrupted.
+ */
 export type DeclareCommand = (program: Command, run: RunAction) => void;
 export type RunAction = <O>(
   action: (context: CommandContext, options: O, ...args: string[]) => Promise<void>,
+  whenInterrupted?: string,
 ) => (...args: unknown[]) => Promise<void>;
 
 /**
@@ -74,16 +78,17 @@ export async function program(signal: AbortSignal, argv: readonly string[]): Pro
     .configureOutput({ outputError: (text, write) => write(usageError(text)) })
     .exitOverride();
   const run: RunAction =
-    (action) =>
+    (action, whenInterrupted) =>
     async (...args) => {
       const command = args.pop() as Command;
       const options = args.pop() as Parameters<typeof action>[1];
       const context = commandContext(command.opts()['json'] === true, signal, argv);
-      await action(
-        context,
-        options,
-        ...(await localArguments(context, command, (args as (string | string[])[]).flat())),
-      );
+      const local = await localArguments(context, command, (args as (string | string[])[]).flat());
+      await action(context, options, ...local).catch((error: unknown) => {
+        throw isInterruption(error)
+          ? interrupted(whenInterrupted ?? (error.advice || 'The same command begins anew.'))
+          : error;
+      });
     };
   const named = Object.hasOwn(COMMANDS, argv[0] ?? '') ? [COMMANDS[argv[0]]] : Object.values(COMMANDS);
   for (const declare of await Promise.all(named.map((load) => load()))) declare(root, run);

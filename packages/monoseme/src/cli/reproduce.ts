@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { interrupted, isInterruption } from '../errors.ts';
+import { GOES_ON } from '../errors.ts';
 import type { ReportSection } from '../report/index.ts';
 import { writeControl } from '../model/index.ts';
 import {
@@ -46,13 +46,7 @@ export const reproduceCommand: DeclareCommand = (program, run) => {
       'every step on tiny sizes, in about a minute: a trial, nothing follows from its figures',
     )
     .addHelpText('after', '\nExample:\n  monoseme reproduce --out out/paper')
-    .action(
-      run(async (context: CommandContext, flags: Flags) => {
-        await reproduce(context, flags).catch((error: unknown) => {
-          throw isInterruption(error) ? interrupted('Run the same command to go on.') : error;
-        });
-      }),
-    );
+    .action(run(reproduce, GOES_ON));
   addBackendFlags(command);
 };
 

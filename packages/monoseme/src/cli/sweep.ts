@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ActivationStore } from '../activations/index.ts';
 import type { TokenSet } from '../corpus/index.ts';
-import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
+import { GOES_ON, isInterruption, MonosemeError } from '../errors.ts';
 import { evaluateDictionary } from '../evaluation/index.ts';
 import { atomicWrite, sha256, snakeCaseKeys } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
@@ -48,11 +48,7 @@ export const sweepCommand: DeclareCommand = (program, run) => {
       run(async (context: CommandContext, flags: Flags, path) => {
         const sweep = await readSweep(path);
         const backend = await openBackend(flags, context);
-        const rows = await runSweep({ context, flags, backend, sweep, folder: dirname(path) }).catch(
-          (error: unknown) => {
-            throw isInterruption(error) ? interrupted('Run the same command to go on.') : error;
-          },
-        );
+        const rows = await runSweep({ context, flags, backend, sweep, folder: dirname(path) });
         const files = await writeRunTable(flags.out, rows);
         const pareto = join(flags.out, 'pareto.svg');
         await atomicWrite(pareto, new TextEncoder().encode(paretoPlot(rows)));
@@ -71,7 +67,7 @@ export const sweepCommand: DeclareCommand = (program, run) => {
             `${failed.length} of ${rows.length} runs failed, the first with: ${failed[0].error}`,
             'The table holds the others; run the same command to try the failed ones again.',
           );
-      }),
+      }, GOES_ON),
     );
   addBackendFlags(command);
 };

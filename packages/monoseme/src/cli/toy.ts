@@ -1,6 +1,6 @@
 import { atomicWrite, snakeCaseKeys } from '../formats/index.ts';
 import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
-import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
+import { MonosemeError } from '../errors.ts';
 import { plot } from '../plots/index.ts';
 import {
   autoencoders,
@@ -77,8 +77,6 @@ export const toyCommand: DeclareCommand = (program, run) => {
           l1Coefficient: flags.l1,
           seed: flags.seed,
           signal: context.signal,
-        }).catch((error: unknown) => {
-          throw isInterruption(error) ? interrupted('Nothing is kept; the same command begins anew.') : error;
         });
         context.print(resultTable(results));
         if (flags.out !== undefined) {

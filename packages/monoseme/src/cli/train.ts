@@ -1,6 +1,5 @@
 import type { MixingFigures } from '../activations/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
-import { interrupted, isInterruption } from '../errors.ts';
 import { type StageSeconds, trainDictionary, type TrainInput, type TrainResult } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
@@ -39,8 +38,6 @@ export const trainCommand: DeclareCommand = (program, run) => {
             options,
             out: flags.out,
             resume: flags.resume === true,
-          }).catch((error: unknown) => {
-            throw isInterruption(error) ? interrupted('Run the same command with --resume to go on.') : error;
           });
           context.progress.write(droppedLine(from.source));
           if (result.mixing) context.progress.write(mixingLine(result.mixing));
@@ -58,7 +55,7 @@ export const trainCommand: DeclareCommand = (program, run) => {
         } finally {
           await close();
         }
-      }),
+      }, 'Run the same command with --resume to go on.'),
     );
   addSourceFlags(command);
   addTrainFlags(command);

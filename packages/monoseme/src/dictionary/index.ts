@@ -27,7 +27,7 @@ export { differenceScores, sourceNorms } from './source-norms.ts';
 export { onePairEach, plus } from './sparse-sum.ts';
 export { standard } from './standard.ts';
 export { EPSILON, normalizedRows, type RowNormalization, rowUnits } from './row-normalization.ts';
-export { formatOf, loadDictionary, localDictionary, weightsFile } from './load.ts';
+export { CHECKPOINT_DICTIONARY, formatOf, loadDictionary, localDictionary, weightsFile } from './load.ts';
 export { type Claims, claimsOf, doubtsOf } from './claims.ts';
 export { saveDictionaryLearning } from './dictionary-learning.ts';
 export { saveDictionary } from './saelens.ts';

@@ -47,6 +47,8 @@ const NOT_WEIGHTS =
 const WEIGHTS = /\.(safetensors|npz|pt|pth)$/;
 /** Where the tools of OpenMOSS keep the weights below the folder of the configuration. */
 const FINAL = ['checkpoints/final.safetensors', 'checkpoints/pruned.safetensors'];
+/** In the folder of a run that has not ended: its last checkpoint as a dictionary. */
+export const CHECKPOINT_DICTIONARY = join('training', 'checkpoint');
 const CONFIGS = ['cfg.json', 'config.json', 'hyperparams.json'];
 
 /**
@@ -54,8 +56,9 @@ const CONFIGS = ['cfg.json', 'config.json', 'hyperparams.json'];
  * {@link resolveHubPath}). The format is told from what the files hold: SAELens (version 6 and before), sparsify,
  * dictionary_learning, OpenAI, Gemma Scope and Gemma Scope 2, Llama Scope, llamascopium. Nothing of a `.pt` is executed.
  *
- * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (a setting this version cannot honour, tensors that do not fit
- *   the configuration, no known format), ERR_NOT_FINITE (naming the tensor and the file); and what the hub refuses
+ * @throws {MonosemeError} ERR_NOT_FOUND (also for a training that has not ended), ERR_FORMAT (a setting this version cannot
+ *   honour, tensors that do not fit the configuration, no known format), ERR_NOT_FINITE (naming the tensor and the file);
+ *   and what the hub refuses
  */
 export async function loadDictionary(path: string, hub: HubOptions = {}): Promise<Dictionary> {
   const local = await localDictionary(path, hub);
@@ -115,6 +118,7 @@ async function filesOfWeights(path: string): Promise<string[]> {
     const names = here.length > 0 ? here : FINAL.filter((name) => existsSync(join(path, name)));
     if (names.length === 0) {
       const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+      if (folders.includes('training')) throw unfinished(path);
       const beside = folders.length > 0 ? `, but folders: ${folders.slice(0, 4).join(', ')}` : '';
       throw new MonosemeError(
         'ERR_NOT_FOUND',
@@ -126,6 +130,17 @@ async function filesOfWeights(path: string): Promise<string[]> {
   } catch (error) {
     throw fileError(error, `read the dictionary ${path}`);
   }
+}
+
+/** The folder of a run holds `training/` alone until it ends. */
+function unfinished(path: string): MonosemeError {
+  const checkpoint = join(path, CHECKPOINT_DICTIONARY);
+  const isThere = existsSync(join(checkpoint, 'cfg.json'));
+  return new MonosemeError(
+    'ERR_NOT_FOUND',
+    `The training in ${path} has not ended.`,
+    `Run its command again (train with --resume)${isThere ? `, or take the dictionary of its last checkpoint, ${checkpoint}` : ''}.`,
+  );
 }
 
 function isWeights(name: string): boolean {

@@ -1,6 +1,6 @@
 import { columnsOf, gatherRows, sideBySide } from '../activations/index.ts';
 import { decode, encode } from '../dictionary/index.ts';
-import { isInterruption, throwIfAborted } from '../errors.ts';
+import { GOES_ON, interrupted, isInterruption, throwIfAborted } from '../errors.ts';
 import type { Codes } from '../kernels/contract.ts';
 import type { ModelBatch, Outcomes } from '../model/index.ts';
 import type { EvaluateInput } from './evaluate.ts';
@@ -65,8 +65,9 @@ export async function measureContexts(
   } catch (error) {
     await Promise.allSettled([finishing]);
     await (await ahead.catch(() => undefined))?.close();
-    if (progressFile && isInterruption(error)) await writeProgress(progressFile, arrays, done);
-    throw error;
+    if (!progressFile || !isInterruption(error)) throw error;
+    await writeProgress(progressFile, arrays, done);
+    throw interrupted(GOES_ON);
   }
 }
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ActivationSource } from '../activations/index.ts';
 import type { TokenSequence } from '../corpus/index.ts';
 import { type Dictionary, encode, type Neighbours, nearestLatents } from '../dictionary/index.ts';
-import { isInterruption, throwIfAborted } from '../errors.ts';
+import { GOES_ON, interrupted, isInterruption, throwIfAborted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { type BuilderOptions, FeatureIndexBuilder } from './feature-index-builder.ts';
 import { type FeatureMap, featureMap, MAP_NEIGHBOURS } from './feature-map.ts';
@@ -77,8 +77,9 @@ async function gather(input: GatherInput): Promise<FeatureIndexBuilder> {
       onProgress?.(builder.nTokens);
     }
   } catch (error) {
-    if (isInterruption(error)) await checkpoint.write(builder.arrays(), builder.counts);
-    throw error;
+    if (!isInterruption(error)) throw error;
+    await checkpoint.write(builder.arrays(), builder.counts);
+    throw interrupted(GOES_ON);
   }
   return builder;
 }

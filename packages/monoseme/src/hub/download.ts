@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { fileError, MonosemeError, throwIfAborted } from '../errors.ts';
+import { fileError, GOES_ON, interrupted, MonosemeError } from '../errors.ts';
 import { writeAll } from '../formats/index.ts';
 import { type HubConnection, type HubFile, pause, requestFile } from './hub-client.ts';
 import type { HubSpec } from './hub-spec.ts';
@@ -80,7 +80,7 @@ async function* chunksOf(response: Response, signal: AbortSignal | undefined): A
   try {
     for (;;) {
       const chunk = await reader?.read().catch(() => undefined);
-      throwIfAborted(signal);
+      if (signal?.aborted) throw interrupted(GOES_ON);
       if (!chunk || chunk.done) return;
       yield chunk.value;
     }

@@ -1,4 +1,4 @@
-import { interrupted, MonosemeError } from '../errors.ts';
+import { GOES_ON, interrupted, MonosemeError } from '../errors.ts';
 import { LIMITS, parseJson } from '../formats/index.ts';
 import { type HubSpec, isRelativePath } from './hub-spec.ts';
 
@@ -183,7 +183,7 @@ async function fetchOnce(
       ...(body !== undefined && { method: 'POST', body }),
     });
   } catch (error) {
-    if (hub.signal?.aborted) throw interrupted();
+    if (hub.signal?.aborted) throw interrupted(GOES_ON);
     throw networkError(error, path);
   } finally {
     clearTimeout(timer);
@@ -258,5 +258,5 @@ export async function pause(milliseconds: number, signal: AbortSignal | undefine
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
   });
-  if (signal?.aborted) throw interrupted();
+  if (signal?.aborted) throw interrupted(GOES_ON);
 }

@@ -28,7 +28,7 @@ export class CollectionFiles {
       const bytes = await this.#collection.matches(file);
       return new Response(bytes, { headers: { 'Content-Type': 'application/octet-stream' } });
     } catch (error) {
-      if (!(error instanceof MonosemeError) || isInterruption(error)) throw error;
+      if (isInterruption(error) || !(error instanceof MonosemeError)) throw error;
       if (error.code === 'ERR_OPTION') return undefined;
       return new Response(`${error.message}\n`, { status: 409 });
     }

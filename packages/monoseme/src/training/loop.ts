@@ -1,6 +1,6 @@
 import type { ActivationSource, BatchStream } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
-import { interrupted } from '../errors.ts';
+import { GOES_ON, interrupted } from '../errors.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { DivergenceWatch } from './divergence.ts';
 import { type StepMetrics, stepMetrics } from './metrics.ts';
@@ -111,7 +111,7 @@ export async function trainLoop_(
     const isInterrupted = signal?.aborted === true && state.step < nSteps;
     const isDue = state.step % options.checkpointEvery === 0 && state.step < nSteps && watch.isWell;
     if (isInterrupted || isDue) await hooks.checkpoint();
-    if (isInterrupted) throw interrupted();
+    if (isInterrupted) throw interrupted(GOES_ON);
     buffer.reuse?.(batch);
     if (state.step >= nSteps) break;
   }

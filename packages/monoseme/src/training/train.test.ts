@@ -126,6 +126,15 @@ describe('a training run', () => {
     });
     const replaced = await trainDictionary(input('finished', { ...changed, replace: true }));
     assert.equal(replaced.startedAtStep, 0);
+    const abort = new AbortController();
+    const onStep = () => abort.abort();
+    const stopped = trainDictionary(input('finished', { replace: true, signal: abort.signal, onStep }));
+    await assert.rejects(stopped, rejectsWith('ERR_INTERRUPTED'));
+    // The dictionary of before is not taken for that of the run.
+    await assert.rejects(loadDictionary(join(folder, 'finished')), {
+      message: /has not ended.*training.checkpoint/,
+    });
+    await loadDictionary(join(folder, 'finished/training/checkpoint'));
   });
 
   test('a checkpoint of other options is refused', async () => {

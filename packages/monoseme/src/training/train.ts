@@ -8,7 +8,13 @@ import {
   type MixingFigures,
   totalRows,
 } from '../activations/index.ts';
-import { architectureNamed, type Dictionary, loadDictionary, saveDictionary } from '../dictionary/index.ts';
+import {
+  architectureNamed,
+  CHECKPOINT_DICTIONARY,
+  type Dictionary,
+  loadDictionary,
+  saveDictionary,
+} from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
 import { readManifest, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
 import { changedSettings, type DecisiveSettings, fingerprint } from './changed-settings.ts';
@@ -22,9 +28,6 @@ import { checkOptions, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
 import { StageClock, type StageSeconds } from './stage-clock.ts';
 import { rowLayout } from './row-layout.ts';
-
-/** Beside the checkpoint, its weights as a dictionary that other tools load. */
-const CHECKPOINT_DICTIONARY = 'checkpoint';
 
 export interface TrainInput extends LoopInput, Origin {
   /** Folder of the dictionary; `training/` inside it holds metrics and, until the run ends, its checkpoint. */
@@ -96,11 +99,11 @@ async function run(
   await mkdir(trainingFolder, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, `make the folder ${trainingFolder}`);
   });
-  // Without its manifest an older dictionary here is no longer taken for a finished run.
-  await rm(join(out, 'manifest.json'), { force: true });
   const state =
     (await checkpointToResume(trainingFolder, input, settings)) ??
     (await initialState(source, backend, options, input.signal));
+  // An older dictionary here is no longer taken for the finished run, nor for what this one has come to.
+  for (const file of ['manifest.json', 'sae_weights.safetensors']) await rm(join(out, file), { force: true });
   const startedAtStep = state.step;
   const metrics = await MetricsFile.open(join(trainingFolder, 'metrics.jsonl'), state.step);
   const clock = new StageClock();
@@ -110,11 +113,11 @@ async function run(
       onMetrics: (logged) => metrics.write(logged),
       checkpoint: async () => {
         await writeCheckpoint(trainingFolder, state, settings);
-        await saveDictionary(join(trainingFolder, CHECKPOINT_DICTIONARY), finishedDictionary(state, input));
+        await saveDictionary(join(out, CHECKPOINT_DICTIONARY), finishedDictionary(state, input));
       },
     });
   } catch (error) {
-    throw withLastGood(error, join(trainingFolder, CHECKPOINT_DICTIONARY));
+    throw withLastGood(error, join(out, CHECKPOINT_DICTIONARY));
   } finally {
     await metrics.close();
   }
@@ -134,7 +137,7 @@ async function run(
     },
   });
   await removeCheckpoint(trainingFolder);
-  await rm(join(trainingFolder, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
+  await rm(join(out, CHECKPOINT_DICTIONARY), { recursive: true, force: true });
   const seconds = { ...clock.seconds, read: buffer.secondsReading };
   return { dictionary, last, nSteps, startedAtStep, seconds, mixing: buffer.mixing?.figures };
 }
