@@ -40,8 +40,8 @@ pub struct GradientInput<'a> {
     pub width: usize,
     /// The part along the weight row is removed.
     pub unit_norm: bool,
-    /// Latents whose rows take part; all when absent.
-    pub range: Option<(usize, usize)>,
+    /// `[d_sae]`: not 0 of the latents whose rows take part; all when absent.
+    pub mask: Option<&'a [u8]>,
 }
 
 impl GradientInput<'_> {
@@ -59,9 +59,8 @@ impl GradientInput<'_> {
             expect_length("coefficients", coefficients.len(), &[by_latent.row_indices.len()])?;
             expect_length("rows", rows.len(), &[by_latent.n_rows, self.width])?;
         }
-        let Range { start, end } = self.latents();
-        if start > end || end > self.d_sae() {
-            return Err(KernelError::option(format!("Latents {start} to {end} are not of the matrix.")));
+        if let Some(mask) = self.mask {
+            expect_length("mask", mask.len(), &[self.d_sae()])?;
         }
         let Some(Pull { factors, parts }) = self.pull else { return Ok(()) };
         if parts.iter().map(|&part| part as usize).sum::<usize>() != self.width {
@@ -74,14 +73,8 @@ impl GradientInput<'_> {
         self.sums.first().map_or(0, |sum| sum.by_latent.d_sae)
     }
 
-    fn latents(&self) -> Range<usize> {
-        self.range.map_or(0..self.d_sae(), |(start, end)| start..end)
-    }
-
-    /// Where their rows are in a matrix.
-    fn elements(&self) -> Range<usize> {
-        let Range { start, end } = self.latents();
-        start * self.width..end * self.width
+    fn takes_part(&self, latent: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[latent] != 0)
     }
 
     /// `[d_sae, width]`
@@ -214,7 +207,7 @@ impl<'a> Blocks<'a> {
         self.n_latents * self.input.width
     }
 
-    /// The gradients of some latents, into a buffer that stays in cache.
+    /// The gradients of some latents, into a buffer that stays in cache; those of latents that take no part are undefined.
     fn sum(
         &self,
         latents: Range<usize>,
@@ -227,8 +220,8 @@ impl<'a> Blocks<'a> {
         gradients.resize(latents.len() * width, 0.0);
         for (&sum, traversal) in sums.iter().zip(&self.traversals) {
             let CodesByLatentView { latent_pointers, row_indices, .. } = sum.by_latent;
-            let mut summing =
-                Summing { set: self.set, sum, width, first: latents.start, gradients, fetch: fetch.take() };
+            let first = latents.start;
+            let mut summing = Summing { blocks: self, sum, first, gradients, fetch: fetch.take() };
             traversal.walk(latents.clone(), latent_pointers, row_indices, &mut summing);
         }
         let Some(Pull { factors, parts }) = pull else { return };
@@ -243,9 +236,8 @@ impl<'a> Blocks<'a> {
 
 /// Adds the pairs of a block to its gradients.
 struct Summing<'a> {
-    set: InstructionSet,
+    blocks: &'a Blocks<'a>,
     sum: SparseSum<'a>,
-    width: usize,
     /// First latent of the block.
     first: usize,
     gradients: &'a mut [f32],
@@ -254,14 +246,18 @@ struct Summing<'a> {
 
 impl Visitor for Summing<'_> {
     fn line(&mut self, latent: usize, pairs: Range<usize>) {
-        let gradient = &mut self.gradients[(latent - self.first) * self.width..][..self.width];
-        self.set.run(AddPairs { pairs, sum: self.sum, gradient, fetch: self.fetch });
+        let Blocks { set, input, .. } = self.blocks;
+        if !input.takes_part(latent) {
+            return;
+        }
+        let gradient = &mut self.gradients[(latent - self.first) * input.width..][..input.width];
+        set.run(AddPairs { pairs, sum: self.sum, gradient, fetch: self.fetch });
     }
 
     fn tile(&mut self, tile: &Tile<'_>) {
         let SparseSum { by_latent, coefficients, rows } = self.sum;
         let factor = |pair: usize| coefficients[by_latent.pair_indices[pair] as usize];
-        AddTile { tile, factor, matrix: rows, out: self.gradients }.run_on(self.set);
+        AddTile { tile, factor, matrix: rows, out: self.gradients }.run_on(self.blocks.set);
     }
 }
 
@@ -274,8 +270,8 @@ pub fn update_rows(engine: &Engine, input: UpdateRowsInput<'_>) -> Result<(), Ke
     gradient.check()?;
     expect_length("weights", weights.len(), &gradient.shape())?;
     if let Some(screened) = &screened {
-        if gradient.range.is_some() {
-            return Err(KernelError::option("Bytes are made again of all latents, not of a range."));
+        if gradient.mask.is_some() {
+            return Err(KernelError::option("Bytes are made again of all latents, not of some."));
         }
         screened.check(engine.instruction_set, gradient.d_sae(), gradient.width)?;
     }
@@ -300,9 +296,6 @@ impl Update<'_> {
         let GradientInput { width, unit_norm, .. } = blocks.input;
         expect_length("firstMoments", first.len(), &blocks.input.shape())?;
         expect_length("secondMoments", second.len(), &blocks.input.shape())?;
-        let (elements, first_latent) = (blocks.input.elements(), blocks.input.latents().start);
-        let (weights, first) = (&mut weights[elements.clone()], &mut first[elements.clone()]);
-        let second = &mut second[elements];
         let not_finite = AtomicUsize::new(usize::MAX);
         let step = |gradients: &mut Vec<f32>, start: usize, weights: &mut [f32], m: &mut [M], v: &mut [M]| {
             let latents = start..start + weights.len() / width;
@@ -310,7 +303,8 @@ impl Update<'_> {
             blocks.sum(latents.clone(), weights, gradients, fetch);
             let moments = m.chunks_exact_mut(width).zip(v.chunks_exact_mut(width));
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact_mut(width)).zip(moments);
-            for (latent, ((gradient, weights), (first_moments, second_moments))) in latents.zip(rows) {
+            let taking_part = latents.zip(rows).filter(|(latent, _)| blocks.input.takes_part(*latent));
+            for (latent, ((gradient, weights), (first_moments, second_moments))) in taking_part {
                 let square = blocks.set.run(UpdateRow {
                     latent,
                     gradient,
@@ -336,7 +330,7 @@ impl Update<'_> {
             let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
             let parts = weights.par_chunks_mut(size).zip(moments).zip(screened).enumerate();
             parts.for_each_init(Vec::new, |buffer, (block, ((weights, (m, v)), (bytes, facts)))| {
-                step(buffer, first_latent + block * n_latents, weights, m, v);
+                step(buffer, block * n_latents, weights, m, v);
                 screen_rows(blocks.set, weights, width, buffer, bytes, facts);
             });
         });
@@ -359,16 +353,17 @@ pub fn squared_gradient_norm(
     expect_length("weights", weights.len(), &input.shape())?;
     let blocks = Blocks::of(engine, input);
     let (width, size) = (input.width, blocks.size());
-    let Range { start: first, end } = input.latents();
-    let mut squares = vec![0.0f64; end - first];
-    let weights = &weights[input.elements()];
+    let mut squares = vec![0.0f64; input.d_sae()];
     engine.install(|| {
         let parts = weights.par_chunks(size).zip(squares.par_chunks_mut(blocks.n_latents)).enumerate();
         parts.for_each_init(Vec::new, |gradients, (block, (weights, squares))| {
-            let start = first + block * blocks.n_latents;
-            blocks.sum(start..start + squares.len(), weights, gradients, None);
+            let start = block * blocks.n_latents;
+            let latents = start..start + squares.len();
+            blocks.sum(latents.clone(), weights, gradients, None);
             let rows = gradients.chunks_exact(width).zip(weights.chunks_exact(width)).zip(squares);
-            for ((gradient, weights), square) in rows {
+            for (_, ((gradient, weights), square)) in
+                latents.zip(rows).filter(|(latent, _)| input.takes_part(*latent))
+            {
                 let along = blocks.set.run(MeasureAlong { gradient, weights });
                 *square = f64::from(if input.unit_norm { along.across } else { along.gradient });
             }

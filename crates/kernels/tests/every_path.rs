@@ -312,7 +312,7 @@ fn run_sparse(
     let parts = [width as u32 / 2, width.div_ceil(2) as u32];
     let pull = Some(Pull { factors: &factors, parts: &parts });
     let gradient =
-        GradientInput { sums: &[sum, sum], pull, width, unit_norm: random.below(2) == 0, range: None };
+        GradientInput { sums: &[sum, sum], pull, width, unit_norm: random.below(2) == 0, mask: None };
     assert!(squared_gradient_norm(engine, gradient, w).unwrap() >= 0.0);
     let adam = || Adam::new(1e-3, 0.9, 0.999, 1e-8, 3.0);
     let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);
@@ -333,16 +333,17 @@ fn run_sparse(
     }
     let mut weights = w.to_vec();
     let (mut first, mut second) = (vec![0.5; w.len()], vec![0.5; w.len()]);
-    let middle = random.below(codes.d_sae + 1);
-    for range in [(middle, codes.d_sae), (0, middle)] {
-        let gradient = GradientInput { range: Some(range), ..gradient };
+    let turns: Vec<_> = (0..codes.d_sae).map(|_| random.below(2)).collect();
+    for turn in [1, 0] {
+        let mask: Vec<_> = turns.iter().map(|&of_latent| u8::from(of_latent == turn)).collect();
+        let gradient = GradientInput { mask: Some(&mask), ..gradient };
         let moments = Moments::F32(&mut first, &mut second);
         let (weights, gradient_scale) = (&mut weights[..], 0.5);
         let input =
             UpdateRowsInput { gradient, weights, moments, gradient_scale, adam: adam(), screened: None };
         update_rows(engine, input).unwrap();
     }
-    assert_eq!(weights, updated[0], "ranges are updated as all are");
+    assert_eq!(weights, updated[0], "latents in turns are updated as all at once");
     assert_eq!(updated[0], updated[1], "moments are rounded after they are used");
 }
 

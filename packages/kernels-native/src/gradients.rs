@@ -4,7 +4,7 @@ use crate::Kernels;
 use crate::call::Call;
 use crate::primitives::{CodesByLatent, ScreenedWeights};
 use monoseme_kernels as kernels;
-use napi::bindgen_prelude::{AsyncTask, Either, Float32Array, Uint16Array, Uint32Array};
+use napi::bindgen_prelude::{AsyncTask, Either, Float32Array, Uint8Array, Uint16Array, Uint32Array};
 use napi_derive::napi;
 
 #[napi(object, object_to_js = false)]
@@ -30,12 +30,6 @@ pub struct Pull {
 }
 
 #[napi(object, object_to_js = false)]
-pub struct LatentRange {
-    pub first: u32,
-    pub end: u32,
-}
-
-#[napi(object, object_to_js = false)]
 pub struct GradientInput {
     pub by_latent: CodesByLatent,
     pub width: u32,
@@ -45,7 +39,7 @@ pub struct GradientInput {
     pub pull: Option<Pull>,
     pub weights: Float32Array,
     pub constraint: String,
-    pub range: Option<LatentRange>,
+    pub mask: Option<Uint8Array>,
     /// Of `updateRows`, as are the following.
     pub first_moments: Moments,
     pub second_moments: Moments,
@@ -55,10 +49,6 @@ pub struct GradientInput {
 }
 
 impl GradientInput {
-    fn range(&self) -> Option<(usize, usize)> {
-        self.range.as_ref().map(|range| (range.first as usize, range.end as usize))
-    }
-
     /// What the gradient is the sum of, the weights, and what `updateRows` mutates beside them.
     fn parts(&mut self) -> Parts<'_> {
         let own = kernels::SparseSum {
@@ -76,6 +66,7 @@ impl GradientInput {
             pull: self.pull.as_ref().map(|Pull { factors, parts }| kernels::Pull { factors, parts }),
             width: self.width as usize,
             unit_norm: self.constraint == "unitNorm",
+            mask: self.mask.as_deref(),
             weights: &mut self.weights,
             first: &mut self.first_moments,
             second: &mut self.second_moments,
@@ -88,9 +79,8 @@ impl GradientInput {
         let adam = self.adam.as_ref().ok_or_else(absent)?;
         let adam = kernels::Adam::new(adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.step);
         let gradient_scale = self.gradient_scale.unwrap_or(1.0) as f32;
-        let range = self.range();
-        let Parts { sums, pull, width, unit_norm, weights, first, second, screened } = self.parts();
-        let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, range };
+        let Parts { sums, pull, width, unit_norm, mask, weights, first, second, screened } = self.parts();
+        let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, mask };
         // SAFETY: the arrays live as long as `self`, and the contract gives them to this call alone until it ends.
         let (weights, moments) = unsafe {
             let moments = match (first, second) {
@@ -119,6 +109,7 @@ struct Parts<'a> {
     pull: Option<kernels::Pull<'a>>,
     width: usize,
     unit_norm: bool,
+    mask: Option<&'a [u8]>,
     weights: &'a mut Float32Array,
     first: &'a mut Moments,
     second: &'a mut Moments,
@@ -135,9 +126,8 @@ impl Kernels {
     #[napi]
     pub fn squared_gradient_norm(&self, mut input: GradientInput) -> AsyncTask<Call<f64>> {
         Call::start(&self.engine, move |engine| {
-            let range = input.range();
-            let Parts { sums, pull, width, unit_norm, weights, .. } = input.parts();
-            let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, range };
+            let Parts { sums, pull, width, unit_norm, mask, weights, .. } = input.parts();
+            let gradient = kernels::GradientInput { sums: &sums, pull, width, unit_norm, mask };
             kernels::squared_gradient_norm(engine, gradient, weights)
         })
     }

@@ -5,7 +5,6 @@ import type {
   Residuals,
   ScreenedWeights,
   Selection,
-  LatentRange,
   SparseGradient,
   SparseSum,
 } from '../kernels/contract.ts';
@@ -107,7 +106,7 @@ export interface Step {
   readonly further: Readonly<Record<string, Float32Array>>;
   /** Numbers an architecture keeps from step to step. Mutated. */
   readonly memory: number[];
-  /** Nested reconstructions whose residuals are held at once, at least 1; all when absent. */
+  /** Nested reconstructions whose residuals are held at once, beside AuxK's; at least 1, all when absent. */
   readonly nHeld?: number;
   readonly settings: ArchitectureSettings;
   /** λ in force. */
@@ -164,7 +163,8 @@ export interface Gradients {
  * turn's latents may have changed when the next one begins, and all turns may be taken again before any has changed.
  */
 export interface DecoderTurn {
-  readonly range: LatentRange;
+  /** [dSae]: 1 of the latents whose turn it is. */
+  readonly mask: Uint8Array;
   /** Fills the rows. */
   begin(): Promise<void>;
 }

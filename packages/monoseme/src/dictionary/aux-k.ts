@@ -1,4 +1,4 @@
-import { encodeBatch, type Gradients, latentProducts, type Step } from './architecture.ts';
+import { type DecoderTurn, encodeBatch, type Gradients, latentProducts, type Step } from './architecture.ts';
 import { affine_, plus, sumsByLatent, total } from './sparse-sum.ts';
 
 /** Dead latents are given work after this many tokens, where runs are of millions of tokens. */
@@ -7,8 +7,19 @@ export const DEAD_AFTER_TOKENS = 50_000;
 /** Settings with which dead latents come back on dictionaries of every size that was tried. */
 export const AUX_K = { kAux: 0, auxCoefficient: 1 } as const;
 
-/** The buffer of what AuxK leaves; what it is to explain may be there before. */
-export const AUXILIARY_RESIDUALS = 'auxiliary residuals';
+/** What AuxK takes that is not the same for all architectures. */
+export interface AuxiliaryInput {
+  /** The latents that are given work, ascending; `idleLatents` when absent. */
+  readonly idle?: Uint32Array;
+  /** Gives −e, which it may make where what AuxK leaves will be; the residuals of the gradients when absent. */
+  explained?(place: Float32Array): Float32Array;
+  /** Rows of the decoder's gradient that no idle latent takes: what AuxK leaves is in their place, in turns with them. */
+  readonly lent?: {
+    readonly rows: Float32Array;
+    /** Makes them again, from decoder rows of other latents. */
+    restore(): Promise<unknown>;
+  };
+}
 
 /** Share of the run in which faint latents are given work; what they disturbed settles in the rest. */
 const FAINT_SHARE = 0.8;
@@ -33,51 +44,73 @@ const FAINT_SHARE = 0.8;
  *            place of the one it is made from
  * Deviation  theirs divides the main loss by the variance of the first batch; here the auxiliary one is multiplied
  *            by that of this batch, which is the same ratio. No residual (V(e) = 0) means no loss.
- *
- * @param residualsLeft gives −e; asked for only where there are such latents
  */
 export async function withAuxK(
   step: Step,
   gradients: Gradients,
-  residualsLeft = () => gradients.residuals,
+  { idle: given, explained = () => gradients.residuals, lent }: AuxiliaryInput = {},
 ): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
-  const dead = await idleLatents(step);
-  if (dead.length === 0) return gradients;
-  const residuals = residualsLeft();
-  const varianceLeft = varianceAboutMean(residuals, step.dOut);
-  if (!(varianceLeft > 0)) return gradients;
-  const { backend, dOut, nRows, weights } = step;
+  const idle = given ?? (await idleLatents(step));
+  if (idle.length === 0) return gradients;
+  const { backend, buffers, dOut, nRows, weights } = step;
+  const residuals = lent?.rows ?? buffers.floats('auxiliary residuals', gradients.residuals.length);
+  const target = explained(residuals);
+  const varianceLeft = varianceAboutMean(target, dOut);
+  if (!(varianceLeft > 0)) {
+    await lent?.restore();
+    return gradients;
+  }
   const k = kAux > 0 ? kAux : Math.max(1, Math.round(gradients.sums.l0 / nRows));
-  const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(k, dead.length) }, { latents: dead });
+  const codes = await encodeBatch(step, { kind: 'topK', k: Math.min(k, idle.length) }, { latents: idle });
   const negated = { ...codes, values: affine_(codes.values, codes.values, -1, 0) };
-  const [byLatent, errors] = await Promise.all([
-    backend.transpose(codes),
-    backend.residuals({
-      codes: negated,
-      dOut,
-      W_dec: weights.W_dec,
-      target: residuals,
-      residuals: step.buffers.floats(AUXILIARY_RESIDUALS, residuals.length),
-    }),
-  ]);
+  const input = { codes: negated, dOut, W_dec: weights.W_dec, target, residuals };
+  const [byLatent, errors] = await Promise.all([backend.transpose(codes), backend.residuals(input)]);
   const weight =
     (auxCoefficient * (step.targetVariance ?? varianceAboutMean(step.target, dOut))) / varianceLeft;
   const factor = (2 * weight) / nRows;
   const deltas = affine_(errors.products, errors.products, -factor, 0);
   const preActs = sumsByLatent(codes, deltas).map((sum, j) => sum + gradients.preActs[j]);
+  // The values are needed again where the residuals are.
+  const coefficients = lent ? buffers.floats('auxiliary coefficients', deltas.length) : negated.values;
+  const leave = () => backend.residuals({ ...input, target: explained(residuals) });
   return {
     ...gradients,
     encoder: plus(gradients.encoder, { byLatent, coefficients: deltas, rows: step.x }),
     decoder: plus(gradients.decoder, {
       byLatent,
-      coefficients: affine_(negated.values, negated.values, factor, 0),
-      rows: errors.residuals,
+      coefficients: affine_(coefficients, negated.values, factor, 0),
+      rows: residuals,
     }),
+    ...(lent && { turns: turnsOf(idle, step.dSae, leave, lent.restore) }),
     preActs,
     b_enc: preActs,
     sums: { ...gradients.sums, loss: gradients.sums.loss + weight * total(errors.squaredErrors) },
   };
+}
+
+/** The idle latents come first: what AuxK leaves is there when the first turn begins. */
+function turnsOf(
+  idle: Uint32Array,
+  dSae: number,
+  leave: () => Promise<unknown>,
+  restore: () => Promise<unknown>,
+): DecoderTurn[] {
+  let isLeft = true;
+  const isIdle = new Uint8Array(dSae);
+  for (const latent of idle) isIdle[latent] = 1;
+  const ofIdle = async () => {
+    if (!isLeft) await leave();
+    isLeft = true;
+  };
+  const ofOthers = async () => {
+    await restore();
+    isLeft = false;
+  };
+  return [
+    { mask: isIdle, begin: ofIdle },
+    { mask: isIdle.map((idle) => 1 - idle), begin: ofOthers },
+  ];
 }
 
 /** The latents that AuxK gives work, ascending: the dead and the faint; none where it is off. */

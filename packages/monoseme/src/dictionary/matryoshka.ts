@@ -1,4 +1,5 @@
 import type { Codes } from '../kernels/contract.ts';
+import type { Buffers } from '../tensor/index.ts';
 import type { Architecture, Gradients, Step } from './architecture.ts';
 import { withAuxK } from './aux-k.ts';
 import { batchTopK, encodeLifted } from './batch-top-k.ts';
@@ -45,7 +46,7 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
   const { gradients, squaredErrors } = await nestedGradients(
     step,
     acts,
-    groupsOf(acts, widths),
+    groupsOf(acts, widths, step.buffers),
     shares,
     widths,
   );
@@ -62,10 +63,10 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
 }
 
 /** The first group that each pair is in. */
-function groupsOf({ latentIndices }: Codes, widths: readonly number[]): Uint8Array {
+function groupsOf({ latentIndices }: Codes, widths: readonly number[], buffers: Buffers): Uint8Array {
   const ofLatent = new Uint8Array(widths.at(-1) as number);
   widths.forEach((width, g) => ofLatent.fill(g, widths[g - 1] ?? 0, width));
-  const groups = new Uint8Array(latentIndices.length);
+  const groups = buffers.bytes('groups', latentIndices.length);
   for (let pair = 0; pair < groups.length; pair++) groups[pair] = ofLatent[latentIndices[pair]];
   return groups;
 }

@@ -1,6 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
-import { type Architecture, encodeBatch, type Step } from './architecture.ts';
-import { AUXILIARY_RESIDUALS, withAuxK } from './aux-k.ts';
+import type { Buffers } from '../tensor/index.ts';
+import { type Architecture, encodeBatch } from './architecture.ts';
+import { idleLatents, withAuxK } from './aux-k.ts';
 import { type NestedGradients, nestedGradients } from './nested-gradients.ts';
 import { codesOfPart } from './sub-codes.ts';
 import { total } from './sparse-sum.ts';
@@ -17,6 +18,9 @@ const WEIGHT = 1 / 8;
  * Loss       L = L_k + L_4k / 8 + AuxK,  L_n = 1/B Σ_b ‖x_b − x̂_bn‖²,  x̂_n = W_dec ReLU(TopK_n(W_enc (x − b_dec) + b_enc)) + b_dec
  * Gradients  those of nested reconstructions: the k largest are the first group, the others of the 4k the second
  * Firing     counts the k alone
+ * AuxK       as in their code no latent counts as dead that fires in this batch
+ * Memory     e_k, e_4k and what AuxK leaves are as large as the batch. No latent that AuxK takes fires, so none needs e_k:
+ *            where step.nHeld is 1 the two take turns in one place. The bits are the same
  * Finish     saved as TopK with k
  */
 export const multiTopK: Architecture = {
@@ -31,12 +35,14 @@ export const multiTopK: Architecture = {
     const { dSae, settings } = step;
     const k = settings.k as number;
     const wide = await encodeBatch(step, { kind: 'topK', k: Math.min(WIDER * k, dSae) });
-    const groups = groupsByRank(wide, k);
-    // The second is computed while the kernels run.
-    const [{ gradients, squaredErrors }, acts] = await Promise.all([
-      nestedGradients(step, wide, groups, [1, WEIGHT]),
+    const groups = groupsByRank(wide, k, step.buffers);
+    // The second is computed while the kernels run, before the coefficients take the place of the values.
+    const [{ gradients, squaredErrors, input }, acts] = await Promise.all([
+      nestedGradients(step, wide, groups, [1, WEIGHT], undefined, wide.values),
       codesOfPart(wide, groups, 0, step.buffers),
     ]);
+    // From here on the others are needed by latent alone.
+    step.backend.release([wide.latentIndices]);
     const ofBoth = {
       ...gradients,
       acts,
@@ -47,24 +53,39 @@ export const multiTopK: Architecture = {
         loss: squaredErrors[0] + WEIGHT * squaredErrors[1],
       },
     };
-    return withAuxK(step, ofBoth, () => errorsOfNarrow(step, gradients));
+    const ofNarrow = { codes: acts, groups: groups.subarray(0, acts.values.length).fill(0), end: 1 };
+    const lent = {
+      rows: gradients.b_dec.rows,
+      restore: () => step.backend.nestedResiduals({ ...input, ...ofNarrow }),
+    };
+    return withAuxK(step, ofBoth, {
+      idle: silentOf(await idleLatents(step), acts),
+      explained: (place) => errorsOfNarrow_(place, gradients),
+      ...(step.nHeld === 1 && { lent }),
+    });
   },
   finish: topK.finish,
 };
 
-/** e_k, which AuxK is to explain, where what it leaves will be: what is kept is e_4k and e_k/w + e_4k. */
-function errorsOfNarrow(
-  { buffers }: Step,
-  { decoder, residuals }: NestedGradients['gradients'],
+/** Those of some latents that do not fire in a batch. */
+function silentOf(latents: Uint32Array, { dSae, latentIndices }: Codes): Uint32Array {
+  const fires = new Uint8Array(dSae);
+  for (const latent of latentIndices) fires[latent] = 1;
+  return latents.filter((latent) => fires[latent] === 0);
+}
+
+/** e_k, which AuxK is to explain: what is kept is e_4k and e_k/w + e_4k, whose place it may take. */
+function errorsOfNarrow_(
+  errors: Float32Array,
+  { b_dec: { rows }, residuals }: NestedGradients['gradients'],
 ): Float32Array {
-  const errors = buffers.floats(AUXILIARY_RESIDUALS, residuals.length);
-  for (let i = 0; i < errors.length; i++) errors[i] = WEIGHT * (decoder.rows[i] - residuals[i]);
+  for (let i = 0; i < errors.length; i++) errors[i] = WEIGHT * (rows[i] - residuals[i]);
   return errors;
 }
 
 /** 0 for the k largest pairs of each row, as TopK chooses them (ties go to the lower latent), 1 for the others. */
-function groupsByRank({ nRows, rowPointers, values }: Codes, k: number): Uint8Array {
-  const groups = new Uint8Array(values.length);
+function groupsByRank({ nRows, rowPointers, values }: Codes, k: number, buffers: Buffers): Uint8Array {
+  const groups = buffers.bytes('groups', values.length).fill(0);
   const scratch = new Float32Array(WIDER * k);
   for (let row = 0; row < nRows; row++) {
     const [start, end] = [rowPointers[row], rowPointers[row + 1]];

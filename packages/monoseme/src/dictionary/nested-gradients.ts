@@ -1,10 +1,12 @@
 import type { Codes, CodesByLatent, KernelBackend, NestedResidualsInput } from '../kernels/contract.ts';
-import { affine_ } from './sparse-sum.ts';
-import { type DecoderTurn, type Gradients, sharedGradients, type Step } from './architecture.ts';
+import { affine_, sumsByLatent } from './sparse-sum.ts';
+import type { DecoderTurn, Gradients, Step } from './architecture.ts';
 
 /** Gradients of a weighted sum of squared errors, each of a reconstruction by more groups of pairs than the one before. */
 export interface NestedGradients {
   readonly gradients: Omit<Gradients, 'sums'>;
+  /** Of which the rows of the decoder's gradient were made. */
+  readonly input: NestedResidualsInput;
   /** Σ_b ‖e_bg‖² with the groups 0 … g. */
   readonly squaredErrors: Float64Array;
 }
@@ -19,6 +21,7 @@ export interface NestedGradients {
  *
  * @param groups [nnz]: the group of each pair
  * @param ends where each group of latents ends; absent where a latent may be in several groups
+ * @param coefficients [nnz]: where those of the decoder go; the values of the pairs may give their place
  */
 export async function nestedGradients(
   step: Step,
@@ -26,6 +29,7 @@ export async function nestedGradients(
   groups: Uint8Array,
   weights: readonly number[],
   ends?: readonly number[],
+  coefficients = step.buffers.floats('decoder coefficients', acts.values.length),
 ): Promise<NestedGradients> {
   const { backend, buffers, target, nRows, dOut } = step;
   const { W_dec, b_dec } = step.weights;
@@ -52,19 +56,24 @@ export async function nestedGradients(
   const residuals = rows.subarray(place * length, (place + 1) * length);
   const factor = (2 * weights[last]) / nRows;
   const deltas = affine_(errors.products, errors.products, factor, 0);
-  const shared = sharedGradients(step, acts, byLatent, residuals, deltas);
-  const { coefficients } = shared.decoder;
+  const preActs = sumsByLatent(acts, deltas);
   return {
     gradients: {
-      ...shared,
+      encoder: { byLatent, coefficients: deltas, rows: step.x },
       decoder: {
         byLatent: { ...byLatent, nRows: nRows * nHeld, rowIndices },
         coefficients: affine_(coefficients, acts.values, factor, 0),
         rows,
       },
       ...(ends && nHeld < weights.length && { turns: turnsOf(backend, input, ends, nHeld) }),
+      preActs,
+      b_enc: preActs,
       b_dec: { rows: rows.subarray(0, length), factor },
+      further: {},
+      residuals,
+      acts,
     },
+    input,
     squaredErrors: Float64Array.from(weights, (_, g) => {
       let sum = 0;
       for (let i = g; i < errors.squaredErrors.length; i += weights.length) sum += errors.squaredErrors[i];
@@ -98,12 +107,12 @@ function turnsOf(
   let inMemory = ends.length;
   const turns: DecoderTurn[] = [];
   for (let end = ends.length; end > 0; end -= nHeld) {
-    const range = { first: ends[end - nHeld - 1] ?? 0, end: ends[end - 1] };
+    const mask = new Uint8Array(input.codes.dSae).fill(1, ends[end - nHeld - 1] ?? 0, ends[end - 1]);
     const begin = async () => {
       if (inMemory !== end) await backend.nestedResiduals({ ...input, end });
       inMemory = end;
     };
-    turns.push({ range, begin });
+    turns.push({ mask, begin });
   }
   return turns;
 }

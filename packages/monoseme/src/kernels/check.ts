@@ -182,14 +182,7 @@ export function checkGradient(input: GradientInput): void {
   expectSize('width', width, 1);
   for (const sum of [input, ...(input.also ?? [])]) checkSparseSum(sum, dSae, width);
   expectLength('weights', input.weights, dSae, width);
-  const { first, end } = input.range ?? { first: 0, end: dSae };
-  for (const [name, value] of Object.entries({ first, end })) expectSize(`range.${name}`, value, 0);
-  if (first > end || end > dSae)
-    throw new MonosemeError(
-      'ERR_OPTION',
-      `range is ${first} to ${end}, of ${dSae} latents.`,
-      'Take a range of latents of the matrix.',
-    );
+  if (input.mask) expectLength('mask', input.mask, dSae);
   if (!pull) return;
   expectLength('pull.factors', pull.factors, dSae, pull.parts.length);
   if (pull.parts.reduce((sum, part) => sum + part, 0) === width) return;
@@ -214,10 +207,10 @@ export function checkUpdateRows(input: UpdateRowsInput): void {
   checkGradient(input);
   const { byLatent, width, adam, gradientScale = 1 } = input;
   expectFiniteOption('gradientScale', gradientScale, 0);
-  if (input.range && input.screened)
+  if (input.mask && input.screened)
     throw new MonosemeError(
       'ERR_OPTION',
-      'A range of latents is updated, and bytes are to be made again.',
+      'Some latents are updated, and bytes are to be made again.',
       'Update all latents of screened weights at once.',
     );
   if (input.firstMoments.constructor !== input.secondMoments.constructor) {

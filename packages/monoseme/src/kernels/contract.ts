@@ -201,14 +201,8 @@ export interface GradientInput extends SparseGradient {
    * after it the row is scaled to length 1 (a row of length 0 is left). Bricken et al. 2023, appendix.
    */
   readonly constraint: 'none' | 'unitNorm';
-  /** Latents whose rows take part; all when absent. */
-  readonly range?: LatentRange;
-}
-
-/** The latents first … end − 1. */
-export interface LatentRange {
-  readonly first: number;
-  readonly end: number;
+  /** [dSae]: not 0 of the latents whose rows take part; all when absent. */
+  readonly mask?: Uint8Array;
 }
 
 /**
@@ -228,7 +222,7 @@ export interface UpdateRowsInput extends GradientInput {
   /** The gradient is multiplied by it (1): where gradients are clipped, limit / norm. */
   readonly gradientScale?: number;
   readonly adam: AdamOptions;
-  /** Made again from the new weights, row by row while they are in cache; not beside a range. Mutated. */
+  /** Made again from the new weights, row by row while they are in cache; not beside a mask. Mutated. */
   readonly screened?: ScreenedWeights;
 }
 

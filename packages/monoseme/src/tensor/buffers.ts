@@ -5,6 +5,7 @@
 export class Buffers {
   readonly #floats = new Map<string, Float32Array>();
   readonly #indices = new Map<string, Uint32Array>();
+  readonly #bytes = new Map<string, Uint8Array>();
   readonly #allocate: (length: number) => Float32Array;
   #ascending = new Uint32Array();
 
@@ -22,6 +23,11 @@ export class Buffers {
     return lasting(this.#indices, name, length, (n) => new Uint32Array(n));
   }
 
+  /** The same of bytes. */
+  bytes(name: string, length: number): Uint8Array {
+    return lasting(this.#bytes, name, length, (n) => new Uint8Array(n));
+  }
+
   /** 0, 1, … n − 1. */
   ascending(n: number): Uint32Array {
     if (this.#ascending.length < n) {
@@ -32,7 +38,7 @@ export class Buffers {
   }
 }
 
-function lasting<A extends Float32Array | Uint32Array>(
+function lasting<A extends Float32Array | Uint32Array | Uint8Array>(
   arrays: Map<string, A>,
   name: string,
   length: number,

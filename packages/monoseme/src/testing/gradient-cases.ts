@@ -104,30 +104,56 @@ function nestedLoss(widths: readonly number[], power: number): Case['loss'] {
   };
 }
 
-/** TopK with AuxK for dead latents, and for those whose gain is below a number where that is above 0. */
-function topKWithAuxK(faintBelow: number): Case {
-  const dead = [1, 4, 6];
-  return {
-    name: 'topk',
-    settings: { k: K, kAux: 2, auxCoefficient: 0.5, faintBelow },
-    dead,
-    loss: (point, batch, fixed) => {
-      const gain = (j: number) => dot(row(fixed['W_enc'], j), row(fixed['W_dec'], j));
-      const isIdle = (j: number) => dead.includes(j) || (faintBelow > 0 && gain(j) < faintBelow);
-      const acts = preActs(point, batch);
-      const fixedActs = preActs(fixed, batch).map((values) => keepTop(values, K));
-      const left = fixedActs.map((values, b) => error(fixed, values, row(batch, b)).map((value) => -value));
-      const auxiliary = acts.reduce(
-        (sum, values, b) => sum + squares(error(point, keepTop(values, 2, isIdle), left[b], false)),
-        0,
-      );
-      const x = Array.from({ length: B }, (_, b) => row(batch, b));
-      const weight = (0.5 * variance(x)) / variance(left);
-      const kept = acts.map((values) => keepTop(values, K));
-      return squaredError(point, kept, batch) + (weight * auxiliary) / B;
-    },
+const DEAD = [1, 4, 6];
+const WITH_AUX_K = { kAux: 2, auxCoefficient: 0.5 };
+
+/** AuxK of idle latents for what the k largest of each row leave. */
+function auxiliaryLoss(
+  k: number,
+  isIdle: (j: number, fixed: Point, acts: readonly Float64Array[]) => boolean,
+): Case['loss'] {
+  return (point, batch, fixed) => {
+    const fixedActs = preActs(fixed, batch).map((values) => keepTop(values, k));
+    const left = fixedActs.map((values, b) => error(fixed, values, row(batch, b)).map((value) => -value));
+    const isTaken = (j: number) => isIdle(j, fixed, fixedActs);
+    const auxiliary = preActs(point, batch).reduce(
+      (sum, values, b) => sum + squares(error(point, keepTop(values, 2, isTaken), left[b], false)),
+      0,
+    );
+    const x = Array.from({ length: B }, (_, b) => row(batch, b));
+    return (0.5 * variance(x) * auxiliary) / variance(left) / B;
   };
 }
+
+const topKLoss =
+  (k: number): Case['loss'] =>
+  (point, batch) =>
+    squaredError(
+      point,
+      preActs(point, batch).map((acts) => keepTop(acts, k)),
+      batch,
+    );
+
+const sumOf =
+  (...losses: Case['loss'][]): Case['loss'] =>
+  (...inputs) =>
+    losses.reduce((sum, loss) => sum + loss(...inputs), 0);
+
+/** TopK with AuxK for dead latents, and for those whose gain is below a number where that is above 0. */
+function topKWithAuxK(faintBelow: number): Case {
+  const gain = (j: number, fixed: Point) => dot(row(fixed['W_enc'], j), row(fixed['W_dec'], j));
+  const isIdle = (j: number, fixed: Point) =>
+    DEAD.includes(j) || (faintBelow > 0 && gain(j, fixed) < faintBelow);
+  return {
+    name: 'topk',
+    settings: { k: K, ...WITH_AUX_K, faintBelow },
+    dead: DEAD,
+    loss: sumOf(topKLoss(K), auxiliaryLoss(K, isIdle)),
+  };
+}
+
+const K_NARROW = K - 1;
+const multiTopKLoss = sumOf(topKLoss(K_NARROW), (...inputs) => topKLoss(4 * K_NARROW)(...inputs) / 8);
 
 export const CASES: Case[] = [
   {
@@ -147,16 +173,7 @@ export const CASES: Case[] = [
       return squaredError(point, acts, batch) + penalty(acts, (value, j) => value * norms[j]);
     },
   },
-  {
-    name: 'topk',
-    settings: { k: K },
-    loss: (point, batch) =>
-      squaredError(
-        point,
-        preActs(point, batch).map((acts) => keepTop(acts, K)),
-        batch,
-      ),
-  },
+  { name: 'topk', settings: { k: K }, loss: topKLoss(K) },
   {
     name: 'batchtopk',
     settings: { k: K, byRow: 0.8 },
@@ -207,18 +224,16 @@ export const CASES: Case[] = [
       return squaredError(point, acts, batch) + penalty(acts, (value) => value ** 0.6);
     },
   },
+  { name: 'multi-topk', settings: { k: K_NARROW }, loss: multiTopKLoss },
   {
     name: 'multi-topk',
-    settings: { k: K - 1 },
-    loss: (point, batch) => {
-      const error = (k: number) =>
-        squaredError(
-          point,
-          preActs(point, batch).map((acts) => keepTop(acts, k)),
-          batch,
-        );
-      return error(K - 1) + error(4 * (K - 1)) / 8;
-    },
+    settings: { k: K_NARROW, ...WITH_AUX_K },
+    dead: DEAD,
+    // A dead latent that fires in the batch is dead no longer.
+    loss: sumOf(
+      multiTopKLoss,
+      auxiliaryLoss(K_NARROW, (j, _, acts) => DEAD.includes(j) && acts.every((values) => values[j] === 0)),
+    ),
   },
   {
     name: 'matryoshka-random',

@@ -67,10 +67,11 @@ const architecture = architectureNamed(name);
 const layout = rowLayout({ dIn, widths: widthsOf(architecture.rows) }, architecture);
 const nColumns = totalWidth(rowParts(layout));
 const batch = filled_(new Float32Array(N_ROWS * nColumns), 1.7, random);
-// The bias leaves about 60 latents a row: pre-activations have a standard deviation of about 1. The k largest need none.
+// The bias leaves about 60 latents a row: pre-activations have a standard deviation of about 1. The k largest need none,
+// and those that count as dead are hardly ever among them.
 const weights = {
   W_enc: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
-  b_enc: new Float32Array(dSae).fill(architecture.settings.k ? 0 : -2.45),
+  b_enc: new Float32Array(dSae).fill(architecture.settings.k ? 0 : -2.45).fill(-1.5, 0, nDead),
   W_dec: filled_(new Float32Array(dSae * dIn), 1.7 / Math.sqrt(dIn), random),
   b_dec: new Float32Array(dIn),
   ...(architecture.hasSkip && { W_skip: new Float32Array(dIn * dIn) }),

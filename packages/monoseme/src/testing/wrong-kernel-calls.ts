@@ -155,17 +155,12 @@ function* wrongPairs(backend: KernelBackend, good: Codes): Generator<WrongCall> 
   yield ['factors of a pull', 'ERR_SHAPE', () => update(() => ({ pull: { ...pulls, factors: short } }))];
   const mixed = (input: UpdateRowsInput) => ({ firstMoments: new Uint16Array(input.firstMoments.length) });
   yield ['moments of two types', 'ERR_OPTION', () => update(mixed)];
-  for (const range of [
-    { first: 2, end: 1 },
-    { first: 0, end: 99 },
-  ])
-    yield ['range', 'ERR_OPTION', () => update(() => ({ range }))];
-  const bytes = { bytes: new Int8Array(), facts: new Float32Array() };
-  yield [
-    'bytes of a range',
-    'ERR_OPTION',
-    () => update(() => ({ range: { first: 0, end: 1 }, screened: bytes })),
-  ];
+  yield ['mask', 'ERR_SHAPE', () => update(() => ({ mask: new Uint8Array(1) }))];
+  const masked = ({ byLatent }: UpdateRowsInput) => ({
+    mask: new Uint8Array(byLatent.dSae),
+    screened: { bytes: new Int8Array(), facts: new Float32Array() },
+  });
+  yield ['bytes of some latents', 'ERR_OPTION', () => update(masked)];
   yield ['gradientScale', 'ERR_OPTION', () => update(() => ({ gradientScale: NaN }))];
   for (const key of ['latentPointers', 'rowIndices', 'pairIndices'] as const) {
     const broken = (input: UpdateRowsInput) => input.byLatent[key].map((value, i) => (i === 1 ? 99 : value));

@@ -19,7 +19,7 @@ const BUFFER_BYTES = 6 << 20;
 export interface StepMemory {
   /** For the encoder in 8 bits: the first latents alone have one where it would be larger, none where there is no room. */
   readonly screenedBytes: number;
-  /** Nested reconstructions whose residuals are held at once. */
+  /** Nested reconstructions whose residuals are held at once, beside AuxK's. */
   readonly nHeld: number;
 }
 

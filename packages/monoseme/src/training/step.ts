@@ -10,7 +10,6 @@ import type {
   Codes,
   GradientInput,
   KernelBackend,
-  LatentRange,
   SparseSum,
   UpdateRowsInput,
 } from '../kernels/contract.ts';
@@ -50,7 +49,7 @@ export interface StepOptions {
  * Shapes     batch as `prepareRows_` leaves it
  * Mutates    state; and batch as `gradientsOf_` does
  * Memory     beyond weights, moments and batch less than 10 % of the weights and 64 MiB, as `stepMemory` divides them; more
- *            of Multi-TopK with AuxK and of many active latents on wide batches
+ *            of many active latents on wide batches
  */
 export async function trainStep_(
   state: TrainState,
@@ -83,8 +82,8 @@ async function descend_(
       ? undefined
       : await clippedUpdates(state, backend, gradients, options, gradientClipNorm);
   const gradientScale = clipped?.gradientScale ?? 1;
-  for await (const range of turnsOf(gradients))
-    await backend.updateRows({ ...ofDecoder, range, gradientScale, adam });
+  for await (const mask of turnsOf(gradients))
+    await backend.updateRows({ ...ofDecoder, mask, gradientScale, adam });
   const vectors = clipped?.vectors ?? (await vectorUpdates(state, backend, gradients, options));
   for (const matrix of others) await backend.updateRows({ ...matrix, gradientScale, adam });
   for (const [vector, gradient] of vectors) adamStep_(vector, gradient, adam, gradientScale);
@@ -130,11 +129,11 @@ async function vectorUpdates(
 }
 
 /** The latents of the decoder whose gradients are in memory, turn by turn; all at once where there are no turns. */
-async function* turnsOf({ turns }: Gradients): AsyncGenerator<LatentRange | undefined> {
+async function* turnsOf({ turns }: Gradients): AsyncGenerator<Uint8Array | undefined> {
   if (!turns) return void (yield undefined);
-  for (const { range, begin } of turns) {
+  for (const { mask, begin } of turns) {
     await begin();
-    yield range;
+    yield mask;
   }
 }
 
@@ -148,8 +147,8 @@ async function clippedUpdates(
 ): Promise<{ vectors: VectorUpdate[]; gradientScale: number }> {
   const [ofDecoder, ...others] = matrixUpdates(state, gradients, options);
   let square = 0;
-  for await (const range of turnsOf(gradients))
-    square += await backend.squaredGradientNorm({ ...ofDecoder, range });
+  for await (const mask of turnsOf(gradients))
+    square += await backend.squaredGradientNorm({ ...ofDecoder, mask });
   for (const matrix of others) square += await backend.squaredGradientNorm(matrix);
   const vectors = await vectorUpdates(state, backend, gradients, options);
   for (const [, gradient] of vectors) for (const element of gradient) square += element * element;

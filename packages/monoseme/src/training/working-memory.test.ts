@@ -20,6 +20,7 @@ for (const [name, dIn, nDead] of [
   ['matryoshka-random', 512, 2048],
   ['multi-topk', 512, 2048],
   ['multi-topk', 1536, 0],
+  ['multi-topk', 1536, 2048],
   ['transcoder', 1536, 0],
   ['skip-transcoder', 512, 2048],
   ['skip-transcoder', 1536, 2048],

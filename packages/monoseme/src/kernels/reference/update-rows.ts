@@ -1,6 +1,6 @@
 import { MonosemeError } from '../../errors.ts';
 import { checkGradient, checkUpdateRows, corruptCodes } from '../check.ts';
-import type { CodesByLatent, GradientInput, LatentRange, Moments, UpdateRowsInput } from '../contract.ts';
+import type { CodesByLatent, GradientInput, Moments, UpdateRowsInput } from '../contract.ts';
 
 function expectPairs(input: GradientInput): void {
   for (const { byLatent } of [input, ...(input.also ?? [])]) expectInside(byLatent);
@@ -15,8 +15,9 @@ function expectInside({ nRows, dSae, latentPointers, rowIndices, pairIndices }: 
   if (!inside) throw corruptCodes('byLatent holds a pointer, row or pair outside the batch.');
 }
 
-function rangeOf({ range, byLatent }: GradientInput): LatentRange {
-  return range ?? { first: 0, end: byLatent.dSae };
+/** The latents that take part, ascending. */
+function* latentsOf({ mask, byLatent }: GradientInput): Generator<number> {
+  for (let latent = 0; latent < byLatent.dSae; latent++) if (mask?.[latent] !== 0) yield latent;
 }
 
 /** g = Σ over the latent's pairs of coefficient · row, and the pull, projected where the constraint says so. */
@@ -100,8 +101,7 @@ export function updateRows(input: UpdateRowsInput): void {
   const gradient = new Float64Array(width);
   const next = new Float64Array(width);
   let notFinite: number | undefined;
-  const { first, end } = rangeOf(input);
-  for (let latent = first; latent < end; latent++) {
+  for (const latent of latentsOf(input)) {
     const weights = input.weights.subarray(latent * width, (latent + 1) * width);
     const firstMoments = input.firstMoments.subarray(latent * width, (latent + 1) * width);
     const secondMoments = input.secondMoments.subarray(latent * width, (latent + 1) * width);
@@ -133,8 +133,7 @@ export function squaredGradientNorm(input: GradientInput): number {
   expectPairs(input);
   const gradient = new Float64Array(input.width);
   let sum = 0;
-  const { first, end } = rangeOf(input);
-  for (let latent = first; latent < end; latent++) {
+  for (const latent of latentsOf(input)) {
     gradientOf(input, latent, gradient);
     for (const element of gradient) sum += element * element;
   }
