@@ -170,7 +170,7 @@ export const benchmarkCommand: DeclareCommand = (program, run) => {
     .addHelpText(
       'after',
       '\nExamples:\n  monoseme benchmark out/demo/dictionary --measure absorption,mdl\n' +
-        '  monoseme benchmark out/demo/dictionary --labels reviews.csv --label-field stars',
+        '  monoseme benchmark dictionary --labels reviews.csv --label-field stars',
     )
     .action(run(benchmark));
   addDictionaryFlags(command);

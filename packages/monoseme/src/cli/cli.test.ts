@@ -41,6 +41,8 @@ describe('the way by single commands', () => {
     assert.ok(JSON.parse(trained.stdout).l0 > 0);
     assert.ok(existsSync(join(folder, 'dictionary/sae_weights.safetensors')));
 
+    for (const line of trained.stderr.trimEnd().split('\n')) assert.ok(line.length <= 80, line);
+
     const topK = ['--architecture', 'topk', '--k', '5', '--out', 'top-k', '--json'];
     const other = await monoseme('train', '--store', 'store', ...SMALL, ...topK);
     assert.equal(other.code, 0, other.stderr);
@@ -226,24 +228,14 @@ describe('the way by single commands', () => {
 });
 
 describe('help', () => {
-  for (const command of [
-    'demo',
-    'inspect',
-    'control',
-    'harvest',
-    'verify',
-    'train',
-    'architectures',
-    'evaluate',
-    'analyze',
-    'index',
-    'explore',
-    'steer',
-  ]) {
-    test(`${command} --help shows an example`, async () => {
+  const commands =
+    'demo inspect control plan harvest import verify train architectures toy sweep evaluate benchmark analyze reproduce index convert explanations explore export steer';
+  for (const command of commands.split(' ')) {
+    test(`${command} --help shows an example, within 80 columns`, async () => {
       const { code, stdout } = await monoseme(command, '--help');
       assert.equal(code, 0);
       assert.match(stdout, new RegExp(`Examples?:\n +monoseme ${command}`));
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
     });
   }
 });

@@ -52,7 +52,7 @@ export const demoCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme demo --tokens 300k --d-sae 1024 --out out/small')
     .action(run(demo, GOES_ON));
   addTrainFlags(command);
-  addBackendFlags(command);
+  addBackendFlags(command.optionsGroup('Kernels:'));
 };
 
 async function demo(context: CommandContext, flags: Flags): Promise<void> {

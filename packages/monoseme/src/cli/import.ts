@@ -42,7 +42,7 @@ export const importCommand: DeclareCommand = (program, run) => {
     .option('--model-name <name>', 'model that they are of')
     .addHelpText(
       'after',
-      '\nExample:\n  monoseme import activations.safetensors --hook blocks.6.hook_resid_post --out store',
+      '\nExample:\n  monoseme import rows.safetensors --hook blocks.6.hook_resid_post --out store',
     )
     .action(
       run(async (context, flags: Flags, source) => {

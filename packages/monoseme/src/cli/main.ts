@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, Help, Option } from 'commander';
 import { interrupted, isInterruption, MonosemeError } from '../errors.ts';
 import { TOOLKIT_VERSION } from '../formats/index.ts';
 import { isHubPath } from '../hub/index.ts';
@@ -75,6 +75,10 @@ export async function program(signal: AbortSignal, argv: readonly string[]): Pro
   const root = new Command('monoseme')
     .description('Learn, measure and read the features inside neural networks.')
     .version(TOOLKIT_VERSION)
+    // Every command has options; without the word the descriptions have room to wrap.
+    .configureHelp({
+      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
+    })
     .configureOutput({ outputError: (text, write) => write(usageError(text)) })
     .exitOverride();
   const run: RunAction =
@@ -97,6 +101,7 @@ export async function program(signal: AbortSignal, argv: readonly string[]): Pro
   );
   for (const command of leaves) {
     command
+      .optionsGroup('Options:')
       .addOption(new Option('--json', 'print one result object on stdout'))
       .addOption(new Option('--debug', 'show the stack of an error'))
       .exitOverride();

@@ -81,7 +81,7 @@ export const planCommand: DeclareCommand = (program, run) => {
       }),
     );
   addTrainFlags(command);
-  addBackendFlags(command);
+  addBackendFlags(command.optionsGroup('Kernels:'));
 };
 
 interface Measured {

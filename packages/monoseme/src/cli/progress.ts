@@ -1,7 +1,7 @@
 /** Seconds between two lines where there is no terminal to redraw. */
 const PLAIN_INTERVAL_MS = 10_000;
 const REDRAW_INTERVAL_MS = 100;
-const BAR_WIDTH = 24;
+const WIDEST_BAR = 24;
 
 /** Where progress goes and what time it is; passed in, so that tests can hold both. */
 export interface ProgressOutput {
@@ -72,11 +72,19 @@ export class Stage {
     const rate = (done - this.#startedAt) / Math.max(seconds, 1e-3);
     const left = rate > 0 ? duration((total - done) / rate) : '…';
     const share = total > 0 ? Math.min(1, done / total) : 0;
-    const filled = Math.round(share * BAR_WIDTH);
-    const bar = this.#output.isTerminal ? `${'━'.repeat(filled)}${'─'.repeat(BAR_WIDTH - filled)} ` : '';
-    const percent = `${Math.floor(share * 100)}%`.padStart(4);
+    const percent = `${Math.floor(share * 100)} %`.padStart(5);
     const parts = [`${compact(rate)} ${this.#unit}/s`, `${left} left`, note].filter(Boolean);
-    return `${this.#name.padEnd(10)} ${bar}${percent}  ${parts.join(' · ')}`;
+    const text = `${percent}  ${parts.join(' · ')}`;
+    return `${this.#name.padEnd(10)} ${this.#bar(share, text.length)}${text}`;
+  }
+
+  /** A bar as wide as the text leaves room for beside the name; none elsewhere than on a terminal. */
+  #bar(share: number, textWidth: number): string {
+    const room = this.#output.columns - 1 - 11 - textWidth - 1;
+    if (!this.#output.isTerminal || room < 1) return '';
+    const width = Math.min(WIDEST_BAR, room);
+    const filled = Math.round(share * width);
+    return `${'━'.repeat(filled)}${'─'.repeat(width - filled)} `;
   }
 
   #show(line: string): void {

@@ -36,7 +36,7 @@ interface OpenedSource extends HookPoint {
 }
 
 export function addSourceFlags(command: Command): Command {
-  return addArrayFlags(addBatchFlag(addInputFlag(addRowFlags(command))))
+  command
     .option('--store <folder>', 'an activation store (monoseme harvest); again for a crosscoder', repeatable)
     .option('--target-store <folder>', 'store of what a transcoder reconstructs')
     .option('--salvage', 'use the shards that are whole of stores that are damaged or not finished')
@@ -47,6 +47,7 @@ export function addSourceFlags(command: Command): Command {
       repeatable,
     )
     .option('--target-hook <name>', 'tensor that a transcoder reconstructs');
+  return addArrayFlags(addBatchFlag(addInputFlag(addRowFlags(command))));
 }
 
 /** @throws {MonosemeError} ERR_USAGE; the errors of stores, models and texts; ERR_MISMATCH */

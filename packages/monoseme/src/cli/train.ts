@@ -1,10 +1,17 @@
 import type { MixingFigures } from '../activations/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
-import { type StageSeconds, trainDictionary, type TrainInput, type TrainResult } from '../training/index.ts';
+import {
+  type StageSeconds,
+  trainDictionary,
+  type TrainInput,
+  type TrainOptions,
+  type TrainResult,
+} from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { addTrainFlags, type TrainFlags, trainOptions } from './train-flags.ts';
+import { addTrainFlags, flagOf, type TrainFlags, trainOptions } from './train-flags.ts';
 import { percent } from './table.ts';
 import { droppedLine } from './row-options.ts';
 import { addTextFlags } from './text.ts';
@@ -24,7 +31,7 @@ export const trainCommand: DeclareCommand = (program, run) => {
     .option('--resume', 'go on with a run that was interrupted; its result is the same to the bit')
     .addHelpText(
       'after',
-      '\nExample:\n  monoseme train --model one-layer-a --text notes.txt --d-sae 1024 --out dictionary',
+      '\nExample:\n  monoseme train --model one-layer-a --text notes.txt --out dictionary',
     )
     .action(
       run(async (context, flags: Flags) => {
@@ -40,6 +47,7 @@ export const trainCommand: DeclareCommand = (program, run) => {
             resume: flags.resume === true,
           });
           context.progress.write(droppedLine(from.source));
+          context.progress.write(targetLine(options, result.last.l0));
           if (result.mixing) context.progress.write(mixingLine(result.mixing));
           if (result.seconds) context.progress.write(timeLine(result.seconds));
           context.print(flags.out);
@@ -57,10 +65,10 @@ export const trainCommand: DeclareCommand = (program, run) => {
         }
       }, 'Run the same command with --resume to go on.'),
     );
-  addSourceFlags(command);
+  addSourceFlags(command.optionsGroup('Activations:'));
+  addTextFlags(command.optionsGroup('Text:'), 'train');
   addTrainFlags(command);
-  addBackendFlags(command);
-  addTextFlags(command, 'train');
+  addBackendFlags(command.optionsGroup('Kernels:'));
 };
 
 /** Train with a progress line: rate in tokens, loss, L0 and explained variance as they fall and rise. */
@@ -75,8 +83,7 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
       onStep: (step, nSteps, metrics) => {
         if (isFirst) stage.startAt((step - 1) * batchRows);
         isFirst = false;
-        if (metrics)
-          note = `L0 ${metrics.l0.toFixed(1)}, explained variance ${percent(metrics.explainedVariance)}`;
+        if (metrics) note = `L0 ${metrics.l0.toFixed(1)}, ${percent(metrics.explainedVariance)} explained`;
         stage.update(step * batchRows, nSteps * batchRows, note);
       },
     });
@@ -88,15 +95,25 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
   });
 }
 
-/** How well batches mixed documents. */
-function mixingLine({ meanShare, largestShare, meanDocuments }: MixingFigures): string {
-  const documents = `rows of ${meanDocuments.toFixed(0)} documents a batch`;
-  return `mixing     ${documents}; the most frequent has ${percent(meanShare)} of it (at most ${percent(largestShare)})\n`;
+/** An L0 of the last batch that is more than a tenth off does not count as steered there. */
+function targetLine({ targetL0, architecture }: TrainOptions, l0: number): string {
+  const { coefficient } = architectureNamed(architecture);
+  if (targetL0 === undefined || coefficient === undefined || Math.abs(l0 / targetL0 - 1) <= 0.1) return '';
+  const other = `a ${l0 > targetL0 ? 'larger' : 'smaller'} ${flagOf(coefficient)}`;
+  return `target     L0 is ${l0.toFixed(1)}, not ${targetL0}: give more tokens or ${other}\n`;
 }
 
-/** `encode 51 %, decode 14 % …` of the time of all steps. */
-function timeLine({ read, ...stages }: StageSeconds): string {
+/** How well batches mixed documents. */
+function mixingLine({ meanShare, largestShare, meanDocuments }: MixingFigures): string {
+  const most = `${percent(meanShare)} of it (at most ${percent(largestShare)})`;
+  return `mixing     ${meanDocuments.toFixed(0)} documents a batch, the most frequent ${most}\n`;
+}
+
+/** `encode 51 %, decode 14 % …` of the time of all steps; reading goes on beside them, and counts where they wait for it. */
+function timeLine({ read: _beside, ...stages }: StageSeconds): string {
   const total = Object.values(stages).reduce((sum, seconds) => sum + seconds, 0);
-  const shares = Object.entries(stages).map(([name, seconds]) => `${name} ${percent(seconds / total)}`);
-  return `time       ${shares.join(', ')}; read ${read.toFixed(1)} s beside them\n`;
+  const shares = Object.entries(stages).map(
+    ([name, seconds]) => `${name} ${Math.round((100 * seconds) / total)} %`,
+  );
+  return `time       ${shares.join(', ')}\n`;
 }

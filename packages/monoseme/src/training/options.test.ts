@@ -49,6 +49,10 @@ describe('contradictions are refused, naming both', () => {
   test('resampling for an architecture without it', () => {
     refused(() => resolveOptions({ architecture: 'gated', resampleAt: [0.5] }), /gated/, /resampleAt/);
   });
+  test('a target for L0 above dSae', () => {
+    const options = resolveOptions({ targetL0: 33, dSae: 32 });
+    refused(() => checkOptions(options), /targetL0 is 33/, /32 latents of dSae/);
+  });
   test('k above dSae', () => {
     const options = resolveOptions({ architecture: 'topk', k: 33, dSae: 32 });
     refused(() => checkOptions(options), /k is 33/, /32 latents of dSae/);

@@ -264,7 +264,13 @@ function expectStart({ architecture, decoderInit, encoderInit }: TrainOptions): 
 }
 
 function expectCompatible(options: TrainOptions): void {
-  const { architecture, targetL0, normalize, initialK, kWarmUp } = options;
+  const { architecture, targetL0, normalize, initialK, kWarmUp, dSae } = options;
+  if (targetL0 !== undefined && targetL0 > dSae)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `targetL0 is ${targetL0}, more than the ${dSae} latents of dSae.`,
+      'Give a smaller targetL0 or more latents.',
+    );
   if (initialK && kWarmUp === 0)
     throw new MonosemeError(
       'ERR_OPTION',
