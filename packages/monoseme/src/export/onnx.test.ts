@@ -1,9 +1,11 @@
 /** The graphs run in ONNX Runtime with the numbers of the packages that wrote the dictionaries. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from 'onnx-buf';
 import ort from 'onnxruntime-node';
 import { decode, encode, loadDictionary } from '../dictionary/index.ts';
 import { selectBackend } from '../kernels/index.ts';
@@ -30,12 +32,25 @@ after(async () => {
 const rows = (data: Float32Array, width: number) =>
   new ort.Tensor('float32', data, [data.length / width, width]);
 
+/** ONNX Runtime warns of weights that no node reads. */
+async function expectNoneIdle(path: string): Promise<void> {
+  const { graph } = fromBinary(ModelProtoSchema, await readFile(path));
+  const read = new Set(graph?.node.flatMap(({ input }) => input));
+  assert.deepEqual(
+    graph?.initializer.map(({ name }) => name).filter((name) => !read.has(name)),
+    [],
+    path,
+  );
+}
+
 for (const name of DICTIONARIES) {
   test(`${name}: encoder, decoder and the whole`, async () => {
     const out = join(folder, name);
     const dictionary = await loadDictionary(dictionaryPath(name));
     if (dictionary.config.pursuit) return assert.rejects(saveOnnx(out, dictionary), { code: 'ERR_OPTION' });
     await saveOnnx(out, dictionary);
+    for (const graph of ['encoder', 'decoder', 'dictionary'])
+      await expectNoneIdle(join(out, `${graph}.onnx`));
     const [encoder, decoder, whole] = await Promise.all(
       ['encoder', 'decoder', 'dictionary'].map((graph) =>
         ort.InferenceSession.create(join(out, `${graph}.onnx`)),

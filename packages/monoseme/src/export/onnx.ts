@@ -107,8 +107,8 @@ class Graph {
     const b_enc = this.#floats('b_enc', [dSae], weights.b_enc);
     const preActivations = this.#add('Gemm', [x, W_enc, b_enc], 'pre_activations', { transB: 1 });
     if (config.architecture === 'topk') return this.#topK(preActivations);
-    const zero = this.#floats('zero', [], 0);
     if (config.architecture === 'standard') return void this.#add('Relu', [preActivations], LATENTS);
+    const zero = this.#floats('zero', [], 0);
     const isGated = config.architecture === 'gated';
     const least = isGated ? zero : this.#floats('threshold', [dSae], weights.threshold);
     const value = isGated ? this.#magnitudes(preActivations, b_enc) : preActivations;
