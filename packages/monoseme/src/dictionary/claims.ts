@@ -69,9 +69,8 @@ export function doubtsOf(
   else if (l0 > config.dSae * L0_SHARE) doubts.push(`L0 is ${l0.toFixed(1)} of ${config.dSae} latents.`);
   const least = Math.max(0, (claims.explainedVariance ?? 0) - VARIANCE_MARGIN);
   if (explainedVariance >= least) return doubts;
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const said =
-    claims.explainedVariance === undefined
-      ? ''
-      : `, and its files say ${claims.explainedVariance.toFixed(3)}`;
-  return [...doubts, `Explained variance is ${explainedVariance.toFixed(3)}${said}.`];
+    claims.explainedVariance === undefined ? '' : `, and its files say ${percent(claims.explainedVariance)}`;
+  return [...doubts, `Explained variance is ${percent(explainedVariance)}${said}.`];
 }

@@ -2,6 +2,7 @@ import { MonosemeError } from '../errors.ts';
 import type { ArrayFile } from '../formats/index.ts';
 import { expectFinite } from '../tensor/index.ts';
 import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
+import type { RowNormalization } from './row-normalization.ts';
 
 /*
  * What the readers of other tools' files share. Sizes are checked before anything is allocated from them.
@@ -45,13 +46,23 @@ export function expectPlainAutoencoder({ config, weights }: Dictionary, format: 
   const { targetHookName, sources, normalization, pursuit } = config;
   const kind = sources ? 'a crosscoder' : targetHookName === undefined ? undefined : 'a transcoder';
   const what =
-    kind ?? (weights.W_skip ? 'with a skip connection' : pursuit ? 'a matching pursuit' : normalization);
+    kind ??
+    (weights.W_skip
+      ? 'one with a skip connection'
+      : pursuit
+        ? 'a matching pursuit'
+        : normalizing(normalization));
   if (what === undefined) return;
   throw new MonosemeError(
     'ERR_OPTION',
     `The dictionary is ${what}, which ${format} cannot say.`,
     'Write it as SAELens.',
   );
+}
+
+/** What a dictionary is that normalises its inputs, for an error. */
+export function normalizing(normalization: RowNormalization | undefined): string | undefined {
+  return normalization && `one that normalises every input (${normalization})`;
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   foreignDictionary,
   hasArrays,
   matrixShape,
+  normalizing,
   sizeOf,
   transposed,
 } from './exchange.ts';
@@ -66,7 +67,7 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
 export async function saveSparsify(folder: string, dictionary: Dictionary): Promise<void> {
   const { architecture, dIn, dSae, k, targetHookName, sources, normalization } = dictionary.config;
   const isTranscoder = targetHookName !== undefined;
-  const other = sources ? 'a crosscoder' : normalization;
+  const other = sources ? 'a crosscoder' : normalizing(normalization);
   const problem = architecture === 'topk' ? other : architecture;
   if (problem !== undefined || outputWidth(dictionary) !== dIn)
     throw new MonosemeError(

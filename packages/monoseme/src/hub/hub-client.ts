@@ -61,7 +61,7 @@ export async function listFiles(
         'Name a folder in it.',
       );
     const response = await request(hub, next);
-    const found = entries(await readJson(response, next), next);
+    const found = entries(await readJson(hub, response, next), next);
     files.push(...found.filter(({ type }) => type === 'file').map(hubFile));
     next = nextPage(hub, response.headers.get('link'));
   }
@@ -120,11 +120,11 @@ function nextPage(hub: HubConnection, link: string | null): string | undefined {
 }
 
 async function requestJson(hub: HubConnection, path: string, body?: string): Promise<unknown> {
-  return readJson(await request(hub, path, body), path);
+  return readJson(hub, await request(hub, path, body), path);
 }
 
 /** A body of JSON, up to the limit of any. */
-async function readJson(response: Response, path: string): Promise<unknown> {
+async function readJson(hub: HubConnection, response: Response, path: string): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -134,7 +134,7 @@ async function readJson(response: Response, path: string): Promise<unknown> {
       chunks.push(chunk);
     }
   } catch (error) {
-    throw networkError(error, path);
+    throw networkError(hub, error, path);
   }
   return parseJson(Buffer.concat(chunks), `The hub's answer to ${path}`);
 }
@@ -184,19 +184,19 @@ async function fetchOnce(
     });
   } catch (error) {
     if (hub.signal?.aborted) throw interrupted(GOES_ON);
-    throw networkError(error, path);
+    throw networkError(hub, error, path);
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** The error for a connection that could not be made, or broke. */
-function networkError(error: unknown, path: string): MonosemeError {
+function networkError(hub: HubConnection, error: unknown, path: string): MonosemeError {
   if (error instanceof MonosemeError) return error;
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
   return new MonosemeError(
     'ERR_OFFLINE',
-    `The hub could not be reached for ${path}: ${cause.split('\n')[0]}.`,
+    `The hub at ${hub.endpoint} could not be reached for ${named(path).repo}: ${cause.split('\n')[0]}.`,
     'Check the connection and run the same command again; with HF_HUB_OFFLINE=1 what was downloaded before is used.',
     { cause: error },
   );

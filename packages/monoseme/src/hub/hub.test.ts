@@ -195,7 +195,10 @@ describe('refusals', () => {
       message: /not in the cache/,
     });
     const path = await resolve(FILE);
-    await assert.rejects(resolve(FILE, { endpoint: 'http://127.0.0.1:1' }), { code: 'ERR_OFFLINE' });
+    await assert.rejects(resolve(FILE, { endpoint: 'http://127.0.0.1:1' }), {
+      code: 'ERR_OFFLINE',
+      message: /^The hub at http:\/\/127\.0\.0\.1:1 could not be reached for [\w-]+\/[\w-]+: /,
+    });
     assert.equal(await resolve(FILE, { offline: true, endpoint: 'http://127.0.0.1:1' }), path);
   });
 
