@@ -37,7 +37,7 @@ export const skipTranscoder: Architecture = {
     ]);
     const idle = await idleLatents(step);
     const targetVariance = idle.length > 0 ? varianceAboutMean(target, dOut) : undefined;
-    const gradients = await gradientsOfActs({ ...step, target, targetVariance }, acts);
+    const gradients = await gradientsOfActs({ ...step, target, targetVariance }, acts, { idle });
     const products = await backend.product({
       a: x,
       isTransposed: true,

@@ -8,7 +8,7 @@ import {
   sharedGradients,
   type Step,
 } from './architecture.ts';
-import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
+import { AUX_K, type AuxiliaryInput, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
 
 /** No warm-up of k; where there is one, it begins at the number of inputs. */
@@ -38,7 +38,11 @@ export const topK: Architecture = {
 };
 
 /** Squared error of given activations, with AuxK. */
-export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradients> {
+export async function gradientsOfActs(
+  step: Step,
+  acts: Codes,
+  auxiliary?: AuxiliaryInput,
+): Promise<Gradients> {
   const { byLatent, errors } = await reconstruct(step, acts);
   const deltas = deltasOf_(step, errors.products);
   const squaredError = total(errors.squaredErrors);
@@ -46,5 +50,5 @@ export async function gradientsOfActs(step: Step, acts: Codes): Promise<Gradient
     ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
     sums: { squaredError, l1: total(acts.values), l0: acts.values.length, loss: squaredError },
   };
-  return withAuxK(step, gradients);
+  return withAuxK(step, gradients, auxiliary);
 }
