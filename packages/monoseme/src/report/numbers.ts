@@ -1,11 +1,13 @@
 /** What stands for a figure that is not defined. */
 export const UNDEFINED = '–';
 
-/** Four significant digits; `–` for a figure that is not defined. */
+/** Four significant digits, also where the last are 0; whole numbers whole; `–` for a figure that is not defined. */
 export function figureText(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return UNDEFINED;
-  const rounded = Number(value.toPrecision(4));
-  return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
+  const digits = value.toPrecision(4);
+  const size = Math.abs(Number(digits));
+  if (Number.isInteger(value) || size >= 1e4) return String(Number(digits));
+  return size < 1e-4 ? value.toExponential(3) : digits;
 }
 
 /** `0.12 to 0.15`; `–` where there is none. */
