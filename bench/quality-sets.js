@@ -121,6 +121,8 @@ function synth(scale, samples) {
     // L0 25 where 34 features are active.
     kOfTrueL0: 25 / 34,
     cases: casesWith({
+      // From four times as many latents, which find features that k alone leave to others.
+      topk: { kWarmUp: 0.8, initialKOfK: 4 },
       // The k · B largest of the batch are kept from the start there, and all prefixes count the same.
       batchtopk: { byRow: 0 },
       matryoshka: { prefixes: [1 / 32, 1 / 8, 1 / 2, 1], prefixPower: 0 },

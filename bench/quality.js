@@ -158,7 +158,14 @@ function batchRowsOf({ batchRows = 1024 }) {
 }
 
 function optionsOf(set, name, case_, { dSae, k, seed }) {
-  const { architecture = name, steps = set.steps, isSteered = false, widths: _, ...changes } = case_;
+  const {
+    architecture = name,
+    steps = set.steps,
+    isSteered = false,
+    initialKOfK,
+    widths: _,
+    ...changes
+  } = case_;
   const takesK = resolveOptions({ architecture }).k !== undefined;
   return checkOptions(
     resolveOptions({
@@ -171,6 +178,7 @@ function optionsOf(set, name, case_, { dSae, k, seed }) {
       checkpointEvery: 1 << 24,
       ...set.training,
       ...(takesK && { k }),
+      ...(initialKOfK && { initialK: initialKOfK * k }),
       ...(isSteered && { targetL0: k }),
       ...changes,
     }),
