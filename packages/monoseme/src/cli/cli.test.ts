@@ -42,6 +42,9 @@ describe('the way by single commands', () => {
     assert.ok(existsSync(join(folder, 'dictionary/sae_weights.safetensors')));
 
     for (const line of trained.stderr.trimEnd().split('\n')) assert.ok(line.length <= 80, line);
+    for (const stage of ['encode', 'decode', 'gradients', 'update', 'wait'])
+      assert.match(trained.stderr, new RegExp(`^time .*${stage} \\d+ %`, 'm'));
+    assert.match(trained.stderr, /read \d+\.\d s beside the steps/);
 
     const topK = ['--architecture', 'topk', '--k', '5', '--out', 'top-k', '--json'];
     const other = await monoseme('train', '--store', 'store', ...SMALL, ...topK);

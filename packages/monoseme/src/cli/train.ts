@@ -49,7 +49,7 @@ export const trainCommand: DeclareCommand = (program, run) => {
           context.progress.write(droppedLine(from.source));
           context.progress.write(targetLine(options, result.last.l0));
           if (result.mixing) context.progress.write(mixingLine(result.mixing));
-          if (result.seconds) context.progress.write(timeLine(result.seconds));
+          if (result.seconds) context.progress.write(timeLines(result.seconds));
           context.print(flags.out);
           context.result({
             dictionary: flags.out,
@@ -109,11 +109,14 @@ function mixingLine({ meanShare, largestShare, meanDocuments }: MixingFigures): 
   return `mixing     ${meanDocuments.toFixed(0)} documents a batch, the most frequent ${most}\n`;
 }
 
-/** `encode 51 %, decode 14 % …` of the time of all steps; reading goes on beside them, and counts where they wait for it. */
-function timeLine({ read: _beside, ...stages }: StageSeconds): string {
+/**
+ * `encode 51 %, decode 14 % …` of the time of all steps, and the seconds of reading, which goes on beside them and counts where
+ * they wait for it.
+ */
+function timeLines({ read, ...stages }: StageSeconds): string {
   const total = Object.values(stages).reduce((sum, seconds) => sum + seconds, 0);
   const shares = Object.entries(stages).map(
     ([name, seconds]) => `${name} ${Math.round((100 * seconds) / total)} %`,
   );
-  return `time       ${shares.join(', ')}\n`;
+  return `time       ${shares.join(', ')}\n           read ${read.toFixed(1)} s beside the steps\n`;
 }
