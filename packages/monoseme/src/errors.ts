@@ -35,7 +35,16 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** An error with a stable code. Its message joins what was wrong and the advice on what to do. */
+/** Longer than any message with a list of names; what files and other libraries say of themselves may be megabytes. */
+const MAX_MESSAGE = 2000;
+
+/** Text in one line without the control characters that a name in a file may bring to a terminal. */
+function oneLine(text: string): string {
+  const line = text.slice(0, MAX_MESSAGE).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+  return text.length > MAX_MESSAGE ? `${line}…` : line;
+}
+
+/** An error with a stable code. Its message joins, in one line, what was wrong and the advice on what to do. */
 export class MonosemeError extends Error {
   override readonly name: string = 'MonosemeError';
   readonly code: ErrorCode;
@@ -43,9 +52,10 @@ export class MonosemeError extends Error {
   readonly advice: string;
 
   constructor(code: ErrorCode, what: string, advice: string, options?: { cause?: unknown }) {
-    super(advice === '' ? what : `${what} ${advice}`, options);
+    const line = oneLine(what);
+    super(advice === '' ? line : `${line} ${advice}`, options);
     this.code = code;
-    this.what = what;
+    this.what = line;
     this.advice = advice;
   }
 }

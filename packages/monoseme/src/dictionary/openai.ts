@@ -24,11 +24,9 @@ export function isOpenAi(checkpoint: Checkpoint): boolean {
  */
 export async function loadOpenAi({ file }: Checkpoint): Promise<Dictionary> {
   const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
-  const value = (name: string) => (file instanceof TorchFile ? file.value(name) : undefined);
+  const value = (...path: string[]) => (file instanceof TorchFile ? file.value(...path) : undefined);
   const activation = value('activation') ?? 'ReLU';
-  const state = value('activation_state_dict');
-  const settings = new Map(state instanceof Map ? (state as Map<string, unknown>) : []);
-  const after = settings.get('postact_fn') ?? 'ReLU';
+  const after = value('activation_state_dict', 'postact_fn') ?? 'ReLU';
   if ((activation !== 'ReLU' && activation !== 'TopK') || after !== 'ReLU')
     throw new MonosemeError(
       'ERR_FORMAT',
@@ -45,7 +43,7 @@ export async function loadOpenAi({ file }: Checkpoint): Promise<Dictionary> {
     return foreignDictionary(weights, { architecture: 'standard', applyBDecToInput: true });
   return foreignDictionary(weights, {
     architecture: 'topk',
-    k: sizeOf({ k: settings.get('k') }, 'k', dSae, file.path),
+    k: sizeOf({ k: value('activation_state_dict', 'k') }, 'k', dSae, file.path),
     applyBDecToInput: true,
     normalization: 'layer_norm',
   });

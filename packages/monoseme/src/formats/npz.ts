@@ -36,7 +36,7 @@ export class NpzFile {
    * A whole array as f32, from little-endian floats in C order.
    *
    * @param shape when given, the array must have it
-   * @throws {MonosemeError} ERR_FORMAT (not there, another shape, order or element type), ERR_LIMIT
+   * @throws {MonosemeError} ERR_FORMAT (not there, another shape, order, element type or checksum), ERR_LIMIT
    */
   async floats(name: string, shape?: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
     const what = `"${name}" of ${this.path}`;
@@ -45,9 +45,9 @@ export class NpzFile {
     return toFloats(tensor, what);
   }
 
-  /** A whole array. @throws {MonosemeError} ERR_FORMAT, ERR_LIMIT */
+  /** A whole array whose checksum is right. @throws {MonosemeError} ERR_FORMAT, ERR_LIMIT */
   async tensor(name: string): Promise<RawTensor> {
-    const bytes = await this.#zip.read(`${name}.npy`);
+    const bytes = await this.#zip.readChecked(`${name}.npy`);
     const { dtype, shape, dataStart } = parseNpyHeader(bytes, `"${name}" of ${this.path}`);
     const data = bytes.slice(dataStart);
     if (data.length !== countElements(shape) * ELEMENT_BYTES[dtype])

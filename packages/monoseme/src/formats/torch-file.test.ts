@@ -43,8 +43,10 @@ describe('what is read', () => {
     );
     await assert.rejects(file.scalar('whole'), { code: 'ERR_FORMAT', message: /"whole".*\[3,4,5\]/ });
     assert.equal(file.value('activation'), 'TopK');
-    const state = { k: 32, large: 2 ** 40, negative: -5, float: 1.5, none: null };
-    assert.deepEqual(file.value('state'), new Map(Object.entries(state)));
+    for (const [name, value] of Object.entries({ k: 32, large: 2 ** 40, negative: -5, float: 1.5 }))
+      assert.equal(file.value('state', name), value);
+    for (const path of [['state'], ['state', 'none'], ['activation', 'x'], ['whole'], ['missing', 'x']])
+      assert.equal(file.value(...path), undefined, path.join());
     assert.ok(!file.has('activation') && !file.names().includes('state'));
     await assert.rejects(file.floats('state'), { code: 'ERR_FORMAT' });
     await assert.rejects(file.floats('int'), { code: 'ERR_FORMAT', message: /I32/ });

@@ -5,8 +5,11 @@ import { parsePickle, PickleGlobal } from './pickle.ts';
 import { ELEMENT_BYTES, type SafetensorsDtype } from './safetensors-header.ts';
 import { readZip, type ZipFile } from './zip.ts';
 
-/** The pickle of a state dict takes about a hundred bytes a tensor: this is forty thousand of them. */
-const MAX_PICKLE_BYTES = 4 * 2 ** 20;
+/**
+ * The pickle of a state dict takes about a hundred bytes a tensor: this is five thousand of them. Of one byte it can make an
+ * object of some hundred.
+ */
+const MAX_PICKLE_BYTES = 2 ** 19;
 
 const STORAGES: Readonly<Record<string, SafetensorsDtype>> = {
   'torch.FloatStorage': 'F32',
@@ -118,9 +121,12 @@ export class TorchFile {
     return this.#items.get(name) instanceof View;
   }
 
-  /** What stands under a name beside the tensors: a number, a string, a Map; undefined where nothing does. */
-  value(name: string): unknown {
-    return this.#items.get(name);
+  /** A number or a string that stands beside the tensors, also in a dictionary there (`value('state', 'k')`); else undefined. */
+  value(...path: readonly string[]): number | string | undefined {
+    let value: unknown = this.#items;
+    for (const name of path)
+      value = value instanceof Map ? (value as Map<unknown, unknown>).get(name) : undefined;
+    return typeof value === 'number' || typeof value === 'string' ? value : undefined;
   }
 
   async shape(name: string): Promise<readonly number[]> {
@@ -152,7 +158,8 @@ export class TorchFile {
   }
 
   #checkView(name: string): void {
-    const { storage, offset, shape, stride, nElements } = this.#view(name);
+    const view = this.#view(name);
+    const { storage, offset, shape, stride } = view;
     const fail = (reason: string) => this.#zip.malformed(`tensor "${name.slice(0, 80)}" ${reason}`);
     const inArchive = this.#zip.bytesOf(this.#entry(storage));
     const needed = storage.nElements * ELEMENT_BYTES[storage.dtype];
@@ -165,6 +172,7 @@ export class TorchFile {
       ![offset, ...shape, ...stride].every(isSize)
     )
       throw fail('has a shape, stride or offset that is not of whole numbers');
+    const { nElements } = view;
     if (nElements > storage.nElements)
       throw fail(`has the shape [${shape}], more than the ${storage.nElements} elements of its storage`);
     const last = shape.reduce((sum, size, axis) => sum + (size - 1) * stride[axis], offset);
@@ -211,14 +219,19 @@ function unreadable(what: string): MonosemeError {
   );
 }
 
+/** A value for an error. A tuple may hold another many times over, that one a third: written out it would never end. */
+function shown(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 80) : typeof value;
+}
+
 /** ("storage", class, key, device, number of elements) */
 function storageOf(id: readonly unknown[]): Storage {
   const [kind, type, key, , nElements] = id;
   const dtype = type instanceof PickleGlobal ? STORAGES[type.name] : undefined;
   if (kind !== 'storage' || !dtype || typeof key !== 'string' || !/^\d{1,9}$/.test(key))
-    throw unreadable(`names a storage that is none (${String(kind)}, ${String(key)})`);
+    throw unreadable(`names a storage that is none (${shown(kind)}, ${shown(key)})`);
   if (typeof nElements !== 'number' || !Number.isSafeInteger(nElements) || nElements < 0)
-    throw unreadable(`has a storage of ${String(nElements)} elements`);
+    throw unreadable(`has a storage of ${shown(nElements)} elements`);
   return new Storage(dtype, key, nElements);
 }
 

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { inflateRawSync } from 'node:zlib';
+import { crc32, inflateRawSync } from 'node:zlib';
 import { fileError, MonosemeError } from '../errors.ts';
 import { readAt } from './json.ts';
 import { LIMITS } from './limits.ts';
@@ -11,6 +11,9 @@ const MAX_ENTRIES = 4096;
 const MAX_DIRECTORY = 1 << 20;
 /** Deflate cannot make more out of one byte. */
 const MAX_RATIO = 1032;
+/** Numbers of more bytes than the second are not a hundred times smaller when packed, unless they are all the same. */
+const LARGE_RATIO = 100;
+const LARGE = 64 * 2 ** 20;
 
 export const END_SIGNATURE = 0x06054b50;
 export const END_BYTES = 22;
@@ -22,6 +25,7 @@ interface Entry {
   readonly packedBytes: number;
   readonly bytes: number;
   readonly offset: number;
+  readonly checksum: number;
 }
 
 /**
@@ -91,12 +95,26 @@ export class ZipFile {
     if (method !== 8) throw this.malformed(`"${name}" is packed by method ${method}`);
     if (bytes > packedBytes * MAX_RATIO)
       throw this.malformed(`"${name}" cannot be ${bytes} bytes unpacked from ${packedBytes}`);
+    if (bytes > LARGE && bytes > packedBytes * LARGE_RATIO)
+      throw new MonosemeError(
+        'ERR_LIMIT',
+        `"${name}" of ${this.path} has ${bytes} bytes unpacked from ${packedBytes}, more than ${LARGE_RATIO} times as many.`,
+        'Save it unpacked if it is to be so.',
+      );
     const packed = await this.#bytes(name, start, packedBytes);
     try {
       return new Uint8Array(inflateRawSync(packed, { maxOutputLength: Math.max(bytes, 1) }));
     } catch {
       throw this.malformed(`"${name}" cannot be unpacked`);
     }
+  }
+
+  /** An entry's bytes, whose checksum is that of the directory. Errors as {@link read}; ERR_FORMAT. */
+  async readChecked(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.read(name);
+    if (crc32(bytes) !== this.#entries.get(name)?.checksum)
+      throw this.malformed(`"${name}" does not have its checksum`);
+    return bytes;
   }
 
   async close(): Promise<void> {
@@ -177,6 +195,7 @@ function parseDirectory(directory: Uint8Array<ArrayBuffer>, count: number, path:
       bytes,
       packedBytes,
       offset,
+      checksum: view.getUint32(at + 16, true),
     });
     at = next;
   }
