@@ -5,6 +5,7 @@ import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
 import {
   type Checkpoint,
   expectPlainAutoencoder,
+  expectSizes,
   finiteFloats,
   foreignDictionary,
   hasArrays,
@@ -50,8 +51,8 @@ function trainerOf({ configs }: Checkpoint): Record<string, unknown> | undefined
  * Read a dictionary of dictionary_learning. The class is that of `config.json`, because TopK and BatchTopK have the same
  * tensors. Decoder rows keep their length, where the package's own loader makes those of AutoEncoder 1.
  *
- * @throws {MonosemeError} ERR_FORMAT (a class that is not read, tensors that do not fit it, a threshold that is not
- *   finite or never set), ERR_NOT_FINITE
+ * @throws {MonosemeError} ERR_FORMAT (a class that is not read, tensors, sizes or a k that do not fit it, a
+ *   threshold that is not finite or never set), ERR_NOT_FINITE
  */
 export async function loadDictionaryLearning(checkpoint: Checkpoint): Promise<Dictionary> {
   const { file, configs } = checkpoint;
@@ -71,7 +72,10 @@ export async function loadDictionaryLearning(checkpoint: Checkpoint): Promise<Di
   };
   const weights = await readers[name as ClassName](file);
   const dSae = weights.b_enc.length;
-  const k = name === 'AutoEncoderTopK' ? sizeOf(trainer, 'k', dSae, 'config.json') : undefined;
+  const path = `config.json beside ${file.path}`;
+  expectSizes(trainer, { activation_dim: weights.b_dec.length, dict_size: dSae }, path);
+  const k = name === 'AutoEncoderTopK' ? sizeOf(trainer, 'k', dSae, path) : undefined;
+  if (k !== undefined && file.has('k')) expectSizes(trainer, { k: await file.scalar('k') }, path);
   return foreignDictionary(weights, {
     ...about,
     ...(k !== undefined && { k }),

@@ -66,7 +66,7 @@ describe('golden values of the packages', () => {
   }
 
   test('there are fixtures of every format and kind', () => {
-    assert.ok(DICTIONARIES.length >= 28, `${DICTIONARIES.length}`);
+    assert.ok(DICTIONARIES.length >= 41, `${DICTIONARIES.length}`);
   });
 });
 
@@ -191,13 +191,28 @@ describe('bad files', () => {
     ['saelens-topk', { architecture: 'abstopk' }, /architecture is "abstopk".*negative/],
     ['saelens-matching-pursuit', { residual_threshold: -1 }, /residual_threshold is -1/],
     ['saelens-matching-pursuit', { max_iterations: 0 }, /max_iterations is 0/],
-    [
-      'saelens-matching-pursuit',
-      { normalize_activations: 'expected_average_only_in' },
-      /normalize_activations is "expected_average_only_in"/,
-    ],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
-    ['saelens-standard', { normalize_activations: 'covariance_whitening' }, /normalize_activations/],
+    [
+      'saelens-standard',
+      { normalize_activations: 'covariance_whitening' },
+      /normalize_activations is "covariance_whitening".*fold_activation_whitening/,
+    ],
+    [
+      'saelens-standard',
+      { normalize_activations: 'constant_scalar_rescale' },
+      /normalize_activations is "constant_scalar_rescale".*temporal/,
+    ],
+    ['saelens-standard', { normalize_activations: 'tanh' }, /normalize_activations is "tanh"/],
+    [
+      'saelens-transcoder-skip',
+      { normalize_activations: 'layer_norm' },
+      /"skip_transcoder", but normalize_activations is "layer_norm"/,
+    ],
+    [
+      'saelens-transcoder',
+      { normalize_activations: 'constant_norm_rescale' },
+      /"transcoder", but normalize_activations is "constant_norm_rescale"/,
+    ],
     ['saelens-standard', { architecture: 'transcoder', d_out: 5 }, /transcoder.*apply_b_dec_to_input/],
     ['saelens-topk', { k: 10 }, /k is 10/],
     ['saelens-topk', { k: 0 }, /k is 0/],

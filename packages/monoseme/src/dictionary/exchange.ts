@@ -38,6 +38,27 @@ export function sizeOf(record: Record<string, unknown>, key: string, max: number
 }
 
 /**
+ * Sizes that a configuration says too, where it says them, are those of the arrays.
+ *
+ * @throws {MonosemeError} ERR_FORMAT naming the key and both sizes
+ */
+export function expectSizes(
+  record: Readonly<Record<string, unknown>>,
+  sizes: Readonly<Record<string, number>>,
+  path: string,
+): void {
+  for (const [key, size] of Object.entries(sizes)) {
+    const said = record[key];
+    if (said === undefined || said === null || said === size) continue;
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `${path}: ${key} is ${JSON.stringify(said)}, but its arrays are for ${size}.`,
+      'Check that the configuration belongs to the file.',
+    );
+  }
+}
+
+/**
  * For formats of plain autoencoders.
  *
  * @throws {MonosemeError} ERR_OPTION for a transcoder, a crosscoder, or one that normalises rows

@@ -195,6 +195,18 @@ describe('bad files', () => {
       /dict_class is "IdentityDict"/,
     ],
     ['dictionary-learning-topk', 'config.json', trainer({ k: 10 }), /k is 10/],
+    ['dictionary-learning-topk', 'config.json', trainer({ k: 2 }), /k is 2, but its arrays are for 3/],
+    [
+      'dictionary-learning-jumprelu',
+      'config.json',
+      trainer({ dict_size: 10 }),
+      /dict_size is 10, but its arrays are for 9/,
+    ],
+    ['dictionary-learning-new', 'config.json', trainer({ activation_dim: 6 }), /activation_dim is 6/],
+    ['llamascopium-relu', 'config.json', () => ({ d_model: 6 }), /d_model is 6, but its arrays are for 5/],
+    ['llama-scope', 'hyperparams.json', () => ({ d_sae: 10 }), /d_sae is 10, but its arrays are for 9/],
+    ['sparsify', 'cfg.json', () => ({ d_in: 6 }), /d_in is 6, but its arrays are for 5/],
+    ['sparsify', 'cfg.json', () => ({ num_latents: '9' }), /num_latents is "9", but its arrays are for 9/],
     [
       'dictionary-learning-topk',
       'config.json',

@@ -3,6 +3,7 @@ import type { ArrayFile } from '../formats/index.ts';
 import type { Dictionary, DictionaryConfig, Weights } from './dictionary.ts';
 import {
   type Checkpoint,
+  expectSizes,
   finiteFloats,
   foreignDictionary,
   hasArrays,
@@ -47,6 +48,7 @@ export async function loadLlamaScope({ file, configs }: Checkpoint): Promise<Dic
   };
   const isLogarithm = file.has('log_jumprelu_threshold');
   const config = (isLogarithm ? configs['config.json'] : configs['hyperparams.json']) ?? {};
+  expectSizes(config, { d_model: dIn, d_sae: dSae }, `The configuration of ${file.path}`);
   const scale = await inputScale(file, config, dIn);
   const thresholds = isLogarithm
     ? (await finiteFloats(file, 'log_jumprelu_threshold', [dSae])).map(Math.exp)
@@ -66,6 +68,7 @@ export async function loadLlamascopium({ file, configs }: Checkpoint): Promise<D
   const config = configs['config.json'] ?? {};
   expectRead(config, file.path);
   const [dIn, dSae] = await matrixShape(file, 'W_E');
+  expectSizes(config, { d_model: dIn }, `The configuration of ${file.path}`);
   const weights = {
     W_enc: transposed(await finiteFloats(file, 'W_E', [dIn, dSae]), dIn, dSae),
     b_enc: await finiteFloats(file, 'b_E', [dSae]),

@@ -137,10 +137,18 @@ export async function loadSaeLens(path: string): Promise<Dictionary> {
     const whole = isJumpRelu ? { ...folded, threshold: await readThreshold(file, config.dSae) } : folded;
     if (!isScaled) return { config, weights: whole };
     const outputs = [{ width: dOut, scale }];
-    return { config, weights: foldInputScale(whole, [{ width: config.dIn, scale }], outputs) };
+    return {
+      config: { ...config, ...(config.pursuit && { pursuit: unscaled(config.pursuit, scale) }) },
+      weights: foldInputScale(whole, [{ width: config.dIn, scale }], outputs),
+    };
   } finally {
     await file.close();
   }
+}
+
+/** The same end of a pursuit for inputs that are not scaled: residuals are shorter by the factor. */
+function unscaled(pursuit: Pursuit, scale: number): Pursuit {
+  return { ...pursuit, residualThreshold: pursuit.residualThreshold / scale };
 }
 
 /** The factor on activations of a training's folder. @throws {MonosemeError} ERR_FORMAT when there is none */
@@ -206,6 +214,13 @@ const OF_ROWS: readonly RowNormalization[] = ['layer_norm', 'constant_norm_resca
 /** Names of one factor on all inputs, by which they are √dIn long on average; true before version 4. */
 const SCALED: readonly unknown[] = ['expected_average_only_in', true];
 
+/** Why those of SAELens that are not read are not. */
+const UNREAD_NORMALIZATIONS: Readonly<Record<string, string>> = {
+  covariance_whitening:
+    'SAELens folds it into the weights at the end of training (fold_activation_whitening): save the dictionary after that.',
+  constant_scalar_rescale: 'Only the temporal architecture of SAELens has it, which is not read.',
+};
+
 interface ParsedConfig {
   readonly config: DictionaryConfig;
   readonly dOut: number;
@@ -243,6 +258,15 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       `architecture is "${name}", but apply_b_dec_to_input is not false`,
       'The decoder bias of a transcoder is that of its target, which its input has no part in.',
     );
+  const normalize = record['normalize_activations'];
+  if (Object.hasOwn(UNREAD_NORMALIZATIONS, String(normalize)))
+    throw fail(`normalize_activations is "${String(normalize)}"`, UNREAD_NORMALIZATIONS[String(normalize)]);
+  const normalization = OF_ROWS.find((kind) => kind === normalize);
+  if (isTranscoder && normalization)
+    throw fail(
+      `architecture is "${name}", but normalize_activations is "${normalization}"`,
+      'What a row of the input is divided by says nothing about its target.',
+    );
   expectValue('normalize_activations', ['none', ...OF_ROWS, ...SCALED, undefined, null, false]);
   expectValue('reshape_activations', ['none', 'hook_z', undefined, null]);
   // Files from before version 6 call TopK a standard one with another activation function.
@@ -252,7 +276,6 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
   const architecture = isOldTopK ? 'topk' : KINDS[kind];
   const isPursuit = architecture === 'matching_pursuit';
-  if (isPursuit) expectValue('normalize_activations', ['none', ...OF_ROWS, undefined, null, false]);
   const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
   const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
   const dSae =
@@ -260,7 +283,6 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       ? sizeOf({ d_sae: record['expansion_factor'] * dIn }, 'd_sae', MAX_D_SAE, path)
       : sizeOf(record, 'd_sae', MAX_D_SAE, path);
   const contextSize = metadata['context_size'];
-  const normalization = OF_ROWS.find((kind) => kind === record['normalize_activations']);
   return {
     config: {
       architecture,
@@ -280,7 +302,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     dOut: isTranscoder ? sizeOf(record, 'd_out', MAX_D_IN, path) : dIn,
     hasSkip: form === 'skip_transcoder',
     rescale: record['rescale_acts_by_decoder_norm'] === true,
-    isScaled: SCALED.includes(record['normalize_activations']),
+    isScaled: SCALED.includes(normalize),
   };
 }
 

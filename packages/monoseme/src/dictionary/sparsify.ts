@@ -4,6 +4,7 @@ import { SafetensorsFile, writeJson, writeSafetensors } from '../formats/index.t
 import { type Dictionary, outputWidth } from './dictionary.ts';
 import {
   type Checkpoint,
+  expectSizes,
   finiteFloats,
   foreignDictionary,
   hasArrays,
@@ -40,6 +41,9 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
     throw refuse(`activation is ${JSON.stringify(config['activation'])}`);
   if (config['signed'] === true) throw refuse('signed is true');
   const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
+  const path = `cfg.json beside ${file.path}`;
+  // 0 latents stand for d_in · expansion_factor.
+  expectSizes(config, { d_in: dIn, ...(config['num_latents'] !== 0 && { num_latents: dSae }) }, path);
   const isTranscoder = config['transcode'] === true;
   const weights = {
     W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
@@ -52,7 +56,7 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
   };
   return foreignDictionary(weights, {
     architecture: 'topk',
-    k: sizeOf(config, 'k', dSae, file.path),
+    k: sizeOf(config, 'k', dSae, path),
     applyBDecToInput: !isTranscoder,
     ...(isTranscoder && { targetHookName: '' }),
   });
