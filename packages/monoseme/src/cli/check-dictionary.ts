@@ -6,8 +6,8 @@ import { MonosemeError } from '../errors.ts';
 import { ReconstructionSums } from '../evaluation/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import type { ModelRunner } from '../model/index.ts';
+import { percentText } from '../report/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { percent } from './table.ts';
 
 /** Tokens of the sample. */
 const SAMPLE_TOKENS = 8192;
@@ -59,7 +59,7 @@ export async function checkDictionary(
       stage.update(done, SAMPLE_TOKENS),
     );
     const { l0, explainedVariance } = sums.figures();
-    const summary = `L0 ${l0.toFixed(1)}, explained variance ${percent(explainedVariance)}`;
+    const summary = `L0 ${l0.toFixed(1)}, explained variance ${percentText(explainedVariance)}`;
     return [{ l0, explainedVariance }, `${summary} on ${sums.nTokens} tokens`];
   });
   const doubts = doubtsOf(dictionary, await claimsOf(path, dictionary), figures);

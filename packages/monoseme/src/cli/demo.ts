@@ -8,6 +8,7 @@ import { readReport, reportFigures, writeReport, writeReportPage } from '../eval
 import { openFeatureIndex } from '../features/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
+import { percentText } from '../report/index.ts';
 import { expectFreePort } from '../server/index.ts';
 import type { TrainOptions } from '../training/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -21,7 +22,7 @@ import { DEFAULT_HOOK, DEFAULT_MODEL, MODEL_HELP, openModel } from './model-opti
 import { portOption } from './options.ts';
 import { compact, duration } from './progress.ts';
 import { featureRows, separatedFeatures } from './separated-features.ts';
-import { percent, table } from './table.ts';
+import { table } from './table.ts';
 import { readTokens } from './text.ts';
 import { addTrainFlags, type TrainFlags, trainOptions } from './train-flags.ts';
 import { trainWithProgress } from './train.ts';
@@ -237,9 +238,12 @@ function closingTable(result: ReturnType<typeof demoResult>, heldOutTokens: numb
       ['tokens', result.tokens.toLocaleString('en')],
       ['latents', result.dSae.toLocaleString('en')],
       ['L0', result.l0.toFixed(1)],
-      ['explained variance', percent(result.explainedVariance)],
-      ['loss recovered', percent(result.ceLossScore)],
-      ['dead latents', `${percent(result.fracDead)} (silent on ${compact(heldOutTokens)} held-out tokens)`],
+      ['explained variance', percentText(result.explainedVariance)],
+      ['loss recovered', percentText(result.ceLossScore)],
+      [
+        'dead latents',
+        `${percentText(result.fracDead)} (silent on ${compact(heldOutTokens)} held-out tokens)`,
+      ],
       ['time', duration(result.seconds)],
       ['peak memory', `${compact(result.peakMemoryBytes)}B`],
       ['kernels', result.backend],

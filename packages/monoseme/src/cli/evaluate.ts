@@ -26,6 +26,7 @@ import {
 import { MonosemeError } from '../errors.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner } from '../model/index.ts';
+import { percentText } from '../report/index.ts';
 import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { addCheckFlag, checkDictionary, type CheckFlags } from './check-dictionary.ts';
@@ -46,7 +47,7 @@ import { repeatable, wholeOption } from './options.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { evaluateCrosscoder } from './evaluate-crosscoder.ts';
 import { addLeftOutFlags, type LeftOutFlags, leftOutRows } from './row-options.ts';
-import { percent, table } from './table.ts';
+import { table } from './table.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
 
 interface Flags
@@ -210,7 +211,7 @@ async function measureRows(
       onProgress: (done, total) => stage.update(done, total),
     });
     const { l0, explainedVariance } = found.figures;
-    return [found, `L0 ${l0.toFixed(1)}, explained variance ${percent(explainedVariance)}`];
+    return [found, `L0 ${l0.toFixed(1)}, explained variance ${percentText(explainedVariance)}`];
   });
   const madeFrom = {
     dictionary: await dictionaryHash(folder),
@@ -244,7 +245,7 @@ export function rowsLeftOut({ config }: Dictionary, tokenizer: Tokenizer, flags:
 }
 
 function leftOutLine({ nLeftOut, counts }: EvaluationReport): string {
-  const share = percent(nLeftOut / (nLeftOut + counts.tokens));
+  const share = percentText(nLeftOut / (nLeftOut + counts.tokens));
   return `${nLeftOut} tokens (${share}) left out, where the activations stay as they are (--every-token: measured too)`;
 }
 
@@ -258,13 +259,13 @@ export async function evaluateWithProgress(
       signal: context.signal,
       onProgress: (done, total) => stage.update(done, total),
     });
-    const recovered = percent(report.figures.ceLossScore);
+    const recovered = percentText(report.figures.ceLossScore);
     return [report, `L0 ${report.figures.l0.toFixed(1)}, ${recovered} of the loss recovered`];
   });
 }
 
 function clusterLine({ clusters, directions }: EvaluationReport): string {
   const { nLive, nUltralow, nDead } = clusters;
-  const duplicates = percent(directions.fracNearDuplicates);
+  const duplicates = percentText(directions.fracNearDuplicates);
   return `${nLive} latents live, ${nUltralow} of ultralow density, ${nDead} never active; ${duplicates} near-duplicates`;
 }

@@ -2,9 +2,9 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
 import type { ActivationSource, DroppedRows, LeftOut, RowOptions } from '../activations/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
+import { percentText } from '../report/index.ts';
 import { namesOption, numberOption, repeatable, wholeOption } from './options.ts';
 import { compact } from './progress.ts';
-import { percent } from './table.ts';
 
 /** Rows that are left out for what they hold. */
 export interface LeftOutFlags {
@@ -67,7 +67,7 @@ export function droppedText(dropped: DroppedRows | undefined): string | undefine
   ] as const;
   const said = parts
     .filter(([, n]) => n > 0)
-    .map(([why, n]) => `${compact(n)} ${why} (${percent(n / read)})`);
+    .map(([why, n]) => `${compact(n)} ${why} (${percentText(n / read)})`);
   return `left out of ${compact(read)} tokens: ${said.join(', ')}`;
 }
 

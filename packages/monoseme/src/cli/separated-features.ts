@@ -1,5 +1,5 @@
 import type { FeatureIndex, FeatureRow } from '../features/index.ts';
-import { percent } from './table.ts';
+import { percentText } from '../report/index.ts';
 
 /** A feature that fires on fewer tokens has too few examples to be judged by. */
 const MIN_FIRED = 50;
@@ -71,7 +71,7 @@ export function featureRows(summaries: readonly FeatureSummary[]): string[][] {
   const joined = (tokens: readonly string[]) => tokens.map(visible).join(' ');
   return summaries.map(({ latent, density, topTokens, topLogits }) => [
     String(latent),
-    percent(density, 2),
+    percentText(density, 2),
     joined(topTokens),
     joined(topLogits),
   ]);

@@ -8,6 +8,7 @@ import { atomicWrite, sha256, snakeCaseKeys } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/index.ts';
 import { ModelRunner, type OnnxModel } from '../model/index.ts';
 import { plot } from '../plots/index.ts';
+import { percentText } from '../report/index.ts';
 import {
   groupsThatFit,
   memoryForTraining,
@@ -27,7 +28,7 @@ import type { DeclareCommand } from './main.ts';
 import { openModel } from './model-option.ts';
 import { numberOption } from './options.ts';
 import { compact } from './progress.ts';
-import { percent, table } from './table.ts';
+import { table } from './table.ts';
 import { readTokens } from './text.ts';
 
 interface Flags extends BackendFlags {
@@ -303,8 +304,8 @@ function rowTable(runs: readonly SweepRun[], rows: readonly ResultRow[]): string
     ...(error === ''
       ? [
           row.l0.toFixed(1),
-          percent(row.explainedVariance),
-          percent(row.lossRecovered),
+          percentText(row.explainedVariance),
+          percentText(row.lossRecovered),
           String(row.dead),
           `${row.ultralow}${row.clustersApart ? ' apart' : ''}`,
           Number.isNaN(row.seconds) ? '–' : row.seconds.toFixed(0),

@@ -41,8 +41,3 @@ function width(text: string): number {
   }
   return columns;
 }
-
-/** `0.0123` → `1.23 %` */
-export function percent(share: number, digits = 1): string {
-  return `${(100 * share).toFixed(digits)} %`;
-}

@@ -1,6 +1,7 @@
 import type { MixingFigures } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
+import { percentText } from '../report/index.ts';
 import {
   type StageSeconds,
   trainDictionary,
@@ -12,7 +13,6 @@ import { addBackendFlags, type BackendFlags, openBackend } from './backend-optio
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { addTrainFlags, flagOf, type TrainFlags, trainOptions } from './train-flags.ts';
-import { percent } from './table.ts';
 import { droppedLine } from './row-options.ts';
 import { addTextFlags } from './text.ts';
 import { addSourceFlags, openTrainSource, type SourceFlags } from './train-source.ts';
@@ -83,14 +83,15 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
       onStep: (step, nSteps, metrics) => {
         if (isFirst) stage.startAt((step - 1) * batchRows);
         isFirst = false;
-        if (metrics) note = `L0 ${metrics.l0.toFixed(1)}, ${percent(metrics.explainedVariance)} explained`;
+        if (metrics)
+          note = `L0 ${metrics.l0.toFixed(1)}, ${percentText(metrics.explainedVariance)} explained`;
         stage.update(step * batchRows, nSteps * batchRows, note);
       },
     });
     const { last, nSteps, startedAtStep } = result;
     const how =
       startedAtStep === 0 ? '' : startedAtStep === nSteps ? ' (unchanged)' : ` (resumed at ${startedAtStep})`;
-    const figures = `L0 ${last.l0.toFixed(1)}, explained variance ${percent(last.explainedVariance)}`;
+    const figures = `L0 ${last.l0.toFixed(1)}, explained variance ${percentText(last.explainedVariance)}`;
     return [result, `${input.options.dSae} latents, ${nSteps} steps${how}, ${figures}`];
   });
 }
@@ -105,7 +106,7 @@ function targetLine({ targetL0, architecture }: TrainOptions, l0: number): strin
 
 /** How well batches mixed documents. */
 function mixingLine({ meanShare, largestShare, meanDocuments }: MixingFigures): string {
-  const most = `${percent(meanShare)} of it (at most ${percent(largestShare)})`;
+  const most = `${percentText(meanShare)} of it (at most ${percentText(largestShare)})`;
   return `mixing     ${meanDocuments.toFixed(0)} documents a batch, the most frequent ${most}\n`;
 }
 
