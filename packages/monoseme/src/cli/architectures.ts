@@ -2,7 +2,7 @@ import { ARCHITECTURES } from '../dictionary/index.ts';
 import type { CommandContext } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { wrapped } from './table.ts';
-import { flagOf } from './train-flags.ts';
+import { flagOf } from './options.ts';
 
 const INDENT = 2;
 /** Columns: lines of a terminal, and of a page that quotes it. */

@@ -135,7 +135,7 @@ describe('bad input: one line with a code, nothing left behind', () => {
   test('options that contradict each other are refused before any text is read', async () => {
     const { code, stderr } = await monoseme('train', '--model', 'one-layer-a', ...TOO_MANY, '--out', 'bad');
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /^ERR_OPTION: k is 65, more than the 64 latents of --d-sae\./);
+    assert.match(stderr, /^ERR_OPTION: --k is 65, more than the 64 latents of --d-sae\./);
   });
 
   test('the error for a hook names the nearest ones', async () => {

@@ -16,6 +16,7 @@ import {
 } from '../benchmark/index.ts';
 import { loadDictionary, localDictionary } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
+import { expectAutoencoder } from '../evaluation/index.ts';
 import { sha256File } from '../formats/index.ts';
 import { ModelRunner, type OnnxModel } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -183,7 +184,7 @@ async function benchmark(context: CommandContext, flags: Flags, folder: string):
   const { chosen, skipped } = choose(flags);
   const backend = await openBackend(flags, context);
   const dictionary = await loadDictionary(folder);
-  expectAutoencoder(dictionary.config);
+  expectAutoencoder(dictionary, 'Autoencoders of one hook point are measured.');
   const out = flags.out ?? (await reportFolder(folder));
   const { model, hook } = await modelOfDictionary(context, dictionary, flags);
   const runner = await ModelRunner.start(model, { hook, threads: flags.threads });
@@ -268,19 +269,4 @@ function checkNumbers({ k, ablate, perClass, textTokens, words, tokens }: Flags)
     if (list.length > 0 && list.every((n) => Number.isSafeInteger(n) && n > 0)) continue;
     throw new MonosemeError('ERR_USAGE', `--${name} takes whole numbers from 1.`, 'Give another.');
   }
-}
-
-function expectAutoencoder({
-  targetHookName,
-  sources,
-}: {
-  targetHookName?: string;
-  sources?: readonly unknown[];
-}): void {
-  if (targetHookName === undefined && sources === undefined) return;
-  throw new MonosemeError(
-    'ERR_OPTION',
-    `The dictionary is a ${sources ? 'crosscoder' : 'transcoder'}: it does not reconstruct the one tensor it reads.`,
-    'Autoencoders of one hook point are measured.',
-  );
 }

@@ -77,6 +77,22 @@ describe('convert', () => {
     const topK = dictionaryPath('saelens-topk');
     const refused = await monoseme('convert', topK, 'refused', '--format', 'gemma-scope');
     assert.match(refused.stderr, /^ERR_OPTION: A topk dictionary has no thresholds/m);
+    const ofLayerNorm = dictionaryPath('saelens-layer-norm');
+    for (const [format, says] of [
+      [
+        'gemma-scope',
+        'The dictionary is one that normalises every input (layer_norm), which Gemma Scope cannot say.',
+      ],
+      [
+        'dictionary-learning',
+        'one that normalises every input (layer_norm), which dictionary_learning cannot say.',
+      ],
+      ['sparsify', 'from one width to the same; this is one that normalises every input (layer_norm).'],
+    ]) {
+      const { code, stderr } = await monoseme('convert', ofLayerNorm, 'refused', '--format', format);
+      assert.equal(code, 2, stderr);
+      assert.ok(stderr.includes(`${says} Write it as SAELens.`), stderr);
+    }
     await mkdir(join(folder, 'full'));
     await writeFile(join(folder, 'full', 'mine.txt'), 'mine');
     assert.match((await monoseme('convert', topK, 'full')).stderr, /^ERR_EXISTS: full holds mine\.txt/m);

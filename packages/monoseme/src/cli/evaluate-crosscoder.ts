@@ -8,7 +8,6 @@ import { ModelRunner, type OnnxModel } from '../model/index.ts';
 import { withStage } from './context.ts';
 import { dictionaryHash, subjectText, tokensHash } from './dictionary-option.ts';
 import { evaluateWithProgress, type EvaluateWork, type Found, rowsLeftOut, writeFound } from './evaluate.ts';
-import { expectNoText } from './index-store.ts';
 import { openModel, setBatch } from './model-option.ts';
 import { readTokens } from './text.ts';
 
@@ -78,7 +77,6 @@ async function onStores(
   folders: readonly string[],
 ): Promise<Record<string, unknown>[]> {
   const { context, flags, folder, dictionary, backend } = work;
-  expectNoText(flags);
   if (folders.length !== sources.length)
     throw new MonosemeError(
       'ERR_USAGE',

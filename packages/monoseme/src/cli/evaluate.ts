@@ -13,6 +13,7 @@ import {
   type EvaluationReport,
   evaluateDictionary,
   evaluateRows,
+  expectAutoencoder,
   FIGURE_HEADER,
   figureRows,
   hasDownstream,
@@ -41,14 +42,13 @@ import {
   subjectText,
   tokensHash,
 } from './dictionary-option.ts';
-import { expectNoText } from './index-store.ts';
 import type { DeclareCommand } from './main.ts';
 import { repeatable, wholeOption } from './options.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { evaluateCrosscoder } from './evaluate-crosscoder.ts';
 import { addLeftOutFlags, type LeftOutFlags, leftOutRows } from './row-options.ts';
 import { table } from './table.ts';
-import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+import { addTextFlags, expectNoText, readTokens, type TextFlags } from './text.ts';
 
 interface Flags
   extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, LeftOutFlags, BatchFlags, ArrayFlags {
@@ -87,11 +87,13 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
       run(async (context, flags: Flags, folder) => {
+        if (flags.store !== undefined) expectNoText(flags);
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const out = flags.out ?? (await reportFolder(folder));
         const work = { context, flags, folder, out, dictionary, backend };
         if (dictionary.config.sources) return context.result({ sources: await evaluateCrosscoder(work) });
+        expectAutoencoder(dictionary);
         const found =
           flags.store === undefined ? await measureModel(work) : await measureStore(work, flags.store);
         context.result(await writeFound(work, out, found));
@@ -179,9 +181,8 @@ async function measureModel(work: EvaluateWork): Promise<Found> {
   }
 }
 
-/** @throws {MonosemeError} ERR_USAGE (a text beside the store), ERR_MISMATCH (activations of another model) */
+/** @throws {MonosemeError} ERR_USAGE (a second store), ERR_MISMATCH (activations of another model) */
 async function measureStore(work: EvaluateWork, [folder, second]: readonly string[]): Promise<Found> {
-  expectNoText(work.flags);
   if (second !== undefined)
     throw new MonosemeError(
       'ERR_USAGE',

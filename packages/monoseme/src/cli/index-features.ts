@@ -23,7 +23,7 @@ import type { DeclareCommand } from './main.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
-import { addTextFlags, readTokensIntoFile, type TextFlags } from './text.ts';
+import { addTextFlags, expectNoText, readTokensIntoFile, type TextFlags } from './text.ts';
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, BatchFlags, ArrayFlags {
   readonly tokens: number;
@@ -55,6 +55,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
     .action(
       run(async (context, flags: Flags, folder) => {
+        if (flags.store !== undefined) expectNoText(flags, 'tokenizer');
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const subject = flags.store

@@ -35,11 +35,10 @@ interface StoreFlags extends TextFlags {
 /**
  * Activations on disk and the text that they are of; the model too where one is named.
  *
- * @throws {MonosemeError} ERR_USAGE (options that choose a text), ERR_MISMATCH (a model that the activations are not of), the
+ * @throws {MonosemeError} ERR_MISMATCH (a model that the activations are not of), the
  * errors of stores, models and tokenizers
  */
 export async function storedSubject(context: CommandContext, flags: StoreFlags): Promise<IndexSubject> {
-  expectNoText(flags);
   const store = await ActivationStore.open(flags.store);
   if (store.axes) return rowsSubject(context, store, flags.out);
   const tokens = await textOf(context, store, flags.out);
@@ -91,17 +90,6 @@ function textOf(context: CommandContext, source: ActivationSource, out: string):
 
 const modelHash = ({ modelHash: model }: ActivationSource): Record<string, string> =>
   model === undefined ? {} : { model };
-
-/** @throws {MonosemeError} ERR_USAGE where a store and a text were given */
-export function expectNoText({ text, contextSize }: Pick<TextFlags, 'text' | 'contextSize'>): void {
-  const strange = text ? `--text ${text[0]}` : contextSize && `--context-size ${contextSize}`;
-  if (!strange) return;
-  throw new MonosemeError(
-    'ERR_USAGE',
-    `--store and ${strange} were both given.`,
-    'A store holds the activations of its text.',
-  );
-}
 
 /** The tokenizer that is named, that of the model, or that of a model of the store's name; without one the ids. */
 async function tokenTexts(

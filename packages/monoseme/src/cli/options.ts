@@ -2,6 +2,12 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { MonosemeError } from '../errors.ts';
+import { snakeCase } from '../formats/index.ts';
+
+/** `learningRate` → `--learning-rate` */
+export function flagOf(name: string): string {
+  return `--${snakeCase(name).replaceAll('_', '-')}`;
+}
 
 /** A number on the command line; `1e6`, `1.5M` and `64k` are fine. */
 export function numberOption(text: string): number {
@@ -75,6 +81,11 @@ export function tokenizerOption(path: string): string {
 /** An option that may be repeated; each use adds one value. */
 export function repeatable(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
+}
+
+/** The same of whole numbers from 0, as ids. */
+export function repeatableWhole(text: string, previous: number[] | undefined): number[] {
+  return [...(previous ?? []), wholeOption(text)];
 }
 
 /** The number of a latent of a dictionary. @throws {MonosemeError} ERR_OPTION */

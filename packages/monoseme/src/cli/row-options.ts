@@ -3,13 +3,13 @@ import { STORE_DTYPES, type StoreDtype } from '../activations/index.ts';
 import type { ActivationSource, DroppedRows, LeftOut, RowOptions } from '../activations/index.ts';
 import type { Tokenizer } from '../corpus/index.ts';
 import { percentText } from '../report/index.ts';
-import { namesOption, numberOption, repeatable, wholeOption } from './options.ts';
+import { countOption, namesOption, numberOption, repeatableWhole } from './options.ts';
 import { compact } from './progress.ts';
 
 /** Rows that are left out for what they hold. */
 export interface LeftOutFlags {
   readonly dropSpecial?: boolean;
-  readonly dropToken?: string[];
+  readonly dropToken?: number[];
   readonly maxNormRatio?: number;
 }
 
@@ -21,7 +21,7 @@ export interface RowFlags extends LeftOutFlags {
 
 export function addRowFlags(command: Command): Command {
   return addLeftOutFlags(command)
-    .option('--tokens-per-context <n>', 'tokens drawn from each context (default: all)', wholeOption)
+    .option('--tokens-per-context <n>', 'tokens drawn from each context (default: all)', countOption)
     .option(
       '--roles <names>',
       'rows of what these roles of conversations say alone, with commas: assistant,user',
@@ -32,7 +32,7 @@ export function addRowFlags(command: Command): Command {
 export function addLeftOutFlags(command: Command): Command {
   return command
     .option('--drop-special', "no rows of the tokenizer's special tokens (BOS, padding, …)")
-    .option('--drop-token <id>', 'no rows of this token; may be repeated', repeatable)
+    .option('--drop-token <id>', 'no rows of this token; may be repeated', repeatableWhole)
     .option(
       '--max-norm-ratio <x>',
       'no rows longer than this multiple of the median norm (attention sinks; 10 is usual)',
@@ -40,19 +40,17 @@ export function addLeftOutFlags(command: Command): Command {
     );
 }
 
-/** @throws commander's error for a token id that is none */
 export function rowOptions(flags: RowFlags, tokenizer: Tokenizer, seed: number): RowOptions {
   const { tokensPerContext, roles } = flags;
   return { tokensPerContext, seed, roles, ...leftOutRows(flags, tokenizer) };
 }
 
-/** @throws commander's error for a token id that is none */
 export function leftOutRows(
   { dropSpecial, dropToken = [], maxNormRatio }: LeftOutFlags,
   tokenizer: Tokenizer,
 ): LeftOut {
   const special = dropSpecial ? tokenizer.specialIds : [];
-  const dropTokens = [...new Set([...special, ...dropToken.map(wholeOption)])].sort((a, b) => a - b);
+  const dropTokens = [...new Set([...special, ...dropToken])].sort((a, b) => a - b);
   return { dropTokens, maxNormRatio };
 }
 

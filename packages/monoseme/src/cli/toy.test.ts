@@ -50,7 +50,7 @@ test('contradictory flags, unknown names and sizes that cannot work are refused 
     [['--set', 'plantd'], /nearest is planted/],
     [['--architecture', 'topkk'], /nearest is topk\./],
     [['--architecture', 'crosscoder'], /crosscoder reads several hook points/],
-    [['--k', '600'], /k is 600, more than the 256 latents of --d-sae/],
+    [['--k', '600'], /ERR_OPTION: --k is 600, more than the 256 latents of --d-sae/],
     [['--steps', '0'], /'--steps <n>' argument '0' is invalid. It takes a whole number of at least 1/],
     [['--l1', '-1'], /'--l1 <λ>' argument '-1' is invalid. It takes a number of at least 0/],
   ];

@@ -16,9 +16,8 @@ import { checkOptions, resolveOptions, type TrainOptions, withSpelling } from '.
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { countOption, repeatable, weightOption, wholeOption } from './options.ts';
+import { countOption, flagOf, repeatable, weightOption, wholeOption } from './options.ts';
 import { table } from './table.ts';
-import { flagOf } from './train-flags.ts';
 
 interface Flags extends BackendFlags {
   readonly set: string;

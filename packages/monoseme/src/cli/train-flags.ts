@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
-import { snakeCase } from '../formats/index.ts';
 import {
   checkOptions,
   CHOICES,
@@ -10,7 +9,7 @@ import {
   type TrainOptions,
   withSpelling,
 } from '../training/index.ts';
-import { numberListOption, numberOption } from './options.ts';
+import { flagOf, numberListOption, numberOption } from './options.ts';
 
 type Flag = readonly [keyof TrainOptions, string, (text: string) => unknown];
 
@@ -141,11 +140,6 @@ export function addTrainFlags(command: Command): Command {
     }
   }
   return command;
-}
-
-/** `learningRate` → `--learning-rate` */
-export function flagOf(name: string): string {
-  return `--${snakeCase(name).replaceAll('_', '-')}`;
 }
 
 /** The default of the standard architecture, or else of the first that takes the option. */

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { type ActivationSource, ActivationStore, alignedSource, modelSource } from '../activations/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { ModelRunner } from '../model/index.ts';
-import type { HookPoint, TrainOptions } from '../training/index.ts';
+import { expectHookPoints, type HookPoint, type TrainOptions, withSpelling } from '../training/index.ts';
 import { addArrayFlags, type ArrayFlags, openArraySource } from './array-input.ts';
 import { type CommandContext, withStage } from './context.ts';
 import {
@@ -14,9 +15,9 @@ import {
   openModel,
   setBatch,
 } from './model-option.ts';
-import { repeatable } from './options.ts';
+import { flagOf, repeatable } from './options.ts';
 import { addRowFlags, type RowFlags, rowOptions } from './row-options.ts';
-import { readTokens, type TextFlags } from './text.ts';
+import { expectNoText, readTokens, type TextFlags } from './text.ts';
 
 export interface SourceFlags extends TextFlags, RowFlags, ArrayFlags, BatchFlags {
   readonly salvage?: boolean;
@@ -69,6 +70,11 @@ export async function openTrainSource(
         : `--model and --target-store ${strange} were both given.`,
       store ? 'A store knows its hook; --target-store names a second.' : 'Use --target-hook with --model.',
     );
+  const nRead = store?.length ?? model!.length * (hook?.length ?? 1);
+  const hasTarget = (targetStore ?? targetHook) !== undefined;
+  withSpelling(flagOf, () =>
+    expectHookPoints(architectureNamed(options.architecture), nRead + (hasTarget ? 1 : 0)),
+  );
   const opened = store
     ? await openStores(
         context,
@@ -88,26 +94,6 @@ export async function openTrainSource(
     await close();
     throw error;
   }
-}
-
-/** A store holds the activations of a text already. */
-function expectNoText(flags: SourceFlags): void {
-  const { text, tokenizer, contextSize, tokensPerContext, roles, maxNormRatio } = flags;
-  const given = {
-    '--text': text?.[0],
-    '--tokenizer': tokenizer,
-    '--context-size': contextSize,
-    '--tokens-per-context': tokensPerContext,
-    '--roles': roles?.join(','),
-    '--max-norm-ratio': maxNormRatio,
-  };
-  const strange = Object.entries(given).find(([, value]) => value !== undefined);
-  if (strange === undefined) return;
-  throw new MonosemeError(
-    'ERR_USAGE',
-    `--store and ${strange[0]} ${strange[1]} were both given.`,
-    'A store holds the activations of its text; read text with --model.',
-  );
 }
 
 async function openStores(

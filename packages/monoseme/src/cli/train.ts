@@ -3,6 +3,7 @@ import { architectureNamed } from '../dictionary/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { percentText } from '../report/index.ts';
 import {
+  expectRoom,
   type StageSeconds,
   trainDictionary,
   type TrainInput,
@@ -12,7 +13,8 @@ import {
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
-import { addTrainFlags, flagOf, type TrainFlags, trainOptions } from './train-flags.ts';
+import { flagOf } from './options.ts';
+import { addTrainFlags, type TrainFlags, trainOptions } from './train-flags.ts';
 import { droppedLine } from './row-options.ts';
 import { addTextFlags } from './text.ts';
 import { addSourceFlags, openTrainSource, type SourceFlags } from './train-source.ts';
@@ -36,15 +38,15 @@ export const trainCommand: DeclareCommand = (program, run) => {
     .action(
       run(async (context, flags: Flags) => {
         const options = trainOptions(flags);
+        const into = { options, out: flags.out, resume: flags.resume === true };
+        await expectRoom({ ...into, spelt: flagOf });
         const backend = await openBackend(flags, context);
         const { close, ...from } = await openTrainSource(context, flags, options);
         try {
           const result = await trainWithProgress(context, {
             ...from,
+            ...into,
             backend,
-            options,
-            out: flags.out,
-            resume: flags.resume === true,
           });
           context.progress.write(droppedLine(from.source));
           context.progress.write(targetLine(options, result.last.l0));
@@ -80,6 +82,7 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
     const result = await trainDictionary({
       ...input,
       signal: context.signal,
+      spelt: flagOf,
       onStep: (step, nSteps, metrics) => {
         if (isFirst) stage.startAt((step - 1) * batchRows);
         isFirst = false;
@@ -97,7 +100,10 @@ export async function trainWithProgress(context: CommandContext, input: TrainInp
 }
 
 /** An L0 of the last batch that is more than a tenth off does not count as steered there. */
-function targetLine({ targetL0, architecture }: TrainOptions, l0: number): string {
+export function targetLine(
+  { targetL0, architecture }: Pick<TrainOptions, 'targetL0' | 'architecture'>,
+  l0: number,
+): string {
   const { coefficient } = architectureNamed(architecture);
   if (targetL0 === undefined || coefficient === undefined || Math.abs(l0 / targetL0 - 1) <= 0.1) return '';
   const other = `a ${l0 > targetL0 ? 'larger' : 'smaller'} ${flagOf(coefficient)}`;

@@ -12,6 +12,7 @@ export {
 export { type DensityClusters, densityClusters } from './clusters.ts';
 export { type DensityHistogram, densityHistogram } from './density-histogram.ts';
 export { type DirectionFigures, directionFigures } from './directions.ts';
+export { expectAutoencoder } from './expect-reconstructs.ts';
 export { FIGURE_HEADER, figureRows, hasDownstream } from './figure-rows.ts';
 export type { DownstreamFigures, ReconstructionFigures, TokenFigures } from './figures.ts';
 export type { ProgressFile } from './progress-file.ts';

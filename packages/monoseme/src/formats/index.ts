@@ -16,5 +16,5 @@ export { NpzFile, writeNpz } from './npz.ts';
 export { openParquet } from './parquet-file.ts';
 export { readTorch, TorchFile } from './torch-file.ts';
 export { type ArrayFile, openArrays } from './array-file.ts';
-export { snakeCase, snakeCaseKeys } from './snake-case.ts';
+export { camelCase, camelCaseKeys, snakeCase, snakeCaseKeys } from './snake-case.ts';
 export { writeZip } from './zip-writer.ts';

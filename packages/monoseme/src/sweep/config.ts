@@ -1,10 +1,11 @@
-import { ARCHITECTURES } from '../dictionary/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { readJson, snakeCase } from '../formats/index.ts';
+import { camelCase, readJson, snakeCase } from '../formats/index.ts';
 import { nearestNames } from '../nearest-names.ts';
 import {
   checkOptions,
   DEFAULT_OPTIONS,
+  OPTION_NAMES,
   resolveOptions,
   type TrainOptions,
   withSpelling,
@@ -47,9 +48,7 @@ const KEYS = [
 /** Options of all runs alike, because they read the same batches; and those that are axes of their own. */
 const SHARED = ['batch_rows', 'buffer_rows'];
 const AXES = ['architecture', 'd_sae', 'seed', 'tokens'];
-const OPTION_KEYS = [
-  ...new Set([DEFAULT_OPTIONS, ...ARCHITECTURES.map(({ settings }) => settings)].flatMap(Object.keys)),
-].map(snakeCase);
+const OPTION_KEYS = [...OPTION_NAMES].map(snakeCase);
 /** Settings that are lists themselves: a list of them is one value. */
 const LISTS = ['prefixes', 'resample_at', 'split_at'];
 
@@ -111,7 +110,8 @@ function runOf({ model, hook, common, varied, axes }: Cell, where: string): Swee
       key,
     );
   const given = optionsOf({ ...common, ...varied, ...axes }, where);
-  const options = withSpelling(snakeCase, () => checkOptions(resolveOptions(given)));
+  const options = withSpelling(snakeCase, () => checkOptions(resolveOptions(given)), `${where}: `);
+  expectOneHookPoint(options, where);
   const { architecture, ...settings } = varied;
   const parts = [
     nameOf(model),
@@ -122,6 +122,15 @@ function runOf({ model, hook, common, varied, axes }: Cell, where: string): Swee
     `seed-${options.seed}`,
   ];
   return { name: parts.join('_').replace(/[^\w.+-]/g, '-'), model, hook, varied: settings, options };
+}
+
+function expectOneHookPoint({ architecture }: TrainOptions, where: string): void {
+  if ((architectureNamed(architecture).rows ?? 'activations') === 'activations') return;
+  throw new MonosemeError(
+    'ERR_OPTION',
+    `${where}: architecture is ${architecture}, which reads several hook points; every dictionary of a sweep reads one.`,
+    'Leave it out, or train it with monoseme train.',
+  );
 }
 
 function refuse(isWrong: boolean, problem: string, key: string): void {
@@ -147,7 +156,7 @@ function grid(entry: Record<string, unknown>): Record<string, unknown>[] {
 function optionsOf(given: Record<string, unknown>, where: string): Partial<TrainOptions> {
   const options: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {
-    const name = key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    const name = camelCase(key);
     if (!OPTION_KEYS.includes(key)) throw unknownKey(key, OPTION_KEYS, where);
     const expected = typeof (DEFAULT_OPTIONS[name as keyof TrainOptions] ?? 0);
     if (LISTS.includes(key)) {

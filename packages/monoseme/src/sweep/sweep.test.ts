@@ -64,9 +64,14 @@ describe('the grid', () => {
     [
       'settings that contradict each other',
       { architectures: [{ architecture: 'topk', l1_coefficient: 1 }] },
-      /architecture is topk.*l1_coefficient is 1/s,
+      /sweep.json: architectures\[0\]: architecture is topk.*l1_coefficient is 1/s,
     ],
     ['k above d_sae', { architectures: [{ architecture: 'topk', k: 17 }] }, /k is 17.*d_sae/s],
+    [
+      'an architecture of several hook points',
+      { architectures: [{ architecture: 'topk', k: 4 }, { architecture: 'crosscoder' }] },
+      /architectures\[1\]: architecture is crosscoder, which reads several hook points/,
+    ],
     ['batches that differ', { architectures: [{ batch_rows: 32 }] }, /batch_rows.*under options/s],
     ['a text for a number', { options: { batch_rows: '64' } }, /batch_rows is "64"/],
     ['a text for k', { architectures: [{ architecture: 'topk', k: '8' }] }, /k is "8".*takes a number/s],

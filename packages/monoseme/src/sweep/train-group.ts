@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { type ActivationSource, MixingBuffer, SharedBatches, totalRows } from '../activations/index.ts';
 import type { Dictionary } from '../dictionary/index.ts';
 import { isInterruption } from '../errors.ts';
+import { snakeCase } from '../formats/index.ts';
 import type { KernelBackend } from '../kernels/contract.ts';
 import { machineBytes, trainDictionary, trainingBytes } from '../training/index.ts';
 import type { SweepRun } from './config.ts';
@@ -78,6 +79,7 @@ export async function trainGroup(input: GroupInput): Promise<Outcome[]> {
         hookName: run.hook,
         modelName: run.model,
         resume: true,
+        spelt: snakeCase,
         signal,
         onStep: (step, nSteps) => {
           done[place] = step;

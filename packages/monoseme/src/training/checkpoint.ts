@@ -1,16 +1,14 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ActivationSource } from '../activations/index.ts';
 import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import type { KernelBackend } from '../kernels/contract.ts';
 import { encodeFloats } from '../tensor/index.ts';
 import { readSafetensors, writeSafetensors } from '../formats/index.ts';
 import type { AdamVector } from './adam.ts';
-import type { TrainOptions } from './options.ts';
 import { type AdamMatrix, trainState, type TrainState } from './parameters.ts';
 import { changedSettings, type DecisiveSettings } from './changed-settings.ts';
 import { rowLayout, rowParts, totalWidth } from './row-layout.ts';
+import type { TrainInput } from './train.ts';
 import { startAverage } from './weight-average.ts';
 
 /**
@@ -53,16 +51,15 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(
   folder: string,
-  source: ActivationSource,
-  options: TrainOptions,
+  { source, backend, options, spelt }: Pick<TrainInput, 'source' | 'backend' | 'options' | 'spelt'>,
   run: DecisiveSettings,
-  backend: KernelBackend,
 ): Promise<TrainState> {
   const path = checkpointPath(folder);
   const file = await readSafetensors(path);
   try {
     const { metadata } = file;
-    const changes = changedSettings(JSON.parse(metadata['run'] ?? '{}') as DecisiveSettings, run);
+    const before = JSON.parse(metadata['run'] ?? '{}') as DecisiveSettings;
+    const changes = changedSettings(before, run, spelt);
     if (changes.length > 0)
       throw new MonosemeError(
         'ERR_MISMATCH',

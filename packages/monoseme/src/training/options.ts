@@ -104,6 +104,11 @@ export const DEFAULT_OPTIONS: TrainOptions = {
   logEvery: 10,
 };
 
+/** The names of all options, also of those that only some architectures take. */
+export const OPTION_NAMES: ReadonlySet<string> = new Set(
+  [DEFAULT_OPTIONS, ...ARCHITECTURES.map(({ settings }) => settings)].flatMap(Object.keys),
+);
+
 /** λ of the architecture's penalty, in the `sum` convention; 0 where it has none. `width`: of what is reconstructed. */
 export function penaltyCoefficient(options: TrainOptions, width: number): number {
   const { coefficient } = architectureNamed(options.architecture);
@@ -209,14 +214,14 @@ export function checkOptions(options: TrainOptions): TrainOptions {
       throw new MonosemeError(
         'ERR_OPTION',
         `${name} is ${value}, more than the ${options.dSae} latents of dSae.`,
-        `Give a smaller ${name} or more latents.`,
+        `Give a smaller ${name} or a larger dSae.`,
       );
   }
   if (options.tokens < options.batchRows)
     throw new MonosemeError(
       'ERR_OPTION',
       `tokens is ${options.tokens}, less than one batch of ${options.batchRows} rows.`,
-      'Give more tokens or a smaller batch.',
+      'Give more tokens or a smaller batchRows.',
     );
   return options;
 }
@@ -269,7 +274,7 @@ function expectCompatible(options: TrainOptions): void {
     throw new MonosemeError(
       'ERR_OPTION',
       `targetL0 is ${targetL0}, more than the ${dSae} latents of dSae.`,
-      'Give a smaller targetL0 or more latents.',
+      'Give a smaller targetL0 or a larger dSae.',
     );
   if (initialK && kWarmUp === 0)
     throw new MonosemeError(

@@ -1,7 +1,13 @@
-import { ARCHITECTURES, architectureNamed } from '../dictionary/index.ts';
+import { architectureNamed } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
 import { nearestNames } from '../nearest-names.ts';
-import { DEFAULT_OPTIONS, expectSettingsOf, NEUTRAL_SETTINGS, type TrainOptions } from './options.ts';
+import {
+  DEFAULT_OPTIONS,
+  expectSettingsOf,
+  NEUTRAL_SETTINGS,
+  OPTION_NAMES,
+  type TrainOptions,
+} from './options.ts';
 
 /**
  * Settings of published recipes, named after where they come from. Each gives what its source gives in numbers; where
@@ -181,11 +187,9 @@ function presetNamed(name: string): Partial<TrainOptions> {
 }
 
 function expectKnownOptions(given: Partial<TrainOptions>): void {
-  const settings = ARCHITECTURES.flatMap((architecture) => Object.keys(architecture.settings));
-  const known = new Set([...Object.keys(DEFAULT_OPTIONS), ...settings]);
   for (const key of Object.keys(given)) {
-    if (known.has(key)) continue;
-    const [nearest] = nearestNames(key, [...known]);
+    if (OPTION_NAMES.has(key)) continue;
+    const [nearest] = nearestNames(key, OPTION_NAMES);
     throw new MonosemeError('ERR_OPTION', `There is no option ${key}.`, `The nearest is ${nearest}.`);
   }
 }

@@ -2,6 +2,7 @@ import type { ActivationSource } from '../activations/index.ts';
 import {
   type Architecture,
   normalizedRows,
+  type RowKind,
   type RowNormalization,
   type ScaledColumns,
 } from '../dictionary/index.ts';
@@ -32,28 +33,51 @@ export function rowLayout(
   normalize?: TrainOptions['normalize'],
 ): RowLayout {
   const widths = source.widths ?? [source.dIn];
+  expectHookPoints(architecture, widths.length);
   const columns = widths.map((width, part) => ({ width, scale: scales[part] ?? 1 }));
-  const { name, rows = 'activations' } = architecture;
-  const refuse = (reads: string, advice: string) =>
-    new MonosemeError(
-      'ERR_MISMATCH',
-      `architecture is ${name}, which reads ${reads}, but the activations are of ${widths.length}.`,
-      advice,
-    );
-  if (rows === 'input-and-target') {
-    if (columns.length !== 2)
-      throw refuse('an input and a target hook point', 'Give --hook and --target-hook.');
+  if (architecture.rows === 'input-and-target')
     return { inputs: columns.slice(0, 1), outputs: columns.slice(1) };
-  }
-  if (rows === 'sources' && columns.length < 2)
-    throw refuse('several hook points', 'Give --hook more than once.');
-  if (rows === 'activations' && columns.length > 1)
-    throw refuse('one hook point', 'Give one --hook, or choose a transcoder or crosscoder.');
   return {
     inputs: columns,
     outputs: columns,
     ...(normalize === 'layer-norm' && { normalization: 'layer_norm' }),
   };
+}
+
+/** How many hook points each kind of rows holds, and how they are given. */
+const HOOK_POINTS: Readonly<Record<RowKind, HookPointCount>> = {
+  activations: {
+    fits: (n) => n === 1,
+    reads: 'one hook point',
+    advice: 'Give one --hook or --store, or choose a transcoder or crosscoder.',
+  },
+  'input-and-target': {
+    fits: (n) => n === 2,
+    reads: 'an input and a target hook point',
+    advice: 'Give --hook and --target-hook, or --store and --target-store.',
+  },
+  sources: {
+    fits: (n) => n > 1,
+    reads: 'several hook points',
+    advice: 'Give --hook or --store more than once.',
+  },
+};
+
+interface HookPointCount {
+  readonly fits: (n: number) => boolean;
+  readonly reads: string;
+  readonly advice: string;
+}
+
+/** @throws {MonosemeError} ERR_MISMATCH when an architecture reads more or fewer hook points */
+export function expectHookPoints({ name, rows = 'activations' }: Architecture, n: number): void {
+  const { fits, reads, advice } = HOOK_POINTS[rows];
+  if (fits(n)) return;
+  throw new MonosemeError(
+    'ERR_MISMATCH',
+    `architecture is ${name}, which reads ${reads}, but the activations are of ${n}.`,
+    advice,
+  );
 }
 
 export function rowParts({ inputs, outputs }: RowLayout): readonly ScaledColumns[] {

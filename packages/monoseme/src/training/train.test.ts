@@ -122,7 +122,11 @@ describe('a training run', () => {
     const changed = { options: { ...OPTIONS, l1Coefficient: 0.2 } };
     await assert.rejects(trainDictionary(input('finished', changed)), {
       code: 'ERR_EXISTS',
-      message: /l1_coefficient was 0.1 and is 0.2/,
+      message: /: l1Coefficient was 0.1 and is 0.2\./,
+    });
+    const spelt = (name: string) => `-${name}`;
+    await assert.rejects(trainDictionary(input('finished', { ...changed, spelt })), {
+      message: /: -l1Coefficient was 0.1 and is 0.2\./,
     });
     const replaced = await trainDictionary(input('finished', { ...changed, replace: true }));
     assert.equal(replaced.startedAtStep, 0);
@@ -148,9 +152,10 @@ describe('a training run', () => {
     const abort2 = new AbortController();
     await assert.rejects(trainDictionary(input('other', { signal: abort2.signal, onStep })));
     const options = { ...OPTIONS, learningRate: 1e-4 };
-    await assert.rejects(trainDictionary(input('other', { options, resume: true })), {
+    const spelt = (name: string) => `-${name}`;
+    await assert.rejects(trainDictionary(input('other', { options, resume: true, spelt })), {
       code: 'ERR_MISMATCH',
-      message: /another run: learning_rate was 0.002 and is 0.0001\./,
+      message: /another run: -learningRate was 0.002 and is 0.0001\./,
     });
   });
 

@@ -16,7 +16,13 @@ import {
   saveDictionary,
 } from '../dictionary/index.ts';
 import { fileError, MonosemeError } from '../errors.ts';
-import { readManifest, snakeCaseKeys, TOOLKIT_VERSION, writeManifest } from '../formats/index.ts';
+import {
+  camelCaseKeys,
+  readManifest,
+  snakeCaseKeys,
+  TOOLKIT_VERSION,
+  writeManifest,
+} from '../formats/index.ts';
 import { changedSettings, type DecisiveSettings, fingerprint } from './changed-settings.ts';
 import { checkpointPath, readCheckpoint, removeCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { initialState } from './initialize.ts';
@@ -36,6 +42,8 @@ export interface TrainInput extends LoopInput, Origin {
   readonly resume: boolean;
   /** Replace a finished dictionary of another run in `out` instead of refusing (ERR_EXISTS). */
   readonly replace?: boolean;
+  /** How errors say the name of an option, as it was given: `--learning-rate`, `learning_rate`. Default: as here. */
+  readonly spelt?: (name: string) => string;
 }
 
 export interface TrainResult {
@@ -64,6 +72,7 @@ export interface TrainResult {
 export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
   const { source, out } = input;
   const options = checkOptions(input.options);
+  await expectRoom(input);
   rowLayout(source, architectureNamed(options.architecture)); // refuses rows that the architecture cannot read
   expectTrainingFits(source.dIn, options);
   const buffer =
@@ -82,7 +91,7 @@ export async function trainDictionary(input: TrainInput): Promise<TrainResult> {
       'Give more text or a smaller batch.',
     );
   const settings = decisiveSettings(input, nSteps);
-  const finished = await finishedRun(out, settings, input.options, input.replace ?? false);
+  const finished = await finishedRun(input, settings);
   if (finished)
     return { dictionary: await loadDictionary(out), last: finished, nSteps, startedAtStep: nSteps };
   return run(input, buffer, nSteps, settings);
@@ -150,62 +159,72 @@ function withLastGood(error: unknown, folder: string): unknown {
   return new MonosemeError(error.code, error.what, advice, { cause: error });
 }
 
-/** The last metrics of a finished run of these settings, or undefined when there is none. */
-async function finishedRun(
-  out: string,
-  settings: DecisiveSettings,
-  options: TrainOptions,
-  replace: boolean,
-): Promise<StepMetrics | undefined> {
-  if (!existsSync(join(out, 'manifest.json'))) {
-    if (replace || !existsSync(join(out, 'sae_weights.safetensors')) || existsSync(join(out, 'training')))
-      return undefined;
+/**
+ * Whether a run may write into its folder, as far as that is known before its data are.
+ *
+ * @throws {MonosemeError} ERR_EXISTS for another dictionary, or the checkpoint of a run that is not to be gone on with
+ */
+export async function expectRoom({
+  out,
+  options,
+  resume,
+  replace,
+  spelt,
+}: Pick<TrainInput, 'out' | 'options' | 'resume' | 'replace' | 'spelt'>): Promise<void> {
+  const trainingFolder = join(out, 'training');
+  if (existsSync(join(out, 'manifest.json'))) {
+    const { details } = await readManifest(out, 'dictionary');
+    const before = camelCaseKeys(details['options'] as Readonly<Record<string, unknown>>);
+    const changes = changedSettings(decisiveOptions(before), decisiveOptions({ ...options }), spelt);
+    if (changes.length > 0 && !replace) throw otherRun(out, changes.join(', '));
+  } else if (existsSync(checkpointPath(trainingFolder))) {
+    if (!resume)
+      throw new MonosemeError(
+        'ERR_EXISTS',
+        `${trainingFolder} holds the checkpoint of a run that was interrupted.`,
+        'Add --resume to go on with it, or choose another folder with --out.',
+      );
+  } else if (!replace && existsSync(join(out, 'sae_weights.safetensors')) && !existsSync(trainingFolder))
     throw new MonosemeError(
       'ERR_EXISTS',
       `${out} holds a dictionary that was not trained here.`,
       'Choose another folder with --out.',
     );
-  }
-  const manifest = await readManifest(out, 'dictionary');
-  if (manifest.madeFrom['run'] === fingerprint(settings))
-    return storedMetrics(manifest.details['last_metrics']);
-  if (replace) return undefined;
-  const before = manifest.details['options'] as DecisiveSettings;
-  const changes = changedSettings(before, snakeCaseKeys({ ...options }));
-  throw new MonosemeError(
+}
+
+function otherRun(out: string, changes: string): MonosemeError {
+  return new MonosemeError(
     'ERR_EXISTS',
-    `${out} holds a dictionary of another run: ${changes.join(', ') || 'data or kernel backend changed'}.`,
+    `${out} holds a dictionary of another run: ${changes}.`,
     'Choose another folder with --out, or remove that one.',
   );
 }
 
-/** Metrics as they were before `snakeCaseKeys`. */
-function storedMetrics(json: unknown): StepMetrics {
-  const entries = Object.entries(json as Record<string, number>);
-  return Object.fromEntries(
-    entries.map(([key, value]) => [
-      key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-      value,
-    ]),
-  ) as unknown as StepMetrics;
+/** The last metrics of a finished run of these settings, or undefined when there is none. */
+async function finishedRun(
+  { out, replace }: TrainInput,
+  settings: DecisiveSettings,
+): Promise<StepMetrics | undefined> {
+  if (!existsSync(join(out, 'manifest.json'))) return undefined;
+  const manifest = await readManifest(out, 'dictionary');
+  if (manifest.madeFrom['run'] === fingerprint(settings))
+    return camelCaseKeys(
+      manifest.details['last_metrics'] as Record<string, number>,
+    ) as unknown as StepMetrics;
+  if (replace) return undefined;
+  throw otherRun(out, 'data or kernel backend changed');
 }
 
 async function checkpointToResume(
   trainingFolder: string,
-  { source, backend, options, resume, replace }: TrainInput,
+  input: TrainInput,
   settings: DecisiveSettings,
 ): Promise<TrainState | undefined> {
-  if (!existsSync(checkpointPath(trainingFolder))) return undefined;
-  if (!resume)
-    throw new MonosemeError(
-      'ERR_EXISTS',
-      `${trainingFolder} holds the checkpoint of a run that was interrupted.`,
-      'Add --resume to go on with it, or choose another folder with --out.',
-    );
+  if (!input.resume || !existsSync(checkpointPath(trainingFolder))) return undefined;
   try {
-    return await readCheckpoint(trainingFolder, source, options, settings, backend);
+    return await readCheckpoint(trainingFolder, input, settings);
   } catch (error) {
-    if (replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
+    if (input.replace && error instanceof MonosemeError && error.code === 'ERR_MISMATCH') return undefined;
     throw error;
   }
 }
@@ -217,9 +236,8 @@ function epochsFor(source: ActivationSource, options: TrainOptions): number {
 /** What must be equal for a checkpoint to be continued. */
 function decisiveSettings(input: TrainInput, nSteps: number): DecisiveSettings {
   const { source, backend, options, batches, hookName, modelName, hooks } = input;
-  const { checkpointEvery: _often, logEvery: _lines, ...decisive } = options;
   return {
-    ...decisive,
+    ...decisiveOptions({ ...options }),
     toolkit: TOOLKIT_VERSION,
     activations: source.hash,
     backend: backend.description,
@@ -230,4 +248,10 @@ function decisiveSettings(input: TrainInput, nSteps: number): DecisiveSettings {
     hooks,
     nSteps,
   };
+}
+
+/** Without those that change only how often a run says and keeps what it has come to. */
+function decisiveOptions(options: Readonly<Record<string, unknown>>): DecisiveSettings {
+  const { checkpointEvery: _often, logEvery: _lines, ...decisive } = options;
+  return decisive;
 }
