@@ -18,7 +18,7 @@ import { sumsByLatent, total } from './sparse-sum.ts';
  *            ∂W_dec[j] = 2/B Σ_b f_bj e_b + (λ/B Σ_b f_bj) W_dec[j]/‖W_dec[j]‖
  * Start      rows of W_dec of length `decoderNorm`, W_enc = W_dec, biases 0 (b_dec as `decoderBiasInit` says)
  * Finish     lengths of the decoder rows folded into the encoder
- * Deviation  the norm of the gradient is clipped (at 1 in theirs) only where `gradientClipNorm` is given
+ * Deviation  the norm of the gradient is clipped (at 1 in theirs) only where `gradientClipNorm` is given, as in the preset
  */
 export const april2024: Architecture = {
   name: 'april-2024',

@@ -26,7 +26,8 @@ const LIFT_RATE = 0.01;
  *            l ← l + 0.01 θ (5 B / deadAfterTokens − firings of the batch), within 0 … θ. Without it latents that the others
  *            have no use for never reach the threshold of the batch, and die.
  * Finish     saved as `jumprelu` with the thresholds θ − l
- * Deviation  with an encoder bias (theirs has none); by row at the start (byRow 0 is theirs); the lift
+ * Deviation  with an encoder bias (theirs has none); by row at the start (byRow 0 is theirs); the lift; AuxK as Gao et al.
+ *            have it (theirs adds b_dec to its reconstruction and does not weigh it by what is left)
  */
 export const batchTopK: Architecture = {
   name: 'batchtopk',

@@ -10,7 +10,8 @@ import { weightedL1Gradients } from './april-2024.ts';
  * Gradients  with e = x̂ − x and n_j = Σ_s ‖W^s_dec[j]‖:  δ_bj = (2⟨e_b, W_dec[j]⟩ + λ n_j)/B where f_bj > 0;
  *            ∂W^s_dec[j] = 2/B Σ_b f_bj e^s_b + (λ/B Σ_b f_bj) W^s_dec[j]/‖W^s_dec[j]‖
  * Start      rows of W_dec of length `decoderNorm` over all sources, W_enc = W_dec, biases 0
- * Deviation  the norm of the gradient is clipped only where that is asked for
+ * Deviation  theirs starts with rows of length 0.08 in every source; the norm of the gradient is clipped (at 1 in theirs)
+ *            only where that is asked for
  */
 export const crosscoder: Architecture = {
   name: 'crosscoder',

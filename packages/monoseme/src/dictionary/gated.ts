@@ -12,6 +12,7 @@ import { sumsByLatent, total } from './sparse-sum.ts';
  *            δ_bj = ∂L/∂π_bj = (2⟨e_b, W_dec[j]⟩ m_bj exp(r_j) + λ + 2⟨e'_b, W_dec[j]⟩)/B
  *            ∂b_gate = Σ_b (λ + 2⟨e'_b, W_dec[j]⟩)/B,  ∂b_mag = Σ_b 2⟨e_b, W_dec[j]⟩ m_bj/B,
  *            ∂r = Σ_b 2⟨e_b, W_dec[j]⟩ m_bj exp(r_j) π_bj/B;  W_dec and b_dec (decoder path) from f alone
+ * Deviation  Adam's β₁ and the learning rate are those of all architectures (theirs: 0, and 3e-4 with a warm-up)
  * Names      b_gate is kept as `b_enc`: it decides what fires
  * Cost       the auxiliary term needs a second reconstruction
  */

@@ -20,7 +20,8 @@ import { onePairEach, plus, sumsByLatent, total } from './sparse-sum.ts';
  * Units      as for JumpReLU; 1/c and λ_P in units of s too
  * Start      `initialDensity` sets b_enc so that each latent fires on that share of the inputs; theirs is 10,000/dSae
  * Finish     lengths of the decoder rows folded into encoder and thresholds
- * Deviation  `windowShare`, 1 in the preset (docs/decisions/0013-window-share.md); the window ends at h = 0
+ * Deviation  `windowShare`, 1 in the preset (docs/decisions/0013-window-share.md); the window ends at h = 0; the norm of the
+ *            gradient is clipped (at 1 in theirs) only where `gradientClipNorm` is given, as in the preset
  */
 export const january2025: Architecture = {
   name: 'january-2025',

@@ -19,7 +19,8 @@ const LEAST_ACTIVATION = 1e-2;
  * Gradients  δ_bj = (2⟨e_b, W_dec[j]⟩ + λ α p max(f_bj, f_min)^(p−1))/B
  * Annealing  p from 1 to `finalPower` in 10 equal steps; at each, α ← α · mean(Σ f^p) / mean(Σ f^p'), so that the
  *            penalty does not jump
- * Deviation  the means are running means over about ten batches; f_min bounds the slope
+ * Deviation  the means are running means over about ten batches; f_min bounds the slope; dead latents are resampled;
+ *            p ends at 0.2, as in SAEBench's runs (theirs goes on to just above 0)
  */
 export const pAnnealing: Architecture = {
   name: 'p-annealing',

@@ -7,6 +7,7 @@ import { total } from './sparse-sum.ts';
  * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ ‖f_b‖₁ ],  f = ReLU(W_enc (x − b_dec) + b_enc),  x̂ = W_dec f + b_dec
  * Gradients  with e = x̂ − x:  δ_bj = (2⟨e_b, W_dec[j]⟩ + λ)/B where f_bj > 0, else 0; the rest as shared
  * Beside it  rows of W_dec of length 1 with projected gradients, resampling of dead latents
+ * Deviation  by default W_enc starts as W_dec and λ with a warm-up; `bricken-2023` has neither
  */
 export const standard: Architecture = {
   name: 'standard',

@@ -21,7 +21,8 @@ export const K_WARM_UP = { kWarmUp: 0, initialK: 0 } as const;
  * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B for the kept pairs
  * Ties       the k largest pre-activations first, then ReLU: a row may keep fewer than k. Kept values are positive,
  *            so the other order would differ only in which zeros it lists.
- * Deviation  inputs are normalised row by row only with `normalize` layer-norm; the encoder is not rescaled at the start
+ * Deviation  inputs are normalised row by row only with `normalize` layer-norm; the encoder is not rescaled at the start;
+ *            any activation above 0 is a firing (theirs: above 0.001)
  */
 export const topK: Architecture = {
   name: 'topk',

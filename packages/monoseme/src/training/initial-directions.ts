@@ -23,6 +23,8 @@ export interface Sample {
  *        times that; `kaiming`: U(±1/√dIn), as PyTorch's linear layers
  * b_enc  0, or U(±1/√dIn) with `kaiming`
  *
+ * Deviation: where sources draw every number of W_dec uniformly before rows get their length, rows are uniform on the sphere
+ *
  * Sources: Bricken et al. 2023 (kaiming); Gao et al. 2024 and Conerly et al. 2024 (tied); Anthropic, January 2025
  * (uniform, scaled)
  */

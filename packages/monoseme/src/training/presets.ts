@@ -11,7 +11,11 @@ import {
 
 /**
  * Settings of published recipes, named after where they come from. Each gives what its source gives in numbers; where
- * the source is silent, the values of replications that worked or of the peers' trainers.
+ * the source is silent, the values of replications that worked or of the peers' trainers. Warm-ups and decays that a source
+ * counts in steps are the share of a run of `tokens` that they are there.
+ *
+ * Deviation  `expected-norm` makes E‖x‖ = √dIn, where Gemma Scope and dictionary_learning divide by √E‖x‖²; directions start
+ *            as `initialDirections` says; what else a recipe leaves out stands beside it and with its architecture
  */
 export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
   /** Bricken et al. 2023. Learning rate and betas are not in the text. */
@@ -34,7 +38,7 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     checkpointEvery: 10_000,
     logEvery: 100,
   },
-  /** Conerly et al. 2024 and Templeton et al. 2024; batch and tokens as in replications. No clipping of gradients. */
+  /** Conerly et al. 2024 and Templeton et al. 2024; batch and tokens as in replications. */
   'april-2024': {
     architecture: 'april-2024',
     batchRows: 4096,
@@ -45,12 +49,13 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     learningRateWarmUp: 0,
     learningRateDecay: 0.2,
     beta2: 0.999,
+    gradientClipNorm: 1,
     normalize: 'expected-norm',
     encoderInit: 'tied',
     decoderBiasInit: 'zeros',
     decoderNorm: 0.1,
   },
-  /** Gao et al. 2024. */
+  /** Gao et al. 2024. Theirs counts an activation of less than 0.001 as none when it looks for dead latents. */
   'gao-2024': {
     architecture: 'topk',
     dSae: 32_768,
@@ -69,7 +74,11 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     deadAfterTokens: 10_000_000,
     bufferRows: 524_288,
   },
-  /** Lieberum et al. 2024. Their ε, θ (0.001) and λ (6e-4) are for inputs of norm 1: times √dIn and dIn, for dIn 2304. */
+  /**
+   * Lieberum et al. 2024. Their ε, θ (0.001) and λ (6e-4) are for inputs of norm 1: times √dIn and dIn, for dIn 2304. The
+   * learning rate is the same, so that biases, which are √dIn times as large here, move by less of themselves. It starts
+   * at 0, theirs at a tenth.
+   */
   'gemma-scope': {
     architecture: 'jumprelu',
     dSae: 16_384,
@@ -108,6 +117,7 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     learningRateWarmUp: 0,
     learningRateDecay: 0.2,
     beta2: 0.999,
+    gradientClipNorm: 1,
     normalize: 'expected-norm',
     decoderBiasInit: 'zeros',
     bufferRows: 524_288,
@@ -126,10 +136,14 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     learningRateWarmUp: 0,
     learningRateDecay: 0,
     beta2: 0.99,
-    normalize: 'expected-norm',
+    normalize: 'layer-norm',
+    decoderBiasInit: 'zeros',
     deadAfterTokens: 20_480,
   },
-  /** Bussmann et al. 2025, with the training settings of SAEBench's dictionaries. */
+  /**
+   * Bussmann et al. 2025, with the training settings of SAEBench's dictionaries. AuxK takes as many dead latents as are
+   * active, theirs half as many as there are inputs; the threshold remembers 100 batches, theirs 1,000.
+   */
   matryoshka: {
     architecture: 'matryoshka',
     dSae: 65_536,
@@ -144,6 +158,7 @@ export const PRESETS: Readonly<Record<string, Partial<TrainOptions>>> = {
     learningRateWarmUp: 0.004,
     learningRateDecay: 0.2,
     beta2: 0.999,
+    gradientClipNorm: 1,
     normalize: 'expected-norm',
     deadAfterTokens: 10_000_000,
   },
