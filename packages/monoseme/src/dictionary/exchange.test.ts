@@ -110,6 +110,21 @@ describe('known traps', () => {
     }
   });
 
+  test('stateful normalisation: what is decoded has the moments of its own rows, whatever was encoded since', async () => {
+    for (const name of ['saelens-layer-norm', 'saelens-constant-norm']) {
+      const dictionary = await loadDictionary(dictionaryPath(name));
+      const { x, xhat } = await golden(name);
+      const codes = await encode(dictionary, backend, x, ROWS);
+      await encode(
+        dictionary,
+        backend,
+        x.map((value) => 3 * value + 1),
+        ROWS,
+      );
+      expectClose(await decode(dictionary, backend, codes, x), xhat, name);
+    }
+  });
+
   test('orientation: a square dictionary is told right by its numbers, where shapes cannot tell', async () => {
     const n = 4;
     const W_enc = Float32Array.from({ length: n * n }, (_, i) => i + 1);

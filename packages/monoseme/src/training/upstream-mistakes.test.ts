@@ -183,3 +183,55 @@ test("BatchTopK's script has an encoder bias that its top-k kinds do not use; ou
     assert.ok(firings(codes.latentIndices) < 256, architecture);
   }
 });
+
+test('thresholds of SAELens and dictionary_learning lag behind the batches of a short run; ours is their mean from the first', async () => {
+  const { state, batch, stepOptions } = await startOf({ architecture: 'batchtopk', k: 2 });
+  const thresholds: number[] = [];
+  for (let step = 0; step < 3; step++) {
+    await trainStep_(state, backend, batch.slice(), stepOptions);
+    const [sum, weight, ofBatch] = state.memory;
+    thresholds.push(ofBatch);
+    const mean = thresholds.reduce((total, value) => total + value) / thresholds.length;
+    assert.ok(ofBatch > 0 && Math.abs(sum / weight - mean) < 0.01 * mean, `step ${step}: ${sum / weight}`);
+  }
+});
+
+test("dictionary_learning's Matryoshka divides by the number of prefixes twice; the weights of ours add up to 1", async () => {
+  for (const prefixPower of [0, 1]) {
+    const { state, batch, stepOptions } = await startOf({
+      ...{ architecture: 'matryoshka', k: 2, prefixes: [0.25, 0.5, 1], prefixPower, auxCoefficient: 0 },
+    });
+    // Beyond the first prefix nothing fires: all reconstructions are the same one.
+    state.encoderBias.values.fill(-100, D_SAE / 4);
+    const { sums } = await gradientsOf_(state, backend, batch, stepOptions);
+    assert.ok(sums.l0 > 0);
+    assert.ok(Math.abs(sums.loss / sums.squaredError - 1) < 1e-6, `${sums.loss} of ${sums.squaredError}`);
+  }
+});
+
+test('a replication of January 2025 folds decoder norms into the encoder alone; ours into thresholds too', () => {
+  const { weights } = architectureNamed('january-2025').finish({
+    weights: {
+      ...{ W_enc: Float32Array.of(1, 1), b_enc: Float32Array.of(3) },
+      ...{ W_dec: Float32Array.of(0, 2), b_dec: new Float32Array(2) },
+    },
+    further: { log_threshold: Float32Array.of(Math.log(0.5)) },
+    memory: [1],
+    settings: {},
+  });
+  assert.deepEqual([...weights.W_enc, ...weights.b_enc, ...weights.W_dec], [2, 2, 6, 0, 1]);
+  assert.ok(Math.abs((weights.threshold?.[0] ?? NaN) - 1) < 1e-6);
+});
+
+test("llamascopium's BatchTopK keeps large negative values and overcomplete loses its threshold; ours keeps positive ones and saves it", async () => {
+  const { state, batch, stepOptions } = await startOf({ architecture: 'batchtopk', k: 2 });
+  state.encoderBias.values.fill(-100, 0, D_SAE / 2);
+  const { acts } = await gradientsOf_(state, backend, batch, stepOptions);
+  assert.ok(acts.values.length > 0 && acts.values.every((value) => value > 0));
+  const options = resolveOptions({ ...SMALL, architecture: 'batchtopk', k: 3, byRow: 0 });
+  const { dictionary } = await trainInMemory({ source: SOURCE, backend, options });
+  await saveDictionary(join(folder, 'thresholds'), dictionary);
+  const { weights } = await loadDictionary(join(folder, 'thresholds'));
+  assert.ok(weights.threshold?.some((value) => value > 0));
+  assert.deepEqual(weights.threshold, dictionary.weights.threshold);
+});
