@@ -44,6 +44,18 @@ test('classical methods and an architecture on known features: a table of figure
   assert.match(readFileSync(svg, 'utf8'), /^<svg[^]*>topk<[^]*topk: MCC 0\.\d{3}</);
 });
 
+test('two tables, within 80 columns, with what their headings mean', () => {
+  const sizes = ['--steps', '1', '--classical-rows', '100', '--d-sae', '24', '--no-architectures'];
+  const { status, stdout, stderr } = monoseme('toy', '--set', 'circle', ...sizes);
+  assert.equal(status, 0, stderr);
+  for (const line of `${stdout}${stderr}`.split('\n')) assert.ok(line.length <= 80, line);
+  assert.match(stdout, /^method +latents +dead +MMCS +reverse +> 0\.9 +MCC +circle\nrandom +24 +\d/m);
+  assert.match(stdout, /^method +L0 +F1 +expl\. var\. +gap to OMP +seconds\nomp, true directions +\d/m);
+  for (const heading of ['MMCS', 'reverse', '> 0.9', 'MCC', 'circle', 'F1', 'gap to OMP'])
+    assert.ok(stdout.replaceAll('\n', ' ').includes(`${heading}: `), heading);
+  assert.doesNotMatch(stderr, /^train/m);
+});
+
 test('contradictory flags, unknown names and sizes that cannot work are refused before any work', () => {
   const refused: [string[], RegExp][] = [
     [['--no-architectures', '--architecture', 'topk'], /--architecture topk and --no-architectures/],

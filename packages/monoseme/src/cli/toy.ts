@@ -17,7 +17,7 @@ import { addBackendFlags, type BackendFlags, openBackend } from './backend-optio
 import { type CommandContext, withStage } from './context.ts';
 import type { DeclareCommand } from './main.ts';
 import { countOption, flagOf, repeatable, weightOption, wholeOption } from './options.ts';
-import { table } from './table.ts';
+import { methodName, resultTables } from './toy-tables.ts';
 
 interface Flags extends BackendFlags {
   readonly set: string;
@@ -77,7 +77,7 @@ export const toyCommand: DeclareCommand = (program, run) => {
           seed: flags.seed,
           signal: context.signal,
         });
-        context.print(resultTable(results));
+        context.print(resultTables(results));
         if (flags.out !== undefined) {
           await atomicWrite(flags.out, new TextEncoder().encode(drawn(flags.set, results)));
           context.print(flags.out);
@@ -106,10 +106,12 @@ async function compare(context: CommandContext, input: ComparisonInput): Promise
   ] as const;
   const results: MethodResult[] = [];
   for (const [name, unit, part] of parts) {
+    if (part === autoencoders && input.runs.length === 0) continue;
     const found = await withStage(context, name, unit, async (stage) => {
       const onProgress = (done: number, total: number) => stage.update(done, total);
       const own = await part({ ...input, onProgress });
-      return [own, own.map(({ method }) => method).join(', ')];
+      const names = own.map(({ method }) => method).join(', ');
+      return [own, own.length > 6 ? `${own.length} architectures` : names];
     });
     results.push(...found);
   }
@@ -148,55 +150,6 @@ function runsOf(flags: Flags, dSae: number, k: number): TrainOptions[] {
   });
 }
 
-const HEADER = [
-  'method',
-  'latents',
-  'MMCS',
-  'reverse',
-  '> 0.9',
-  'MCC',
-  'F1',
-  'L0',
-  'dead',
-  'expl. var.',
-  'gap to OMP',
-  'seconds',
-];
-
-function resultTable(results: readonly MethodResult[]): string {
-  const rows = results.map(({ figures, seconds, amortisationGap, ...result }) => [
-    nameOf(result),
-    String(figures.dSae),
-    figures.mmcs.toFixed(3),
-    figures.mmcsReverse.toFixed(3),
-    figures.above09.toFixed(2),
-    figures.mcc.toFixed(3),
-    figures.f1.toFixed(3),
-    figures.l0.toFixed(1),
-    String(figures.dead),
-    figures.explainedVariance.toFixed(3),
-    amortisationGap?.toFixed(3) ?? '',
-    seconds.toFixed(1),
-  ]);
-  const { trueL0, inPlane } = results[0].figures;
-  const notes = [
-    `${trueL0.toFixed(1)} features are active in a row, on average.`,
-    ...(inPlane === undefined ? [] : circleNote(results)),
-  ];
-  return `${table(HEADER, rows)}\n\n${notes.join('\n')}`;
-}
-
-function nameOf({ method, kind }: Pick<MethodResult, 'method' | 'kind'>): string {
-  return kind === 'true directions' ? `${method}, true directions` : method;
-}
-
-function circleNote(results: readonly MethodResult[]): string[] {
-  const shares = results
-    .filter(({ kind }) => kind === 'autoencoder')
-    .map(({ method, figures }) => `${method} ${Math.round((figures.inPlane as number) * figures.dSae)}`);
-  return shares.length === 0 ? [] : [`Latents laid around the circle: ${shares.join(', ')}.`];
-}
-
 /** Recovery and error of every method beside its name; all are better to the right. */
 function drawn(set: string, results: readonly MethodResult[]): string {
   const measures = [
@@ -207,13 +160,13 @@ function drawn(set: string, results: readonly MethodResult[]): string {
   return plot({
     title: `Recovered features of the set ${set}`,
     x: { label: '1 is perfect' },
-    y: { label: '', categories: results.map(nameOf) },
+    y: { label: '', categories: results.map(methodName) },
     marks: measures.map(([name, key]) => ({
       kind: 'points',
       name,
       x: results.map(({ figures }) => figures[key]),
       y: results.map((_, place) => place),
-      titles: results.map((result) => `${nameOf(result)}: ${name} ${result.figures[key].toFixed(3)}`),
+      titles: results.map((result) => `${methodName(result)}: ${name} ${result.figures[key].toFixed(3)}`),
     })),
   });
 }
