@@ -111,6 +111,11 @@ function checkLayout(
   fail: Fail,
 ): Map<string, TensorEntry> {
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  const beyond = inOrder.find(([, entry]) => entry.end > dataBytes);
+  if (beyond)
+    throw fail(
+      `tensor "${beyond[0].slice(0, 80)}" reaches to byte ${beyond[1].end}, but ${dataBytes} follow the header`,
+    );
   let end = 0;
   for (const [name, entry] of inOrder) {
     if (entry.begin !== end) {
