@@ -182,11 +182,10 @@ function expectKeys(record: Record<string, unknown>, known: readonly string[], p
 }
 
 function unknownKey(key: string, known: readonly string[], where: string): MonosemeError {
-  return new MonosemeError(
-    'ERR_OPTION',
-    `${where}: there is no ${key}.`,
-    `The nearest is ${nearestNames(key, known)[0]}.`,
-  );
+  const advice = OPTION_KEYS.includes(key)
+    ? 'It stands under options, or in an entry of architectures.'
+    : `The nearest is ${nearestNames(key, known)[0]}.`;
+  return new MonosemeError('ERR_OPTION', `${where}: there is no ${key}.`, advice);
 }
 
 function recordAt(value: unknown, where: string): Record<string, unknown> {

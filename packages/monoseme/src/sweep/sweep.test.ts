@@ -58,6 +58,7 @@ describe('the grid', () => {
 
   for (const [name, changes, pattern] of [
     ['an unknown key', { model: ['a'] }, /there is no model.*nearest is models/s],
+    ['an option that stands beside options', { batch_rows: 64 }, /there is no batch_rows.*under options/s],
     ['an unknown option', { options: { batch_row: 64 } }, /there is no batch_row.*nearest is batch_rows/s],
     ['an unknown setting', { architectures: [{ l1_coeficient: 1 }] }, /nearest is l1_coefficient/],
     ['an unknown architecture', { architectures: [{ architecture: 'topkk' }] }, /no architecture topkk/],
