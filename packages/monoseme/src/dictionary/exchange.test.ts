@@ -229,6 +229,11 @@ describe('bad files', () => {
       /"transcoder", but normalize_activations is "constant_norm_rescale"/,
     ],
     ['saelens-standard', { architecture: 'transcoder', d_out: 5 }, /transcoder.*apply_b_dec_to_input/],
+    ['saelens-standard', { apply_b_dec_to_input: 'false' }, /apply_b_dec_to_input is "false".*true or false/],
+    ['saelens-topk-rescaled', { rescale_acts_by_decoder_norm: 1 }, /rescale_acts_by_decoder_norm is 1/],
+    ['saelens-matching-pursuit', { stop_on_duplicate_support: 0 }, /stop_on_duplicate_support is 0/],
+    ['sparsify-transcoder', { transcode: 'yes' }, /transcode is "yes"/],
+    ['sparsify-transcoder', { skip_connection: [] }, /skip_connection is \[\]/],
     ['saelens-topk', { k: 10 }, /k is 10/],
     ['saelens-topk', { k: 0 }, /k is 0/],
     ['saelens-v3-topk', { activation_fn_str: 'tanh-relu' }, /activation_fn/],
@@ -256,6 +261,15 @@ describe('bad files', () => {
       threshold: { shape: [3], data: data(3) },
     });
     await refuse(path, 'ERR_NOT_FINITE', /^"b_enc" of .*params\.npz holds NaN at element 1\./);
+    await rm(out, { recursive: true });
+  });
+
+  test('a folder with several dictionaries asks for one, instead of taking the first', async () => {
+    const out = join(folder, 'layers');
+    await cp(fixture('dictionaries', 'openai-relu'), out, { recursive: true });
+    await cp(join(out, '3.pt'), join(out, '11.pt'));
+    await refuse(out, 'ERR_FORMAT', /holds 2 dictionaries: 11\.pt, 3\.pt\. Name the file/);
+    await loadDictionary(join(out, '3.pt'));
     await rm(out, { recursive: true });
   });
 

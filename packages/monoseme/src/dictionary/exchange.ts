@@ -37,6 +37,22 @@ export function sizeOf(record: Record<string, unknown>, key: string, max: number
   );
 }
 
+/** A setting that is true or false, `other` where it is missing or null. @throws {MonosemeError} ERR_FORMAT naming the key */
+export function flagOf(
+  record: Readonly<Record<string, unknown>>,
+  key: string,
+  other: boolean,
+  path: string,
+): boolean {
+  const value = record[key] ?? other;
+  if (typeof value === 'boolean') return value;
+  throw new MonosemeError(
+    'ERR_FORMAT',
+    `${path}: ${key} is ${JSON.stringify(value)}.`,
+    'It should be true or false.',
+  );
+}
+
 /**
  * Sizes that a configuration says too, where it says them, are those of the arrays.
  *

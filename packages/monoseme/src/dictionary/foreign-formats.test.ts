@@ -224,6 +224,13 @@ describe('bad files', () => {
     ],
     ['llamascopium-relu', 'config.json', () => ({ sae_type: 'crosscoder' }), /sae_type "crosscoder"/],
     ['llamascopium-relu', 'config.json', () => ({ use_glu_encoder: true }), /use_glu_encoder/],
+    ['llamascopium-relu', 'config.json', () => ({ use_decoder_bias: 'no' }), /use_decoder_bias is "no"/],
+    [
+      'llamascopium-topk',
+      'config.json',
+      () => ({ sparsity_include_decoder_norm: 0 }),
+      /sparsity_include_decoder_norm is 0/,
+    ],
     [
       'llamascopium-relu',
       'config.json',

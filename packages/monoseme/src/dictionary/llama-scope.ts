@@ -5,6 +5,7 @@ import {
   type Checkpoint,
   expectSizes,
   finiteFloats,
+  flagOf,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -48,12 +49,23 @@ export async function loadLlamaScope({ file, configs }: Checkpoint): Promise<Dic
   };
   const isLogarithm = file.has('log_jumprelu_threshold');
   const config = (isLogarithm ? configs['config.json'] : configs['hyperparams.json']) ?? {};
-  expectSizes(config, { d_model: dIn, d_sae: dSae }, `The configuration of ${file.path}`);
+  expectSizes(config, { d_model: dIn, d_sae: dSae }, configurationOf(file));
   const scale = await inputScale(file, config, dIn);
   const thresholds = isLogarithm
     ? (await finiteFloats(file, 'log_jumprelu_threshold', [dSae])).map(Math.exp)
     : new Float32Array(dSae).fill(numberOf(config, 'jump_relu_threshold', file.path) * scale);
-  return finish(weights, thresholds, scale, config, { architecture: 'jumprelu', ...about(config) });
+  const threshold = weighsByNorm(config, file) ? unweighed(thresholds, weights.W_dec) : thresholds;
+  return finish({ ...weights, threshold }, scale, { architecture: 'jumprelu', ...about(config) });
+}
+
+/** Whether pre-activations count times the length of their decoder row. */
+function weighsByNorm(config: Readonly<Record<string, unknown>>, file: ArrayFile): boolean {
+  return flagOf(config, 'sparsity_include_decoder_norm', true, configurationOf(file));
+}
+
+/** What the configuration is called in an error. */
+function configurationOf({ path }: ArrayFile): string {
+  return `The configuration of ${path}`;
 }
 
 /**
@@ -66,47 +78,45 @@ export async function loadLlamaScope({ file, configs }: Checkpoint): Promise<Dic
  */
 export async function loadLlamascopium({ file, configs }: Checkpoint): Promise<Dictionary> {
   const config = configs['config.json'] ?? {};
-  expectRead(config, file.path);
+  expectRead(config, file);
   const [dIn, dSae] = await matrixShape(file, 'W_E');
-  expectSizes(config, { d_model: dIn }, `The configuration of ${file.path}`);
+  expectSizes(config, { d_model: dIn }, configurationOf(file));
   const weights = {
     W_enc: transposed(await finiteFloats(file, 'W_E', [dIn, dSae]), dIn, dSae),
     b_enc: await finiteFloats(file, 'b_E', [dSae]),
     W_dec: await finiteFloats(file, 'W_D', [dSae, dIn]),
-    b_dec:
-      config['use_decoder_bias'] === false ? new Float32Array(dIn) : await finiteFloats(file, 'b_D', [dIn]),
+    b_dec: flagOf(config, 'use_decoder_bias', true, configurationOf(file))
+      ? await finiteFloats(file, 'b_D', [dIn])
+      : new Float32Array(dIn),
   };
   const scale = await inputScale(file, config, dIn);
   const activation = String(config['act_fn'] ?? 'relu').toLowerCase();
-  if (activation === 'relu')
-    return finish(weights, undefined, scale, config, { architecture: 'standard', ...about(config) });
+  if (activation === 'relu') return finish(weights, scale, { architecture: 'standard', ...about(config) });
+  const byNorm = weighsByNorm(config, file);
   if (activation === 'jumprelu') {
     const logarithms = await finiteFloats(file, 'activation_function.log_jumprelu_threshold', [dSae]);
-    return finish(weights, logarithms.map(Math.exp), scale, config, {
-      architecture: 'jumprelu',
-      ...about(config),
-    });
+    const thresholds = logarithms.map(Math.exp);
+    const threshold = byNorm ? unweighed(thresholds, weights.W_dec) : thresholds;
+    return finish({ ...weights, threshold }, scale, { architecture: 'jumprelu', ...about(config) });
   }
   const k = sizeOf(config, 'top_k', dSae, file.path);
-  const byNorm = config['sparsity_include_decoder_norm'] !== false;
   const chosen = byNorm ? foldDecoderNorms(weights) : weights;
-  return finish(chosen, undefined, scale, config, { architecture: 'topk', k, ...about(config) });
+  return finish(chosen, scale, { architecture: 'topk', k, ...about(config) });
 }
 
-/** The dictionary for raw activations. Thresholds count in the scaled unit, and times decoder norms where those count. */
+/** Thresholds of pre-activations from those of pre-activations times the length of their decoder row. */
+function unweighed(thresholds: Float32Array, W_dec: Float32Array): Float32Array {
+  const norms = rowNorms(W_dec, thresholds.length);
+  return thresholds.map((value, j) => value / Math.max(norms[j], 1e-8));
+}
+
+/** The dictionary for raw activations, from weights and thresholds for scaled ones. */
 function finish(
   weights: Weights,
-  thresholds: Float32Array | undefined,
   scale: number,
-  config: Readonly<Record<string, unknown>>,
   fields: Pick<DictionaryConfig, 'architecture'> & Partial<DictionaryConfig>,
 ): Dictionary {
-  const byNorm = thresholds && config['sparsity_include_decoder_norm'] !== false;
-  const norms = byNorm ? rowNorms(weights.W_dec, weights.b_enc.length) : undefined;
-  const threshold = norms ? thresholds?.map((value, j) => value / Math.max(norms[j], 1e-8)) : thresholds;
-  const folded = foldInputScale({ ...weights, ...(threshold && { threshold }) }, [
-    { width: weights.b_dec.length, scale },
-  ]);
+  const folded = foldInputScale(weights, [{ width: weights.b_dec.length, scale }]);
   return foreignDictionary(folded, { ...fields, applyBDecToInput: false });
 }
 
@@ -121,7 +131,7 @@ async function inputScale(
   if (mode !== 'dataset-wise')
     throw new MonosemeError(
       'ERR_FORMAT',
-      `The configuration of ${file.path} says norm_activation ${JSON.stringify(mode)}.`,
+      `${configurationOf(file)} says norm_activation ${JSON.stringify(mode)}.`,
       'dataset-wise and inference are read.',
     );
   const named = config['dataset_average_activation_norm'];
@@ -138,12 +148,13 @@ async function inputScale(
   );
 }
 
-function expectRead(config: Readonly<Record<string, unknown>>, path: string): void {
+function expectRead(config: Readonly<Record<string, unknown>>, file: ArrayFile): void {
   const fail = (what: string, advice: string) =>
-    new MonosemeError('ERR_FORMAT', `The configuration of ${path} says ${what}.`, advice);
+    new MonosemeError('ERR_FORMAT', `${configurationOf(file)} says ${what}.`, advice);
   if ((config['sae_type'] ?? 'sae') !== 'sae')
     throw fail(`sae_type ${JSON.stringify(config['sae_type'])}`, 'Of llamascopium, sae is read.');
-  if (config['use_glu_encoder'] === true) throw fail('use_glu_encoder true', 'A plain encoder is read.');
+  if (flagOf(config, 'use_glu_encoder', false, configurationOf(file)))
+    throw fail('use_glu_encoder true', 'A plain encoder is read.');
   if (config['hook_point_in'] !== config['hook_point_out'])
     throw fail('that input and output are different hook points', 'Autoencoders are read.');
   const activation = String(config['act_fn'] ?? 'relu').toLowerCase();

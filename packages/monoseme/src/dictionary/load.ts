@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileError, MonosemeError } from '../errors.ts';
-import { openArrays, readJson, SafetensorsFile } from '../formats/index.ts';
+import { type ArrayFile, openArrays, readJson, SafetensorsFile } from '../formats/index.ts';
 import { type HubOptions, resolveHubPath } from '../hub/index.ts';
 import { isDictionaryLearning, loadDictionaryLearning } from './dictionary-learning.ts';
 import type { Dictionary } from './dictionary.ts';
@@ -45,7 +45,7 @@ function isSaeLens(checkpoint: Checkpoint): boolean {
 const NOT_WEIGHTS =
   /^(sparsity|checkpoint|activations_store_state|optimizer|lr_scheduler|state|trainer|rank_\d+)/;
 const WEIGHTS = /\.(safetensors|npz|pt|pth)$/;
-/** Where the tools of OpenMOSS keep the weights below the folder of the configuration. */
+/** Where the tools of OpenMOSS keep the weights below the folder of the configuration, the best first. */
 const FINAL = ['checkpoints/final.safetensors', 'checkpoints/pruned.safetensors'];
 /** In the folder of a run that has not ended: its last checkpoint as a dictionary. */
 export const CHECKPOINT_DICTIONARY = join('training', 'checkpoint');
@@ -91,22 +91,39 @@ async function withWeights<T>(
   path: string,
   use: (checkpoint: Checkpoint, format: Format) => Promise<T>,
 ): Promise<T> {
-  const found: string[] = [];
-  for (const name of await filesOfWeights(path)) {
-    const file = await openArrays(name);
-    try {
+  const others: string[] = [];
+  const found: { checkpoint: Checkpoint; format: Format }[] = [];
+  const open: ArrayFile[] = [];
+  try {
+    for (const name of await filesOfWeights(path)) {
+      const file = await openArrays(name);
+      open.push(file);
       const checkpoint = { file, configs: await configsBeside(name) };
       const format = FORMATS.find(({ matches }) => matches(checkpoint));
-      if (format) return await use(checkpoint, format);
-      found.push(`${basename(name)} with ${file.names().slice(0, 8).join(', ')}`);
-    } finally {
-      await file.close();
+      if (format) found.push({ checkpoint, format });
+      else others.push(`${basename(name)} with ${file.names().slice(0, 8).join(', ')}`);
     }
+    const [first, second] = found;
+    if (second) throw severalIn(path, found);
+    if (first) return await use(first.checkpoint, first.format);
+  } finally {
+    for (const file of open) await file.close();
   }
   throw new MonosemeError(
     'ERR_FORMAT',
-    `${path} holds no dictionary of a known format (it holds: ${found.join('; ') || 'no weights'}).`,
+    `${path} holds no dictionary of a known format (it holds: ${others.join('; ') || 'no weights'}).`,
     `Of these formats the arrays and the configuration are known: ${FORMATS.map(({ name }) => name).join(', ')}.`,
+  );
+}
+
+/** OpenAI keeps the dictionaries of all layers in one folder. */
+function severalIn(path: string, found: readonly { checkpoint: Checkpoint }[]): MonosemeError {
+  const names = found.map(({ checkpoint }) => basename(checkpoint.file.path));
+  const shown = names.length > 4 ? [...names.slice(0, 4), '…'] : names;
+  return new MonosemeError(
+    'ERR_FORMAT',
+    `${path} holds ${names.length} dictionaries: ${shown.join(', ')}.`,
+    'Name the file of one of them.',
   );
 }
 
@@ -115,7 +132,7 @@ async function filesOfWeights(path: string): Promise<string[]> {
     if (!(await stat(path)).isDirectory()) return [path];
     const entries = await readdir(path, { withFileTypes: true });
     const here = entries.map(({ name }) => name).filter(isWeights);
-    const names = here.length > 0 ? here : FINAL.filter((name) => existsSync(join(path, name)));
+    const names = here.length > 0 ? here : FINAL.filter((name) => existsSync(join(path, name))).slice(0, 1);
     if (names.length === 0) {
       const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
       if (folders.includes('training')) throw unfinished(path);

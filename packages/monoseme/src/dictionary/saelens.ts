@@ -14,6 +14,7 @@ import type { CrosscoderSource, Dictionary, DictionaryConfig, EncoderKind, Weigh
 import { outputWidth } from './dictionary.ts';
 import {
   finiteFloats,
+  flagOf,
   jsonRecord,
   MAX_CONFIG_BYTES,
   MAX_D_IN,
@@ -253,7 +254,8 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       NO_ENCODER[name] ?? `This version reads ${Object.keys(KINDS).join(', ')}.`,
     );
   const isTranscoder = form.endsWith('transcoder');
-  if (isTranscoder && record['apply_b_dec_to_input'] !== false)
+  const applyBDecToInput = flagOf(record, 'apply_b_dec_to_input', true, path);
+  if (isTranscoder && applyBDecToInput)
     throw fail(
       `architecture is "${name}", but apply_b_dec_to_input is not false`,
       'The decoder bias of a transcoder is that of its target, which its input has no part in.',
@@ -296,19 +298,19 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       ...(form === 'crosscoder' && { sources: parseSources(record['sources'], dIn, path) }),
       ...(normalization && { normalization }),
       contextSize: typeof contextSize === 'number' ? contextSize : undefined,
-      applyBDecToInput: record['apply_b_dec_to_input'] !== false,
+      applyBDecToInput,
       metadata,
     },
     dOut: isTranscoder ? sizeOf(record, 'd_out', MAX_D_IN, path) : dIn,
     hasSkip: form === 'skip_transcoder',
-    rescale: record['rescale_acts_by_decoder_norm'] === true,
+    rescale: flagOf(record, 'rescale_acts_by_decoder_norm', false, path),
     isScaled: SCALED.includes(normalize),
   };
 }
 
 /** @throws {MonosemeError} ERR_FORMAT */
 function parsePursuit(record: Record<string, unknown>, dIn: number, path: string): Pursuit {
-  const { residual_threshold: threshold = 1e-2, stop_on_duplicate_support: stops = true } = record;
+  const { residual_threshold: threshold = 1e-2 } = record;
   if (!(typeof threshold === 'number' && threshold >= 0 && Number.isFinite(threshold)))
     throw new MonosemeError(
       'ERR_FORMAT',
@@ -323,7 +325,7 @@ function parsePursuit(record: Record<string, unknown>, dIn: number, path: string
       MAX_D_SAE,
       path,
     ),
-    stopOnDuplicateSupport: stops !== false,
+    stopOnDuplicateSupport: flagOf(record, 'stop_on_duplicate_support', true, path),
   };
 }
 

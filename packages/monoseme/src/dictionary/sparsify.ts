@@ -6,6 +6,7 @@ import {
   type Checkpoint,
   expectSizes,
   finiteFloats,
+  flagOf,
   foreignDictionary,
   hasArrays,
   matrixShape,
@@ -39,18 +40,18 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
     );
   if ((config['activation'] ?? 'topk') !== 'topk')
     throw refuse(`activation is ${JSON.stringify(config['activation'])}`);
-  if (config['signed'] === true) throw refuse('signed is true');
-  const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
   const path = `cfg.json beside ${file.path}`;
+  if (flagOf(config, 'signed', false, path)) throw refuse('signed is true');
+  const [dSae, dIn] = await matrixShape(file, 'encoder.weight');
   // 0 latents stand for d_in · expansion_factor.
   expectSizes(config, { d_in: dIn, ...(config['num_latents'] !== 0 && { num_latents: dSae }) }, path);
-  const isTranscoder = config['transcode'] === true;
+  const isTranscoder = flagOf(config, 'transcode', false, path);
   const weights = {
     W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
     b_enc: await finiteFloats(file, 'encoder.bias', [dSae]),
     W_dec: await finiteFloats(file, file.has('W_dec') ? 'W_dec' : 'decoder.weight', [dSae, dIn]),
     b_dec: await finiteFloats(file, 'b_dec', [dIn]),
-    ...(config['skip_connection'] === true && {
+    ...(flagOf(config, 'skip_connection', false, path) && {
       W_skip: transposed(await finiteFloats(file, 'W_skip', [dIn, dIn]), dIn, dIn),
     }),
   };
