@@ -101,6 +101,18 @@ describe('known traps', () => {
     assert.deepEqual((await loaded('sparsify')).weights.W_dec, W_dec);
   });
 
+  test('decoder.weight of old files of sparsify: that of a linear layer, [dIn, dSae]', async () => {
+    const out = await copyOf('sparsify', 'cfg.json', () => ({}));
+    const path = join(out, 'sae.safetensors');
+    const { W_dec, ...others } = await writable(path);
+    const data = transposed(W_dec.data, D_SAE, D_IN);
+    await writeSafetensors(path, {
+      ...others,
+      'decoder.weight': { dtype: 'F32', shape: [D_IN, D_SAE], data },
+    });
+    assert.deepEqual((await loadDictionary(out)).weights, (await loaded('sparsify')).weights);
+  });
+
   test('normalisation of OpenAI: TopK normalises every row, ReLU does not', async () => {
     assert.equal((await loaded('openai-topk')).config.normalization, 'layer_norm');
     assert.equal((await loaded('openai-relu')).config.normalization, undefined);

@@ -23,7 +23,7 @@ export function isSparsify(checkpoint: Checkpoint): boolean {
 
 /**
  * Read a dictionary or transcoder of sparsify (EleutherAI): `sae.safetensors` with encoder.weight [dSae, dIn],
- * encoder.bias, W_dec [dSae, dIn] (decoder.weight in old files), b_dec and perhaps W_skip [dIn, dIn], and `cfg.json`
+ * encoder.bias, W_dec [dSae, dIn] (in old files decoder.weight of a linear layer, [dIn, dSae]), b_dec and perhaps W_skip [dIn, dIn], and `cfg.json`
  * beside it. TopK; the input is centred unless it is a transcoder's.
  *
  * @throws {MonosemeError} ERR_NOT_FOUND, ERR_FORMAT (also for groupmax), ERR_NOT_FINITE
@@ -49,7 +49,9 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
   const weights = {
     W_enc: await finiteFloats(file, 'encoder.weight', [dSae, dIn]),
     b_enc: await finiteFloats(file, 'encoder.bias', [dSae]),
-    W_dec: await finiteFloats(file, file.has('W_dec') ? 'W_dec' : 'decoder.weight', [dSae, dIn]),
+    W_dec: file.has('W_dec')
+      ? await finiteFloats(file, 'W_dec', [dSae, dIn])
+      : transposed(await finiteFloats(file, 'decoder.weight', [dIn, dSae]), dIn, dSae),
     b_dec: await finiteFloats(file, 'b_dec', [dIn]),
     ...(flagOf(config, 'skip_connection', false, path) && {
       W_skip: transposed(await finiteFloats(file, 'W_skip', [dIn, dIn]), dIn, dIn),
