@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { loadDictionary } from 'monoseme/dictionary';
+import { throwIfAborted } from 'monoseme/errors';
 import { installedPython } from './peer-environments.js';
 import { cleanEnvironment } from './runner-process.js';
 
@@ -19,9 +20,9 @@ export const BY_SAELENS = ', SAELens';
 /**
  * A dictionary that SAELens trained with the options of one of ours, on the same rows in the order of their chunks.
  *
- * @throws {Error} with the end of what it printed, where it fails
+ * @throws {Error} with the end of what it printed, where it fails; ERR_INTERRUPTED
  */
-export async function trainedBySaeLens(source, options, threads) {
+export async function trainedBySaeLens({ source, options, threads, signal, onStep }) {
   const folder = mkdtempSync(join(tmpdir(), 'monoseme-quality-'));
   try {
     const { architecture, dSae, batchRows, tokens, learningRate, beta2, k, prefixes, seed } = options;
@@ -35,11 +36,15 @@ export async function trainedBySaeLens(source, options, threads) {
       stdio: ['pipe', 'ignore', 'pipe'],
     });
     let printed = '';
+    const kill = () => child.kill();
+    signal.addEventListener('abort', kill);
     child.stderr.on('data', (data) => (printed = (printed + data).slice(-2000)));
     const ended = once(child, 'close');
     // Where the process ends early, what it printed says why.
-    await pipeline(Readable.from(bytesOf(source, steps * batchRows)), child.stdin).catch(() => {});
+    await pipeline(Readable.from(bytesOf(source, steps, batchRows, onStep)), child.stdin).catch(() => {});
     const [code] = await ended;
+    signal.removeEventListener('abort', kill);
+    throwIfAborted(signal);
     if (code !== 0) throw new Error(`SAELens: ${printed.trim().split('\n').at(-1)} (code ${code})`);
     return await loadDictionary(out);
   } finally {
@@ -47,11 +52,12 @@ export async function trainedBySaeLens(source, options, threads) {
   }
 }
 
-/** `nRows` rows of a source as bytes, in the order of its chunks. */
-async function* bytesOf(source, nRows) {
-  for (let chunk = 0, left = nRows; left > 0; chunk++) {
+/** The rows of some steps as bytes, in the order of a source's chunks: as fast as they are read, so that steps can be counted. */
+async function* bytesOf(source, steps, batchRows, onStep) {
+  for (let chunk = 0, left = steps * batchRows; left > 0; chunk++) {
     const rows = (await source.readChunk(chunk)).subarray(0, left * source.dIn);
     left -= rows.length / source.dIn;
+    onStep(steps - Math.ceil(left / batchRows), steps);
     yield Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength);
   }
 }

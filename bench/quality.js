@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { Stage, standardProgress } from '../packages/monoseme/dist/cli/progress.js';
 import { table } from '../packages/monoseme/dist/cli/table.js';
 import { snakeCaseKeys } from 'monoseme/formats';
 import { selectBackend } from 'monoseme/kernels';
@@ -18,7 +19,8 @@ import { judged } from './quality-targets.js';
 const HELP = `Usage: npm run quality -- [options]
 
 Trains every architecture on four synthetic sets whose features are known, and prints how well they were recovered
-beside published rows and the targets. Ends with exit code 1 where a target is missed in any seed.
+beside published rows and the targets. What is known is printed where more is to come, also with Ctrl-C.
+Ends with exit code 1 where a target is missed in any seed.
 
   --set <name>           small, planted, crowded or synth-sae-bench; may be repeated (default: all)
   --architecture <name>  may be repeated (default: all)
@@ -69,16 +71,37 @@ async function quality() {
   const backend = await selectBackend({ threads: flags.threads && number('threads') });
   log(environmentText());
   log(`kernels  ${backend.description}\n`);
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
   const results = [];
-  for (const [name, set] of sets) {
-    const ours = [];
-    for (let seed = 0; seed < number('seeds', 1); seed++)
-      ours.push(...(await trainSet(name, set, seed, backend)));
-    results.push(...ours);
-    for (const result of ours) printJson(result);
-    log(`${name}: ${set.title}\n${setTable(name, ours)}\n`);
+  try {
+    for (const [name, set] of sets) await runSet({ name, set, backend, signal: stop.signal, results });
+  } finally {
+    printVerdicts(judged(results));
   }
-  const verdicts = judged(results);
+}
+
+/**
+ * Every seed of a set. What is known is printed at once, where more is to come; at the end, or where it is cut off, all beside
+ * each other. Adds to `results`.
+ */
+async function runSet({ name, set, backend, signal, results }) {
+  const known = [];
+  const nSeeds = number('seeds', 1);
+  try {
+    for (let seed = 0; seed < nSeeds; seed++)
+      for await (const [what, found] of trainSet({ name, set, seed, backend, signal })) {
+        known.push(...found);
+        results.push(...found);
+        found.forEach(printJson);
+        if (flags.peers || nSeeds > 1) log(`${what}\n${tableOf(found.map(resultRow))}\n`);
+      }
+  } finally {
+    if (known.length > 0) log(`${name}: ${set.title}\n${setTable(name, known)}\n`);
+  }
+}
+
+function printVerdicts(verdicts) {
   if (verdicts.length === 0) return;
   log(table(['set', 'architecture', 'latents', 'target', 'mean', 'worst', ''], verdicts.map(verdictRow)));
   if (verdicts.some(({ isReached }) => !isReached)) process.exitCode = 1;
@@ -96,25 +119,37 @@ function chosenSets() {
   return Object.entries(sets).filter(([name]) => chosen.includes(name));
 }
 
-/** Every architecture and width of one set, on the same rows. */
-async function trainSet(name, set, seed, backend) {
+/** Every architecture and width of one set, on the same rows: ours, which end together, then every peer as it ends. */
+async function* trainSet({ name, set, seed, backend, signal }) {
   const steps = Math.max(...Object.values(set.cases).map((case_) => case_.steps ?? set.steps));
   const nChunks = Math.ceil((steps * number('steps', 1) * batchRowsOf(set)) / CHUNK_ROWS) + 1;
   const source = new ToySource({ ...set.model, nChunks, chunkRows: CHUNK_ROWS, seed }, backend);
   const k = set.k ?? Math.max(1, Math.round(set.kOfTrueL0 * (await trueL0(source))));
   const cases = casesOf(set, { k, seed });
-  if (cases.length === 0) return [];
-  const ours = await trainOurs(name, cases, source, seed, backend);
-  const trained = [...ours, ...(flags.peers ? await trainPeers(cases, source, backend) : [])];
-  const coders = trained.map(({ dictionary }) => dictionaryCoder(dictionary, backend));
-  const figures = await measureOnToy(coders, backend, source, Math.ceil(set.evaluationRows / CHUNK_ROWS));
-  return trained.map(({ architecture, dSae }, i) => ({
-    set: name,
-    architecture,
-    dSae,
-    seed,
-    figures: snakeCaseKeys({ ...figures[i], l0OfTarget: figures[i].l0 / k }),
-  }));
+  if (cases.length === 0) return;
+  const run = `${name}, seed ${seed}`;
+  const measured = async (trained) => {
+    const coders = trained.map(({ dictionary }) => dictionaryCoder(dictionary, backend));
+    const nChunks = Math.ceil(set.evaluationRows / CHUNK_ROWS);
+    const figures = await measureOnToy(coders, backend, source, nChunks, signal);
+    return trained.map(({ architecture, dSae }, i) => ({
+      set: name,
+      architecture,
+      dSae,
+      seed,
+      figures: snakeCaseKeys({ ...figures[i], l0OfTarget: figures[i].l0 / k }),
+    }));
+  };
+  yield [run, await measured(await trainOurs({ run, cases, source, backend, signal }))];
+  if (!flags.peers) return;
+  for (const { architecture, dSae, options } of cases) {
+    if (!PEER_ARCHITECTURES.includes(architecture)) continue;
+    const peer = `${run}, ${architecture} ${dSae} by SAELens`;
+    const dictionary = await staged(peer, (onStep) =>
+      trainedBySaeLens({ source, options, threads: backend.threads, signal, onStep }),
+    );
+    yield [peer, await measured([{ architecture: architecture + BY_SAELENS, dSae, dictionary }])];
+  }
 }
 
 function casesOf(set, { k, seed }) {
@@ -129,28 +164,26 @@ function casesOf(set, { k, seed }) {
     );
 }
 
-async function trainOurs(name, cases, source, seed, backend) {
-  const outcomes = await trainOnToy({
-    source,
-    backend,
-    runs: cases.map(({ options }) => options),
-    onStep: progress(`${name}, seed ${seed}`),
-  });
+async function trainOurs({ run, cases, source, backend, signal }) {
+  const runs = cases.map(({ options }) => options);
+  const outcomes = await staged(run, (onStep) => trainOnToy({ source, backend, runs, signal, onStep }));
   return outcomes.map(({ dictionary, error }, i) => {
-    if (error) throw new Error(`${name}, ${cases[i].architecture}: ${error.message}`);
+    if (error) throw new Error(`${run}, ${cases[i].architecture}: ${error.message}`);
     return { ...cases[i], dictionary };
   });
 }
 
-async function trainPeers(cases, source, backend) {
-  const trained = [];
-  for (const { architecture, dSae, options } of cases) {
-    if (!PEER_ARCHITECTURES.includes(architecture)) continue;
-    process.stderr.write(`  ${architecture} by SAELens\n`);
-    const dictionary = await trainedBySaeLens(source, options, backend.threads);
-    trained.push({ architecture: architecture + BY_SAELENS, dSae, dictionary });
+/** Work in steps, with a line of how far it is and of the time left. */
+async function staged(what, work) {
+  const stage = new Stage(standardProgress(), what, 'steps');
+  try {
+    const result = await work((done, total) => stage.update(done, total));
+    stage.finish('trained');
+    return result;
+  } catch (error) {
+    stage.abandon();
+    throw error;
   }
-  return trained;
 }
 
 function batchRowsOf({ batchRows = 1024 }) {
@@ -192,20 +225,29 @@ async function trueL0(source) {
 
 function setTable(name, ours) {
   const { source, rows } = JSON.parse(readFileSync(new URL('quality-peers.json', import.meta.url), 'utf8'));
-  const cells = (figures) =>
-    METRICS.map((metric) => figures[metric]?.toFixed(metric === 'l0' ? 1 : 3) ?? '–');
   const groups = groupBy(ours, ({ architecture, dSae }) => `${architecture} ${dSae}`);
-  const our = [...groups.values()].map((runs) => [
-    runs[0].architecture.endsWith(BY_SAELENS) ? 'SAELens, here' : 'monoseme',
-    runs[0].architecture.replace(BY_SAELENS, ''),
-    String(runs[0].dSae),
-    ...cells(Object.fromEntries(METRICS.map((metric) => [metric, meanOf(runs, metric)]))),
-  ]);
+  const our = [...groups.values()].map((runs) => {
+    const figures = Object.fromEntries(METRICS.map((metric) => [metric, meanOf(runs, metric)]));
+    return resultRow({ ...runs[0], figures });
+  });
   const widths = new Set(ours.map(({ dSae }) => dSae));
   const peers = rows
     .filter(({ set, dSae }) => set === name && (name !== 'crowded' || widths.has(dSae)))
     .map(({ library, setting, dSae, metrics }) => [library, setting, String(dSae), ...cells(metrics)]);
-  return `${table(['', 'architecture', 'latents', ...HEADINGS], [...our, ...peers])}${source[name] ? `\nPublished: ${source[name]}.` : ''}`;
+  return `${tableOf([...our, ...peers])}${source[name] ? `\nPublished: ${source[name]}.` : ''}`;
+}
+
+function resultRow({ architecture, dSae, figures }) {
+  const library = architecture.endsWith(BY_SAELENS) ? 'SAELens, here' : 'monoseme';
+  return [library, architecture.replace(BY_SAELENS, ''), String(dSae), ...cells(figures)];
+}
+
+function cells(figures) {
+  return METRICS.map((metric) => figures[metric]?.toFixed(metric === 'l0' ? 1 : 3) ?? '–');
+}
+
+function tableOf(rows) {
+  return table(['', 'architecture', 'latents', ...HEADINGS], rows);
 }
 
 /** Values by a key, in order of their first appearance. */
@@ -232,15 +274,6 @@ function printJson({ figures, ...run }) {
 
 function log(text) {
   (flags.json ? console.error : console.log)(text);
-}
-
-function progress(what) {
-  let last = performance.now();
-  return (done, total) => {
-    if (performance.now() - last < 10_000) return;
-    last = performance.now();
-    process.stderr.write(`  ${what}: ${Math.floor((100 * done) / total)} %\n`);
-  };
 }
 
 function number(name, fallback) {

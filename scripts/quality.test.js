@@ -1,6 +1,7 @@
 /** `npm run quality`, shortened: its output has the promised form, and every architecture learns. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +46,26 @@ describe('npm run quality', { timeout: 900_000 }, () => {
   test('published rows stand beside ours', () => {
     const { stdout } = quality('--set', 'planted', '--architecture', 'topk', '--steps', '0.01');
     assert.match(stdout, /^monoseme +topk .*\n(\S.*\n)+Published: a reference implementation/m);
+  });
+
+  test('what is known is printed before the rest has ended, also where that is cut off', async () => {
+    const args = ['--set', 'small', '--architecture', 'topk', '--steps', '0.1', '--seeds', '1000', '--json'];
+    const child = spawn(process.execPath, [join(root, 'bench/quality.js'), ...args], { cwd: root });
+    const ended = once(child, 'close');
+    const printed = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'])
+      child[name].on('data', (data) => {
+        printed[name] += data;
+        if (/"seed":1,/.test(printed.stdout) && !child.killed) child.kill('SIGINT');
+      });
+    assert.deepEqual(await ended, [1, null], printed.stderr);
+    const seeds = printed.stdout.match(/(?<="mcc","value":)0\.\d+/g);
+    assert.ok(seeds.length >= 2 && seeds.length < 1000);
+    assert.match(printed.stderr, /^small, seed 0\n.*\nmonoseme +topk .*\n\n/m);
+    const mean = seeds.reduce((sum, value) => sum + Number(value), 0) / seeds.length;
+    const beside = /^small: 32 inputs.*\n.*\nmonoseme +topk +(?:\S+ +){7}(\S+)/m.exec(printed.stderr);
+    assert.equal(beside[1], mean.toFixed(3));
+    assert.match(printed.stderr, /^small +topk +128 +mmcs .*\n[^]*Interrupted\.\n$/m);
   });
 
   test('every architecture of one hook point is on every set', () => {
