@@ -207,6 +207,8 @@ describe('bad files', () => {
     ['saelens-matching-pursuit', { residual_threshold: -1 }, /residual_threshold is -1/],
     ['saelens-matching-pursuit', { max_iterations: 0 }, /max_iterations is 0/],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
+    ['saelens-standard', { architecture: [] }, /architecture is \[\]/],
+    ['saelens-standard', { metadata: 'none' }, /metadata: it is not a JSON object/],
     [
       'saelens-standard',
       { normalize_activations: 'covariance_whitening' },

@@ -216,6 +216,7 @@ describe('bad files', () => {
     ],
     ['dictionary-learning-new', 'config.json', trainer({ activation_dim: 6 }), /activation_dim is 6/],
     ['llamascopium-relu', 'config.json', () => ({ d_model: 6 }), /d_model is 6, but its arrays are for 5/],
+    ['gemma-scope-2', 'config.json', () => ({ architecture: 'topk' }), /architecture is "topk".*jump_relu/],
     ['llama-scope', 'hyperparams.json', () => ({ d_sae: 10 }), /d_sae is 10, but its arrays are for 9/],
     ['sparsify', 'cfg.json', () => ({ d_in: 6 }), /d_in is 6, but its arrays are for 5/],
     ['sparsify', 'cfg.json', () => ({ num_latents: '9' }), /num_latents is "9", but its arrays are for 9/],

@@ -12,6 +12,9 @@ import {
 } from './exchange.ts';
 import { withoutCentering } from './fold.ts';
 
+/** What Gemma Scope 2 calls all of its dictionaries. */
+const ARCHITECTURE = 'jump_relu';
+
 export function isGemmaScope(checkpoint: Checkpoint): boolean {
   return (
     checkpoint.file instanceof NpzFile &&
@@ -40,10 +43,16 @@ export async function loadGemmaScope({ file }: Checkpoint): Promise<Dictionary> 
  * [dIn, dOut] where there is one, and `config.json` with the hook points. A transcoder is what has a skip connection,
  * another width of its output, or another hook point for it.
  *
- * @throws {MonosemeError} ERR_FORMAT (also for transcoders over several layers), ERR_NOT_FINITE
+ * @throws {MonosemeError} ERR_FORMAT (another architecture, transcoders over several layers), ERR_NOT_FINITE
  */
 export async function loadGemmaScope2({ file, configs }: Checkpoint): Promise<Dictionary> {
   const config = configs['config.json'] ?? {};
+  if ((config['architecture'] ?? ARCHITECTURE) !== ARCHITECTURE)
+    throw new MonosemeError(
+      'ERR_FORMAT',
+      `config.json beside ${file.path}: architecture is ${JSON.stringify(config['architecture'])}.`,
+      `Of Gemma Scope 2, ${ARCHITECTURE} is read.`,
+    );
   const weights = await readWeights(file, (name) => name.toLowerCase());
   const [dSae, dOut] = [weights.b_enc.length, weights.b_dec.length];
   const dIn = weights.W_enc.length / dSae;

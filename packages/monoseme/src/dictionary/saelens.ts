@@ -242,8 +242,12 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
       .map((value) => JSON.stringify(value));
     throw fail(`${key} is ${JSON.stringify(record[key])}`, `This version reads ${list.join(' or ')}.`);
   };
-  const metadata = (record['metadata'] ?? flatMetadata(record)) as Record<string, unknown>;
-  const name = String(record['architecture'] ?? 'standard');
+  const metadata = isGiven(record['metadata'])
+    ? jsonRecord(record['metadata'], `${path}: metadata`)
+    : flatMetadata(record);
+  const name = record['architecture'] ?? 'standard';
+  if (typeof name !== 'string')
+    throw fail(`architecture is ${JSON.stringify(name)}`, 'It should be the name of one.');
   const [, base, form = ''] = /^(.*?)_?(transcoder|skip_transcoder|crosscoder)?$/.exec(
     name,
   ) as RegExpExecArray;
