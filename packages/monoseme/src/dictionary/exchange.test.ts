@@ -266,6 +266,16 @@ describe('bad files', () => {
     await rm(out, { recursive: true });
   });
 
+  test('a file that cannot be read beside a dictionary is no matter; alone it is the error', async () => {
+    const out = join(folder, 'beside');
+    await cp(fixture('dictionaries', 'saelens-topk'), out, { recursive: true });
+    await writeFile(join(out, 'activations.pt'), Buffer.of(0x80, 2, 1, 0));
+    await expectGolden(await loadDictionary(out), 'saelens-topk');
+    await rm(join(out, 'sae_weights.safetensors'));
+    await refuse(out, 'ERR_FORMAT', /activations\.pt is a bare pickle/);
+    await rm(out, { recursive: true });
+  });
+
   test('a folder with several dictionaries asks for one, instead of taking the first', async () => {
     const out = join(folder, 'layers');
     await cp(fixture('dictionaries', 'openai-relu'), out, { recursive: true });

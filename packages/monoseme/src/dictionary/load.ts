@@ -94,9 +94,12 @@ async function withWeights<T>(
   const others: string[] = [];
   const found: { checkpoint: Checkpoint; format: Format }[] = [];
   const open: ArrayFile[] = [];
+  // A file that cannot be read is no matter where another holds the dictionary, as beside the state of a training.
+  let unreadable: unknown;
   try {
     for (const name of await filesOfWeights(path)) {
-      const file = await openArrays(name);
+      const file = await openArrays(name).catch((error: unknown) => void (unreadable ??= error));
+      if (!file) continue;
       open.push(file);
       const checkpoint = { file, configs: await configsBeside(name) };
       const format = FORMATS.find(({ matches }) => matches(checkpoint));
@@ -109,6 +112,7 @@ async function withWeights<T>(
   } finally {
     for (const file of open) await file.close();
   }
+  if (unreadable !== undefined) throw unreadable;
   throw new MonosemeError(
     'ERR_FORMAT',
     `${path} holds no dictionary of a known format (it holds: ${others.join('; ') || 'no weights'}).`,
