@@ -248,7 +248,7 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
   const name = record['architecture'] ?? 'standard';
   if (typeof name !== 'string')
     throw fail(`architecture is ${JSON.stringify(name)}`, 'It should be the name of one.');
-  const [, base, form = ''] = /^(.*?)_?(transcoder|skip_transcoder|crosscoder)?$/.exec(
+  const [, base, form = ''] = /^(.*?)_?(transcoder|skip_transcoder|crosscoder)?$/s.exec(
     name,
   ) as RegExpExecArray;
   const kind = base === '' ? 'standard' : base;
@@ -282,6 +282,8 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
     throw fail(`activation_fn is ${JSON.stringify(activation)}`, 'This version reads relu or topk.');
   const architecture = isOldTopK ? 'topk' : KINDS[kind];
   const isPursuit = architecture === 'matching_pursuit';
+  if (isPursuit && form !== '')
+    throw fail(`architecture is "${name}"`, 'A pursuit explains what it reads by its own directions.');
   const oldArguments = (record['activation_fn_kwargs'] ?? {}) as Record<string, unknown>;
   const dIn = sizeOf(record, 'd_in', MAX_D_IN, path);
   const dSae =
