@@ -235,3 +235,33 @@ test("llamascopium's BatchTopK keeps large negative values and overcomplete lose
   assert.ok(weights.threshold?.some((value) => value > 0));
   assert.deepEqual(weights.threshold, dictionary.weights.threshold);
 });
+
+test("openai's AuxK divides by the variance of what is left, NaN where nothing is; ours adds nothing then", async () => {
+  const { state, batch, stepOptions } = await startOf({ architecture: 'topk', k: 2, normalize: 'none' });
+  state.decoderBias.values.fill(0);
+  silence_(state);
+  const options = { ...stepOptions, deadAfterSteps: 1 };
+  await trainStep_(state, backend, batch, options);
+  assert.equal(deadLatents(state, 1).length, D_SAE);
+  state.decoderBias.values.fill(0);
+  const { sums, preActs } = await gradientsOf_(
+    state,
+    backend,
+    batch.map(() => 0),
+    options,
+  );
+  assert.deepEqual([sums.squaredError, sums.loss], [0, 0]);
+  assert.ok(preActs.every((value) => value === 0));
+});
+
+test('inputs are scaled by the mean of their lengths; others take the root of the mean square', async () => {
+  const rows = Float32Array.of(1, 0, 0, 0, 0, 3, 0, 0);
+  const source: ActivationSource = {
+    ...{ dIn: 4, nChunks: 1, contextSize: 1, description: 'two lengths', hash: 'two lengths' },
+    chunkRows: () => 2,
+    readChunk: async () => rows.slice(),
+  };
+  const options = resolveOptions({ ...SMALL, batchRows: 2, tokens: 2 });
+  const { layout } = await initialState(source, backend, options, undefined);
+  assert.deepEqual(layout.inputs, [{ width: 4, scale: Math.sqrt(4) / 2 }]);
+});
