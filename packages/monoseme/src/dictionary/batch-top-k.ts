@@ -18,7 +18,8 @@ const LIFT_RATE = 0.01;
  *
  * Loss       that of TopK, but the k·B largest positive pre-activations of the whole batch are kept
  * Inference  rows one by one: f = h·1[h > θ], θ the mean over batches of the smallest kept value. A running mean,
- *            divided by the weight it has gathered, so that it is right from the first step.
+ *            divided by the weight it has gathered, so that it is right from the first step. Of a run that has not come to
+ *            choose from batches (a checkpoint, byRow 1) the mean over rows of the smallest kept value, which is near it
  * By row     in the first `byRow` of the run (until the learning rate falls) the k largest of every row are kept, as in
  *            TopK: a row in which little is active has places over for latents that stand for nothing yet, and these learn.
  *            A batch gives such places away.
@@ -36,8 +37,8 @@ export const batchTopK: Architecture = {
   centersInput: true,
   settings: { k: 32, ...K_WARM_UP, byRow: 0.8, ...AUX_K, faintBelow: 0 },
   defaults: { deadAfterTokens: DEAD_AFTER_TOKENS },
-  /** Memory: running sum of thresholds, its weight, the threshold of the last batch. */
-  start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0] }),
+  /** Memory: running sum of thresholds, its weight, the threshold of the last batch; 1 while they are those of rows. */
+  start: (dSae) => ({ further: { lift: new Float32Array(dSae) }, memory: [0, 0, 0, 0] }),
   async gradients(step) {
     const acts = await encodeLifted(step);
     return { ...(await gradientsOfActs(step, acts)), further: { lift: new Float64Array(step.dSae) } };
@@ -64,11 +65,19 @@ export async function encodeLifted(step: Step): Promise<Codes> {
   const { encoderBias, further, memory, settings, deadAfterSteps } = step;
   const { lift } = further;
   const k = settings.k as number;
-  if (step.progress < (settings.byRow as number)) return encodeBatch(step, { kind: 'topK', k });
+  if (step.progress < (settings.byRow as number)) {
+    const acts = await encodeBatch(step, { kind: 'topK', k });
+    memory[3] = 1;
+    followThreshold_(memory, meanOfLeast(acts, k));
+    return acts;
+  }
+  if (memory[3] === 1) memory.fill(0);
   const b_enc = encoderBias.map((bias, j) => bias + lift[j]);
   const guess = GUESS * (memory[2] ?? 0);
   const lifted = await encodeBatch(step, { kind: 'batchTopK', k, guess }, { b_enc });
-  followThreshold_(memory, lifted, k);
+  const threshold = leastOfBatch(lifted, k);
+  followThreshold_(memory, threshold);
+  memory[2] = threshold;
   const acts = withoutLift_(lifted, lift);
   // A lift of θ at most: beyond it, latents would be chosen that are not active at all.
   const most = memory[1] > 0 ? memory[0] / memory[1] : 0;
@@ -94,12 +103,28 @@ function withoutLift_(lifted: Codes, lift: Float32Array): Codes {
   return codesOfPart(lifted, isActive, 1);
 }
 
-function followThreshold_(memory: number[], { nRows, values }: Codes, k: number): void {
-  // With fewer pairs than places every positive one was kept, so the threshold of this batch is 0.
-  let smallest = values.length < k * nRows ? 0 : Infinity;
-  for (let pair = 0; pair < values.length; pair++) smallest = Math.min(smallest, values[pair]);
-  if (!Number.isFinite(smallest)) return;
-  memory[0] = (1 - THRESHOLD_RATE) * memory[0] + THRESHOLD_RATE * smallest;
+function followThreshold_(memory: number[], threshold: number): void {
+  memory[0] = (1 - THRESHOLD_RATE) * memory[0] + THRESHOLD_RATE * threshold;
   memory[1] = (1 - THRESHOLD_RATE) * memory[1] + THRESHOLD_RATE;
-  memory[2] = smallest;
+}
+
+/** The smallest of the k·B kept values; with fewer every positive one was kept, so the threshold of this batch is 0. */
+function leastOfBatch({ nRows, values }: Codes, k: number): number {
+  if (values.length < k * nRows) return 0;
+  let least = Infinity;
+  for (let pair = 0; pair < values.length; pair++) least = Math.min(least, values[pair]);
+  return least;
+}
+
+/** Mean over the rows of the smallest of their k kept values, 0 of a row with fewer. */
+function meanOfLeast({ nRows, rowPointers, values }: Codes, k: number): number {
+  let sum = 0;
+  for (let row = 0; row < nRows; row++) {
+    const end = rowPointers[row + 1];
+    if (end - rowPointers[row] < k) continue;
+    let least = Infinity;
+    for (let pair = rowPointers[row]; pair < end; pair++) least = Math.min(least, values[pair]);
+    sum += least;
+  }
+  return sum / nRows;
 }

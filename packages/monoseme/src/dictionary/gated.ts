@@ -4,7 +4,7 @@ import type { Weights } from './dictionary.ts';
 import { sumsByLatent, total } from './sparse-sum.ts';
 
 /**
- * Gated (Rajamanoharan et al. 2024a): one encoder says whether a latent is active, a rescaled copy of it how much.
+ * Gated (Rajamanoharan et al. 2024a, section 3.2): one encoder says whether a latent is active, a rescaled copy of it how much.
  *
  * Loss       L = 1/B Σ_b [ ‖x_b − x̂(f_b)‖² + λ ‖a_b‖₁ + ‖x_b − x̂_frozen(a_b)‖² ],  π = W_enc (x − b_dec),
  *            a = ReLU(π + b_gate),  f = 1[a > 0] · ReLU(exp(r) ⊙ π + b_mag),  frozen: W_dec and b_dec held fixed

@@ -6,8 +6,8 @@ import { total } from './sparse-sum.ts';
 import { codesOfPart, stackedCodes } from './sub-codes.ts';
 
 /**
- * JumpReLU (Rajamanoharan et al. 2024b; Gemma Scope, Lieberum et al. 2024): a threshold for every latent, learned
- * with a straight-through estimate.
+ * JumpReLU (Rajamanoharan et al. 2024b, sections 3 and 4; Gemma Scope, Lieberum et al. 2024): a threshold for every latent,
+ * learned with a straight-through estimate.
  *
  * Loss       L = 1/B Σ_b [ ‖x_b − x̂_b‖² + λ ‖f_b‖₀ ],  h = W_enc (x − b_dec) + b_enc,  f = h · 1[h > θ],  θ = exp(t)
  * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B · 1[h_bj > θ_j]  (the L0 term gives h nothing);

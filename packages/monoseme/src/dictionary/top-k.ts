@@ -15,7 +15,7 @@ import { total } from './sparse-sum.ts';
 export const K_WARM_UP = { kWarmUp: 0, initialK: 0 } as const;
 
 /**
- * TopK with AuxK (Gao et al. 2024).
+ * TopK with AuxK (Gao et al. 2024, section 2.3).
  *
  * Loss       L = 1/B Σ_b ‖x_b − x̂_b‖² + AuxK,  f = ReLU(TopK_k(W_enc (x − b_dec) + b_enc)),  x̂ = W_dec f + b_dec
  * Gradients  δ_bj = 2⟨e_b, W_dec[j]⟩/B for the kept pairs

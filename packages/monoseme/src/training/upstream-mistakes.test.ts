@@ -196,6 +196,16 @@ test('thresholds of SAELens and dictionary_learning lag behind the batches of a 
   }
 });
 
+test('a BatchTopK that is used before it has chosen from a batch is about as sparse as later', async () => {
+  const x = await SOURCE.readChunk(1);
+  for (const changes of [{ byRow: 1 }, { tokens: ROWS * 3 }]) {
+    const options = resolveOptions({ ...SMALL, architecture: 'batchtopk', k: 3, ...changes });
+    const { dictionary } = await trainInMemory({ source: SOURCE, backend, options });
+    const l0 = (await encode(dictionary, backend, x, 256)).values.length / 256;
+    assert.ok(l0 > 2 && l0 < 4, `${JSON.stringify(changes)}: ${l0}`);
+  }
+});
+
 test("dictionary_learning's Matryoshka divides by the number of prefixes twice; the weights of ours add up to 1", async () => {
   for (const prefixPower of [0, 1]) {
     const { state, batch, stepOptions } = await startOf({
