@@ -18,7 +18,7 @@ export interface Sample {
  * Directions and encoder biases before the first step.
  *
  * W_dec  `random`: rows uniform on the sphere of radius `decoderNorm` (1); `data`: as long, from b_dec towards random
- *        tokens; `uniform`: U(±1/√dOut)
+ *        tokens; `uniform`: U(±1/√dOut), with `unitNormDecoder` brought to length 1
  * W_enc  `tied`: a copy of W_dec (of a transcoder that starts at data: the inputs of the same tokens); `scaled`: dIn/dSae
  *        times that; `kaiming`: U(±1/√dIn), as PyTorch's linear layers
  * b_enc  0, or U(±1/√dIn) with `kaiming`
@@ -30,7 +30,7 @@ export interface Sample {
  */
 export function initialDirections(sample: Sample, options: TrainOptions): Omit<Weights, 'b_dec'> {
   const { x, dIn, target, dOut, b_dec } = sample;
-  const { dSae, seed, decoderInit, encoderInit, decoderNorm = 1 } = options;
+  const { dSae, seed, decoderInit, encoderInit, decoderNorm = 1, unitNormDecoder } = options;
   const uniform = (label: string, n: number, bound: number) => {
     const random = new Random(hashSeed(seed, label));
     return new Float32Array(n).map(() => (2 * random.uniform() - 1) * bound);
@@ -43,6 +43,8 @@ export function initialDirections(sample: Sample, options: TrainOptions): Omit<W
       : decoderInit === 'uniform'
         ? uniform('W_dec', dSae * dOut, 1 / Math.sqrt(dOut))
         : towardsTokens(directions, decoderNorm, target, tokens, b_dec);
+  if (decoderInit === 'uniform' && unitNormDecoder)
+    for (let start = 0; start < W_dec.length; start += dOut) scaleTo_(W_dec.subarray(start, start + dOut), 1);
   if (encoderInit === 'kaiming') {
     const bound = 1 / Math.sqrt(dIn);
     return { W_dec, W_enc: uniform('W_enc', dSae * dIn, bound), b_enc: uniform('b_enc', dSae, bound) };

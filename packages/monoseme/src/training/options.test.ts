@@ -67,6 +67,12 @@ describe('contradictions are refused, naming both', () => {
     const options = resolveOptions({ architecture: 'topk', k: 4, targetL0: 8 });
     refused(() => checkOptions(options), /targetL0 is 8/, /topk/);
   });
+  test('a target for L0 with a coefficient of 0', () => {
+    const l1 = resolveOptions({ targetL0: 8, l1Coefficient: 0 });
+    refused(() => checkOptions(l1), /targetL0 is 8/, /l1Coefficient is 0/);
+    const l0 = resolveOptions({ architecture: 'jumprelu', targetL0: 8, l0Coefficient: 0 });
+    refused(() => checkOptions(l0), /targetL0 is 8/, /l0Coefficient is 0/);
+  });
   test('layer norm of rows that hold two hook points', () => {
     const options = resolveOptions({ architecture: 'transcoder', normalize: 'layer-norm' });
     refused(() => checkOptions(options), /normalize is layer-norm/, /transcoder/);

@@ -289,6 +289,13 @@ function expectCompatible(options: TrainOptions): void {
       `targetL0 is ${targetL0}, but architecture is ${architecture}, which has no penalty to steer.`,
       'Give k instead.',
     );
+  const starts = coefficient && options[coefficient];
+  if (targetL0 !== undefined && starts === 0)
+    throw new MonosemeError(
+      'ERR_OPTION',
+      `targetL0 is ${targetL0}, but ${coefficient} is 0, which no factor steers.`,
+      `Give a ${coefficient} above 0 to start from.`,
+    );
   if (normalize === 'layer-norm' && rows !== undefined)
     throw new MonosemeError(
       'ERR_OPTION',

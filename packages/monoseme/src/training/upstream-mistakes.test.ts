@@ -275,3 +275,13 @@ test('inputs are scaled by the mean of their lengths; others take the root of th
   const { layout } = await initialState(source, backend, options, undefined);
   assert.deepEqual(layout.inputs, [{ width: 4, scale: Math.sqrt(4) / 2 }]);
 });
+
+test("a unit-norm decoder starts at length 1 too, also where its numbers are uniform, as Linear's are in OpenAI's trainer", async () => {
+  for (const decoderInit of ['random', 'data', 'uniform'] as const) {
+    const { state } = await startOf({ architecture: 'topk', k: 2, decoderInit });
+    for (let at = 0; at < state.decoder.weights.length; at += state.dOut) {
+      const length = Math.hypot(...state.decoder.weights.subarray(at, at + state.dOut));
+      assert.ok(Math.abs(length - 1) < 1e-6, `${decoderInit}: ${length}`);
+    }
+  }
+});
