@@ -8,6 +8,7 @@ import { trainState, type TrainState } from './parameters.ts';
 import { resolveOptions } from './presets.ts';
 import { resample_ } from './resample.ts';
 import { rowLayout } from './row-layout.ts';
+import { startAverage } from './weight-average.ts';
 
 const backend = await selectBackend({ name: 'reference' });
 const L1 = 1;
@@ -78,6 +79,17 @@ test('the encoder row is 0.2 of the mean length of the living, along the input; 
   assert.deepEqual([...decoderBias.firstMoments, ...decoderBias.secondMoments], [1, 1, 2, 2]);
   assert.equal(state.step, 40, "Adam's counter goes on");
   assert.equal(state.lastFiredStep[1], 40, 'it is not dead at once again');
+});
+
+test('averaged weights of a resampled latent begin anew; those of the others go on', async () => {
+  const state = stateOf();
+  state.average = startAverage(state);
+  for (const values of Object.values(state.average)) values.fill(7);
+  await resampled(state, [1], sourceOf([0, 8]));
+  const { W_dec, W_enc, b_enc, b_dec } = state.average;
+  assert.deepEqual([...W_dec], [7, 7, 0, 1, 7, 7]);
+  assert.deepEqual([...W_enc], [7, 7, 0, 0.4, 7, 7].map(Math.fround));
+  assert.deepEqual([...b_enc, ...b_dec], [7, 0, 7, 7, 7]);
 });
 
 test('the seed is the input itself, not what the encoder sees of it', async () => {

@@ -6,6 +6,7 @@ import type { TrainOptions } from './options.ts';
 import { dropScreened_, type TrainState } from './parameters.ts';
 import { randomChunks } from './random-chunks.ts';
 import { prepareRows_ } from './row-layout.ts';
+import { restartAverage_ } from './weight-average.ts';
 
 /** A resampled latent's encoder row has this share of the mean encoder norm of the living. */
 const ENCODER_NORM_SHARE = 0.2;
@@ -15,7 +16,7 @@ const ENCODER_NORM_SHARE = 0.2;
  *
  * Each dead latent j is given an input x, drawn without replacement with probability ∝ loss(x)², where loss is the
  * full ‖x − x̂‖² + λ‖f‖₁:  W_dec[j] = x/‖x‖,  W_enc[j] = x/‖x‖ · 0.2 · mean‖W_enc‖ over the living,  b_enc[j] = 0;
- * the Adam moments of all three are zeroed, the step counter of Adam goes on.
+ * the Adam moments of all three are zeroed, the step counter of Adam goes on. Averages of the weights begin anew there.
  *
  * The draw is a weighted reservoir (Efraimidis and Spirakis 2006: the n largest log(u)/w), so memory is that of the
  * drawn inputs whatever the size of the sample. Inputs with zero loss are never drawn; when fewer inputs than dead
@@ -51,6 +52,7 @@ export async function resample_(
   const inputs = reservoir.drawn();
   dropScreened_(state, backend);
   replaceLatents_(state, dead, inputs);
+  restartAverage_(state, dead.slice(0, inputs.length));
   return inputs.length;
 }
 

@@ -8,6 +8,7 @@ import { Random } from '../random/index.ts';
 import { trainState, type TrainState } from './parameters.ts';
 import { rowLayout } from './row-layout.ts';
 import { splitLatents_ } from './split.ts';
+import { startAverage } from './weight-average.ts';
 
 const D = 8;
 const ROWS = 4096;
@@ -66,6 +67,7 @@ test('a latent that is of no use takes one of the two features that share anothe
   const state = withSharedLatent();
   const { encoder, decoder, encoderBias } = state;
   const before = decoder.weights.slice();
+  state.average = startAverage(state);
   assert.ok(cosine(rowOf(before, SHARED), rowOf(FEATURES, DEAD)) < 0.91);
   assert.equal(await splitLatents_(state, rowsOfOneFeature(), referenceBackend, STEP), 1);
 
@@ -86,6 +88,7 @@ test('a latent that is of no use takes one of the two features that share anothe
   assert.equal(encoderBias.values[DEAD], encoderBias.values[SHARED]);
   assert.deepEqual([...encoderBias.secondMoments], [0, 1, 2, 3, 4, SHARED, 6, 7]);
   assert.equal(state.lastFiredStep[DEAD], 100);
+  assert.deepEqual(state.average, startAverage(state), 'averages of the halves begin anew');
 });
 
 test('latents of nested reconstructions are split', async () => {

@@ -8,6 +8,7 @@ import { dropScreened_, type TrainState } from './parameters.ts';
 import { sampleRows } from './random-chunks.ts';
 import { prepareRows_ } from './row-layout.ts';
 import { gradientsOf_, type StepOptions } from './step.ts';
+import { restartAverage_ } from './weight-average.ts';
 
 /** Rows that are looked at, and bytes that they may take: what is left of them is held too. */
 const MOST_ROWS = 16_384;
@@ -73,6 +74,7 @@ export async function splitLatents_(
     turnLatent_(state, other, direction, -tangent);
   }
   if (pairs.length > 0) dropScreened_(state, backend);
+  restartAverage_(state, pairs.flat());
   return pairs.length;
 }
 

@@ -23,6 +23,17 @@ export function followWeights_(average: WeightAverage, state: TrainState, decay:
   }
 }
 
+/** Averages of what each latent has, which begin anew at the weights of latents that were given something else to do. */
+export function restartAverage_(state: TrainState, latents: readonly number[]): void {
+  const { average, dSae } = state;
+  if (!average) return;
+  const { b_dec: _b, W_skip: _s, ...ofLatents } = averaged(state);
+  for (const [name, values] of Object.entries(ofLatents)) {
+    const width = values.length / dSae;
+    for (const j of latents) average[name].set(values.subarray(j * width, (j + 1) * width), j * width);
+  }
+}
+
 function averaged(state: TrainState): Record<string, Float32Array> {
   return { ...(currentWeights(state) as unknown as Record<string, Float32Array>), ...furtherVectors(state) };
 }
