@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::instruction_set::InstructionSet;
 use crate::lanes::{Kernel, Lanes};
-use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows};
+use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows, squared_length};
 use crate::traversal::{Tile, Traversal, Visitor};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -56,10 +56,12 @@ impl Kernel for AddPairs<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let Self { input, pairs, out } = self;
-        let latents = &input.codes.latent_indices[pairs.clone()];
-        let values = &input.codes.values[pairs];
+        let n = pairs.len();
+        let (latents, values) =
+            (&input.codes.latent_indices[pairs.start..], &input.codes.values[pairs.start..]);
         let term = |i: usize| Term { index: latents[i] as usize, factor: values[i] };
-        add_weighted_sum(lanes, latents.len(), term, Rows::new(input.w_dec, input.d_out), out, |_| {});
+        let rows = Rows::new(input.w_dec, input.d_out);
+        add_weighted_sum(lanes, n, values.len(), term, rows, out, |_| {});
     }
 }
 
@@ -76,7 +78,7 @@ impl Kernel for Products<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let rows = Rows::new(self.w_dec, self.vector.len());
-        products_with_rows(lanes, self.vector, self.latents, rows, self.products);
+        products_with_rows(lanes, |_| self.vector, self.latents, rows, self.products);
     }
 }
 
@@ -90,15 +92,8 @@ impl Kernel for SubtractTarget<'_> {
     type Output = f64;
     #[inline(always)]
     fn run<L: Lanes>(self, _lanes: L) -> f64 {
-        let mut sums = [0.0f64; 8];
-        let (outs, targets) = (self.out.chunks_mut(8), self.target.chunks(8));
-        for (out, target) in outs.zip(targets) {
-            for ((x, t), sum) in out.iter_mut().zip(target).zip(&mut sums) {
-                *x -= t;
-                *sum += f64::from(*x) * f64::from(*x);
-            }
-        }
-        sums.iter().sum()
+        self.out.iter_mut().zip(self.target).for_each(|(x, target)| *x -= target);
+        squared_length(self.out)
     }
 }
 

@@ -43,12 +43,16 @@ struct WeighChunk<'a> {
 
 fn distance(point: &[f32], estimate: &[f64]) -> f64 {
     let mut sums = [0.0f64; 8];
-    for (point, estimate) in point.chunks(8).zip(estimate.chunks(8)) {
+    let ((points, more_points), (estimates, more_estimates)) =
+        (point.as_chunks::<8>(), estimate.as_chunks::<8>());
+    let mut add = |point: &[f32], estimate: &[f64]| {
         for ((x, y), sum) in point.iter().zip(estimate).zip(&mut sums) {
             let difference = f64::from(*x) - y;
             *sum += difference * difference;
         }
-    }
+    };
+    points.iter().zip(estimates).for_each(|(point, estimate)| add(point, estimate));
+    add(more_points, more_estimates);
     sums.iter().sum::<f64>().sqrt().max(LEAST_DISTANCE)
 }
 
@@ -65,7 +69,7 @@ impl Kernel for WeighChunk<'_> {
         }
         let mut sum = vec![0.0f32; self.width];
         let term = |i: usize| Term { index: i, factor: weights[i] };
-        add_weighted_sum(lanes, n, term, Rows::new(self.points, self.width), &mut sum, |_| {});
+        add_weighted_sum(lanes, n, n, term, Rows::new(self.points, self.width), &mut sum, |_| {});
         WeightedPoints {
             sum: sum.into_iter().map(f64::from).collect(),
             weight: weights[..n].iter().map(|&weight| f64::from(weight)).sum(),

@@ -4,7 +4,7 @@ use crate::decode::DecodeInput;
 use crate::engine::Engine;
 use crate::error::{KernelError, expect_length};
 use crate::lanes::{Kernel, Lanes};
-use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows};
+use crate::sums::{Rows, Term, add_weighted_sum, products_with_rows, squared_length};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -85,12 +85,12 @@ impl Scratch {
         for group in 0..n_groups {
             self.starts[group + 1] += self.starts[group];
         }
-        self.order.clear();
-        for group in 0..n_groups {
-            // Of few groups: a row has a handful of them, as a rule ascending.
-            let range = self.starts[group]..self.starts[group + 1];
-            let places = groups.iter().enumerate().filter(|(_, of_pair)| usize::from(**of_pair) == group);
-            self.order.extend(places.map(|(place, _)| place).take(range.len()));
+        let mut ends = self.starts.clone();
+        self.order.resize(self.starts[n_groups], 0);
+        for (place, &group) in groups.iter().enumerate().filter(|&(_, &group)| usize::from(group) < n_groups)
+        {
+            self.order[ends[usize::from(group)]] = place;
+            ends[usize::from(group)] += 1;
         }
         self.latents.clear();
         self.latents.extend(self.order.iter().map(|&place| latents[place]));
@@ -123,7 +123,8 @@ impl Kernel for NestedRow<'_, '_> {
         let NestedInput { decode: DecodeInput { codes, d_out, w_dec, b_dec }, .. } = input;
         let n_groups = input.n_groups();
         let pairs = codes.pairs_of(row);
-        scratch.sort(&input.groups[pairs.clone()], &codes.latent_indices[pairs.clone()], n_groups);
+        let of_pairs = &input.groups[pairs.clone()];
+        scratch.sort(of_pairs, &codes.latent_indices[pairs.clone()], n_groups);
         let (values, matrix) = (&codes.values[pairs], Rows::new(w_dec, d_out));
         let target = &input.target[row * d_out..][..d_out];
         let (mut sum, mut passing) = (std::mem::take(&mut scratch.sum), std::mem::take(&mut scratch.passing));
@@ -135,22 +136,20 @@ impl Kernel for NestedRow<'_, '_> {
         let end = input.end.filter(|&end| end < input.weights.len());
         let (after, mut errors) = errors_of_groups(n_groups, end, held, &mut passing, d_out);
         for (group, out) in errors.iter_mut().enumerate() {
-            let range = scratch.group(group);
-            let (latents, order) = (&scratch.latents[range.clone()], &scratch.order[range]);
+            let Range { start, end } = scratch.group(group);
+            let (latents, order) = (&scratch.latents[start..], &scratch.order[start..]);
             let term = |i: usize| Term { index: latents[i] as usize, factor: values[order[i]] };
-            add_weighted_sum(lanes, latents.len(), term, matrix, &mut sum, |_| {});
-            let square = difference(&sum, target, out);
+            add_weighted_sum(lanes, end - start, latents.len(), term, matrix, &mut sum, |_| {});
+            out.iter_mut().zip(&sum).zip(target).for_each(|((out, sum), target)| *out = sum - target);
             if let Some(squared_error) = squared_errors.get_mut(group) {
-                *squared_error = square;
+                *squared_error = squared_length(out);
             }
         }
         weigh(&mut errors, input.weights, after);
         if input.end.is_none() {
-            for (group, vector) in errors.iter().enumerate() {
-                let range = scratch.group(group);
-                let latents = &scratch.latents[range.clone()];
-                products_with_rows(lanes, vector, latents, matrix, &mut scratch.products[range]);
-            }
+            let Scratch { order, latents, products: in_order, .. } = &mut *scratch;
+            let vector = |i: usize| &*errors[usize::from(of_pairs[order[i]])];
+            products_with_rows(lanes, vector, latents, matrix, in_order);
             for (&place, &product) in scratch.order.iter().zip(&scratch.products) {
                 products[place] = product;
             }
@@ -183,19 +182,6 @@ fn errors_of_groups<'b>(
     let places = first.iter_mut().chain(wrapped).take(n_groups - n_passing);
     errors.extend(places.map(|row| &mut **row));
     (after, errors)
-}
-
-/// out = a − b; gives its squared length.
-#[inline(always)]
-fn difference(a: &[f32], b: &[f32], out: &mut [f32]) -> f64 {
-    let mut sums = [0.0f64; 8];
-    for ((a, b), out) in a.chunks(8).zip(b.chunks(8)).zip(out.chunks_mut(8)) {
-        for (((a, b), out), sum) in a.iter().zip(b).zip(out).zip(&mut sums) {
-            *out = a - b;
-            *sum += f64::from(*out) * f64::from(*out);
-        }
-    }
-    sums.iter().sum()
 }
 
 /// E_g = w_g e_g + E_{g+1} in place of e_g, from the last group backwards, which `after` comes after.

@@ -43,11 +43,13 @@ const LINE: usize = 16;
 const AHEAD: usize = 4;
 
 /// out += Σ factor · rows[index], for `n` terms in their order. Each element of `out` is one chain of multiply-adds.
-/// `beside` is called at most once for each term, to fetch what is needed next.
+/// Terms from there to `known` are of sums that come next: their rows are fetched. `beside` is called at most once for each
+/// term, to fetch what else is needed next.
 #[inline(always)]
 pub fn add_weighted_sum<L: Lanes>(
     lanes: L,
     n: usize,
+    known: usize,
     term: impl Fn(usize) -> Term + Copy,
     rows: Rows<'_>,
     out: &mut [f32],
@@ -55,24 +57,24 @@ pub fn add_weighted_sum<L: Lanes>(
 ) {
     debug_assert_eq!(out.len(), rows.width);
     if !L::HAS_MANY_REGISTERS {
-        return add_in_groups(lanes, n, term, rows, out, beside);
+        return add_in_groups(lanes, n, known, term, rows, out, beside);
     }
     let mut column = 0;
     if 16 * L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out, beside);
+        weighted_sum_block::<L, 16>(lanes, n, known, term, rows, column, out, beside);
         column += 16 * L::WIDTH;
     }
     let nothing = |_| {};
     while column + 16 * L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 16>(lanes, n, term, rows, column, out, nothing);
+        weighted_sum_block::<L, 16>(lanes, n, known, term, rows, column, out, nothing);
         column += 16 * L::WIDTH;
     }
     while column + 4 * L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 4>(lanes, n, term, rows, column, out, nothing);
+        weighted_sum_block::<L, 4>(lanes, n, known, term, rows, column, out, nothing);
         column += 4 * L::WIDTH;
     }
     while column + L::WIDTH <= out.len() {
-        weighted_sum_block::<L, 1>(lanes, n, term, rows, column, out, nothing);
+        weighted_sum_block::<L, 1>(lanes, n, known, term, rows, column, out, nothing);
         column += L::WIDTH;
     }
     if column < out.len() {
@@ -91,6 +93,7 @@ pub fn add_weighted_sum<L: Lanes>(
 fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
     lanes: L,
     n: usize,
+    known: usize,
     term: impl Fn(usize) -> Term,
     rows: Rows<'_>,
     column: usize,
@@ -102,7 +105,7 @@ fn weighted_sum_block<L: Lanes, const VECTORS: usize>(
         std::array::from_fn(|v| lanes.load_slice(&out[v * L::WIDTH..(v + 1) * L::WIDTH]));
     for i in 0..n {
         let Term { index, factor } = term(i);
-        let ahead = rows.pointer(term((i + AHEAD).min(n - 1)).index, column);
+        let ahead = rows.pointer(term((i + AHEAD).min(known - 1)).index, column);
         let row = rows.pointer(index, column);
         let factor = lanes.splat(factor);
         beside(i);
@@ -128,13 +131,14 @@ const GROUP: usize = 4;
 fn add_in_groups<L: Lanes>(
     lanes: L,
     n: usize,
+    known: usize,
     term: impl Fn(usize) -> Term,
     rows: Rows<'_>,
     out: &mut [f32],
     beside: impl Fn(usize),
 ) {
     // Looked up a group ahead, since factors may be anywhere.
-    let group = |first: usize| -> [Term; GROUP] { std::array::from_fn(|i| term((first + i).min(n - 1))) };
+    let group = |first: usize| -> [Term; GROUP] { std::array::from_fn(|i| term((first + i).min(known - 1))) };
     let whole = n / GROUP * GROUP;
     let mut next = if n > 0 { group(0) } else { return };
     for first in (0..whole).step_by(GROUP) {
@@ -186,76 +190,75 @@ fn add_group<L: Lanes, const N: usize>(
     }
 }
 
-/// products[i] = ⟨vector, rows[indices[i]]⟩.
+/// products[i] = ⟨vector(i), rows[indices[i]]⟩.
 #[inline(always)]
-pub fn products_with_rows<L: Lanes>(
+pub fn products_with_rows<'a, L: Lanes>(
     lanes: L,
-    vector: &[f32],
+    vector: impl Fn(usize) -> &'a [f32],
     indices: &[u32],
     rows: Rows<'_>,
     products: &mut [f32],
 ) {
-    assert_eq!(vector.len(), rows.width);
-    let mut outs = products.chunks_exact_mut(4);
-    let mut groups = indices.chunks_exact(4).peekable();
-    while let (Some(group), Some(out)) = (groups.next(), outs.next()) {
-        let next = groups.peek().unwrap_or(&group);
-        let pointers = |group: &[u32]| -> [*const f32; 4] {
-            std::array::from_fn(|i| rows.pointer(group[i] as usize, 0))
-        };
-        // SAFETY: `pointer` checks that a row is in the matrix, whose width is that of `vector`.
-        let products = unsafe { products_of_group(lanes, vector, pointers(group), pointers(next)) };
-        out.copy_from_slice(&products);
+    let vector = |i: usize| {
+        let vector = vector(i);
+        assert_eq!(vector.len(), rows.width);
+        vector.as_ptr()
+    };
+    let pointer = |i: usize| rows.pointer(indices[i] as usize, 0);
+    let n = indices.len();
+    let (groups, rest) = products[..n].as_chunks_mut::<4>();
+    for (g, out) in groups.iter_mut().enumerate() {
+        let places: [usize; 4] = std::array::from_fn(|i| 4 * g + i);
+        let next = places.map(|i| pointer((i + 4).min(n - 1)));
+        // SAFETY: all vectors are as wide as the matrix by the assertion, and `pointer` checks that rows are in it.
+        *out = unsafe { products_of_group(lanes, rows.width, places.map(vector), places.map(pointer), next) };
     }
-    let rest = &indices[indices.len() / 4 * 4..];
-    for (&index, out) in rest.iter().zip(outs.into_remainder()) {
+    for (i, out) in (n / 4 * 4..).zip(rest) {
         // A product has the same bits wherever it stands: every chain is summed as in a group.
-        let pointers = [rows.pointer(index as usize, 0)];
+        let row = [pointer(i)];
         // SAFETY: as above.
-        *out = unsafe { products_of_group(lanes, vector, pointers, pointers) }[0];
+        *out = unsafe { products_of_group(lanes, rows.width, [vector(i)], row, row) }[0];
     }
 }
 
-/// Several products at once, so that each piece of `vector` is loaded once for all, and sums do not wait for each other.
-/// The rows that come `next` are fetched ahead.
+/// Several products at once, so that sums do not wait for each other. The rows that come `next` are fetched ahead.
 ///
 /// # Safety
-/// Each of `pointers` must be readable for as many floats as `vector` has.
+/// All of `vectors` and `pointers` must be readable for `width` floats.
 #[inline(always)]
 unsafe fn products_of_group<L: Lanes, const GROUP: usize>(
     lanes: L,
-    vector: &[f32],
+    width: usize,
+    vectors: [*const f32; GROUP],
     pointers: [*const f32; GROUP],
     next: [*const f32; GROUP],
 ) -> [f32; GROUP] {
-    let width = vector.len();
     let mut even = [lanes.splat(0.0); GROUP];
     let mut odd = [lanes.splat(0.0); GROUP];
     let mut column = 0;
     while column + 2 * L::WIDTH <= width {
-        let first = lanes.load_slice(&vector[column..]);
-        let second = lanes.load_slice(&vector[column + L::WIDTH..]);
         for g in 0..GROUP {
             lanes.prefetch(next[g].wrapping_add(column));
             if 2 * L::WIDTH > LINE {
                 lanes.prefetch(next[g].wrapping_add(column + L::WIDTH));
             }
-            // SAFETY: the pointers are to rows as wide as `vector`, and both vectors end within that width.
-            let (a, b) = unsafe {
-                (lanes.load(pointers[g].add(column)), lanes.load(pointers[g].add(column + L::WIDTH)))
-            };
-            even[g] = lanes.multiply_add(first, a, even[g]);
-            odd[g] = lanes.multiply_add(second, b, odd[g]);
+            // SAFETY: both pieces end within the width.
+            unsafe {
+                let [a, b] = [vectors[g].add(column), pointers[g].add(column)];
+                even[g] = lanes.multiply_add(lanes.load(a), lanes.load(b), even[g]);
+                let [a, b] = [a.add(L::WIDTH), b.add(L::WIDTH)];
+                odd[g] = lanes.multiply_add(lanes.load(a), lanes.load(b), odd[g]);
+            }
         }
         column += 2 * L::WIDTH;
     }
     while column < width {
         let end = width.min(column + L::WIDTH);
-        let piece = lanes.load_part(&vector[column..end]);
         for g in 0..GROUP {
-            // SAFETY: as above, the columns are within the row.
-            let row = unsafe { std::slice::from_raw_parts(pointers[g].add(column), end - column) };
-            even[g] = lanes.multiply_add(piece, lanes.load_part(row), even[g]);
+            // SAFETY: as above.
+            let [a, b] = [vectors[g], pointers[g]]
+                .map(|from| unsafe { std::slice::from_raw_parts(from.add(column), end - column) });
+            even[g] = lanes.multiply_add(lanes.load_part(a), lanes.load_part(b), even[g]);
         }
         column = end;
     }
@@ -282,4 +285,21 @@ pub fn inner_product<L: Lanes>(lanes: L, a: &[f32], b: &[f32]) -> f32 {
     }
     let [a, b, c, d] = sums;
     lanes.sum(lanes.add(lanes.add(a, b), lanes.add(c, d)))
+}
+
+/// Σ x², in f64 and in sums that do not wait for each other.
+#[inline(always)]
+pub fn squared_length(x: &[f32]) -> f64 {
+    let mut sums = [0.0f64; 16];
+    // Pieces of a known length are vectors to the compiler, those of `chunks` are not.
+    let (pieces, rest) = x.as_chunks::<16>();
+    for piece in pieces {
+        for (sum, &x) in sums.iter_mut().zip(piece) {
+            *sum += f64::from(x) * f64::from(x);
+        }
+    }
+    for (sum, &x) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(x) * f64::from(x);
+    }
+    sums.iter().sum()
 }

@@ -142,16 +142,17 @@ impl Kernel for AddPairs<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let Self { pairs, sum: SparseSum { by_latent, coefficients, rows: matrix }, gradient, fetch } = self;
-        let rows = &by_latent.row_indices[pairs.clone()];
-        let pairs = &by_latent.pair_indices[pairs];
+        let n = pairs.len();
+        let rows = &by_latent.row_indices[pairs.start..];
+        let pairs = &by_latent.pair_indices[pairs.start..];
         let term = |i: usize| Term { index: rows[i] as usize, factor: coefficients[pairs[i] as usize] };
         let matrix = Rows::new(matrix, gradient.len());
         match fetch {
             Some(fetch) => {
-                let beside = |i: usize| fetch.share(lanes, i, rows.len());
-                add_weighted_sum(lanes, rows.len(), term, matrix, gradient, beside);
+                let beside = |i: usize| fetch.share(lanes, i, n);
+                add_weighted_sum(lanes, n, pairs.len(), term, matrix, gradient, beside);
             }
-            None => add_weighted_sum(lanes, rows.len(), term, matrix, gradient, |_| {}),
+            None => add_weighted_sum(lanes, n, pairs.len(), term, matrix, gradient, |_| {}),
         }
     }
 }
