@@ -106,7 +106,10 @@ export interface Step {
   readonly further: Readonly<Record<string, Float32Array>>;
   /** Numbers an architecture keeps from step to step. Mutated. */
   readonly memory: number[];
-  /** Nested reconstructions whose residuals are held at once, beside AuxK's; at least 1, all when absent. */
+  /**
+   * Arrays of residuals that are held at once, those of nested reconstructions and what AuxK leaves: at least 1, with AuxK 2;
+   * all when absent.
+   */
   readonly nHeld?: number;
   readonly settings: ArchitectureSettings;
   /** λ in force. */

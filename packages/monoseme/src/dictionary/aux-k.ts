@@ -13,6 +13,8 @@ export interface AuxiliaryInput {
   readonly idle?: Uint32Array;
   /** Gives −e, which it may make where what AuxK leaves will be; the residuals of the gradients when absent. */
   explained?(place: Float32Array): Float32Array;
+  /** [nRows, dOut]: where what AuxK leaves goes; a buffer of its own when absent. */
+  readonly residuals?: Float32Array;
   /** Rows of the decoder's gradient that no idle latent takes: what AuxK leaves is in their place, in turns with them. */
   readonly lent?: {
     readonly rows: Float32Array;
@@ -48,13 +50,13 @@ const FAINT_SHARE = 0.8;
 export async function withAuxK(
   step: Step,
   gradients: Gradients,
-  { idle: given, explained = () => gradients.residuals, lent }: AuxiliaryInput = {},
+  { idle: given, explained = () => gradients.residuals, residuals: place, lent }: AuxiliaryInput = {},
 ): Promise<Gradients> {
   const { kAux = 0, auxCoefficient = 0 } = step.settings;
   const idle = given ?? (await idleLatents(step));
   if (idle.length === 0) return gradients;
   const { backend, buffers, dOut, nRows, weights } = step;
-  const residuals = lent?.rows ?? buffers.floats('auxiliary residuals', gradients.residuals.length);
+  const residuals = lent?.rows ?? place ?? buffers.floats('auxiliary residuals', gradients.residuals.length);
   const target = explained(residuals);
   const varianceLeft = varianceAboutMean(target, dOut);
   if (!(varianceLeft > 0)) {

@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import { type Architecture, encodeBatch, reconstruct, sharedGradients } from './architecture.ts';
 import type { Weights } from './dictionary.ts';
-import { sumsByLatent, total } from './sparse-sum.ts';
+import { total } from './sparse-sum.ts';
 
 /**
  * Gated (Rajamanoharan et al. 2024a, section 3.2): one encoder says whether a latent is active, a rescaled copy of it how much.
@@ -44,28 +44,18 @@ export const gated: Architecture = {
     });
     const { byLatent, errors } = await reconstruct(step, acts);
 
-    const scales = r_mag.map(Math.exp);
-    const { latentIndices } = gates;
-    const nPairs = latentIndices.length;
-    const [deltas, ofGate, ofMagnitude, ofScale] = ['deltas', 'of gate', 'of magnitude', 'of scale'].map(
-      (name) => step.buffers.floats(name, nPairs),
-    );
-    let l0 = 0;
-    for (let pair = 0; pair < nPairs; pair++) {
-      const j = latentIndices[pair];
-      const scale = scales[j];
-      ofGate[pair] = (coefficient + 2 * frozen.products[pair]) / nRows;
-      ofMagnitude[pair] = acts.values[pair] > 0 ? (2 * errors.products[pair]) / nRows : 0;
-      ofScale[pair] = ofMagnitude[pair] * scale * (gates.values[pair] - weights.b_enc[j]);
-      deltas[pair] = ofMagnitude[pair] * scale + ofGate[pair];
-      if (acts.values[pair] > 0) l0++;
-    }
+    const { b_enc, further, l0 } = sumsOfPairs_(errors.products, frozen.products, gates, acts, {
+      b_gate: weights.b_enc,
+      scales: r_mag.map(Math.exp),
+      coefficient,
+      nRows,
+    });
     const squaredError = total(errors.squaredErrors);
     const l1 = total(gates.values);
     return {
-      ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
-      b_enc: sumsByLatent(gates, ofGate),
-      further: { b_mag: sumsByLatent(gates, ofMagnitude), r_mag: sumsByLatent(gates, ofScale) },
+      ...sharedGradients(step, acts, byLatent, errors.residuals, errors.products),
+      b_enc,
+      further,
       sums: {
         squaredError,
         l1,
@@ -80,14 +70,45 @@ export const gated: Architecture = {
   }),
 };
 
+/** δ of the pairs, in place of ⟨e_b, W_dec[j]⟩; the gradients of b_gate, b_mag and r; and how many pairs are active. */
+function sumsOfPairs_(
+  products: Float32Array,
+  frozenProducts: Float32Array,
+  gates: Codes,
+  acts: Codes,
+  of: { b_gate: Float32Array; scales: Float32Array; coefficient: number; nRows: number },
+) {
+  const { b_gate, scales, coefficient, nRows } = of;
+  const { dSae, latentIndices, values } = gates;
+  const { values: activations } = acts;
+  const [b_enc, b_mag, r_mag] = [new Float64Array(dSae), new Float64Array(dSae), new Float64Array(dSae)];
+  let l0 = 0;
+  for (let pair = 0; pair < values.length; pair++) {
+    const j = latentIndices[pair];
+    let delta = (coefficient + 2 * frozenProducts[pair]) / nRows;
+    b_enc[j] += delta;
+    if (activations[pair] > 0) {
+      const ofMagnitude = (2 * products[pair]) / nRows;
+      const ofScaled = ofMagnitude * scales[j];
+      b_mag[j] += ofMagnitude;
+      r_mag[j] += ofScaled * (values[pair] - b_gate[j]);
+      delta += ofScaled;
+      l0++;
+    }
+    products[pair] = delta;
+  }
+  return { b_enc, further: { b_mag, r_mag }, l0 };
+}
+
 /** Activations ReLU(exp(r) π + b_mag) of the pairs whose gate π + b_enc is open; some may be 0. */
 export function magnitudes(gates: Codes, { b_enc, b_mag, r_mag }: Weights): Codes {
   const [bias, logScale] = [b_mag as Float32Array, r_mag as Float32Array];
   const scales = logScale.map(Math.exp);
-  const values = new Float32Array(gates.values.length);
+  const { latentIndices, values: opened } = gates;
+  const values = new Float32Array(opened.length);
   for (let pair = 0; pair < values.length; pair++) {
-    const j = gates.latentIndices[pair];
-    values[pair] = Math.max(0, scales[j] * (gates.values[pair] - b_enc[j]) + bias[j]);
+    const j = latentIndices[pair];
+    values[pair] = Math.max(0, scales[j] * (opened[pair] - b_enc[j]) + bias[j]);
   }
   return { ...gates, values };
 }

@@ -65,11 +65,11 @@ export const january2025: Architecture = {
     const [{ byLatent, errors }, silentByLatent, ofAll] = await Promise.all([
       reconstruct(step, acts),
       step.backend.transpose(silent),
-      sumsOfSilent(step, thresholds, acts),
+      sumsOfAll(step, thresholds),
     ]);
 
-    const sums = { logThresholds: new Float64Array(dSae), alongDecoder: new Float64Array(dSae) };
-    const { logThresholds, alongDecoder } = sums;
+    const [logThresholds, alongDecoder, heights] = [0, 1, 2].map(() => new Float64Array(dSae));
+    const sums = { logThresholds, alongDecoder, heights };
     const terms = { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms };
     const { products: deltas, residuals } = errors;
     const [silentDeltas, penalty] = await Promise.all([
@@ -78,9 +78,13 @@ export const january2025: Architecture = {
     ]);
     addSilent_(sums, silent, silentDeltas, terms, rowsPerSilent);
     const pulls = norms.map((norm) => pull * norm);
+    let distances = 0;
     for (let j = 0; j < dSae; j++) {
-      logThresholds[j] += (thresholds[j] * pulls[j] * ofAll.counts[j]) / nRows;
-      alongDecoder[j] += pull * ofAll.distances[j];
+      const nActive = byLatent.latentPointers[j + 1] - byLatent.latentPointers[j];
+      const distance = ofAll.distances[j] + heights[j] - nActive * thresholds[j];
+      logThresholds[j] += (thresholds[j] * pulls[j] * (nRows - nActive)) / nRows;
+      alongDecoder[j] += pull * distance;
+      distances += pulls[j] * distance;
     }
     const shared = sharedGradients(step, acts, byLatent, residuals, deltas);
     const silentSums = sumsByLatent(silent, silentDeltas);
@@ -96,7 +100,6 @@ export const january2025: Architecture = {
       norms[j] > 0 ? sum / (nRows * norms[j]) : 0,
     );
     const squaredError = total(errors.squaredErrors);
-    const distance = ofAll.distances.reduce((sum, value, j) => sum + pulls[j] * value, 0);
     return {
       ...shared,
       encoder: plus(plus(shared.encoder, silentPart), pullPart),
@@ -108,7 +111,7 @@ export const january2025: Architecture = {
         squaredError,
         l1: total(acts.values),
         l0: acts.values.length,
-        loss: squaredError + lambda * penalty + distance,
+        loss: squaredError + lambda * penalty + distances,
       },
     };
   },
@@ -124,6 +127,8 @@ interface SumsOfPairs {
   readonly logThresholds: Float64Array;
   /** B times what weighs W_dec[j]/n_j in ∂W_dec[j]. */
   readonly alongDecoder: Float64Array;
+  /** Σ f_bj */
+  readonly heights: Float64Array;
 }
 
 /** What the formulas take beside the pairs: numbers, θ and n. */
@@ -142,7 +147,7 @@ interface Terms {
  * none, get it back.
  */
 function addActive_(
-  { logThresholds, alongDecoder }: SumsOfPairs,
+  { logThresholds, alongDecoder, heights }: SumsOfPairs,
   { latentIndices, values }: Codes,
   products: Float32Array,
   { nRows, lambda, tanhScale, bandwidth, pull, thresholds, norms }: Terms,
@@ -154,14 +159,17 @@ function addActive_(
     const f = values[pair];
     const norm = norms[j];
     const threshold = thresholds[j];
-    const level = Math.tanh(tanhScale * f * norm);
-    const weight = lambda * tanhScale * (1 - level * level);
+    // tanh a = (1 − e)/(1 + e) and 1 − tanh² a = 4 e/(1 + e)² with e = exp(−2a), in half the time of Math.tanh.
+    const fall = Math.exp(-2 * tanhScale * f * norm);
+    const rest = 1 / (1 + fall);
+    const weight = lambda * tanhScale * 4 * fall * rest * rest;
     const slope = 2 * products[pair] + weight * norm;
     const inWindow = f - threshold < bandwidth / 2 ? threshold / bandwidth : 0;
     products[pair] = (slope * (1 + inWindow) + pull * norm) * scale;
     logThresholds[j] -= threshold * inWindow * slope * scale;
     alongDecoder[j] += weight * f;
-    penalty += level;
+    heights[j] += f;
+    penalty += (1 - fall) * rest;
   }
   return penalty;
 }
@@ -187,28 +195,22 @@ function addSilent_(
   }
 }
 
-/** Of every latent: pairs with h ≤ θ, Σ of θ − h over them; and Σ_b x_b, [1, dIn]. */
-async function sumsOfSilent(step: Step, thresholds: Float32Array, acts: Codes) {
-  const { nRows, dIn, dSae, x, weights, backend } = step;
-  const rows = Float32Array.from(await backend.columnSums({ rows: x, width: dIn }));
+/** Σ_b x_b, [1, dIn], and Σ_b (θ − h) of every latent, active or not. */
+async function sumsOfAll(step: Step, thresholds: Float32Array) {
+  const { nRows, dIn, dSae, x, weights, backend, buffers } = step;
+  const sumOfRows = Float32Array.from(await backend.columnSums({ rows: x, width: dIn }));
   const products = await backend.sampledProducts({
     codes: {
       nRows: 1,
       dSae,
       rowPointers: Uint32Array.of(0, dSae),
-      latentIndices: Uint32Array.from({ length: dSae }, (_, j) => j),
-      values: new Float32Array(dSae),
+      latentIndices: buffers.ascending(dSae),
+      values: buffers.floats('no activations', dSae),
     },
     dOut: dIn,
-    rows,
+    rows: sumOfRows,
     W_dec: weights.W_enc,
   });
-  const counts = new Float64Array(dSae).fill(nRows);
   const distances = Float64Array.from(products, (sum, j) => nRows * (thresholds[j] - weights.b_enc[j]) - sum);
-  for (let pair = 0; pair < acts.values.length; pair++) {
-    const j = acts.latentIndices[pair];
-    counts[j]--;
-    distances[j] += acts.values[pair] - thresholds[j];
-  }
-  return { counts, distances, sumOfRows: rows };
+  return { distances, sumOfRows };
 }

@@ -3,7 +3,7 @@ import { type Architecture, deltasOf_, encodeBatch, reconstruct } from './archit
 import { sharedGradients, type Step } from './architecture.ts';
 import { AUX_K, DEAD_AFTER_TOKENS, withAuxK } from './aux-k.ts';
 import { total } from './sparse-sum.ts';
-import { codesOfPart, stackedCodes } from './sub-codes.ts';
+import { partedCodes } from './sub-codes.ts';
 
 /**
  * JumpReLU (Rajamanoharan et al. 2024b, sections 3 and 4; Gemma Scope, Lieberum et al. 2024): a threshold for every latent,
@@ -117,12 +117,8 @@ export async function encodeWindow(step: Step, thresholds: Float32Array, bandwid
     above(windowStarts, x.subarray(0, nLooked * dIn)),
     above(thresholds, x.subarray(nLooked * dIn)),
   ]);
-  const { latentIndices, values } = preActs;
-  const isSilent = new Uint8Array(values.length);
-  for (let pair = 0; pair < values.length; pair++)
-    isSilent[pair] = values[pair] > thresholds[latentIndices[pair]] ? 0 : 1;
-  const [acts, silent] = ([0, 1] as const).map((part) => codesOfPart(preActs, isSilent, part));
-  return { acts: stackedCodes(acts, others), silent, rowsPerSilent: nRows / nLooked };
+  const parted = partedCodes(preActs, thresholds, others, step.buffers);
+  return { acts: parted.above, silent: parted.others, rowsPerSilent: nRows / nLooked };
 }
 
 /** ⟨e_b, W_dec[j]⟩ of the silent pairs. */

@@ -1,7 +1,7 @@
 import type { Codes } from '../kernels/contract.ts';
 import type { Buffers } from '../tensor/index.ts';
 import type { Architecture, Gradients, Step } from './architecture.ts';
-import { withAuxK } from './aux-k.ts';
+import { idleLatents, withAuxK } from './aux-k.ts';
 import { batchTopK, encodeLifted } from './batch-top-k.ts';
 import { nestedGradients } from './nested-gradients.ts';
 import { total } from './sparse-sum.ts';
@@ -43,14 +43,16 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
   const whole = widths.length - 1;
   const powers = widths.map((width) => width ** (step.settings.prefixPower as number));
   const shares = powers.map((power) => power / sum(powers));
+  const idle = await idleLatents(step);
+  const { nHeld, places, auxiliary } = placesOf(step, widths.length, idle.length > 0);
   const { gradients, squaredErrors } = await nestedGradients(
     step,
     acts,
     groupsOf(acts, widths, step.buffers),
     shares,
-    widths,
+    { ends: widths, nHeld, residuals: places },
   );
-  return withAuxK(step, {
+  const ofPrefixes = {
     ...gradients,
     further: { lift: new Float64Array(step.dSae) },
     sums: {
@@ -59,7 +61,21 @@ export async function matryoshkaGradients(step: Step, widths: readonly number[])
       l0: acts.values.length,
       loss: sum(shares.map((share, prefix) => share * squaredErrors[prefix])),
     },
-  });
+  };
+  return withAuxK(step, ofPrefixes, { idle, residuals: auxiliary });
+}
+
+/**
+ * Where residuals go: those of the groups that are held, and behind them what AuxK leaves, where a latent is idle: the same
+ * memory in every step, of which AuxK takes a place when it needs one.
+ */
+function placesOf({ buffers, nHeld: most, settings, target }: Step, nGroups: number, hasIdle: boolean) {
+  const { length } = target;
+  const nPlaces = Math.min(most ?? Infinity, 1 + ((settings.nPrefixes as number | undefined) ?? nGroups));
+  const places = buffers.floats('nested residuals', nPlaces * length);
+  const nHeld = Math.min(nGroups, hasIdle ? nPlaces - 1 : nPlaces);
+  const end = nHeld * length;
+  return { nHeld, places: places.subarray(0, end), auxiliary: places.subarray(end, end + length) };
 }
 
 /** The first group that each pair is in. */

@@ -20,7 +20,7 @@ const WEIGHT = 1 / 8;
  * Firing     counts the k alone
  * AuxK       as in their code no latent counts as dead that fires in this batch
  * Memory     e_k, e_4k and what AuxK leaves are as large as the batch. No latent that AuxK takes fires, so none needs e_k:
- *            where step.nHeld is 1 the two take turns in one place. The bits are the same
+ *            where two arrays are held the two take turns in one place. The bits are the same
  * Finish     saved as TopK with k
  */
 export const multiTopK: Architecture = {
@@ -61,7 +61,7 @@ export const multiTopK: Architecture = {
     return withAuxK(step, ofBoth, {
       idle: silentOf(await idleLatents(step), acts),
       explained: (place) => errorsOfNarrow_(place, gradients),
-      ...(step.nHeld === 1 && { lent }),
+      ...((step.nHeld ?? 3) < 3 && { lent }),
     });
   },
   finish: topK.finish,

@@ -2,6 +2,15 @@ import type { Codes, CodesByLatent, KernelBackend, NestedResidualsInput } from '
 import { affine_, sumsByLatent } from './sparse-sum.ts';
 import type { DecoderTurn, Gradients, Step } from './architecture.ts';
 
+/** Groups of latents, so many of which have their residuals in memory at once. */
+export interface Turns {
+  /** Where each group of latents ends. */
+  readonly ends: readonly number[];
+  readonly nHeld: number;
+  /** [nHeld, nRows, dOut] */
+  readonly residuals: Float32Array;
+}
+
 /** Gradients of a weighted sum of squared errors, each of a reconstruction by more groups of pairs than the one before. */
 export interface NestedGradients {
   readonly gradients: Omit<Gradients, 'sums'>;
@@ -16,11 +25,12 @@ export interface NestedGradients {
  * Gradients  with E_bg = Σ_{h ≥ g} w_h e_bh for a pair of group g:
  *            δ_bj = 2⟨E_bg, W_dec[j]⟩/B,  ∂W_dec[j] = 2/B Σ_b f_bj E_bg,  ∂b_dec = 2/B Σ_b E_b0 (decoder path)
  * Computed   times 1/w of the last group, so that the last of the errors is that of the whole
- * Memory     step.nHeld residuals at once where groups are of latents: those of the last groups come first, and each turn
- *            makes those of the groups before it anew from their decoder rows. Any number gives the same bits.
+ * Memory     with turns `nHeld` residuals at once: those of the last groups come first, and each turn makes those of the
+ *            groups before it anew from their decoder rows. Any number gives the same bits.
  *
  * @param groups [nnz]: the group of each pair
- * @param ends where each group of latents ends; absent where a latent may be in several groups
+ * @param turns where each group of latents ends, and where the residuals of `nHeld` groups go; absent where a latent may be in
+ *   several groups: residuals of all are held then
  * @param coefficients [nnz]: where those of the decoder go; the values of the pairs may give their place
  */
 export async function nestedGradients(
@@ -28,15 +38,14 @@ export async function nestedGradients(
   acts: Codes,
   groups: Uint8Array,
   weights: readonly number[],
-  ends?: readonly number[],
+  turns?: Turns,
   coefficients = step.buffers.floats('decoder coefficients', acts.values.length),
 ): Promise<NestedGradients> {
   const { backend, buffers, target, nRows, dOut } = step;
   const { W_dec, b_dec } = step.weights;
   const last = weights.length - 1;
   const length = nRows * dOut;
-  const most = ends ? (step.nHeld ?? weights.length) : weights.length;
-  const nHeld = Math.min(most, weights.length);
+  const nHeld = turns?.nHeld ?? weights.length;
   const input: NestedResidualsInput = {
     codes: acts,
     dOut,
@@ -45,7 +54,7 @@ export async function nestedGradients(
     target,
     groups,
     weights: Float32Array.from(weights, (weight) => weight / weights[last]),
-    residuals: buffers.floats('nested residuals', most * length).subarray(0, nHeld * length),
+    residuals: turns?.residuals ?? buffers.floats('nested residuals', nHeld * length),
   };
   const [{ byLatent, rowIndices }, errors] = await Promise.all([
     byLatentWithPlaces(step, acts, groups, nHeld),
@@ -65,7 +74,7 @@ export async function nestedGradients(
         coefficients: affine_(coefficients, acts.values, factor, 0),
         rows,
       },
-      ...(ends && nHeld < weights.length && { turns: turnsOf(backend, input, ends, nHeld) }),
+      ...(turns && nHeld < weights.length && { turns: turnsOf(backend, input, turns) }),
       preActs,
       b_enc: preActs,
       b_dec: { rows: rows.subarray(0, length), factor },
@@ -98,12 +107,7 @@ async function byLatentWithPlaces(
 }
 
 /** The last groups first, as many at a time as are held: their residuals are there when the first turn begins. */
-function turnsOf(
-  backend: KernelBackend,
-  input: NestedResidualsInput,
-  ends: readonly number[],
-  nHeld: number,
-): DecoderTurn[] {
+function turnsOf(backend: KernelBackend, input: NestedResidualsInput, { ends, nHeld }: Turns): DecoderTurn[] {
   let inMemory = ends.length;
   const turns: DecoderTurn[] = [];
   for (let end = ends.length; end > 0; end -= nHeld) {

@@ -13,7 +13,8 @@ export function onePairEach(
   factors: Float32Array,
 ): SparseSum {
   const dSae = factors.length;
-  const pointers = Uint32Array.from({ length: dSae + 1 }, (_, i) => i);
+  const pointers = new Uint32Array(dSae + 1);
+  for (let j = 0; j < pointers.length; j++) pointers[j] = j;
   return {
     byLatent: { nRows, dSae, latentPointers: pointers, rowIndices, pairIndices: pointers.subarray(0, dSae) },
     coefficients: factors,

@@ -15,7 +15,7 @@ export function codesOfPart(
   const { nRows, rowPointers, latentIndices, values } = codes;
   let count = 0;
   for (let pair = 0; pair < mask.length; pair++) if (mask[pair] === part) count++;
-  const kept = emptyCodes(codes, count, buffers);
+  const kept = { ...codesFor(buffers, 'a part', nRows, count), dSae: codes.dSae };
   let end = 0;
   for (let row = 0; row < nRows; row++) {
     for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
@@ -28,34 +28,55 @@ export function codesOfPart(
   return kept;
 }
 
-/** The rows of one after those of the other. */
-export function stackedCodes(above: Codes, below: Codes): Codes {
-  const nAbove = above.values.length;
-  const stacked = emptyCodes(
-    { nRows: above.nRows + below.nRows, dSae: above.dSae },
-    nAbove + below.values.length,
-  );
-  stacked.rowPointers.set(above.rowPointers);
-  for (let row = 1; row <= below.nRows; row++)
-    stacked.rowPointers[above.nRows + row] = nAbove + below.rowPointers[row];
-  for (const name of ['latentIndices', 'values'] as const) {
-    stacked[name].set(above[name]);
-    stacked[name].set(below[name], nAbove);
+/**
+ * The pairs of some rows above the bar of their latent, before all those of the rows that come after; and the others.
+ *
+ * @param bars [dSae]
+ * @param buffers where they go, under the names of one step
+ */
+export function partedCodes(
+  { nRows, dSae, rowPointers, latentIndices, values }: Codes,
+  bars: Float32Array,
+  after: Codes,
+  buffers: Buffers,
+): { above: Codes; others: Codes } {
+  const nPairs = values.length;
+  const above = codesFor(buffers, 'above', nRows + after.nRows, nPairs + after.values.length);
+  const others = codesFor(buffers, 'others', nRows, nPairs);
+  let [nAbove, nOthers] = [0, 0];
+  for (let row = 0; row < nRows; row++) {
+    for (let pair = rowPointers[row]; pair < rowPointers[row + 1]; pair++) {
+      const [latent, value] = [latentIndices[pair], values[pair]];
+      if (value > bars[latent]) {
+        above.latentIndices[nAbove] = latent;
+        above.values[nAbove++] = value;
+      } else {
+        others.latentIndices[nOthers] = latent;
+        others.values[nOthers++] = value;
+      }
+    }
+    above.rowPointers[row + 1] = nAbove;
+    others.rowPointers[row + 1] = nOthers;
   }
-  return stacked;
+  for (let row = 1; row <= after.nRows; row++)
+    above.rowPointers[nRows + row] = nAbove + after.rowPointers[row];
+  above.latentIndices.set(after.latentIndices, nAbove);
+  above.values.set(after.values, nAbove);
+  const ofPairs = ({ latentIndices, values, ...codes }: Omit<Codes, 'dSae'>, n: number): Codes => ({
+    ...codes,
+    dSae,
+    latentIndices: latentIndices.subarray(0, n),
+    values: values.subarray(0, n),
+  });
+  return { above: ofPairs(above, nAbove + after.values.length), others: ofPairs(others, nOthers) };
 }
 
-/** Codes of as many rows with places for so many pairs. */
-function emptyCodes(
-  { nRows, dSae }: Pick<Codes, 'nRows' | 'dSae'>,
-  nPairs: number,
-  buffers = new Buffers(),
-): Codes {
+/** Places for so many pairs. */
+function codesFor(buffers: Buffers, name: string, nRows: number, nPairs: number): Omit<Codes, 'dSae'> {
   return {
     nRows,
-    dSae,
-    rowPointers: buffers.indices('pointers of a part', nRows + 1).fill(0, 0, 1),
-    latentIndices: buffers.indices('latents of a part', nPairs),
-    values: buffers.floats('values of a part', nPairs),
+    rowPointers: buffers.indices(`pointers of ${name}`, nRows + 1).fill(0, 0, 1),
+    latentIndices: buffers.indices(`latents of ${name}`, nPairs),
+    values: buffers.floats(`values of ${name}`, nPairs),
   };
 }

@@ -19,14 +19,14 @@ const BUFFER_BYTES = 6 << 20;
 export interface StepMemory {
   /** For the encoder in 8 bits: the first latents alone have one where it would be larger, none where there is no room. */
   readonly screenedBytes: number;
-  /** Nested reconstructions whose residuals are held at once, beside AuxK's. */
+  /** Residuals that are held at once: those of nested reconstructions, and what AuxK leaves. */
   readonly nHeld: number;
 }
 
 /**
  * How a step stays within its memory. Residuals are as large as the target: one array of a reconstruction, and one of AuxK;
  * beside them is what a skip connection is multiplied into.
- * Of nested reconstructions that can be worked out in turns as many are held as there is room for, at least one.
+ * Of nested reconstructions that can be worked out in turns as many are held as there is room for, at least one beside AuxK's.
  */
 export function stepMemory(
   { encoder, decoder, skip, dOut, screened }: TrainState,
@@ -44,6 +44,6 @@ export function stepMemory(
   const least = LEAST_SCREENED * weights;
   const hasRoom = limit - arrays - pairs - BUFFER_BYTES > 2 * least;
   const screenedBytes = Math.max(hasRoom ? least : 0, limit - OTHER_BYTES - arrays);
-  const left = limit - (screened?.bytes.byteLength ?? 0) - pairs - BUFFER_BYTES - aux * residuals;
-  return { screenedBytes, nHeld: Math.max(1, Math.floor(left / residuals)) };
+  const left = limit - (screened?.bytes.byteLength ?? 0) - pairs - BUFFER_BYTES;
+  return { screenedBytes, nHeld: Math.max(1 + aux, Math.floor(left / residuals)) };
 }

@@ -16,6 +16,7 @@ for (const [name, dIn, nDead] of [
   ['gated', 1536, 0],
   ['topk', 1536, 2048],
   ['batchtopk', 512, 2048],
+  ['matryoshka', 512, 0],
   ['matryoshka', 1536, 2048],
   ['matryoshka-random', 512, 2048],
   ['multi-topk', 512, 2048],
