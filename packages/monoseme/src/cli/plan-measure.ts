@@ -7,7 +7,7 @@ import type { ModelRunner } from '../model/index.ts';
 import { Random } from '../random/index.ts';
 import { resolveOptions, type TrainOptions, trainInMemory } from '../training/index.ts';
 
-/** How long each measurement goes on, at least. */
+/** How long a measurement goes on, at least. */
 const MEASURE_MS = 2500;
 const TOKENS_PER_CALL = 2048;
 const DISK_BYTES = 2 ** 26;
@@ -21,6 +21,7 @@ export async function measureModel(
   runner: ModelRunner,
   contextSize: number,
   signal: AbortSignal,
+  atLeastMs = MEASURE_MS,
 ): Promise<{ tokensPerSecond: number; rows: Float32Array }> {
   const nContexts = Math.max(1, Math.floor(TOKENS_PER_CALL / contextSize));
   const random = new Random(0);
@@ -29,7 +30,7 @@ export async function measureModel(
   const rows = await runner.activations(tokens, contextSize);
   const started = performance.now();
   let n = 0;
-  while (performance.now() - started < MEASURE_MS && !signal.aborted) {
+  while (performance.now() - started < atLeastMs && !signal.aborted) {
     await runner.activations(tokens, contextSize);
     n += tokens.length;
   }
@@ -74,7 +75,7 @@ export async function measureTraining(
     readChunk: async () => rows.slice(),
   };
   let started = 0;
-  let n = 0;
+  let ended = 0;
   await trainInMemory({
     source,
     backend,
@@ -88,10 +89,10 @@ export async function measureTraining(
     },
     onStep: (done) => {
       if (done === WARM_STEPS) started = performance.now();
-      if (done > WARM_STEPS) n += step;
+      ended = performance.now();
     },
   });
-  return perSecond(n, started);
+  return perSecond((nSteps - WARM_STEPS) * step, started, ended);
 }
 
 function steady(options: TrainOptions): TrainOptions {
@@ -107,4 +108,5 @@ function steady(options: TrainOptions): TrainOptions {
   });
 }
 
-const perSecond = (n: number, started: number): number => (n / (performance.now() - started)) * 1000;
+const perSecond = (n: number, started: number, ended = performance.now()): number =>
+  (n / (ended - started)) * 1000;

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compact, Stage } from './progress.ts';
+import { compact, duration, Stage } from './progress.ts';
 
 test('numbers are rounded before their unit is chosen', () => {
   const numbers = [0, 0.12345, 12.345, 100.4, 999.4, 999.6, 1234567, 999_936, -2500, 1e12];
   const texts = ['0', '0.123', '12.3', '100', '999', '1.00 k', '1.23 M', '1.00 M', '-2.50 k', '1.00 T'];
   assert.deepEqual(numbers.map(compact), texts);
+});
+
+test('durations have the two units that tell most', () => {
+  const seconds = [8, 12.4, 125, 7300, 259_199, 400_000, Infinity];
+  const texts = ['8.0 s', '12 s', '2 min 5 s', '2 h 1 min', '71 h 59 min', '4 d 15 h', '…'];
+  assert.deepEqual(seconds.map(duration), texts);
 });
 
 test('on a terminal a line never is wider than that, and the bar takes what the text leaves', () => {

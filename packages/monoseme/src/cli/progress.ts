@@ -107,12 +107,14 @@ export function compact(value: number): string {
   return String(rounded);
 }
 
-/** 8 → `8 s`, 125 → `2 min 5 s`, 7300 → `2 h 2 min`. */
+/** 8 → `8 s`, 125 → `2 min 5 s`, 7300 → `2 h 2 min`, 400,000 → `4 d 15 h`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '…';
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  const hours = Math.floor(whole / 3600);
+  if (hours < 72) return `${hours} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }

@@ -31,7 +31,11 @@ test('a sweep in which a run fails, and a model cannot be opened, trains the oth
   assert.equal(status, 1, stderr);
   assert.match(stderr, /ERR_SWEEP: 3 of 4 runs failed/);
   const { runs, failed, table } = JSON.parse(stdout);
-  assert.match(stderr, /^failed +blocks.0.mlp.hook_post of no-such-model: Could not open/m);
+  // What cannot be used, and what the others will take, is said before anything is read.
+  assert.match(
+    stderr,
+    /^measure +2 hook points .*\nfailed +blocks.0.mlp.hook_post of no-such-model: Could not open.*\nplan +2 dictionaries of one-layer-a at blocks.0.mlp.hook_post \[512\],\n +side by side: \d.*B of memory, \d.*B of disk\n +2 dictionaries in about \d.*\ntokens /m,
+  );
   assert.equal(failed, 3);
   assert.deepEqual(
     runs.map(({ error }: { error: string }) => error === ''),
@@ -43,6 +47,7 @@ test('a sweep in which a run fails, and a model cannot be opened, trains the oth
   // Again: what is finished is not made again, and a line says what its run differs in, not what all share.
   const again = sweep();
   assert.match(again.stdout, /^1 of 4 dictionaries are finished/m);
+  assert.match(again.stderr, /^plan +1 dictionary of one-layer-a /m);
   assert.match(again.stdout, /^model +architecture +settings +latents +L0 /m);
   assert.match(again.stdout, /^one-layer-a +topk +k 8, learning_rate 0\.001 +64 +8\.0 /m);
   assert.match(again.stdout, /^one-layer-a +topk +k 8, learning_rate 1e\+30 +64 +(– +){5}failed/m);

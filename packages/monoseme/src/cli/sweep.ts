@@ -29,6 +29,7 @@ import { openModel } from './model-option.ts';
 import { numberOption } from './options.ts';
 import { compact } from './progress.ts';
 import { table } from './table.ts';
+import { type HookPointPlan, planHookPoint, planLines } from './sweep-plan.ts';
 import { readTokens } from './text.ts';
 
 interface Flags extends BackendFlags {
@@ -93,12 +94,42 @@ async function runSweep(work: Work): Promise<ResultRow[]> {
     else pending.push(run);
   }
   if (rows.size > 0) work.context.print(`${rows.size} of ${sweep.runs.length} dictionaries are finished.`);
-  for (const runs of byHookPoint(pending)) {
-    const done = await runHookPoint(work, runs).catch((error: unknown) => failedRows(work, runs, error));
+  const keep = async (done: readonly ResultRow[]) => {
     for (const row of done) rows.set(row.run, row);
     await writeRunTable(flags.out, [...rows.values()]);
-  }
+  };
+  const { plans, failed } = await planned(work, byHookPoint(pending));
+  for (const [runs, error] of failed) await keep(await failedRows(work, runs, error));
+  work.context.progress.write(planLines(plans));
+  for (const { runs } of plans)
+    await keep(await runHookPoint(work, runs).catch((error: unknown) => failedRows(work, runs, error)));
   return sweep.runs.map(({ name }) => rows.get(name) as ResultRow);
+}
+
+/** What will take how long, and which hook points cannot be used: a sweep of days says so at its start. */
+async function planned(work: Work, hookPoints: readonly (readonly SweepRun[])[]) {
+  const { context, flags, backend } = work;
+  const plans: HookPointPlan[] = [];
+  const timed = new Map<string, number>();
+  const failed: [runs: readonly SweepRun[], error: unknown][] = [];
+  if (hookPoints.length > 0)
+    await withStage(context, 'measure', 'hook points', async (stage) => {
+      for (const [place, runs] of hookPoints.entries()) {
+        stage.update(place, hookPoints.length, runs[0].model);
+        const { threads, memory } = flags;
+        const input = { runs, modelPath: modelPathOf(work, runs), backend, threads, memory, timed };
+        await planHookPoint(context, input).then(
+          (plan) => plans.push(plan),
+          (error: unknown) => failed.push([runs, error]),
+        );
+      }
+      return [undefined, hookPoints.length === 1 ? '1 hook point' : `${hookPoints.length} hook points`];
+    });
+  return { plans, failed };
+}
+
+function modelPathOf({ folder }: Work, [{ model }]: readonly SweepRun[]): string {
+  return existsSync(join(folder, model)) ? join(folder, model) : model;
 }
 
 function byHookPoint(runs: readonly SweepRun[]): SweepRun[][] {
@@ -114,9 +145,7 @@ function byHookPoint(runs: readonly SweepRun[]): SweepRun[][] {
 async function runHookPoint(work: Work, runs: readonly SweepRun[]): Promise<ResultRow[]> {
   const { context, flags, backend, sweep } = work;
   const { hook } = runs[0];
-  const modelPath = existsSync(join(work.folder, runs[0].model))
-    ? join(work.folder, runs[0].model)
-    : runs[0].model;
+  const modelPath = modelPathOf(work, runs);
   const model = await openModel(context, modelPath);
   const text = { text: [...sweep.text] };
   const read = async (maxTokens: number, split: 'train' | 'heldOut') =>

@@ -7,4 +7,4 @@ export {
   writeResult,
   writeRunTable,
 } from './results.ts';
-export { groupsThatFit, memoryForTraining, trainGroup } from './train-group.ts';
+export { groupBytes, groupsThatFit, memoryForTraining, trainGroup } from './train-group.ts';

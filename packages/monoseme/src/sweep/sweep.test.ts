@@ -9,7 +9,7 @@ import { loadDictionary } from '../dictionary/index.ts';
 import { plantedSource, TINY } from '../testing/planted.ts';
 import { parseSweep } from './config.ts';
 import { paretoFront, readResult, type ResultRow, writeResult, writeRunTable } from './results.ts';
-import { groupsThatFit, trainGroup } from './train-group.ts';
+import { groupBytes, groupsThatFit, trainGroup } from './train-group.ts';
 
 let folder: string;
 before(async () => {
@@ -110,6 +110,7 @@ describe('groups', () => {
     assert.deepEqual(sizes(1e12), [6]);
     // Sizes 16 and 32 take turns: one of each.
     assert.deepEqual(sizes(buffer + 3 * one + 2 * batch), [2, 2, 2]);
+    assert.equal(groupBytes(runs.slice(0, 2), 8), buffer + 3 * one + 2 * batch);
   });
 
   const source = plantedSource({ nChunks: 8, chunkRows: 256, seed: 5 }, TINY);

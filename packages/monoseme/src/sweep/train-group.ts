@@ -23,7 +23,7 @@ export function groupsThatFit(runs: readonly SweepRun[], dIn: number, bytes: num
   const groups: SweepRun[][] = [];
   let left = 0;
   for (const run of runs) {
-    const buffer = 2 * 4 * dIn * Math.min(run.options.bufferRows, run.options.tokens);
+    const buffer = bufferBytes(run, dIn);
     const own = trainingBytes(dIn, run.options) - buffer;
     if (groups.length === 0 || own > left) {
       groups.push([]);
@@ -33,6 +33,16 @@ export function groupsThatFit(runs: readonly SweepRun[], dIn: number, bytes: num
     left -= own;
   }
   return groups;
+}
+
+/** Bytes of runs that train side by side. */
+export function groupBytes(group: readonly SweepRun[], dIn: number): number {
+  const buffer = bufferBytes(group[0], dIn);
+  return group.reduce((sum, { options }) => sum + trainingBytes(dIn, options) - buffer, buffer);
+}
+
+function bufferBytes({ options }: SweepRun, dIn: number): number {
+  return 2 * 4 * dIn * Math.min(options.bufferRows, options.tokens);
 }
 
 export interface GroupInput {
