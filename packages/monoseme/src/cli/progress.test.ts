@@ -8,6 +8,25 @@ test('numbers are rounded before their unit is chosen', () => {
   assert.deepEqual(numbers.map(compact), texts);
 });
 
+test('the time left does not count what came before the first step', () => {
+  const lines: string[] = [];
+  let now = 0;
+  const write = (text: string) => lines.push(text.replace('\r\u001b[2K', ''));
+  const stage = new Stage({ isTerminal: true, columns: 80, write, now: () => now }, 'train', 'steps');
+  for (const [done, at] of [
+    [0, 1],
+    [1, 10],
+    [11, 11],
+    [1, 12],
+  ]) {
+    now = at * 1000;
+    stage.update(done, 101);
+  }
+  assert.match(lines[1], /0\.1 steps\/s · 16 min 40 s left$/);
+  assert.match(lines[3], / 0 steps\/s · … left$/);
+  assert.match(lines[2], /10 steps\/s · 9\.0 s left$/);
+});
+
 test('durations have the two units that tell most', () => {
   const seconds = [8, 12.4, 125, 7300, 259_199, 400_000, Infinity];
   const texts = ['8.0 s', '12 s', '2 min 5 s', '2 h 1 min', '71 h 59 min', '4 d 15 h', '…'];

@@ -33,27 +33,35 @@ export class Stage {
   readonly #started: number;
   #lastShown: number;
   #done = 0;
-  #startedAt = 0;
+  /** From where the rate counts: the start, and once there is an update that one, since what comes before is preparation. */
+  #from: { readonly done: number; readonly at: number };
 
   constructor(output: ProgressOutput, name: string, unit: string) {
     this.#output = output;
     this.#name = name;
     this.#unit = unit;
     this.#started = output.now();
+    this.#from = { done: 0, at: this.#started };
     this.#lastShown = output.isTerminal ? -Infinity : this.#started;
   }
 
   /** Start the count at `done` (a resumed run): the rate counts only what this process does. */
   startAt(done: number): void {
-    this.#startedAt = done;
+    this.#from = { done, at: this.#started };
   }
 
   update(done: number, total: number, note = ''): void {
+    const isFirst = this.#done === 0 && done > 0;
     this.#done = done;
     const now = this.#output.now();
-    if (now - this.#lastShown < (this.#output.isTerminal ? REDRAW_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
-    this.#lastShown = now;
-    this.#show(this.#line(done, total, note, (now - this.#started) / 1000));
+    // As for the next of several files.
+    if (done < this.#from.done) this.#from = { done, at: now };
+    const isDue = now - this.#lastShown >= (this.#output.isTerminal ? REDRAW_INTERVAL_MS : PLAIN_INTERVAL_MS);
+    if (isDue) {
+      this.#lastShown = now;
+      this.#show(this.#line(done, total, note, (now - this.#from.at) / 1000));
+    }
+    if (isFirst) this.#from = { done, at: now };
   }
 
   /** End the stage with a line that stays. */
@@ -65,11 +73,11 @@ export class Stage {
 
   /** Remove the unfinished bar (before an error is printed). */
   abandon(): void {
-    if (this.#output.isTerminal && this.#done > 0) this.#output.write('\r\u001b[2K');
+    if (this.#output.isTerminal && this.#lastShown > -Infinity) this.#output.write('\r\u001b[2K');
   }
 
   #line(done: number, total: number, note: string, seconds: number): string {
-    const rate = (done - this.#startedAt) / Math.max(seconds, 1e-3);
+    const rate = (done - this.#from.done) / Math.max(seconds, 1e-3);
     const left = rate > 0 ? duration((total - done) / rate) : '…';
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const percent = `${Math.floor(share * 100)} %`.padStart(5);
