@@ -175,6 +175,20 @@ describe('SAELens before version 6', () => {
       assert.deepEqual([old.config.architecture, old.config.hookName], [architecture, 'a.b']);
     });
 
+  test('what a flat configuration says of model, hook, head and text is kept, and what is null is not', async () => {
+    const said = {
+      hook_point_head_index: 3,
+      neuronpedia_id: 'a/0',
+      prepend_bos: false,
+      model_class_name: null,
+    };
+    const out = await copyOf('saelens-standard', 'cfg.json', () => flat('standard', said));
+    const { metadata } = (await loadDictionary(out)).config;
+    assert.deepEqual(metadata, {
+      ...{ hook_name: 'a.b', hook_head_index: 3, neuronpedia_id: 'a/0', prepend_bos: false },
+    });
+  });
+
   test('a factor on inputs that is not there is asked for', async () => {
     const out = await copyOf('saelens-standard', 'cfg.json', () =>
       flat('standard', { normalize_activations: true }),

@@ -360,16 +360,30 @@ function parseSources(json: unknown, dIn: number, path: string): CrosscoderSourc
   );
 }
 
-/** What files from before version 6 hold at the top level. */
+/** What files from before version 6 hold at the top level, by the names that it has in the metadata since. */
 function flatMetadata(record: Record<string, unknown>): Record<string, unknown> {
-  const kept = Object.fromEntries(
-    FLAT_KEYS.filter((key) => isGiven(record[key])).map((key) => [key, record[key]]),
+  const named = {
+    hook_name: record['hook_point'],
+    hook_head_index: record['hook_point_head_index'],
+    ...record,
+  };
+  return Object.fromEntries(
+    Object.entries(named).filter(([key, value]) => FLAT_KEYS.has(key) && isGiven(value)),
   );
-  const hookName = record['hook_name'] ?? record['hook_point'];
-  return { ...kept, ...(isGiven(hookName) && { hook_name: hookName }) };
 }
 
-const FLAT_KEYS = ['model_name', 'context_size', 'dataset_path', 'prepend_bos', 'sae_lens_training_version'];
+const FLAT_KEYS = new Set([
+  ...['model_name', 'model_class_name', 'model_from_pretrained_kwargs', 'context_size', 'seqpos_slice'],
+  ...[
+    'hook_name',
+    'hook_head_index',
+    'hook_name_out',
+    'hook_head_index_out',
+    'hf_hook_name',
+    'hf_hook_name_out',
+  ],
+  ...['dataset_path', 'prepend_bos', 'exclude_special_tokens', 'neuronpedia_id', 'sae_lens_training_version'],
+]);
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
