@@ -52,11 +52,11 @@ export class MonosemeError extends Error {
   readonly advice: string;
 
   constructor(code: ErrorCode, what: string, advice: string, options?: { cause?: unknown }) {
-    const line = oneLine(what);
-    super(advice === '' ? line : `${line} ${advice}`, options);
+    const [line, next] = [oneLine(what), oneLine(advice)];
+    super(next === '' ? line : `${line} ${next}`, options);
     this.code = code;
     this.what = line;
-    this.advice = advice;
+    this.advice = next;
   }
 }
 
