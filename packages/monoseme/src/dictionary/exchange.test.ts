@@ -208,6 +208,7 @@ describe('bad files', () => {
     ['saelens-matching-pursuit', { max_iterations: 0 }, /max_iterations is 0/],
     ['saelens-standard', { d_sae: 10 }, /"W_dec".*\[9,5\].*\[10,5\]/],
     ['saelens-standard', { architecture: [] }, /architecture is \[\]/],
+    ['saelens-standard', { architecture: 'toString' }, /architecture is "toString"\. This version reads/],
     [
       'saelens-matching-pursuit',
       { architecture: 'matching_pursuit_transcoder', apply_b_dec_to_input: false, d_out: 4 },

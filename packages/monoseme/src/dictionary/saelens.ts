@@ -255,7 +255,9 @@ function parseConfig(json: unknown, path: string): ParsedConfig {
   if (!Object.hasOwn(KINDS, kind))
     throw fail(
       `architecture is "${name}"`,
-      NO_ENCODER[name] ?? `This version reads ${Object.keys(KINDS).join(', ')}.`,
+      Object.hasOwn(NO_ENCODER, name)
+        ? NO_ENCODER[name]
+        : `This version reads ${Object.keys(KINDS).join(', ')}.`,
     );
   const isTranscoder = form.endsWith('transcoder');
   const applyBDecToInput = flagOf(record, 'apply_b_dec_to_input', true, path);
