@@ -119,6 +119,8 @@ impl Tiles for AmxTiles {
     /// as often as it is needed: two hyperthreads share the registers that tiles are renamed to, and beside a busy
     /// neighbour more than 6 live tiles leave too few to have several products in flight (8 of them: a third of the speed).
     /// Those that are not used must be zeroed for that, since a switch of contexts fills them.
+    /// X is read once for these weights, which fill two thirds of L1 and are read for every panel: as a stream it does not drive
+    /// them out.
     #[inline(always)]
     fn multiply(&self, weights: &[i8], panel: &[ByteTile], products: &mut Products) {
         let n = bytes_of_row(weights, panel);
@@ -132,7 +134,7 @@ impl Tiles for AmxTiles {
                 "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
                 "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
                 "2:",
-                "tileloadd tmm5, [{x} + {line}]",
+                "tileloaddt1 tmm5, [{x} + {line}]",
                 "tileloadd tmm4, [{q0} + {row}]",
                 "tdpbssd tmm0, tmm4, tmm5",
                 "tileloadd tmm4, [{q1} + {row}]",
@@ -141,7 +143,7 @@ impl Tiles for AmxTiles {
                 "tdpbssd tmm2, tmm4, tmm5",
                 "tileloadd tmm4, [{r1} + {row}]",
                 "tdpbssd tmm3, tmm4, tmm5",
-                "tileloadd tmm5, [{x} + {line} + 1024]",
+                "tileloaddt1 tmm5, [{x} + {line} + 1024]",
                 "tileloadd tmm4, [{q0} + {row}]",
                 "tdpbssd tmm2, tmm4, tmm5",
                 "tileloadd tmm4, [{q1} + {row}]",

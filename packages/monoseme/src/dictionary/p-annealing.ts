@@ -35,28 +35,21 @@ export const pAnnealing: Architecture = {
   async gradients(step) {
     const { nRows, memory } = step;
     const finalPower = step.settings.finalPower as number;
-    const powerOf = (stage: number) => 1 + (Math.min(stage, STAGES) / STAGES) * (finalPower - 1);
+    const powerIn = (stage: number) => 1 + (Math.min(stage, STAGES) / STAGES) * (finalPower - 1);
     enterStage_(memory, step.progress);
     const acts = await encodeBatch(step, { kind: 'threshold' });
-    const power = powerOf(memory[0]);
+    const power = powerIn(memory[0]);
     memory[2] += RATE * (sumOfPowers(acts.values, power) - memory[2]);
-    memory[3] += RATE * (sumOfPowers(acts.values, powerOf(memory[0] + 1)) - memory[3]);
+    memory[3] += RATE * (sumOfPowers(acts.values, powerIn(memory[0] + 1)) - memory[3]);
 
     const { byLatent, errors } = await reconstruct(step, acts);
     const coefficient = step.coefficient * memory[1];
     const least = LEAST_ACTIVATION * memory[4];
-    const deltas = new Float32Array(acts.values.length);
-    let penalty = 0;
-    for (let pair = 0; pair < deltas.length; pair++) {
-      const value = acts.values[pair];
-      const rise = Math.max(value, least) ** (power - 1);
-      // f · f^(p−1) is f^p, but for those few below the bound of the slope.
-      penalty += value < least ? value ** power : value * rise;
-      deltas[pair] = (2 * errors.products[pair] + coefficient * power * rise) / nRows;
-    }
+    const { products: deltas, residuals } = errors;
+    const penalty = addSlopes_(deltas, acts.values, { power, least, coefficient, nRows });
     const squaredError = total(errors.squaredErrors);
     return {
-      ...sharedGradients(step, acts, byLatent, errors.residuals, deltas),
+      ...sharedGradients(step, acts, byLatent, residuals, deltas),
       sums: {
         squaredError,
         l1: total(acts.values),
@@ -67,6 +60,27 @@ export const pAnnealing: Architecture = {
   },
   finish: ({ weights }) => ({ architecture: 'standard', weights }),
 };
+
+/** δ of the pairs, in place of their products; gives Σ f^p. */
+function addSlopes_(
+  products: Float32Array,
+  values: Float32Array,
+  of: { power: number; least: number; coefficient: number; nRows: number },
+): number {
+  const { power, least, coefficient, nRows } = of;
+  let penalty = 0;
+  for (let pair = 0; pair < values.length; pair++) {
+    const value = values[pair];
+    const rise = powerOf(Math.max(value, least), power - 1);
+    // f · f^(p−1) is f^p, but for those few below the bound of the slope.
+    penalty += value < least ? powerOf(value, power) : value * rise;
+    products[pair] = (2 * products[pair] + coefficient * power * rise) / nRows;
+  }
+  return penalty;
+}
+
+/** value^power, in a quarter of the time of `**` and as exact as is needed. */
+const powerOf = (value: number, power: number) => Math.exp(power * Math.log(value));
 
 function enterStage_(memory: number[], progress: number): void {
   const due = Math.ceil(Math.max(0, (progress - START) / (1 - START)) * STAGES);
@@ -81,6 +95,6 @@ function enterStage_(memory: number[], progress: number): void {
 /** Of every eighth value: only ratios of such sums are used. */
 function sumOfPowers(values: Float32Array, power: number): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i += 8) sum += values[i] ** power;
+  for (let i = 0; i < values.length; i += 8) sum += powerOf(values[i], power);
   return sum;
 }
