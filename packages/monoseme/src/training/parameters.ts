@@ -1,4 +1,4 @@
-import type { ArchitectureSettings, DictionaryForm } from '../dictionary/index.ts';
+import type { DictionaryForm } from '../dictionary/index.ts';
 import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
 import type { KernelBackend, ScreenedWeights } from '../kernels/contract.ts';
@@ -8,7 +8,7 @@ import type { TrainOptions } from './options.ts';
 import { Buffers } from '../tensor/index.ts';
 import type { RowLayout } from './row-layout.ts';
 import { type SparsityControl, startOfControl } from './sparsity-control.ts';
-import type { WeightAverage } from './weight-average.ts';
+import { unitRows, type WeightAverage } from './weight-average.ts';
 
 /** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
 export interface AdamMatrix {
@@ -130,16 +130,18 @@ export function furtherVectors({ further }: TrainState): Record<string, Float32A
 export function finishedForm(
   state: TrainState,
   architecture: Architecture,
-  settings: ArchitectureSettings,
+  options: TrainOptions,
 ): DictionaryForm {
-  const { layout, memory, average } = state;
+  const { layout, memory, average, dSae } = state;
   const settled = <T extends object>(values: T): T =>
     average ? (Object.fromEntries(Object.keys(values).map((name) => [name, average[name]])) as T) : values;
+  const weights = settled(currentWeights(state));
   const form = architecture.finish({
-    weights: settled(currentWeights(state)),
+    weights:
+      average && options.unitNormDecoder ? { ...weights, W_dec: unitRows(weights.W_dec, dSae) } : weights,
     further: settled(furtherVectors(state)),
     memory,
-    settings,
+    settings: options,
   });
   return { ...form, weights: foldInputScale(form.weights, layout.inputs, layout.outputs) };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { ActivationSource } from '../activations/index.ts';
-import { decode, type Dictionary, encode, loadDictionary, standard } from '../dictionary/index.ts';
+import { decode, type Dictionary, encode, loadDictionary, rowNorms, standard } from '../dictionary/index.ts';
 import type { MonosemeError } from '../errors.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
 import { plantedSource, TINY } from '../testing/planted.ts';
@@ -164,6 +164,29 @@ test('averaged weights are what the formula says, and what is saved', async () =
   const { weights } = finishedForm(state, standard, options);
   assert.ok(Math.abs(weights.W_enc[3] - mean) < 1e-5, `${weights.W_enc[3]}, not ${mean}`);
   assert.equal(state.encoder.weights[3], 2);
+});
+
+test('averaged decoder rows are as long as the constraint has them, in the direction of the average', async () => {
+  const rowsOf = async (changes: Partial<TrainOptions>) => {
+    const options = resolveOptions({ ...SIZES, emaDecay: 0.5, normalize: 'none', ...changes });
+    const state = await initialState(SOURCE, backend, options, undefined);
+    const { decoder, dOut } = state;
+    const before = decoder.weights.slice(0, dOut);
+    decoder.weights.copyWithin(0, dOut, 2 * dOut);
+    state.step = 40;
+    followWeights_(state.average as WeightAverage, state, 0.5);
+    const mean = before.map((value, i) => (value + decoder.weights[i]) / 2);
+    const { W_dec, W_enc } = finishedForm(state, standard, options).weights;
+    assert.deepEqual(W_enc.slice(0, dOut), state.average?.['W_enc'].slice(0, dOut));
+    return { mean, row: W_dec.subarray(0, dOut), lengths: rowNorms(W_dec, options.dSae) };
+  };
+  const { mean, row, lengths } = await rowsOf({});
+  const shortened = Math.hypot(...mean);
+  assert.ok(shortened < 0.95, `the average is ${shortened} long`);
+  lengths.forEach((length) => assert.ok(Math.abs(length - 1) < 1e-6, `${length}`));
+  row.forEach((value, i) => assert.ok(Math.abs(value - mean[i] / shortened) < 1e-6, `${value}`));
+  const free = await rowsOf({ unitNormDecoder: false });
+  assert.ok(Math.abs(free.lengths[0] - shortened) < 1e-6, 'rows without the constraint are the average');
 });
 
 describe('layer norm', () => {
