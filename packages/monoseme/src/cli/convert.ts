@@ -3,6 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Dictionary,
+  expectDictionaryLearning,
+  expectGemmaScope,
+  expectSparsify,
   formatOf,
   loadDictionary,
   saveDictionary,
@@ -11,7 +14,7 @@ import {
   saveSparsify,
 } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
-import { saveOnnx } from '../export/index.ts';
+import { expectOnnx, saveOnnx } from '../export/index.ts';
 import { snakeCaseKeys } from '../formats/index.ts';
 import { ModelRunner } from '../model/index.ts';
 import { addBackendFlags, type BackendFlags, openBackend } from './backend-option.ts';
@@ -31,16 +34,25 @@ import {
 } from './dictionary-option.ts';
 import type { DeclareCommand } from './main.ts';
 import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+import { expectCheck } from './unread-flags.ts';
 
 /** Formats that are written, each into a folder. */
 const WRITERS = {
-  saelens: saveDictionary,
-  sparsify: saveSparsify,
-  'gemma-scope': (folder: string, dictionary: Dictionary) =>
-    saveGemmaScope(join(folder, 'params.npz'), dictionary),
-  'dictionary-learning': saveDictionaryLearning,
-  onnx: saveOnnx,
-} as const;
+  saelens: { expectWritable: () => {}, save: saveDictionary },
+  sparsify: { expectWritable: expectSparsify, save: saveSparsify },
+  'gemma-scope': {
+    expectWritable: expectGemmaScope,
+    save: (folder, dictionary) => saveGemmaScope(join(folder, 'params.npz'), dictionary),
+  },
+  'dictionary-learning': { expectWritable: expectDictionaryLearning, save: saveDictionaryLearning },
+  onnx: { expectWritable: expectOnnx, save: saveOnnx },
+} as const satisfies Record<string, Writer>;
+
+interface Writer {
+  /** @throws {MonosemeError} for a dictionary that the format has no place for */
+  expectWritable(dictionary: Dictionary): void;
+  save(folder: string, dictionary: Dictionary): Promise<void>;
+}
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags {
   readonly format: keyof typeof WRITERS;
@@ -59,11 +71,14 @@ export const convertCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme convert out/demo/dictionary onnx --format onnx')
     .action(
       run(async (context, flags: Flags, path, folder) => {
+        expectCheck(flags);
         await expectEmpty(folder);
         const dictionary = await loadDictionary(path);
+        const { expectWritable, save } = WRITERS[flags.format];
+        expectWritable(dictionary);
         const from = await formatOf(path);
         const check = flags.check ? await checkWithModel(context, flags, path, dictionary) : undefined;
-        await WRITERS[flags.format](folder, dictionary);
+        await save(folder, dictionary);
         context.print(`${from} → ${flags.format}: ${folder}`);
         const { architecture, dIn, dSae } = dictionary.config;
         context.result({

@@ -73,6 +73,41 @@ describe('refused before a model, a store or a text is opened', () => {
       /^ERR_USAGE: --store and --text-column story were both given/m,
     ],
     [
+      'an input of a model beside a store',
+      train('--store', 'absent', '--input', 'mask=1'),
+      /^ERR_USAGE: --store and --input mask=1 were both given/m,
+    ],
+    [
+      'how much a model reads at once beside a store',
+      train('--store', 'absent', '--model-batch', 'auto'),
+      /^ERR_USAGE: --store and --model-batch auto were both given/m,
+    ],
+    [
+      'a model beside a store, to measure on',
+      ['evaluate', 'absent', '--store', 'absent', ...MODEL],
+      /^ERR_USAGE: --store and --model absent were both given/m,
+    ],
+    [
+      'how much a model reads at once beside a store, to index without a model',
+      ['index', 'absent', '--out', join(folder, 'new'), '--store', 'absent', '--model-batch', '64'],
+      /^ERR_USAGE: --store and --model-batch 64 were both given/m,
+    ],
+    [
+      'a text to convert',
+      ['convert', 'absent', join(folder, 'new'), '--text', 'a.txt'],
+      /^ERR_USAGE: --text a\.txt was given without --check/m,
+    ],
+    [
+      'a model to convert',
+      ['convert', 'absent', join(folder, 'new'), ...MODEL],
+      /^ERR_USAGE: --model absent was given without --check/m,
+    ],
+    [
+      'a format that has no place for the dictionary, before it is checked',
+      ['convert', transcoder, join(folder, 'new'), '--format', 'gemma-scope', '--check', ...MODEL],
+      /^ERR_OPTION: The dictionary is a transcoder, which Gemma Scope cannot say/m,
+    ],
+    [
       'a text beside a store, to index',
       ['index', 'absent', '--out', join(folder, 'new'), '--store', 'absent', '--skip', '3'],
       /^ERR_USAGE: --store and --skip 3 were both given/m,

@@ -48,7 +48,8 @@ import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { evaluateCrosscoder } from './evaluate-crosscoder.ts';
 import { addLeftOutFlags, type LeftOutFlags, leftOutRows } from './row-options.ts';
 import { table } from './table.ts';
-import { addTextFlags, expectNoText, readTokens, type TextFlags } from './text.ts';
+import { addTextFlags, readTokens, type TextFlags } from './text.ts';
+import { expectOnlyStore } from './unread-flags.ts';
 
 interface Flags
   extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, LeftOutFlags, BatchFlags, ArrayFlags {
@@ -87,7 +88,7 @@ export const evaluateCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme evaluate out/demo/dictionary')
     .action(
       run(async (context, flags: Flags, folder) => {
-        if (flags.store !== undefined) expectNoText(flags);
+        if (flags.store !== undefined) expectOnlyStore(flags);
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const out = flags.out ?? (await reportFolder(folder));

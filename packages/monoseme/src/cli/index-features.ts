@@ -23,7 +23,8 @@ import type { DeclareCommand } from './main.ts';
 import { addBatchFlag, type BatchFlags, setBatch } from './model-option.ts';
 import { wholeOption } from './options.ts';
 import { compact } from './progress.ts';
-import { addTextFlags, expectNoText, readTokensIntoFile, type TextFlags } from './text.ts';
+import { addTextFlags, readTokensIntoFile, type TextFlags } from './text.ts';
+import { expectOnlyStore } from './unread-flags.ts';
 
 interface Flags extends TextFlags, BackendFlags, DictionaryFlags, CheckFlags, BatchFlags, ArrayFlags {
   readonly tokens: number;
@@ -55,7 +56,7 @@ export const indexCommand: DeclareCommand = (program, run) => {
     .addHelpText('after', '\nExample:\n  monoseme index out/demo/dictionary --out index')
     .action(
       run(async (context, flags: Flags, folder) => {
-        if (flags.store !== undefined) expectNoText(flags, 'tokenizer');
+        if (flags.store !== undefined) expectOnlyStore(flags, 'tokenizer', ...besideStore(flags));
         const backend = await openBackend(flags, context);
         const dictionary = await loadDictionary(folder);
         const subject = flags.store
@@ -88,6 +89,11 @@ export const indexCommand: DeclareCommand = (program, run) => {
   addBackendFlags(command);
   addTextFlags(command, 'all');
 };
+
+/** What says something of the model beside a store, where one is named that says what features do. */
+function besideStore({ model }: Flags): ((keyof Flags & keyof DictionaryFlags) | 'check' | 'modelBatch')[] {
+  return model === undefined ? [] : ['model', 'hook', 'input', 'device', 'check', 'modelBatch'];
+}
 
 /** The model of a dictionary, over text or arrays. */
 async function modelSubject(

@@ -10,7 +10,7 @@ import { isHubPath } from '../hub/index.ts';
 import type { TokenTexts } from '../features/index.ts';
 import { ModelRunner, type OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { openModel, openTokenizer } from './model-option.ts';
+import { type InputFlags, openModel, openTokenizer } from './model-option.ts';
 import type { TextFlags } from './text.ts';
 
 /** What an index reads beside the dictionary. */
@@ -24,7 +24,7 @@ export interface IndexSubject {
   close(): Promise<void>;
 }
 
-interface StoreFlags extends TextFlags {
+interface StoreFlags extends TextFlags, InputFlags {
   readonly store: string;
   readonly out: string;
   readonly model?: string;
@@ -42,7 +42,7 @@ export async function storedSubject(context: CommandContext, flags: StoreFlags):
   const store = await ActivationStore.open(flags.store);
   if (store.axes) return rowsSubject(context, store, flags.out);
   const tokens = await textOf(context, store, flags.out);
-  const model = flags.model === undefined ? undefined : await openModel(context, flags.model);
+  const model = flags.model === undefined ? undefined : await openModel(context, flags.model, flags);
   if (model && store.modelHash !== undefined && model.sha256 !== store.modelHash)
     throw new MonosemeError(
       'ERR_MISMATCH',

@@ -16,10 +16,9 @@ import {
   type TokenText,
   type Tokenizer,
 } from '../corpus/index.ts';
-import { MonosemeError } from '../errors.ts';
 import type { OnnxModel } from '../model/index.ts';
 import { type CommandContext, withStage } from './context.ts';
-import { countOption, flagOf, repeatable, tokenizerOption, wholeOption } from './options.ts';
+import { countOption, repeatable, tokenizerOption, wholeOption } from './options.ts';
 import { openTokenizer } from './model-option.ts';
 import { compact } from './progress.ts';
 import type { RowFlags } from './row-options.ts';
@@ -93,32 +92,6 @@ export function addTextFlags(command: Command, split: TextFlags['split']): Comma
         .choices(['train', 'heldOut', 'all'])
         .default(split),
     );
-}
-
-/** What chooses a text and its tokens. */
-const OF_TEXT: readonly (keyof (TextFlags & RowFlags))[] = [
-  ...(['text', 'textColumn', 'textFormat', 'chatTemplate', 'deduplicate', 'skip', 'take'] as const),
-  ...(['tokenizer', 'contextSize', 'beginDocument', 'endDocument', 'beginContext'] as const),
-  ...(['tokensPerContext', 'roles', 'dropSpecial', 'dropToken', 'maxNormRatio'] as const),
-];
-
-/**
- * A store holds the activations of a text already.
- *
- * @param allowed what says something beside a store too
- * @throws {MonosemeError} ERR_USAGE
- */
-export function expectNoText(flags: TextFlags & RowFlags, ...allowed: (keyof TextFlags)[]): void {
-  const strange = OF_TEXT.find(
-    (name) => flags[name] !== undefined && !allowed.includes(name as keyof TextFlags),
-  );
-  if (strange === undefined) return;
-  const value = [flags[strange]].flat()[0];
-  throw new MonosemeError(
-    'ERR_USAGE',
-    `--store and ${flagOf(strange)}${value === true ? '' : ` ${value}`} were both given.`,
-    'A store holds the activations of its text; read text with --model.',
-  );
 }
 
 type ReadFlags = TextFlags & Pick<RowFlags, 'tokensPerContext' | 'maxNormRatio'>;

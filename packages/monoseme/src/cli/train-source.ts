@@ -17,7 +17,8 @@ import {
 } from './model-option.ts';
 import { flagOf, repeatable } from './options.ts';
 import { addRowFlags, type RowFlags, rowOptions } from './row-options.ts';
-import { expectNoText, readTokens, type TextFlags } from './text.ts';
+import { readTokens, type TextFlags } from './text.ts';
+import { expectOnlyStore } from './unread-flags.ts';
 
 export interface SourceFlags extends TextFlags, RowFlags, ArrayFlags, BatchFlags {
   readonly salvage?: boolean;
@@ -60,7 +61,7 @@ export async function openTrainSource(
   const { store, model, hook, targetStore, targetHook } = flags;
   if ((store === undefined) === (model === undefined))
     throw new MonosemeError('ERR_USAGE', 'train needs either --store or --model.', 'Give one of them.');
-  if (store) expectNoText(flags);
+  if (store) expectOnlyStore(flags, 'hook');
   const [strange] = store ? [targetHook ?? hook?.[0]] : [targetStore];
   if (strange !== undefined)
     throw new MonosemeError(

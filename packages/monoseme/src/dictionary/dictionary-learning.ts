@@ -161,15 +161,20 @@ function hookOf(trainer: Record<string, unknown>): string {
     : submodule;
 }
 
+/** @throws {MonosemeError} ERR_OPTION for what the package has no class for */
+export function expectDictionaryLearning(dictionary: Dictionary): void {
+  expectPlainAutoencoder(dictionary, 'dictionary_learning');
+}
+
 /**
  * Write a dictionary for dictionary_learning: `config.json` and `ae.safetensors`, which holds the state dict of the class
  * that `dict_class` names. There, `cls(…).load_state_dict(load_file("ae.safetensors"))` gives the dictionary. Centring
  * that a class has or lacks is folded into b_enc.
  *
- * @throws {MonosemeError} ERR_OPTION for what the package has no class for
+ * @throws {MonosemeError} as {@link expectDictionaryLearning}
  */
 export async function saveDictionaryLearning(folder: string, dictionary: Dictionary): Promise<void> {
-  expectPlainAutoencoder(dictionary, 'dictionary_learning');
+  expectDictionaryLearning(dictionary);
   const name = classFor(dictionary);
   const isCentered = name !== 'AutoEncoderNew' && name !== 'JumpReluAutoEncoder';
   const { config, weights } = isCentered ? withCentering(dictionary) : withoutCentering(dictionary);

@@ -87,21 +87,26 @@ async function readWeights(file: ArrayFile, nameOf: (name: string) => string): P
   };
 }
 
-/**
- * Write a dictionary as Gemma Scope's `params.npz`. What the format has no place for is folded: a centred input into
- * b_enc, the gate of a gated dictionary into the threshold.
- *
- * @throws {MonosemeError} ERR_OPTION for `topk`, which is no threshold
- */
-export async function saveGemmaScope(path: string, dictionary: Dictionary): Promise<void> {
+/** @throws {MonosemeError} ERR_OPTION for what the format has no place for, and for `topk`, which is no threshold */
+export function expectGemmaScope(dictionary: Dictionary): void {
   expectPlainAutoencoder(dictionary, 'Gemma Scope');
-  const { dIn, dSae, architecture } = dictionary.config;
-  if (architecture === 'topk')
+  if (dictionary.config.architecture === 'topk')
     throw new MonosemeError(
       'ERR_OPTION',
       'A topk dictionary has no thresholds, so it cannot be written as Gemma Scope.',
       'Write it as SAELens or sparsify.',
     );
+}
+
+/**
+ * Write a dictionary as Gemma Scope's `params.npz`. What the format has no place for is folded: a centred input into
+ * b_enc, the gate of a gated dictionary into the threshold.
+ *
+ * @throws {MonosemeError} as {@link expectGemmaScope}
+ */
+export async function saveGemmaScope(path: string, dictionary: Dictionary): Promise<void> {
+  expectGemmaScope(dictionary);
+  const { dIn, dSae, architecture } = dictionary.config;
   const { W_enc, b_enc, W_dec, b_dec, threshold } = withThreshold(
     withoutCentering(dictionary).weights,
     architecture,

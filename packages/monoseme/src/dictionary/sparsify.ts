@@ -66,14 +66,11 @@ export async function loadSparsify({ file, configs }: Checkpoint): Promise<Dicti
 }
 
 /**
- * Write a dictionary in the layout of sparsify. A centre that its kind of input does not have is folded into the bias.
- *
  * @throws {MonosemeError} ERR_OPTION for anything but `topk`, for a transcoder between different widths, a crosscoder or
- *   one that normalises rows: it has none of these
+ *   one that normalises rows: sparsify has none of these
  */
-export async function saveSparsify(folder: string, dictionary: Dictionary): Promise<void> {
-  const { architecture, dIn, dSae, k, targetHookName, sources, normalization } = dictionary.config;
-  const isTranscoder = targetHookName !== undefined;
+export function expectSparsify(dictionary: Dictionary): void {
+  const { architecture, dIn, sources, normalization } = dictionary.config;
   const other = sources ? 'a crosscoder' : normalizing(normalization);
   const problem = architecture === 'topk' ? other : architecture;
   if (problem !== undefined || outputWidth(dictionary) !== dIn)
@@ -82,6 +79,17 @@ export async function saveSparsify(folder: string, dictionary: Dictionary): Prom
       `sparsify has only TopK from one width to the same; this is ${problem ?? `from ${dIn} to ${outputWidth(dictionary)}`}.`,
       'Write it as SAELens.',
     );
+}
+
+/**
+ * Write a dictionary in the layout of sparsify. A centre that its kind of input does not have is folded into the bias.
+ *
+ * @throws {MonosemeError} as {@link expectSparsify}
+ */
+export async function saveSparsify(folder: string, dictionary: Dictionary): Promise<void> {
+  expectSparsify(dictionary);
+  const { dIn, dSae, k, targetHookName } = dictionary.config;
+  const isTranscoder = targetHookName !== undefined;
   const { weights } = isTranscoder ? dictionary : withCentering(dictionary);
   const { W_skip } = weights;
   await writeSafetensors(join(folder, 'sae.safetensors'), {

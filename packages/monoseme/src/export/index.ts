@@ -1,1 +1,1 @@
-export { saveOnnx } from './onnx.ts';
+export { expectOnnx, saveOnnx } from './onnx.ts';

@@ -37,9 +37,17 @@ const IR_VERSION = 8n;
  * The numbers are those of `encode` and `decode`: centring, thresholds (of JumpReLU, and of BatchTopK as it is used), the k
  * largest of a row, gates and the normalisation of rows are nodes of the graphs.
  *
- * @throws {MonosemeError} ERR_OPTION for matching pursuit; ERR_LIMIT when the weights are past the 2 GiB of one file; ERR_DISK_FULL, ERR_FILE
+ * @throws {MonosemeError} as {@link expectOnnx}; ERR_DISK_FULL, ERR_FILE
  */
 export async function saveOnnx(folder: string, dictionary: Dictionary): Promise<void> {
+  expectOnnx(dictionary);
+  await atomicWrite(join(folder, 'encoder.onnx'), encoderGraph(dictionary));
+  await atomicWrite(join(folder, 'decoder.onnx'), decoderGraph(dictionary));
+  await atomicWrite(join(folder, 'dictionary.onnx'), wholeGraph(dictionary));
+}
+
+/** @throws {MonosemeError} ERR_OPTION for matching pursuit; ERR_LIMIT when the weights are past the 2 GiB of one file */
+export function expectOnnx(dictionary: Dictionary): void {
   if (dictionary.config.pursuit)
     throw new MonosemeError(
       'ERR_OPTION',
@@ -54,9 +62,6 @@ export async function saveOnnx(folder: string, dictionary: Dictionary): Promise<
       `The dictionary has ${bytes} bytes of weights; an ONNX file holds at most ${MAX_WEIGHT_BYTES}.`,
       'Write it as SAELens.',
     );
-  await atomicWrite(join(folder, 'encoder.onnx'), encoderGraph(dictionary));
-  await atomicWrite(join(folder, 'decoder.onnx'), decoderGraph(dictionary));
-  await atomicWrite(join(folder, 'dictionary.onnx'), wholeGraph(dictionary));
 }
 
 function encoderGraph(dictionary: Dictionary): Uint8Array {
