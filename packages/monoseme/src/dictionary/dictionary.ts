@@ -40,7 +40,8 @@ export interface CrosscoderSource {
   /** Columns of a row, of W_enc and of W_dec that are its own. */
   readonly width: number;
   /**
-   * √width / E‖x‖ of its activations: decoder norms of different sources are compared after they are multiplied by it.
+   * √width / E‖x‖ of its activations, whether training multiplied by it or not: decoder norms of different sources are
+   * compared after they are multiplied by it.
    */
   readonly scale: number;
   /** SHA-256 of its model, where that is known. */

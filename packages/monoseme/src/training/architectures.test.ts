@@ -128,6 +128,28 @@ for (const { name } of ARCHITECTURES) {
   });
 }
 
+for (const normalize of ['none', 'expected-norm'] as const)
+  test(`a crosscoder says the scale of its sources' activations, with normalize ${normalize} too`, async () => {
+    const name = 'batchtopk-crosscoder';
+    const source = sourceOf(name, [100, 10]);
+    const options = resolveOptions({ ...SIZES, architecture: name, k: 3, normalize });
+    const { dictionary } = await trainDictionary(input(name, `scale-${normalize}`, { source, options }));
+    const { sources = [], dIn } = dictionary.config;
+    const sums = [0, 0];
+    for (let chunk = 0; chunk < source.nChunks; chunk++) {
+      const rows = await source.readChunk(chunk);
+      for (let at = 0; at < rows.length; at += dIn) {
+        const middle = at + WIDTHS[0];
+        sums[0] += Math.hypot(...rows.subarray(at, middle));
+        sums[1] += Math.hypot(...rows.subarray(middle, at + dIn));
+      }
+    }
+    for (const [part, { width, scale }] of sources.entries()) {
+      const expected = (Math.sqrt(width) * source.nChunks * 256) / sums[part];
+      assert.ok(Math.abs(scale / expected - 1) < 0.05, `${scale} of source ${part}, not ${expected}`);
+    }
+  });
+
 test('an architecture refuses rows of another number of hook points, naming both', async () => {
   const two = { source: { ...sourceOf('standard'), widths: WIDTHS } };
   const one = { source: sourceOf('standard') };

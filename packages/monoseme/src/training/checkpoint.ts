@@ -36,7 +36,7 @@ export async function writeCheckpoint(
     // Shortest decimal forms of f64 read back to the same number.
     {
       step: String(state.step),
-      scales: JSON.stringify(rowParts(state.layout).map(({ scale }) => scale)),
+      scales: JSON.stringify(rowParts(state.layout).map(({ ownScale }) => ownScale)),
       memory: JSON.stringify(state.memory),
       sparsity: JSON.stringify(state.sparsity),
       run: JSON.stringify(run),

@@ -34,10 +34,11 @@ export function finishedDictionary(
       modelName,
       ...(architecture.rows === 'input-and-target' && { targetHookName: hooks[1]?.hookName ?? '' }),
       ...(architecture.rows === 'sources' && {
-        sources: state.layout.inputs.map((columns, part) => ({
+        sources: state.layout.inputs.map(({ width, ownScale }, part) => ({
           hookName: hooks[part]?.hookName ?? '',
           modelName: hooks[part]?.modelName ?? '',
-          ...columns,
+          width,
+          scale: ownScale,
           ...(source.modelHashes?.[part] !== undefined && { modelHash: source.modelHashes[part] }),
         })),
       }),

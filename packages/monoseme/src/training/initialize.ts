@@ -33,11 +33,9 @@ export async function initialState(
     hashSeed(options.seed, 'sample'),
     signal,
   );
-  const unscaled = rowLayout(source, architecture);
-  const scales = meanNorms(rows, rowParts(unscaled)).map((norm, part) =>
-    options.normalize !== 'expected-norm' ? 1 : Math.sqrt(rowParts(unscaled)[part].width) / norm,
-  );
-  const layout = rowLayout(source, architecture, scales, options.normalize);
+  const parts = rowParts(rowLayout(source, architecture));
+  const ownScales = meanNorms(rows, parts).map((norm, part) => Math.sqrt(parts[part].width) / norm);
+  const layout = rowLayout(source, architecture, ownScales, options.normalize);
   const { x, target } = sidesOf(prepareRows_(rows, layout), layout);
   const [dIn, dOut] = [totalWidth(layout.inputs), totalWidth(layout.outputs)];
   const [inputNorm] = meanNorms(x, [{ width: dIn, scale: 1 }]);

@@ -9,12 +9,18 @@ import {
 import { MonosemeError } from '../errors.ts';
 import type { TrainOptions } from './options.ts';
 
-/** The columns of a row of activations that belong together, with the factor by which training multiplies them. */
+/** The columns of one hook point, with the factor by which training multiplies them. */
+interface HookColumns extends ScaledColumns {
+  /** √width / E‖x‖ of its activations, also where training does not multiply by it. */
+  readonly ownScale: number;
+}
+
+/** The columns of a row of activations that belong together. */
 export interface RowLayout {
   /** What the encoder reads: one hook point, or all those of a crosscoder. */
-  readonly inputs: readonly ScaledColumns[];
+  readonly inputs: readonly HookColumns[];
   /** What is reconstructed: the same array, or the hook point after the input in the row (transcoders). */
-  readonly outputs: readonly ScaledColumns[];
+  readonly outputs: readonly HookColumns[];
   /** Rows are normalised one by one before they are scaled. */
   readonly normalization?: RowNormalization;
 }
@@ -22,19 +28,22 @@ export interface RowLayout {
 /**
  * How an architecture reads the rows of a source.
  *
- * @param scales factor of each hook point, 1 when absent
- * @param normalize as the options of training have it
+ * @param ownScales √width / E‖x‖ of each hook point, 1 when absent
+ * @param normalize as the options of training have it: with `expected-norm` these are the factors of training
  * @throws {MonosemeError} ERR_MISMATCH when the source holds more or fewer hook points than the architecture reads
  */
 export function rowLayout(
   source: Pick<ActivationSource, 'dIn' | 'widths'>,
   architecture: Architecture,
-  scales: readonly number[] = [],
-  normalize?: TrainOptions['normalize'],
+  ownScales: readonly number[] = [],
+  normalize: TrainOptions['normalize'] = 'expected-norm',
 ): RowLayout {
   const widths = source.widths ?? [source.dIn];
   expectHookPoints(architecture, widths.length);
-  const columns = widths.map((width, part) => ({ width, scale: scales[part] ?? 1 }));
+  const columns = widths.map((width, part) => {
+    const ownScale = ownScales[part] ?? 1;
+    return { width, ownScale, scale: normalize === 'expected-norm' ? ownScale : 1 };
+  });
   if (architecture.rows === 'input-and-target')
     return { inputs: columns.slice(0, 1), outputs: columns.slice(1) };
   return {
@@ -80,7 +89,7 @@ export function expectHookPoints({ name, rows = 'activations' }: Architecture, n
   );
 }
 
-export function rowParts({ inputs, outputs }: RowLayout): readonly ScaledColumns[] {
+export function rowParts({ inputs, outputs }: RowLayout): readonly HookColumns[] {
   return inputs === outputs ? inputs : [...inputs, ...outputs];
 }
 
