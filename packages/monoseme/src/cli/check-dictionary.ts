@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type ActivationSource, modelSource } from '../activations/index.ts';
+import { type ActivationSource, modelSource, readLeftOut } from '../activations/index.ts';
 import type { TokenText } from '../corpus/index.ts';
 import { claimsOf, decode, type Dictionary, doubtsOf, encode } from '../dictionary/index.ts';
 import { MonosemeError } from '../errors.ts';
@@ -53,7 +53,11 @@ export async function checkDictionary(
 ): Promise<CheckResult> {
   const { dictionary, backend, path } = input;
   expectAutoencoder(dictionary, input.runner);
-  const source = modelSource(input.runner, input.tokens, { contextsPerChunk: CONTEXTS_TOGETHER });
+  const source = modelSource(input.runner, input.tokens, {
+    contextsPerChunk: CONTEXTS_TOGETHER,
+    // As the claims are of what it was trained on.
+    rows: readLeftOut(dictionary.config.metadata['left_out']),
+  });
   const figures = await withStage(context, 'check', 'tokens', async (stage) => {
     const sums = await sample(source, dictionary, backend, context.signal, (done) =>
       stage.update(done, SAMPLE_TOKENS),
@@ -83,7 +87,7 @@ async function sample(
   for (let i = 0; i < nRead; i++) {
     const chunk = Math.floor((i * nChunks) / nRead);
     const x = await source.readChunk(chunk, signal);
-    const codes = await encode(dictionary, backend, x, source.chunkRows(chunk));
+    const codes = await encode(dictionary, backend, x, x.length / dictionary.config.dIn);
     sums.add(x, await decode(dictionary, backend, codes, x), codes);
     onProgress(sums.nTokens);
   }

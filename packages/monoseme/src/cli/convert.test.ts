@@ -159,6 +159,13 @@ describe('--check', () => {
     );
     assert.match(scrambled.doubts.join(), /Explained variance is -/);
 
+    const half = await check(
+      await saveIdentity(({ W_dec }) => W_dec.forEach((value, i) => (W_dec[i] = value / 2)), {
+        explained_variance: 0.99,
+      }),
+    );
+    assert.match(half.doubts.join(), /^Explained variance is \d\d\.\d %, and its files say 99\.0 %\.$/);
+
     const lying = await check(await saveIdentity(() => {}, { l0: 10 }));
     assert.match(lying.doubts.join(), /L0 is \d+\.\d, and its files say 10\./);
   });
@@ -177,6 +184,12 @@ describe('--check', () => {
     const [zeros, words] = [await l0Of('zeros.txt'), await l0Of('words.txt')].sort((a, b) => a - b);
     const both = await l0Of('zeros.txt', 'words.txt');
     assert.ok(both > zeros + 1 && both < words - 1, `${zeros} ${both} ${words}`);
+  });
+
+  test('tokens that the dictionary was trained without are not in the sample', async () => {
+    const short = await check(await saveIdentity(() => {}, { left_out: { max_norm_ratio: 1.01 } }));
+    const all = await check(await saveIdentity(() => {}));
+    assert.ok(short.l0 < all.l0, `${short.l0} of the shorter half, ${all.l0} of all`);
   });
 
   test('another width than the hook has', async () => {

@@ -4,9 +4,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { encode, loadDictionary } from '../dictionary/index.ts';
+import { claimsOf, decode, doubtsOf, encode, loadDictionary } from '../dictionary/index.ts';
 import type { MonosemeError } from '../errors.ts';
 import { type KernelBackend, selectBackend } from '../kernels/index.ts';
+import { ReconstructionSums } from '../evaluation/index.ts';
 import { plantedSource, TINY } from '../testing/planted.ts';
 import { DEFAULT_OPTIONS, type TrainOptions } from './options.ts';
 import { trainDictionary, type TrainInput } from './train.ts';
@@ -113,6 +114,28 @@ describe('a training run', () => {
       assert.deepEqual(await fingerprints(join(folder, out)), await fingerprints(join(folder, 'whole')));
     });
   }
+
+  test('a finished dictionary says its L0 and explained variance, as it is used', async () => {
+    const options = { ...OPTIONS, emaDecay: 0.9 };
+    await trainDictionary(input('figures', { options }));
+    const path = join(folder, 'figures');
+    const dictionary = await loadDictionary(path);
+    // The source has fewer rows than the sample.
+    const sums = new ReconstructionSums(dictionary.config.dIn, dictionary.config.dSae);
+    for (let chunk = 0; chunk < SOURCE.nChunks; chunk++) {
+      const x = await SOURCE.readChunk(chunk);
+      const codes = await encode(dictionary, backend, x, 256);
+      sums.add(x, await decode(dictionary, backend, codes, x), codes);
+    }
+    const claims = await claimsOf(path, dictionary);
+    const figures = sums.figures();
+    assert.ok(figures.explainedVariance > 0.2, `${figures.explainedVariance}`);
+    assert.equal(claims.l0, figures.l0);
+    assert.ok(Math.abs((claims.explainedVariance ?? NaN) - figures.explainedVariance) < 1e-6);
+    assert.deepEqual(doubtsOf(dictionary, claims, figures), []);
+    const fallen = { ...figures, explainedVariance: figures.explainedVariance - 0.2 };
+    assert.match(doubtsOf(dictionary, claims, fallen).join(), /^Explained variance is .*, and its files say/);
+  });
 
   test('a finished run is read back, and another one does not overwrite it', async () => {
     const first = await trainDictionary(input('finished'));

@@ -29,6 +29,7 @@ import { initialState } from './initialize.ts';
 import { expectTrainingFits } from './memory.ts';
 import { type LoopInput, trainLoop_ } from './loop.ts';
 import { MetricsFile, type StepMetrics } from './metrics.ts';
+import { withFinalFigures } from './final-figures.ts';
 import { finishedDictionary, type Origin } from './finished-dictionary.ts';
 import { checkOptions, type TrainOptions } from './options.ts';
 import type { TrainState } from './parameters.ts';
@@ -130,7 +131,7 @@ async function run(
   } finally {
     await metrics.close();
   }
-  const dictionary = finishedDictionary(state, input);
+  const dictionary = await withFinalFigures(finishedDictionary(state, input), input);
   await saveDictionary(out, dictionary);
   await writeManifest(out, {
     kind: 'dictionary',
