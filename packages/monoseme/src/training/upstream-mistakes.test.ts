@@ -273,7 +273,8 @@ test('inputs are scaled by the mean of their lengths; others take the root of th
   };
   const options = resolveOptions({ ...SMALL, batchRows: 2, tokens: 2 });
   const { layout } = await initialState(source, backend, options, undefined);
-  assert.deepEqual(layout.inputs, [{ width: 4, scale: Math.sqrt(4) / 2 }]);
+  const scale = Math.sqrt(4) / 2;
+  assert.deepEqual(layout.inputs, [{ width: 4, scale, ownScale: scale }]);
 });
 
 test("a unit-norm decoder starts at length 1 too, also where its numbers are uniform, as Linear's are in OpenAI's trainer", async () => {
