@@ -25,6 +25,7 @@ export { ARCHITECTURES, architectureNamed } from './architectures.ts';
 export { foldDecoderNorms, foldInputScale, rowNorms, type ScaledColumns } from './fold.ts';
 export { differenceScores, sourceNorms } from './source-norms.ts';
 export { onePairEach, plus } from './sparse-sum.ts';
+export { oneFullRow } from './sub-codes.ts';
 export { standard } from './standard.ts';
 export { EPSILON, normalizedRows, type RowNormalization, rowUnits } from './row-normalization.ts';
 export { CHECKPOINT_DICTIONARY, formatOf, loadDictionary, localDictionary, weightsFile } from './load.ts';

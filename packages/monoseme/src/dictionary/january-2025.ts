@@ -3,6 +3,7 @@ import { type Architecture, latentProducts, reconstruct } from './architecture.t
 import { sharedGradients, type Step } from './architecture.ts';
 import { foldDecoderNorms } from './fold.ts';
 import { encodeWindow, silentProductsOf } from './jump-relu.ts';
+import { oneFullRow } from './sub-codes.ts';
 import { onePairEach, plus, sumsByLatent, total } from './sparse-sum.ts';
 
 /**
@@ -200,13 +201,7 @@ async function sumsOfAll(step: Step, thresholds: Float32Array) {
   const { nRows, dIn, dSae, x, weights, backend, buffers } = step;
   const sumOfRows = Float32Array.from(await backend.columnSums({ rows: x, width: dIn }));
   const products = await backend.sampledProducts({
-    codes: {
-      nRows: 1,
-      dSae,
-      rowPointers: Uint32Array.of(0, dSae),
-      latentIndices: buffers.ascending(dSae),
-      values: buffers.floats('no activations', dSae),
-    },
+    codes: oneFullRow(buffers, buffers.floats('no activations', dSae)),
     dOut: dIn,
     rows: sumOfRows,
     W_dec: weights.W_enc,

@@ -80,3 +80,10 @@ function codesFor(buffers: Buffers, name: string, nRows: number, nPairs: number)
     values: buffers.floats(`values of ${name}`, nPairs),
   };
 }
+
+/** Codes of one row in which every latent is active. */
+export function oneFullRow(buffers: Buffers, values: Float32Array): Codes {
+  const dSae = values.length;
+  const rowPointers = Uint32Array.of(0, dSae);
+  return { nRows: 1, dSae, rowPointers, latentIndices: buffers.ascending(dSae), values };
+}

@@ -1,6 +1,5 @@
-import { type Gradients, onePairEach, plus } from '../dictionary/index.ts';
-import type { Codes, KernelBackend } from '../kernels/contract.ts';
-import type { Buffers } from '../tensor/index.ts';
+import { type Gradients, oneFullRow, onePairEach, plus } from '../dictionary/index.ts';
+import type { KernelBackend } from '../kernels/contract.ts';
 import { currentWeights, type TrainState } from './parameters.ts';
 
 /** How a step lets the encoder see x − b_dec. */
@@ -63,11 +62,4 @@ export function isMostlyZeros(x: Float32Array): boolean {
   let entries = 0;
   for (let i = 0; i < x.length; i += stride) if (x[i] !== 0) entries++;
   return entries * stride <= MOST_ENTRIES * x.length;
-}
-
-/** Codes of one row in which every latent is active. */
-export function oneFullRow(buffers: Buffers, values: Float32Array): Codes {
-  const dSae = values.length;
-  const rowPointers = Uint32Array.of(0, dSae);
-  return { nRows: 1, dSae, rowPointers, latentIndices: buffers.ascending(dSae), values };
 }

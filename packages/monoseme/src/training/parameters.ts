@@ -1,5 +1,5 @@
 import type { DictionaryForm } from '../dictionary/index.ts';
-import { type Architecture, foldInputScale, type Start } from '../dictionary/index.ts';
+import { type Architecture, foldInputScale, type Start, unitRows } from '../dictionary/index.ts';
 import type { Weights } from '../dictionary/index.ts';
 import type { KernelBackend, ScreenedWeights } from '../kernels/contract.ts';
 import { type AdamVector, adamVector } from './adam.ts';
@@ -8,7 +8,7 @@ import type { TrainOptions } from './options.ts';
 import { Buffers } from '../tensor/index.ts';
 import type { RowLayout } from './row-layout.ts';
 import { type SparsityControl, startOfControl } from './sparsity-control.ts';
-import { unitRows, type WeightAverage } from './weight-average.ts';
+import type { WeightAverage } from './weight-average.ts';
 
 /** A weight matrix with its Adam moments: [dSae, dIn] of the encoder, [dSae, dOut] of the decoder. */
 export interface AdamMatrix {
@@ -132,13 +132,15 @@ export function finishedForm(
   architecture: Architecture,
   options: TrainOptions,
 ): DictionaryForm {
-  const { layout, memory, average, dSae } = state;
+  const { layout, memory, average, dOut } = state;
   const settled = <T extends object>(values: T): T =>
     average ? (Object.fromEntries(Object.keys(values).map((name) => [name, average[name]])) as T) : values;
   const weights = settled(currentWeights(state));
+  // An average of unit rows is shorter by how much they differ: the noise that it is there to lose, which says nothing of the latent.
+  // So activations stay as they are; multiplied by the length, thresholds and the k largest would not be the averaged encoder's.
   const form = architecture.finish({
     weights:
-      average && options.unitNormDecoder ? { ...weights, W_dec: unitRows(weights.W_dec, dSae) } : weights,
+      average && options.unitNormDecoder ? { ...weights, W_dec: unitRows(weights.W_dec, dOut) } : weights,
     further: settled(furtherVectors(state)),
     memory,
     settings: options,

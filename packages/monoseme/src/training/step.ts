@@ -2,6 +2,7 @@ import {
   type Architecture,
   type ArchitectureSettings,
   type Gradients,
+  oneFullRow,
   standard,
   type StepSums,
 } from '../dictionary/index.ts';
@@ -16,7 +17,7 @@ import type {
 import { screenedIfItPays, withPassingResults } from '../kernels/index.ts';
 import { hashSeed, Random } from '../random/index.ts';
 import { adamStep_, type AdamVector } from './adam.ts';
-import { centering_, oneFullRow } from './centering.ts';
+import { centering_ } from './centering.ts';
 import { type AdamMatrix, furtherVectors, type TrainState } from './parameters.ts';
 import { rowParts, sidesOf, totalWidth } from './row-layout.ts';
 import { stepMemory } from './step-memory.ts';

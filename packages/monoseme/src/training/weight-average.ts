@@ -1,4 +1,3 @@
-import { scaleTo_ } from './initial-directions.ts';
 import { currentWeights, furtherVectors, type TrainState } from './parameters.ts';
 
 /** Averages by the name of what they are of: W_enc, b_enc, W_dec, b_dec, W_skip and the further vectors. */
@@ -33,22 +32,6 @@ export function restartAverage_(state: TrainState, latents: readonly number[]): 
     const width = values.length / dSae;
     for (const j of latents) average[name].set(values.subarray(j * width, (j + 1) * width), j * width);
   }
-}
-
-/**
- * Averaged decoder rows, brought back to the length 1 that every one of the averaged had; a copy.
- *
- * An average of directions is shorter by how much they differ, which is the noise that it is there to lose, and says nothing
- * of the latent. So activations stay as they are: multiplied by the length they would take the loss on, and a selection of the
- * largest, or by thresholds, would no longer be that of the averaged encoder.
- *
- * Shapes  W_dec [dSae, dOut]
- */
-export function unitRows(W_dec: Float32Array, dSae: number): Float32Array {
-  const rows = W_dec.slice();
-  const width = rows.length / dSae;
-  for (let start = 0; start < rows.length; start += width) scaleTo_(rows.subarray(start, start + width), 1);
-  return rows;
 }
 
 function averaged(state: TrainState): Record<string, Float32Array> {
